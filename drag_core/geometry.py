@@ -1,0 +1,89 @@
+"""Motions as matrices, matrices as warps. All matrices are (3, 3), float64, source -> destination.
+
+Convention (pinned by tests/core/test_geometry.py): pixel i covers [i - 1/2, i + 1/2), so coordinate 0 is the centre of the first
+pixel. A grid cell u of a w-cell grid over a W-pixel image sits at image x = (u + 1/2)·W/w − 1/2. In torch this is
+align_corners=False everywhere.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .types import AffineMotion, Grid, Point
+
+
+def translation(start: Point, target: Point) -> AffineMotion:
+    """Relocation and deformation (DragFlow eq. 2): the motion that carries `start` to `target`."""
+    return AffineMotion(shift=(target[0] - start[0], target[1] - start[1]))
+
+
+def turn_angle(start: Point, target: Point, anchor: Point) -> float:
+    """Signed angle start-anchor-target on the shorter way, rad in [-pi, pi), positive from +x towards +y."""
+    a = math.atan2(start[1] - anchor[1], start[0] - anchor[0])
+    b = math.atan2(target[1] - anchor[1], target[0] - anchor[0])
+    return (b - a + math.pi) % (2 * math.pi) - math.pi
+
+
+def rotation(start: Point, target: Point, anchor: Point) -> AffineMotion:
+    """DragFlow eq. 18-21 / DragNeXt eq. 5: turn about `anchor` until `start` points where `target` does."""
+    return AffineMotion(angle=turn_angle(start, target, anchor), anchor=anchor)
+
+
+def scaling(scale: Point, anchor: Point) -> AffineMotion:
+    """Stretch by (sx, sy) along the image axes about `anchor`."""
+    return AffineMotion(scale=scale, anchor=anchor)
+
+
+def motion_matrix(motion: AffineMotion, progress: float = 1.0) -> Tensor:
+    """(3, 3) pixel map at `progress` in [0, 1] of the motion."""
+    c, s = math.cos(progress * motion.angle), math.sin(progress * motion.angle)
+    sx, sy = motion.scale[0] ** progress, motion.scale[1] ** progress
+    a, b, d, e = c * sx, -s * sy, s * sx, c * sy
+    ax, ay = motion.anchor
+    tx = ax - a * ax - b * ay + progress * motion.shift[0]
+    ty = ay - d * ax - e * ay + progress * motion.shift[1]
+    return torch.tensor([[a, b, tx], [d, e, ty], [0.0, 0.0, 1.0]], dtype=torch.float64)
+
+
+def apply(matrix: Tensor, point: Point) -> Point:
+    """`point` carried by `matrix`."""
+    x, y, _ = (matrix @ torch.tensor([point[0], point[1], 1.0], dtype=matrix.dtype)).tolist()
+    return x, y
+
+
+def to_grid(src: Grid, dst: Grid) -> Tensor:
+    """(3, 3) map of pixel-centre coordinates on `src` to those on `dst`, both grids over the same image."""
+    kx, ky = dst.width / src.width, dst.height / src.height
+    return torch.tensor([[kx, 0, (kx - 1) / 2], [0, ky, (ky - 1) / 2], [0, 0, 1]], dtype=torch.float64)
+
+
+def rescale(matrix: Tensor, src: Grid, dst: Grid) -> Tensor:
+    """The motion `matrix`, given in cells of `src`, in cells of `dst`."""
+    return to_grid(src, dst) @ matrix @ to_grid(dst, src)
+
+
+def sampling_grid(matrix: Tensor, size: Grid) -> Tensor:
+    """(H, W, 2) float64: for every destination cell the (x, y) source cell it comes from."""
+    inverse = torch.linalg.inv(matrix)
+    y, x = torch.meshgrid(
+        torch.arange(size.height, dtype=torch.float64), torch.arange(size.width, dtype=torch.float64), indexing="ij"
+    )
+    return torch.stack([x, y], -1) @ inverse[:2, :2].T + inverse[:2, 2]
+
+
+def sample(x: Tensor, points: Tensor, mode: str = "bilinear", padding: str = "zeros") -> Tensor:
+    """Values of x (1, C, H, W) at `points` (..., 2), (x, y) cells -> (C, ...). Differentiable in x."""
+    h, w = x.shape[-2:]
+    scale = torch.tensor([2 / w, 2 / h], dtype=points.dtype, device=points.device)
+    norm = ((points + 0.5) * scale - 1).reshape(1, 1, -1, 2).to(device=x.device, dtype=x.dtype)
+    out = F.grid_sample(x, norm, mode=mode, padding_mode=padding, align_corners=False)
+    return out.reshape(x.shape[1], *points.shape[:-1])
+
+
+def warp(x: Tensor, matrix: Tensor, mode: str = "bilinear", padding: str = "zeros") -> Tensor:
+    """x (1, C, H, W) moved by `matrix` (in x's own cells); `padding` "zeros" or "border" where nothing arrives."""
+    return sample(x, sampling_grid(matrix, Grid(*x.shape[-2:])), mode, padding)[None]
