@@ -111,7 +111,9 @@ def main() -> None:
                 quality = psnr(torch.cat([ema(z[None]) for z in zh[:16]]) / 2 + 0.5, held[:16])
             log.row(step, round(spent + now), running, quality, equivariance.item(), zh.std().item())
             save(store, encoder=encoder, decoder=ema, raw=decoder, step=step, seconds=spent + now)
-    save(store, encoder=encoder, decoder=ema, raw=decoder, step=step, seconds=spent + time.process_time() - begin)
+    with torch.no_grad():
+        deviation = encoder(held).std().item()  # the denoisers see latents divided by this
+    save(store, encoder=encoder, decoder=ema, raw=decoder, step=step, seconds=spent + time.process_time() - begin, deviation=deviation)
     with torch.no_grad():
         y = torch.cat([ema(encoder(x[None])) for x in held]) / 2 + 0.5
     print(f"held-out PSNR over {HELD} pictures: {psnr(y, held):.2f} dB")
