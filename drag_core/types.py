@@ -12,6 +12,12 @@ from typing import Literal, Protocol
 from torch import Tensor
 
 Point = tuple[float, float]
+
+
+class DragError(ValueError):
+    """Bad input, said in one sentence meant for the user: what was wrong, with the value, and what to do."""
+
+
 Variant = Literal["ours", "paper", "released"]
 
 
@@ -73,43 +79,45 @@ class FeatureTap:
 
 
 class KVCache:
-    """Self-attention keys and values of one branch, by (level, block). Owned by the run that fills it."""
+    """Self-attention keys and values of one branch, by (level t, block). Owned by the run that fills it."""
 
     def __init__(self) -> None:
-        self._kv: dict[tuple[float, str], tuple[Tensor, Tensor]] = {}
+        self._kv: dict[float, dict[str, tuple[Tensor, Tensor]]] = {}
 
-    def put(self, level: float, block: str, k: Tensor, v: Tensor) -> None:
-        self._kv[level, block] = (k.detach(), v.detach())
+    def put(self, t: float, block: str, which: int, x: Tensor) -> None:
+        """Keep K (which 0) or V (1) of `block` at level `t`."""
+        pair = self._kv.setdefault(t, {}).setdefault(block, (x.detach(), x.detach()))
+        self._kv[t][block] = (x.detach(), pair[1]) if which == 0 else (pair[0], x.detach())
 
-    def get(self, level: float, block: str) -> tuple[Tensor, Tensor]:
-        if (level, block) not in self._kv:
-            raise KeyError(f"no K/V stored for block {block!r} at level {level}; levels: {sorted(self.levels)}")
-        return self._kv[level, block]
+    def get(self, t: float, block: str, which: int) -> Tensor:
+        """K or V of `block` at the stored level nearest to `t` (aligned by noise level, not by call order)."""
+        levels = [level for level, blocks in self._kv.items() if block in blocks]
+        if not levels:
+            raise KeyError(f"no K/V stored for block {block!r}; record it first (KVRecord with this block)")
+        return self._kv[min(levels, key=lambda level: abs(level - t))][block][which]
 
     @property
-    def levels(self) -> set[float]:
-        return {level for level, _ in self._kv}
+    def levels(self) -> tuple[float, ...]:
+        return tuple(sorted(self._kv))
 
     @property
     def bytes(self) -> int:
-        return sum(x.numel() * x.element_size() for kv in self._kv.values() for x in kv)
+        return sum(x.numel() * x.element_size() for blocks in self._kv.values() for kv in blocks.values() for x in kv)
 
 
 @dataclass(frozen=True)
 class KVRecord:
-    """Store K and V of the image tokens of `blocks` under noise level `level`."""
+    """Store K and V of the image tokens of `blocks` under the level of each call."""
 
     cache: KVCache
-    level: float
     blocks: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class KVInject:
-    """Replace K and V of the image tokens of `blocks` by those stored under noise level `level`."""
+    """Replace K and V of the image tokens of `blocks` by those stored at the nearest level."""
 
     cache: KVCache
-    level: float
     blocks: tuple[str, ...]
 
 
@@ -118,11 +126,28 @@ KV = KVRecord | KVInject | None
 
 @dataclass(frozen=True)
 class Trajectory:
-    """Latents of one branch: z[i] belongs to schedule.t[i]; each (1, C, h, w); z[-1] is the clean latent."""
+    """Latents of one branch: z[i] belongs to schedule.t[i]; each (1, C, h, w); z[-1] is the clean latent.
+
+    `carry` is the solver's velocity at z[0] (alf needs it to return exactly).
+    """
 
     schedule: Schedule
     z: tuple[Tensor, ...]
     kv: KVCache | None = field(default=None, compare=False)
+    carry: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Task:
+    """What the user asked for, on the picture that the model sees: regions and/or handles, and where it may change.
+
+    `editable` is (H, W) in {0, 1}; None means that everything may change.
+    """
+
+    image: Grid
+    regions: tuple[Region, ...] = ()
+    handles: tuple[Handle, ...] = ()
+    editable: Tensor | None = None
 
 
 class Backbone(Protocol):

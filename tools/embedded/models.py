@@ -17,11 +17,11 @@ def tiny_unet() -> UNet2DConditionModel:
         in_channels=LATENT,
         out_channels=LATENT,
         layers_per_block=1,
-        block_out_channels=(64, 128, 192),
+        block_out_channels=(64, 128, 128),
         down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
         up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
         cross_attention_dim=TEXT,
-        attention_head_dim=(2, 4, 6),  # diffusers' name for the number of heads: 32 channels each
+        attention_head_dim=(2, 4, 4),  # diffusers' name for the number of heads: 32 channels each
         norm_num_groups=32,
     )
 

@@ -1,0 +1,85 @@
+"""Backbone over diffusers' FluxTransformer2DModel (FLUX.1, the embedded FLUX)."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import Any
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+
+from ..types import KV, DragError, FeatureTap
+from .hooks import Read, exchanging, missing_tap, tapped
+
+
+def pack(z: Tensor) -> Tensor:
+    """Latent (1, C, h, w) -> FLUX tokens (1, h/2·w/2, 4C)."""
+    if z.shape[-2] % 2 or z.shape[-1] % 2:
+        raise DragError(f"a FLUX latent is cut into 2x2 tokens; {z.shape[-1]}x{z.shape[-2]} is odd: use a picture size divisible by 16")
+    return rearrange(z, "b c (h p) (w q) -> b (h w) (c p q)", p=2, q=2)
+
+
+def unpack(tokens: Tensor, h: int, w: int) -> Tensor:
+    """Tokens back to the latent (1, C, h, w); on a feature map it is the released DragFlow's 2x2 unpacking."""
+    return rearrange(tokens, "b (h w) (c p q) -> b c (h p) (w q)", h=h // 2, w=w // 2, p=2, q=2)
+
+
+class DiffusersFlux:
+    """`text` (1, L, D) and `pooled` (1, P) condition every call; `guidance` is the embedded one (None: the model has none).
+
+    Taps "double.i" and "single.i" at "out" and "norm1" (the modulated attention input), as token maps (1, D, h/2, w/2). K/V blocks have
+    the same names; image tokens only.
+    """
+
+    def __init__(self, transformer: Any, text: Tensor, pooled: Tensor, guidance: float = 1.0) -> None:
+        self.net = transformer.eval().requires_grad_(False)
+        self.text, self.pooled = text, pooled
+        self.guidance = guidance if transformer.config.guidance_embeds else None
+        self.blocks: dict[str, Any] = {f"double.{i}": b for i, b in enumerate(transformer.transformer_blocks)}
+        self.blocks |= {f"single.{i}": b for i, b in enumerate(transformer.single_transformer_blocks)}
+        self.projections: dict[str, tuple[nn.Module, nn.Module]] = {
+            name: (b.attn.to_k, b.attn.to_v) for name, b in self.blocks.items()
+        }
+        length = text.shape[1]  # single blocks see text and image in one sequence
+        self.first_image_token = {name: length if name.startswith("single") else 0 for name in self.blocks}
+
+    def _run(self, z: Tensor, t: float) -> Tensor:
+        h, w = z.shape[-2:]
+        y, x = torch.meshgrid(torch.arange(h // 2), torch.arange(w // 2), indexing="ij")
+        places = torch.stack([torch.zeros_like(y), y, x], -1).reshape(-1, 3).to(z)
+        guidance = None if self.guidance is None else torch.tensor([self.guidance]).to(z)
+        out = self.net(
+            pack(z), self.text.to(z), self.pooled.to(z), torch.tensor([t]).to(z), places,
+            torch.zeros(self.text.shape[1], 3).to(z), guidance=guidance, return_dict=False,
+        )[0]
+        return unpack(out, h, w)
+
+    def predict(self, z: Tensor, t: float, kv: KV = None) -> Tensor:
+        with exchanging(kv, t, self.projections, self.first_image_token):
+            return self._run(z, t)
+
+    def features(
+        self, z: Tensor, t: float, taps: tuple[FeatureTap, ...], kv: KV = None, *, stop: bool = True
+    ) -> tuple[list[Tensor], Tensor | None]:
+        h, w = z.shape[-2] // 2, z.shape[-1] // 2
+        points = [self._point(tap, h, w) for tap in taps]
+        prediction: Tensor | None = None
+        with ExitStack() as stack:
+            stack.enter_context(exchanging(kv, t, self.projections, self.first_image_token))
+            maps = stack.enter_context(tapped(points, stop))
+            prediction = self._run(z, t)
+        return maps, prediction
+
+    def _point(self, tap: FeatureTap, h: int, w: int) -> tuple[nn.Module, Read]:
+        if tap.block not in self.blocks:
+            raise missing_tap(tap.block, list(self.blocks))
+        block, single = self.blocks[tap.block], tap.block.startswith("single")
+        norm1 = tap.site == "norm1"
+        skip = self.text.shape[1] if single and norm1 else 0
+
+        def read(output: Any) -> Tensor:
+            tokens: Tensor = output[0] if norm1 else output[1]
+            return rearrange(tokens[:, skip:], "b (h w) c -> b c h w", h=h, w=w)
+
+        return (block.norm if single else block.norm1) if norm1 else block, read

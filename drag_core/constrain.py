@@ -1,0 +1,64 @@
+"""Keeping the rest of the picture still."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+
+class Constraint(Protocol):
+    @property
+    def needs_prediction(self) -> bool: ...
+
+    def penalty(self, z_next: Tensor, ref_next: Tensor) -> Tensor:
+        """Added to the loss; z_next, ref_next are the latents one denoising step ahead."""
+        ...
+
+    def project(self, z: Tensor, ref: Tensor) -> Tensor:
+        """z with its background put back; `ref` is the background of the same level."""
+        ...
+
+
+@dataclass(frozen=True)
+class HardBackground:
+    """DragFlow eq. 4: outside `editable` (1, 1, h, w) in {0, 1} the latent is the source's, bit for bit."""
+
+    editable: Tensor
+    needs_prediction: bool = False
+
+    def penalty(self, z_next: Tensor, ref_next: Tensor) -> Tensor:
+        return z_next.new_zeros(())
+
+    def project(self, z: Tensor, ref: Tensor) -> Tensor:
+        return torch.where(self.editable.to(z) > 0.5, z, ref)
+
+
+@dataclass(frozen=True)
+class SoftBackground:
+    """GoodDrag eq. 7's second term (also DragDiffusion, DragNeXt R_M): weight · |(z_{t-1} − ref)·(1 − B)|_1, summed, once."""
+
+    editable: Tensor
+    weight: float
+    needs_prediction: bool = True
+
+    def penalty(self, z_next: Tensor, ref_next: Tensor) -> Tensor:
+        return self.weight * ((z_next - ref_next) * (1 - self.editable.to(z_next))).abs().sum()
+
+    def project(self, z: Tensor, ref: Tensor) -> Tensor:
+        return z
+
+
+@dataclass(frozen=True)
+class FreeBackground:
+    """No mask was given: everything may change."""
+
+    needs_prediction: bool = False
+
+    def penalty(self, z_next: Tensor, ref_next: Tensor) -> Tensor:
+        return z_next.new_zeros(())
+
+    def project(self, z: Tensor, ref: Tensor) -> Tensor:
+        return z

@@ -1,0 +1,167 @@
+"""The published methods as compositions. The papers' numbers live here and nowhere else.
+
+`variant` says which text a recipe follows where paper and released code differ: "paper", "released", or "ours" (the default: the
+one that is right, design/methods.md §9).
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+
+from .constrain import Constraint, FreeBackground, HardBackground, SoftBackground
+from .drag import Recipe
+from .masks import adaptive_mask, on_grid
+from .schedules import ddim as ddim_schedule
+from .schedules import flow, flux_shift
+from .solvers import Solver, ddim, fireflow
+from .start import Paste
+from .supervise import NoSupervision, PointSupervision, RegionSupervision
+from .types import DragError, FeatureTap, Grid, Schedule, Task, Variant
+
+FLUX_TAPS = tuple(FeatureTap(f"double.{i}", site) for i in (17, 18) for site in ("norm1", "out"))  # type: ignore[arg-type]
+FLUX_KV = tuple(f"double.{i}" for i in (0, 7, 8, 9, 10, 18)) + tuple(f"single.{i}" for i in (6, 9, 18, 23, 26, 31, 37))
+SD_UP = tuple(FeatureTap(f"up.{i}") for i in range(4))
+SD_KV = tuple(f"attn.{i}" for i in range(10, 16))  # MasaCtrl: self-attention from layer 10 of 16
+
+
+def linear(n: int, hold: int = 0, first: int = 1) -> tuple[float, ...]:
+    """Progress first/n, (first+1)/n, ... n updates in all, then `hold` more at 1."""
+    return tuple((k + first) / n for k in range(n)) + (1.0,) * hold
+
+
+def per_level(progress: tuple[float, ...], updates: int) -> tuple[tuple[float, ...], ...]:
+    """`updates` of them at each level, one level after the other."""
+    return tuple(progress[i : i + updates] for i in range(0, len(progress), updates))
+
+
+def _latent(task: Task) -> Grid:
+    return Grid(task.image.height // 8, task.image.width // 8)
+
+
+def _half(task: Task) -> Grid:
+    return Grid(task.image.height // 2, task.image.width // 2)
+
+
+def _hard(task: Task, adaptive: bool = False) -> Constraint:
+    editable = adaptive_mask(task.regions) if task.editable is None and adaptive else task.editable
+    return FreeBackground() if editable is None else HardBackground(on_grid(editable, _latent(task), 0.5))
+
+
+def _soft(task: Task, weight: float) -> Constraint:
+    return FreeBackground() if task.editable is None else SoftBackground(on_grid(task.editable, _latent(task), 0.5), weight)
+
+
+def _need_regions(task: Task, name: str) -> None:
+    if not task.regions:
+        raise DragError(f"recipe {name} moves regions and this drag has none: mark a region, or use gooddrag for points")
+
+
+def _need_handles(task: Task, name: str) -> None:
+    if not task.handles:
+        raise DragError(f"recipe {name} moves points and this drag has none: set a point pair, or use dragflow or dragnext for regions")
+
+
+def dragflow(task: Task, variant: Variant = "ours") -> Recipe:
+    """DragFlow on FLUX: FireFlow 25 steps, 6 skipped; 50 + 20 updates at the first level; hard background.
+
+    Plain gradient descent at 1000 (then 1200) is tuned for 512 px; the gradient per latent element falls with the latent's
+    area, so ours scales the rate by area.
+    """
+    _need_regions(task, "dragflow")
+    latent, side = _latent(task), (task.image.height + task.image.width) / 2
+    part = (4 if side > 1000 else 3 if side > 600 else 2) if variant == "released" else 4
+    grid = Grid(task.image.height // part, task.image.width // part)
+    rate = 1000.0 * (latent.height * latent.width / 64**2 if variant == "ours" else 1.0)
+    return Recipe(
+        schedule=flow(25, skip=6, shift=flux_shift(latent.height * latent.width // 4)),
+        solver=fireflow,
+        taps=FLUX_TAPS,
+        supervision=RegionSupervision(task.regions, task.image, grid, mean="map", unpack=variant == "released"),
+        constraint=_hard(task, adaptive=True),
+        optimizer=partial(torch.optim.SGD, lr=rate),
+        ramp=(linear(50, hold=20, first=0 if variant == "paper" else 1),),
+        kv_blocks=FLUX_KV,
+        hold_gain=1.0 if variant == "released" else 1.2,
+    )
+
+
+def dragnext(task: Task, variant: Variant = "ours") -> Recipe:
+    """DragNeXt's PBSI: K = 10 updates at each of timesteps 38..33, progress (K(T-t)+k)/(K(T-T'+1)); Adam 2e-2.
+
+    Released: one block's features, five timesteps of which the first three move (its point-tracking prelude is not part
+    of the paper's method and is left out), regions times 10.
+    """
+    _need_regions(task, "dragnext")
+    released = variant == "released"
+    ramp = per_level(linear(30, hold=20) if released else linear(60), 10)
+    return Recipe(
+        schedule=ddim_schedule(50, 0.75),
+        solver=ddim,
+        taps=SD_UP[2:3] if released else SD_UP,
+        supervision=RegionSupervision(task.regions, task.image, _half(task), mean="region"),
+        constraint=_soft(task, 0.2),
+        optimizer=partial(torch.optim.Adam, lr=0.02),
+        ramp=ramp,
+        kv_blocks=SD_KV,
+        kv_while_dragging=False,
+    )
+
+
+def gooddrag(task: Task, variant: Variant = "ours") -> Recipe:
+    """GoodDrag: information-preserving points, AlDD K = 70 in tens per timestep, J = 3 updates before each tracking."""
+    _need_handles(task, "gooddrag")
+    r1 = 4
+    return Recipe(
+        schedule=ddim_schedule(50, 0.75),
+        solver=ddim,
+        taps=SD_UP[3:] if variant == "paper" else SD_UP[2:3],
+        supervision=PointSupervision(
+            task.handles, task.image, _half(task), radius=r1, search=12, stride=4.0, preserve=True,
+            factor=float((2 * r1) ** 2 if variant == "released" else (2 * r1 + 1) ** 2),
+        ),
+        constraint=_soft(task, 0.2),
+        optimizer=partial(torch.optim.Adam, lr=0.02),
+        ramp=((1.0,) * 30,) * 7,
+        kv_blocks=SD_KV,
+        kv_while_dragging=False,
+        track_every=3,
+    )
+
+
+def dragdiffusion(task: Task, variant: Variant = "ours") -> Recipe:
+    """DragDiffusion: drift-prone points, 80 updates at step 35 of 50, tracking after each; Adam 1e-2."""
+    _need_handles(task, "dragdiffusion")
+    return Recipe(
+        schedule=ddim_schedule(50, 0.7),
+        solver=ddim,
+        taps=SD_UP[2:3],
+        supervision=PointSupervision(
+            task.handles, task.image, _half(task), radius=1, search=3, stride=1.0, preserve=False, factor=9.0
+        ),
+        constraint=_soft(task, 0.1),
+        optimizer=partial(torch.optim.Adam, lr=0.01),
+        ramp=((1.0,) * 80,),
+        kv_blocks=SD_KV,
+        kv_while_dragging=False,
+        track_every=1,
+    )
+
+
+def copy_paste(task: Task, schedule: Schedule | None = None, solver: Solver = ddim, levels: int = 10) -> Recipe:
+    """The baseline: latents moved by A_i(1) at the first levels, fresh noise where they were; no update (RegionDrag)."""
+    _need_regions(task, "copy_paste")
+    return Recipe(
+        schedule=schedule or ddim_schedule(50, 0.75),
+        solver=solver,
+        taps=(),
+        supervision=NoSupervision(),
+        constraint=_hard(task, adaptive=True),
+        optimizer=partial(torch.optim.SGD, lr=0.0),
+        ramp=(),
+        start=Paste(task.regions, task.image, levels),
+    )
+
+
+RECIPES = {"dragflow": dragflow, "dragnext": dragnext, "gooddrag": gooddrag, "dragdiffusion": dragdiffusion}

@@ -1,0 +1,68 @@
+"""Starting points: latents moved by the full motion (copy-paste), and a refilled source."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .geometry import motion_matrix, rescale, warp
+from .masks import grow, moved, on_grid
+from .types import Grid, Region, Trajectory
+
+
+@dataclass(frozen=True)
+class Paste:
+    """At levels 0 .. levels-1 put the source's latent of that level, moved by A_i(1), into the moved mask (nearest cell).
+
+    `fill` "noise": at level 0 the vacated cells get fresh noise of the level's own deviation (RegionDrag); "keep": they stay.
+    """
+
+    regions: tuple[Region, ...]
+    image: Grid
+    levels: int = 1
+    fill: str = "noise"
+    seed: int = 0
+
+    def __call__(self, z: Tensor, source: Trajectory, level: int) -> Tensor:
+        if level >= self.levels:
+            return z
+        size = Grid(*z.shape[-2:])
+        target = torch.stack([on_grid(moved(r), size, 0.4) for r in self.regions]).amax(0).to(z)
+        if level == 0 and self.fill == "noise":
+            left = torch.stack([on_grid(r.mask, size, 0.3) for r in self.regions]).amax(0).to(z) * (1 - target)
+            noise = torch.randn(z.shape, generator=torch.Generator().manual_seed(self.seed)).to(z)
+            z = z * (1 - left) + noise * z.std() * left
+        for r in self.regions:
+            here = on_grid(moved(r), size, 0.4).to(z)
+            matrix = rescale(motion_matrix(r.motion), self.image, size)
+            z = z * (1 - here) + warp(source.z[level], matrix, mode="nearest", padding="border") * here
+        return z
+
+
+@dataclass(frozen=True)
+class Refill:
+    """At level 0 the vacated source takes the latent of `background`, the same picture inverted with its objects painted over."""
+
+    regions: tuple[Region, ...]
+    background: Trajectory
+    margin: int = 4
+
+    def __call__(self, z: Tensor, source: Trajectory, level: int) -> Tensor:
+        if level > 0:
+            return z
+        size = Grid(*z.shape[-2:])
+        left = torch.stack([on_grid(grow(r.mask, self.margin), size, 0.05) for r in self.regions]).amax(0).to(z)
+        return z * (1 - left) + self.background.z[0].to(z) * left
+
+
+@dataclass(frozen=True)
+class Both:
+    """One after the other."""
+
+    first: Refill | Paste
+    second: Refill | Paste
+
+    def __call__(self, z: Tensor, source: Trajectory, level: int) -> Tensor:
+        return self.second(self.first(z, source, level), source, level)

@@ -1,0 +1,173 @@
+"""Losses that pull features to where the user wants them. State is explicit: handed in and returned."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .geometry import motion_matrix, rescale, sampling_grid, to_grid, warp
+from .lookup import lookup_all
+from .masks import on_grid
+from .types import Grid, Handle, Region
+
+Maps = list[Tensor]
+
+
+class Supervision(Protocol):
+    def init(self, reference: Maps) -> Any:
+        """State before the first update, from the source's features at the first drag level."""
+        ...
+
+    def loss(self, features: Maps, reference: Maps, state: Any, progress: float) -> Tensor: ...
+
+    def track(self, features: Maps, reference: Maps, state: Any) -> tuple[Any, bool]:
+        """State after an update, and whether every target is reached."""
+        ...
+
+    def trace(self, state: Any) -> tuple[tuple[float, float], ...]:
+        """Where the handles are now, in image pixels."""
+        ...
+
+
+@dataclass(frozen=True)
+class RegionSupervision:
+    """DragFlow eq. 1 and DragNeXt eq. 6-7 (PBSI): moved reference features against current ones inside the moved mask.
+
+    `grid` is where features are compared (they are read from native maps as if upsampled to it).
+    `mean` "map": the sum over moved cells divided by C·H·W of the whole grid (DragFlow's released normalisation, which its
+    step size presumes); "region": by C times the moved cells. `equal_taps` divides each tap by its mean magnitude.
+    `unpack` reads FLUX token maps as 2x2 packed (released DragFlow).
+    """
+
+    regions: tuple[Region, ...]
+    image: Grid
+    grid: Grid
+    mean: str = "map"
+    equal_taps: bool = False
+    unpack: bool = False
+
+    def init(self, reference: Maps) -> None:
+        return None
+
+    def _prepare(self, maps: Maps, reference: Maps) -> Maps:
+        if self.equal_taps:
+            maps = [x / (r.abs().mean() + 1e-6) for x, r in zip(maps, reference, strict=True)]
+        return [F.pixel_shuffle(x, 2) for x in maps] if self.unpack else maps
+
+    def loss(self, features: Maps, reference: Maps, state: None, progress: float) -> Tensor:
+        now, then = self._prepare(features, reference), self._prepare(reference, reference)
+        channels = sum(x.shape[1] for x in now)
+        total = now[0].new_zeros(())
+        for region in self.regions:
+            points, came_from = self.places(region, progress)
+            if len(points) == 0:  # moved off the picture
+                continue
+            want = lookup_all(then, self.grid, came_from.to(now[0].device))
+            gap = (lookup_all(now, self.grid, points.to(now[0].device)) - want).abs().sum()
+            cells = self.grid.height * self.grid.width if self.mean == "map" else len(points)
+            total = total + region.weight * gap / (cells * channels)
+        return total
+
+    def places(self, region: Region, progress: float) -> tuple[Tensor, Tensor]:
+        """Cells of the moved mask (N, 2) and the places (N, 2) they come from, (x, y) on `grid`."""
+        matrix = rescale(motion_matrix(region.motion, progress), self.image, self.grid)
+        inside = warp(on_grid(region.mask, self.grid), matrix)[0, 0] > 0.5
+        return torch.nonzero(inside).flip(1).double(), sampling_grid(matrix, self.grid)[inside]
+
+    def track(self, features: Maps, reference: Maps, state: None) -> tuple[None, bool]:
+        return None, False
+
+    def trace(self, state: None) -> tuple[tuple[float, float], ...]:
+        return ()
+
+
+@dataclass(frozen=True)
+class PointSupervision:
+    """Motion supervision and point tracking of DragDiffusion (drift: `preserve` False) and GoodDrag eq. 3-6 (`preserve` True).
+
+    Points and lengths are cells of `grid` (half the image's resolution in the papers): patch radius `radius` (r1), search radius
+    `search` (r2), step `stride` (β). `factor` multiplies the mean over the patch: (2r+1)², or GoodDrag's released (2r)².
+    A handle within `reach` of its target is left alone; all within: done. `clamp` keeps the search inside the picture.
+    """
+
+    handles: tuple[Handle, ...]
+    image: Grid
+    grid: Grid
+    radius: int
+    search: int
+    stride: float
+    preserve: bool
+    factor: float
+    reach: float = 2.0
+
+    def _on_grid(self, points: list[tuple[float, float]]) -> Tensor:
+        m = to_grid(self.image, self.grid)
+        return torch.tensor(points, dtype=torch.float64) @ m[:2, :2].T + m[:2, 2]
+
+    def _starts(self) -> Tensor:
+        return self._on_grid([h.start for h in self.handles])
+
+    def _targets(self) -> Tensor:
+        return self._on_grid([h.target for h in self.handles])
+
+    def _patch(self, maps: Maps, centres: Tensor, radius: int) -> Tensor:
+        """(C, N, 2r+1, 2r+1) around centres (N, 2)."""
+        o = torch.arange(-radius, radius + 1, dtype=centres.dtype)
+        dy, dx = torch.meshgrid(o, o, indexing="ij")
+        points = centres[:, None, None, :] + torch.stack([dx, dy], -1)
+        return lookup_all(maps, self.grid, points.to(maps[0].device))
+
+    def init(self, reference: Maps) -> Tensor:
+        return self._starts()
+
+    def loss(self, features: Maps, reference: Maps, state: Tensor, progress: float) -> Tensor:
+        way = self._targets() - state
+        length = way.norm(dim=-1, keepdim=True)
+        step = way / length.clamp_min(1e-9) * length.clamp(max=self.stride)
+        if self.preserve:
+            want = self._patch(reference, self._starts(), self.radius)
+        else:
+            want = self._patch([x.detach() for x in features], state, self.radius)
+        gap = (self._patch(features, state + step, self.radius) - want.detach()).abs().mean((0, 2, 3))
+        return self.factor * (gap * (length[:, 0] >= self.reach).to(gap)).sum()
+
+    @torch.no_grad()
+    def track(self, features: Maps, reference: Maps, state: Tensor) -> tuple[Tensor, bool]:
+        """Nearest cell, in L1 over channels, to the handle's first features (GoodDrag eq. 4)."""
+        want = self._patch(reference, self._starts(), 0)
+        gap = (self._patch(features, state, self.search) - want).abs().sum(0)
+        o = torch.arange(-self.search, self.search + 1, dtype=state.dtype)
+        limit = torch.tensor([self.grid.width - 1, self.grid.height - 1], dtype=state.dtype)
+        x, y = state[:, :1] + o, state[:, 1:] + o
+        out_x, out_y = (x < 0) | (x > limit[0]), (y < 0) | (y > limit[1])
+        gap = gap.masked_fill((out_y[:, :, None] | out_x[:, None, :]).to(gap.device), torch.inf)
+        best = gap.flatten(1).argmin(1).cpu()
+        side = 2 * self.search + 1
+        new = state + torch.stack([best % side, best // side], -1) - self.search
+        arrived = (new - self._targets()).norm(dim=-1) < self.reach
+        return new, bool(arrived.all())
+
+    def trace(self, state: Tensor) -> tuple[tuple[float, float], ...]:
+        m = to_grid(self.grid, self.image)
+        return tuple((float(x), float(y)) for x, y in state @ m[:2, :2].T + m[:2, 2])
+
+
+@dataclass(frozen=True)
+class NoSupervision:
+    """Nothing pulls: for baselines without updates."""
+
+    def init(self, reference: Maps) -> None:
+        return None
+
+    def loss(self, features: Maps, reference: Maps, state: None, progress: float) -> Tensor:
+        return features[0].new_zeros(())
+
+    def track(self, features: Maps, reference: Maps, state: None) -> tuple[None, bool]:
+        return None, False
+
+    def trace(self, state: None) -> tuple[tuple[float, float], ...]:
+        return ()
