@@ -14,9 +14,10 @@ from .types import Grid, Region, Trajectory
 
 @dataclass(frozen=True)
 class Paste:
-    """At levels 0 .. levels-1 put the source's latent of that level, moved by A_i(1), into the moved mask (nearest cell).
+    """At levels 0 .. levels-1 put the source's latent of that level, moved by A_i(1), into the moved mask.
 
-    `fill` "noise": at level 0 the vacated cells get fresh noise of the level's own deviation (RegionDrag); "keep": they stay.
+    The noisy latent moves by whole cells (nearest: blending would shrink its noise). With `split` only its noise does, and the clean
+    part of the latent is carried along to the fraction of a cell. `fill` "noise": at level 0 the vacated cells get fresh noise of the level's own deviation (RegionDrag); "keep": they stay.
     """
 
     regions: tuple[Region, ...]
@@ -24,6 +25,7 @@ class Paste:
     levels: int = 1
     fill: str = "noise"
     seed: int = 0
+    split: bool = False
 
     def __call__(self, z: Tensor, source: Trajectory, level: int) -> Tensor:
         if level >= self.levels:
@@ -37,8 +39,15 @@ class Paste:
         for r in self.regions:
             here = on_grid(moved(r), size, 0.4).to(z)
             matrix = rescale(motion_matrix(r.motion), self.image, size)
-            z = z * (1 - here) + warp(source.z[level], matrix, mode="nearest", padding="border") * here
+            z = z * (1 - here) + self._carried(source, level, matrix).to(z) * here
         return z
+
+    def _carried(self, source: Trajectory, level: int, matrix: Tensor) -> Tensor:
+        if not self.split:
+            return warp(source.z[level], matrix, mode="nearest", padding="border")
+        clean = source.schedule.alpha[level] * source.z[-1]
+        noise = warp(source.z[level] - clean, matrix, mode="nearest", padding="border")
+        return warp(clean, matrix, padding="border") + noise
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,139 @@
+"""Drag cases with exact answers, made from the generated scenes; deterministic by seed."""
+
+from __future__ import annotations
+
+import math
+import random
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..geometry import apply, motion_matrix, rotation, scaling, translation
+from ..masks import adaptive_mask, grow
+from ..types import AffineMotion, Grid, Handle, Point, Region, Task
+from .scenes import HELD_OUT, Scene, Thing, move_top, place, render, sample_scene, thing_mask, without_top
+
+KINDS = ("move", "rotate", "deform")
+MARGIN = 12  # px around the adaptive mask: soft shadows and the autoencoder's reach
+
+
+@dataclass(frozen=True)
+class Case:
+    """One drag: pictures (3, S, S) in [0, 1], masks (S, S), the motion, and what the user would have drawn."""
+
+    seed: int
+    kind: str
+    source: Tensor
+    truth: Tensor
+    empty: Tensor
+    mask: Tensor
+    truth_mask: Tensor
+    motion: AffineMotion
+    handle: Point
+    target: Point
+
+    @property
+    def editable(self) -> Tensor:
+        return grow(adaptive_mask([Region(self.mask, self.motion)]), MARGIN)
+
+    @property
+    def task(self) -> Task:
+        size = Grid(*self.mask.shape)
+        return Task(size, (Region(self.mask, self.motion),), (Handle(self.handle, self.target),), self.editable)
+
+
+def _fits(thing: Thing, size: int) -> bool:
+    x, y = place(thing)
+    return all(thing.size * 0.9 <= v <= size - 1 - thing.size * 0.9 for v in (x, y))
+
+
+def _motion(kind: str, thing: Thing, scene: Scene, r: random.Random) -> tuple[AffineMotion, Point] | None:
+    """A motion that fits, and a handle on the thing that shows it."""
+    x, y = place(thing)
+    unit = scene.size / 256
+    if kind == "move":
+        best: tuple[float, AffineMotion] | None = None
+        for _ in range(60):
+            length, way = r.uniform(44, 88) * unit, r.uniform(0, 2 * math.pi)
+            motion = translation((0, 0), (round(length * math.cos(way)), round(length * math.sin(way))))
+            there = (x + motion.shift[0], y + motion.shift[1])
+            if not all(thing.size + 4 <= v <= scene.size - thing.size - 4 for v in there):
+                continue
+            clear = min([math.dist(there, t.centre) / (thing.size + t.size) for t in scene.things[:-1]] + [9.0])
+            if best is None or clear > best[0]:
+                best = (clear, motion)
+        return None if best is None else (best[1], (x, y))
+    if kind == "rotate":
+        if thing.kind == "ellipse" and thing.texture in ("plain", "radial"):
+            return None  # a turn that nobody would see
+        angle, way = r.choice((-1, 1)) * r.uniform(0.6, 1.3), r.uniform(0, 2 * math.pi)
+        start = (x + 0.6 * thing.size * math.cos(way), y + 0.6 * thing.size * math.sin(way))
+        end = (x + 0.6 * thing.size * math.cos(way + angle), y + 0.6 * thing.size * math.sin(way + angle))
+        return rotation(start, end, (x, y)), start
+    factor = r.uniform(1.3, 1.5) if r.random() < 0.7 else r.uniform(0.65, 0.75)
+    both = r.random() < 0.4
+    scale = (factor, factor) if both else (factor, 1.0) if r.random() < 0.5 else (1.0, factor)
+    if any(thing.size * max(factor, 1) + 4 > v or v > scene.size - thing.size * max(factor, 1) - 4 for v in (x, y)):
+        return None
+    start = (x + 0.6 * thing.size * (scale[0] != 1), y + 0.6 * thing.size * (scale[1] != 1))
+    return scaling(scale, (x, y)), start
+
+
+def make_case(seed: int, kind: str, size: int = 256) -> Case | None:
+    """The case of `seed`, or None where the scene allows no such motion."""
+    scene = sample_scene(seed, size)
+    found = _motion(kind, scene.things[-1], scene, random.Random(seed + 77))
+    if found is None:
+        return None
+    motion, handle = found
+    after = move_top(scene, motion)
+    return Case(
+        seed, kind, render(scene), render(after), render(without_top(scene)), thing_mask(scene), thing_mask(after),
+        motion, handle, apply(motion_matrix(motion), handle),
+    )
+
+
+def held_out(per_kind: int = 8, first: int = HELD_OUT, kinds: tuple[str, ...] = KINDS) -> list[Case]:
+    """The first `per_kind` cases of each kind from the seeds never trained on, taken in order; none is chosen by its result."""
+    out, seed = [], first
+    for kind in kinds:
+        wanted = len(out) + per_kind
+        while len(out) < wanted:
+            case = make_case(seed, kind)
+            seed += 1
+            if case is not None:
+                out.append(case)
+    return out
+
+
+def psnr(a: Tensor, b: Tensor, mask: Tensor | None = None) -> float:
+    """dB between pictures (3, H, W) in [0, 1], over the set pixels of mask (H, W); nan if there are under 20."""
+    d = (a - b).square().mean(0)
+    if mask is not None:
+        d = d[mask > 0.5]
+        if d.numel() < 20:
+            return math.nan
+    return -10 * math.log10(max(float(d.mean()), 1e-10))
+
+
+def residue_centroid(image: Tensor, case: Case) -> Point:
+    """Where, inside the editable mask, the picture differs from the scene without its object."""
+    weight = ((image - case.empty).abs().sum(0) - 0.25).clamp(0, 0.6) * case.editable
+    total = float(weight.sum())
+    if total < 3:
+        return math.nan, math.nan
+    y, x = torch.meshgrid(*(torch.arange(n, dtype=torch.float32) for n in weight.shape), indexing="ij")
+    return float((weight * x).sum()) / total, float((weight * y).sum()) / total
+
+
+def measure(image: Tensor, case: Case) -> dict[str, float]:
+    """Centroid error (px; 99 if nothing is left of the object) and PSNR (dB): target, vacated area, background."""
+    here, there = residue_centroid(image, case), residue_centroid(case.truth, case)
+    error = math.dist(here, there)
+    return {
+        "centroid": 99.0 if math.isnan(error) else error,
+        "target": psnr(image, case.truth, case.truth_mask),
+        "vacated": psnr(image, case.truth, case.mask * (1 - case.truth_mask)),
+        "background": psnr(image, case.source, 1 - case.editable),
+    }

@@ -1,0 +1,150 @@
+"""From what the user drew to what the loop needs: masks, motions, handles, and a sentence for everything odd."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .geometry import apply, motion_matrix, rotation, scaling, translation
+from .instruction import DragInstruction, RegionSpec, Shape, rescaled
+from .masks import adaptive_mask, centroid, discs, moved, region_weights
+from .types import AffineMotion, DragError, Grid, Handle, Point, Region, Task
+
+MaskReader = Callable[[str], Tensor]  # name -> (H, W) in {0, 1}
+
+
+def draw(shape: Shape, size: Grid, read_mask: MaskReader | None = None) -> Tensor:
+    """(H, W) in {0, 1}: the painted area."""
+    out = np.zeros((size.height, size.width), np.uint8)
+    for poly in shape.polygons:
+        cv2.fillPoly(out, [_pixels(poly)], 1)
+    for stroke in shape.strokes:
+        points, radius = _pixels(stroke.points), max(1, round(stroke.radius))
+        cv2.polylines(out, [points], False, 1, thickness=2 * radius)
+        for p in points:
+            cv2.circle(out, (int(p[0]), int(p[1])), radius, 1, -1)
+    mask = torch.from_numpy(out).float()
+    if shape.mask is not None:
+        if read_mask is None:
+            raise DragError(f"mask {shape.mask!r} can't be read here: there is no folder to look in")
+        painted = read_mask(shape.mask)
+        if painted.shape != mask.shape:
+            painted = (F.interpolate(painted[None, None].float(), tuple(mask.shape), mode="area")[0, 0] > 0.5).float()
+        mask = torch.maximum(mask, painted.float())
+    return mask
+
+
+def _pixels(points: tuple[Point, ...]) -> np.ndarray:
+    limit = 1 << 20  # OpenCV's own coordinates end at 2^31; far outside is far outside
+    return np.array([[round(min(max(v, -limit), limit)) for v in p] for p in points], np.int32)
+
+
+def motion_of(spec: RegionSpec, mask: Tensor) -> AffineMotion:
+    """The affine motion of a region at full progress (DragFlow eq. 2, 18-21)."""
+    centre = centroid(mask)
+    anchor = spec.anchor or centre
+    if spec.task == "scale":
+        assert spec.scale is not None
+        return scaling(spec.scale, anchor)
+    if spec.task == "rotation":
+        if spec.angle is not None:
+            return AffineMotion(angle=math.radians(spec.angle), anchor=anchor)
+        assert spec.target is not None
+        if math.dist(centre, anchor) < 1:
+            raise DragError("a rotation about the region's own centre needs an angle: a target point shows a turn only off the anchor")
+        return rotation(centre, spec.target, anchor)
+    assert spec.target is not None
+    return translation(centre, spec.target)
+
+
+def build_task(instruction: DragInstruction, size: Grid, read_mask: MaskReader | None = None) -> tuple[Task, tuple[str, ...]]:
+    """The task on a picture of `size`, and notes: sentences about what will hardly work or was adapted."""
+    notes: list[str] = []
+    given = (instruction.width or size.width, instruction.height or size.height)
+    if given != (size.width, size.height):
+        notes.append(f"the drag was drawn on {given[0]}x{given[1]} and the picture is {size.width}x{size.height}: it was scaled to fit")
+    x = rescaled(instruction, size.width, size.height)
+    if not x.regions and not x.points:
+        raise DragError("the drag instruction moves nothing: add a region with a target, or a pair of points")
+    regions: list[Region] = []
+    for i, spec in enumerate(x.regions):
+        name = spec.label or f"region {i + 1}"
+        mask = draw(spec.shape, size, read_mask)
+        if mask.sum() == 0:
+            raise DragError(f"{name} is empty: nothing of it lies inside the {size.width}x{size.height} picture")
+        if spec.target is not None:
+            _inside(spec.target, size, f"the target of {name}")
+        region = Region(mask, motion_of(spec, mask), spec.weight or 1.0)
+        after = moved(region)
+        if after.sum() == 0:
+            raise DragError(f"{name} would leave the picture altogether: choose a nearer target")
+        if after.sum() < 0.9 * mask.sum() and spec.task != "scale":
+            notes.append(f"{name} is moved partly off the picture: what leaves it is not drawn")
+        if (travel := _travel(region)) < 2:
+            notes.append(f"{name} moves by {travel:.1f} px; under 2 px the result will hardly differ")
+        regions.append(region)
+    if regions:
+        gamma = region_weights([r.mask for r in regions])
+        regions = [Region(r.mask, r.motion, g * r.weight) for r, g in zip(regions, gamma, strict=True)]
+    handles = []
+    for i, p in enumerate(x.points):
+        _inside(p.start, size, f"point {i + 1}")
+        _inside(p.target, size, f"the target of point {i + 1}")
+        if math.dist(p.start, p.target) < 2:
+            notes.append(f"point {i + 1} moves by {math.dist(p.start, p.target):.1f} px; under 2 px the result will hardly differ")
+        handles.append(Handle(p.start, p.target))
+    if not handles:
+        handles = [_handle(r) for r in regions]
+    return Task(size, tuple(regions), tuple(handles), _editable(x, size, regions, handles, read_mask)), tuple(notes)
+
+
+def _editable(
+    x: DragInstruction, size: Grid, regions: list[Region], handles: list[Handle], read_mask: MaskReader | None
+) -> Tensor | None:
+    if x.editable == "none":
+        return None
+    if x.editable == "painted":
+        mask = draw(x.painted, size, read_mask)
+        if mask.sum() == 0:
+            raise DragError("the editable mask is empty, so that nothing may change: paint it, or set editable.mode to adaptive")
+        return mask
+    if regions:
+        return adaptive_mask(regions)
+    return None if not handles else _around(handles, size)
+
+
+def _around(handles: list[Handle], size: Grid) -> Tensor:
+    """Points alone: discs along every way from handle to target, a quarter of the picture's side wide."""
+    ways = [
+        (h.start[0] + k / 8 * (h.target[0] - h.start[0]), h.start[1] + k / 8 * (h.target[1] - h.start[1])) for h in handles for k in range(9)
+    ]
+    return discs(ways, min(size.height, size.width) / 8, size)
+
+
+def _handle(region: Region) -> Handle:
+    """A point of the region that shows its motion: the set pixel nearest to the centroid, or off the anchor for turn and scale."""
+    y, x = torch.nonzero(region.mask > 0.5, as_tuple=True)
+    cx, cy = centroid(region.mask)
+    far = (x - region.motion.anchor[0]) ** 2 + (y - region.motion.anchor[1]) ** 2
+    turns = region.motion.shift == (0.0, 0.0)
+    best = int(((far - far.float().quantile(0.6)).abs() if turns else (x - cx) ** 2 + (y - cy) ** 2).argmin())
+    start = (float(x[best]), float(y[best]))
+    return Handle(start, apply(motion_matrix(region.motion), start), region.mask)
+
+
+def _travel(region: Region) -> float:
+    """How far the region's furthest pixel goes."""
+    points = torch.nonzero(region.mask > 0.5).flip(1).double()
+    m = motion_matrix(region.motion)
+    return float((points @ m[:2, :2].T + m[:2, 2] - points).norm(dim=-1).max())
+
+
+def _inside(p: Point, size: Grid, what: str) -> None:
+    if not (-0.5 <= p[0] <= size.width - 0.5 and -0.5 <= p[1] <= size.height - 0.5):
+        raise DragError(f"{what} is ({p[0]:g}, {p[1]:g}), outside the {size.width}x{size.height} picture: put it inside")
