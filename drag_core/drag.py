@@ -25,6 +25,7 @@ class Step:
     level: int
     z: Tensor
     handles: tuple[Point, ...] = ()
+    stage: str = "drag"
 
 
 OnStep = Callable[[Step], None]
@@ -85,7 +86,7 @@ def invert(
     for i in range(last, 0, -1):
         z, carry = solver(backbone, z, schedule, i, i - 1, kv, carry)
         path.append(z)
-        on_step(Step(last - i + 1, last, i - 1, z))
+        on_step(Step(last - i + 1, last, i - 1, z, stage="invert"))
     return Trajectory(schedule, tuple(reversed(path)), cache if kv_blocks else None, carry)
 
 
@@ -112,6 +113,11 @@ def drag(backbone: Backbone, source: Trajectory, recipe: Recipe, on_step: OnStep
             z = r.constraint.project(z, ref)
         run.tell(i + 1, z)
     return Result(z, ref, tuple(torch.stack(run.losses).tolist()) if run.losses else (), tuple(run.traces))
+
+
+def clean_estimate(z: Tensor, source: Trajectory, level: int) -> Tensor:
+    """A preview of where z (1, C, h, w) at `level` is going, without a model call: the source's clean latent plus what z has changed."""
+    return source.z[-1] + (z - source.z[level]) / max(source.schedule.alpha[level], 0.05)
 
 
 class _Run:

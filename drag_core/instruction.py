@@ -1,13 +1,14 @@
 """The drag instruction: one JSON document (version 1) that says what moves where. Read, checked, written.
 
-Coordinates are (x, y) pixel centres of the picture whose size the document states. Unknown keys are kept in `extra`. Anything wrong
-gives one DragError naming the place and the value.
+Coordinates are (x, y) pixel centres of the picture whose size the document states. Unknown keys (those inside strokes excepted)
+are kept in `extra`. Anything wrong gives one DragError naming the place and the value.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -15,7 +16,7 @@ from .types import DragError, Point
 
 TASKS = ("relocation", "deformation", "rotation", "scale")
 EDITABLE = ("adaptive", "painted", "none")
-MAX_BYTES, MAX_REGIONS, MAX_POINTS, MAX_VERTICES = 10_000_000, 256, 1024, 100_000
+MAX_BYTES, MAX_REGIONS, MAX_POINTS, MAX_VERTICES, MAX_DEPTH = 10_000_000, 256, 1024, 100_000, 64
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,7 @@ class RegionSpec:
 class PointSpec:
     start: Point
     target: Point
+    extra: dict[str, Any] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True)
@@ -74,51 +76,62 @@ class DragInstruction:
 
 def parse(text: str | bytes) -> DragInstruction:
     """A DragInstruction from JSON text; at most 10 MB, 256 regions, 1024 points."""
+    return from_dict(load_json(text))
+
+
+def load_json(text: str | bytes) -> Any:
+    """JSON from an untrusted source: at most 10 MB and 64 levels, finite numbers only; anything else is a DragError."""
     if len(text) > MAX_BYTES:
         raise DragError(f"the drag instruction is {len(text)} bytes long; at most {MAX_BYTES} are read")
     try:
-        data = json.loads(text, parse_constant=_no_constant)
-    except RecursionError:
-        raise DragError("the drag instruction is nested too deeply to be one") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as e:
+        data = json.loads(text, parse_constant=_finite, parse_float=_finite)
+    except DragError:
+        raise
+    except (RecursionError, ValueError) as e:  # also bytes in no known encoding, and integers of thousands of digits
         raise DragError(f"the drag instruction is not JSON: {e}") from None
-    return from_dict(data)
+    level = [data]
+    for _ in range(MAX_DEPTH):  # what can be read must be writable: json.dumps meets Python's limit before json.loads does
+        inner = (x.values() if isinstance(x, dict) else x for x in level if isinstance(x, (dict, list)))
+        level = [v for values in inner for v in values if isinstance(v, (dict, list))]
+    if level:
+        raise DragError(f"the drag instruction is nested more than {MAX_DEPTH} levels deep; make it flatter")
+    return data
 
 
-def _no_constant(name: str) -> float:
-    raise DragError(f"the drag instruction holds {name}; every number must be finite")
+def _finite(number: str) -> float:
+    if not math.isfinite(x := float(number)):
+        raise DragError(f"the drag instruction holds {number[:40]}; every number must be finite")
+    return x
 
 
 def from_dict(data: Any) -> DragInstruction:
     """A DragInstruction from the parsed document."""
     d = dict(_object(data, "the document"))
-    if (version := d.pop("version", 1)) != 1:
+    if (version := d.pop("version", 1)) != 1 or isinstance(version, bool):
         raise DragError(f"the drag instruction has version {_short(version)}; this release reads version 1")
-    image = dict(_object(d.pop("image", {}), "image"))
+    image, editable, prompts = (dict(_object(d.pop(k, {}), k)) for k in ("image", "editable", "prompts"))
     regions = _list(d.pop("regions", []), "regions", MAX_REGIONS)
     points = _list(d.pop("points", []), "points", MAX_POINTS)
-    editable = _object(d.pop("editable", {"mode": "adaptive"}), "editable")
-    mode = editable.get("mode", "adaptive")
+    mode = editable.pop("mode", "adaptive")
     if mode not in EDITABLE:
         raise DragError(f"editable.mode is {_short(mode)}; use one of {', '.join(EDITABLE)}")
-    prompts = _object(d.pop("prompts", {}), "prompts")
     return DragInstruction(
-        width=_side(image.get("width"), "image.width"),
-        height=_side(image.get("height"), "image.height"),
+        width=_optional(image.pop("width", None), "image.width", _side),
+        height=_optional(image.pop("height", None), "image.height", _side),
         regions=tuple(_region(r, f"regions[{i}]") for i, r in enumerate(regions)),
         points=tuple(_pair(p, f"points[{i}]") for i, p in enumerate(points)),
         editable=mode,
         painted=_shape(editable, "editable", needed=mode == "painted"),
-        source_prompt=_text(prompts.get("source", ""), "prompts.source"),
-        target_prompt=_text(prompts.get("target", ""), "prompts.target"),
-        extra=d,
+        source_prompt=_text(prompts.pop("source", ""), "prompts.source"),
+        target_prompt=_text(prompts.pop("target", ""), "prompts.target"),
+        extra=d | {k: v for k, v in (("image", image), ("editable", _rest(editable)), ("prompts", prompts)) if v},
     )
 
 
 def _region(data: Any, at: str) -> RegionSpec:
     d = dict(_object(data, at))
     task = d.pop("task", "relocation")
-    task = {"transformation": "relocation"}.get(task, task) if isinstance(task, str) else task  # DragFlow's code says transformation
+    task = "relocation" if task == "transformation" else task  # DragFlow's code says transformation
     if task not in TASKS:
         raise DragError(f"{at}.task is {_short(task)}; use one of {', '.join(TASKS)}")
     target, anchor = (_optional(d.pop(k, None), f"{at}.{k}", _point) for k in ("target", "anchor"))
@@ -134,25 +147,31 @@ def _region(data: Any, at: str) -> RegionSpec:
         raise DragError(f"{at}.weight is {weight}; it must be above 0")
     shape = _shape(d, at, needed=True)
     label = _text(d.pop("label", ""), f"{at}.label")
-    extra = {k: v for k, v in d.items() if k not in ("polygons", "strokes", "mask")}
-    return RegionSpec(shape, task, target, anchor, angle, scale, weight, label, extra)
+    return RegionSpec(shape, task, target, anchor, angle, scale, weight, label, _rest(d))
+
+
+def _rest(d: dict[str, Any]) -> dict[str, Any]:
+    """What is left of an object once its own keys are popped, without the shape's."""
+    return {k: v for k, v in d.items() if k not in ("polygons", "strokes", "mask")}
 
 
 def _shape(d: dict[str, Any], at: str, needed: bool) -> Shape:
     polygons = _list(d.get("polygons", []), f"{at}.polygons", 4096)
     strokes = _list(d.get("strokes", []), f"{at}.strokes", 4096)
     mask = d.get("mask")
-    if mask is not None and (not isinstance(mask, str) or "/" in mask or "\\" in mask or mask.startswith(".")):
+    if mask is not None and not (isinstance(mask, str) and re.fullmatch(r"[^./\\:\x00-\x1f][^/\\:\x00-\x1f]{0,199}", mask)):
         raise DragError(f"{at}.mask is {_short(mask)}; it must be the plain name of a picture beside the document")
     if needed and not (polygons or strokes or mask):
         raise DragError(f"{at} marks nothing: give it polygons, strokes or a mask")
-    outlines = tuple(
-        tuple(_point(p, f"{at}.polygons[{i}]") for p in _list(poly, f"{at}.polygons[{i}]", MAX_VERTICES)) for i, poly in enumerate(polygons)
-    )
-    for i, outline in enumerate(outlines):
-        if len(outline) < 3:
-            raise DragError(f"{at}.polygons[{i}] has {len(outline)} corners; a polygon needs at least 3")
+    outlines = tuple(_outline(poly, f"{at}.polygons[{i}]") for i, poly in enumerate(polygons))
     return Shape(outlines, tuple(_stroke(s, f"{at}.strokes[{i}]") for i, s in enumerate(strokes)), mask)
+
+
+def _outline(data: Any, at: str) -> tuple[Point, ...]:
+    corners = tuple(_point(p, at) for p in _list(data, at, MAX_VERTICES))
+    if len(corners) < 3:
+        raise DragError(f"{at} has {len(corners)} corners; a polygon needs at least 3")
+    return corners
 
 
 def _stroke(data: Any, at: str) -> Stroke:
@@ -165,8 +184,8 @@ def _stroke(data: Any, at: str) -> Stroke:
 
 
 def _pair(data: Any, at: str) -> PointSpec:
-    d = _object(data, at)
-    return PointSpec(_point(d.get("start"), f"{at}.start"), _point(d.get("target"), f"{at}.target"))
+    d = dict(_object(data, at))
+    return PointSpec(_point(d.pop("start", None), f"{at}.start"), _point(d.pop("target", None), f"{at}.target"), d)
 
 
 def _object(data: Any, at: str) -> dict[str, Any]:
@@ -184,9 +203,9 @@ def _list(data: Any, at: str, most: int) -> list[Any]:
 
 
 def _number(data: Any, at: str) -> float:
-    if isinstance(data, bool) or not isinstance(data, (int, float)) or abs(data) > 1e9 or not math.isfinite(data):
-        raise DragError(f"{at} is {_short(data)}; it must be a finite number")
-    return float(data)
+    if type(data) in (int, float) and -1e9 <= data <= 1e9:  # not isinstance: a bool is no number; NaN fails the comparison
+        return float(data)
+    raise DragError(f"{at} is {_short(data)}; it must be a finite number between -1e9 and 1e9")
 
 
 def _point(data: Any, at: str) -> Point:
@@ -195,9 +214,7 @@ def _point(data: Any, at: str) -> Point:
     return _number(data[0], at), _number(data[1], at)
 
 
-def _side(data: Any, at: str) -> int | None:
-    if data is None:
-        return None
+def _side(data: Any, at: str) -> int:
     n = _number(data, at)
     if n != int(n) or not 1 <= n <= 65536:
         raise DragError(f"{at} is {_short(data)}; it must be a whole number of pixels")
@@ -215,20 +232,21 @@ def _optional(data: Any, at: str, read: Any) -> Any:
 
 
 def _short(data: Any) -> str:
-    text = repr(data)[:60] if not isinstance(data, (list, dict)) else f"a {type(data).__name__} of {len(data)}"
-    return text
+    return f"a {type(data).__name__} of {len(data)}" if isinstance(data, (list, dict)) else repr(data)[:60]
 
 
 def to_dict(x: DragInstruction) -> dict[str, Any]:
     """The document; parse(to_json(x)) == x, unknown keys included."""
-    out: dict[str, Any] = {"version": 1, **x.extra}
-    if x.width is not None and x.height is not None:
-        out["image"] = {"width": x.width, "height": x.height}
-    out["regions"] = [_region_dict(r) for r in x.regions]
-    out["points"] = [{"start": list(p.start), "target": list(p.target)} for p in x.points]
-    out["editable"] = {"mode": x.editable, **_shape_dict(x.painted)}
-    out["prompts"] = {"source": x.source_prompt, "target": x.target_prompt}
-    return out
+    image, editable, prompts = (dict(x.extra.get(k, {})) for k in ("image", "editable", "prompts"))
+    return {
+        **x.extra,
+        "version": 1,
+        "image": image | {k: v for k, v in (("width", x.width), ("height", x.height)) if v is not None},
+        "regions": [_region_dict(r) for r in x.regions],
+        "points": [{**p.extra, "start": list(p.start), "target": list(p.target)} for p in x.points],
+        "editable": editable | {"mode": x.editable, **_shape_dict(x.painted)},
+        "prompts": prompts | {"source": x.source_prompt, "target": x.target_prompt},
+    }
 
 
 def to_json(x: DragInstruction) -> str:
@@ -268,5 +286,5 @@ def rescaled(x: DragInstruction, width: int, height: int) -> DragInstruction:
     regions = tuple(
         replace(r, shape=shape(r.shape), target=r.target and at(r.target), anchor=r.anchor and at(r.anchor)) for r in x.regions
     )
-    points = tuple(PointSpec(at(p.start), at(p.target)) for p in x.points)
+    points = tuple(replace(p, start=at(p.start), target=at(p.target)) for p in x.points)
     return replace(x, width=width, height=height, regions=regions, points=points, painted=shape(x.painted))

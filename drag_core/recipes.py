@@ -149,7 +149,9 @@ def dragdiffusion(task: Task, variant: Variant = "ours") -> Recipe:
     )
 
 
-def copy_paste(task: Task, schedule: Schedule | None = None, solver: Solver = ddim, levels: int = 10) -> Recipe:
+def copy_paste(
+    task: Task, schedule: Schedule | None = None, solver: Solver = ddim, levels: int = 10, seed: int = 0
+) -> Recipe:
     """The baseline: latents moved by A_i(1) at the first levels, fresh noise where they were; no update (RegionDrag)."""
     _need_regions(task, "copy_paste")
     return Recipe(
@@ -160,7 +162,7 @@ def copy_paste(task: Task, schedule: Schedule | None = None, solver: Solver = dd
         constraint=_hard(task, adaptive=True),
         optimizer=partial(torch.optim.SGD, lr=0.0),
         ramp=(),
-        start=Paste(task.regions, task.image, levels),
+        start=Paste(task.regions, task.image, levels, seed=seed),
     )
 
 

@@ -12,10 +12,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .geometry import apply, motion_matrix, rotation, scaling, translation
-from .instruction import DragInstruction, RegionSpec, Shape, rescaled
-from .masks import adaptive_mask, centroid, discs, moved, region_weights
+from .instruction import DragInstruction, RegionSpec, Shape, Stroke, rescaled
+from .masks import adaptive_mask, centroid, grow, moved, region_weights
 from .types import AffineMotion, DragError, Grid, Handle, Point, Region, Task
 
+MARGIN = 0.045  # the adaptive mask grows by this part of the mean side: soft edges, shadows, the seam, the autoencoder's reach
 MaskReader = Callable[[str], Tensor]  # name -> (H, W) in {0, 1}
 
 
@@ -25,7 +26,7 @@ def draw(shape: Shape, size: Grid, read_mask: MaskReader | None = None) -> Tenso
     for poly in shape.polygons:
         cv2.fillPoly(out, [_pixels(poly)], 1)
     for stroke in shape.strokes:
-        points, radius = _pixels(stroke.points), max(1, round(stroke.radius))
+        points, radius = _pixels(stroke.points), min(max(1, round(stroke.radius)), 16000)  # OpenCV's limit
         cv2.polylines(out, [points], False, 1, thickness=2 * radius)
         for p in points:
             cv2.circle(out, (int(p[0]), int(p[1])), radius, 1, -1)
@@ -57,7 +58,9 @@ def motion_of(spec: RegionSpec, mask: Tensor) -> AffineMotion:
             return AffineMotion(angle=math.radians(spec.angle), anchor=anchor)
         assert spec.target is not None
         if math.dist(centre, anchor) < 1:
-            raise DragError("a rotation about the region's own centre needs an angle: a target point shows a turn only off the anchor")
+            raise DragError("a rotation about the region's own centre needs an angle: a target shows a turn only off the anchor")
+        if math.dist(spec.target, anchor) < 1:
+            raise DragError("a rotation's target lies on its anchor, where it shows no turn: move it away, or give an angle")
         return rotation(centre, spec.target, anchor)
     assert spec.target is not None
     return translation(centre, spec.target)
@@ -68,7 +71,8 @@ def build_task(instruction: DragInstruction, size: Grid, read_mask: MaskReader |
     notes: list[str] = []
     given = (instruction.width or size.width, instruction.height or size.height)
     if given != (size.width, size.height):
-        notes.append(f"the drag was drawn on {given[0]}x{given[1]} and the picture is {size.width}x{size.height}: it was scaled to fit")
+        drawn, here = f"{given[0]}x{given[1]}", f"{size.width}x{size.height}"
+        notes.append(f"the drag was drawn on {drawn} and the picture is {here}: it was scaled to fit")
     x = rescaled(instruction, size.width, size.height)
     if not x.regions and not x.points:
         raise DragError("the drag instruction moves nothing: add a region with a target, or a pair of points")
@@ -78,12 +82,13 @@ def build_task(instruction: DragInstruction, size: Grid, read_mask: MaskReader |
         mask = draw(spec.shape, size, read_mask)
         if mask.sum() == 0:
             raise DragError(f"{name} is empty: nothing of it lies inside the {size.width}x{size.height} picture")
-        if spec.target is not None:
+        if spec.target is not None and spec.task != "scale" and not (spec.task == "rotation" and spec.angle is not None):
             _inside(spec.target, size, f"the target of {name}")
         region = Region(mask, motion_of(spec, mask), spec.weight or 1.0)
         after = moved(region)
         if after.sum() == 0:
-            raise DragError(f"{name} would leave the picture altogether: choose a nearer target")
+            hint = "larger factors" if spec.task == "scale" else "a nearer target or a smaller turn"
+            raise DragError(f"nothing of {name} would be left in the picture: choose {hint}")
         if after.sum() < 0.9 * mask.sum() and spec.task != "scale":
             notes.append(f"{name} is moved partly off the picture: what leaves it is not drawn")
         if (travel := _travel(region)) < 2:
@@ -96,8 +101,8 @@ def build_task(instruction: DragInstruction, size: Grid, read_mask: MaskReader |
     for i, p in enumerate(x.points):
         _inside(p.start, size, f"point {i + 1}")
         _inside(p.target, size, f"the target of point {i + 1}")
-        if math.dist(p.start, p.target) < 2:
-            notes.append(f"point {i + 1} moves by {math.dist(p.start, p.target):.1f} px; under 2 px the result will hardly differ")
+        if (travel := math.dist(p.start, p.target)) < 2:
+            notes.append(f"point {i + 1} moves by {travel:.1f} px; under 2 px the result will hardly differ")
         handles.append(Handle(p.start, p.target))
     if not handles:
         handles = [_handle(r) for r in regions]
@@ -115,25 +120,23 @@ def _editable(
             raise DragError("the editable mask is empty, so that nothing may change: paint it, or set editable.mode to adaptive")
         return mask
     if regions:
-        return adaptive_mask(regions)
+        return grow(adaptive_mask(regions), round(MARGIN * (size.height + size.width) / 2))
     return None if not handles else _around(handles, size)
 
 
 def _around(handles: list[Handle], size: Grid) -> Tensor:
-    """Points alone: discs along every way from handle to target, a quarter of the picture's side wide."""
-    ways = [
-        (h.start[0] + k / 8 * (h.target[0] - h.start[0]), h.start[1] + k / 8 * (h.target[1] - h.start[1])) for h in handles for k in range(9)
-    ]
-    return discs(ways, min(size.height, size.width) / 8, size)
+    """Points alone: a brush along every way from handle to target, a quarter of the picture's side wide."""
+    return draw(Shape(strokes=tuple(Stroke((h.start, h.target), min(size.height, size.width) / 8) for h in handles)), size)
 
 
 def _handle(region: Region) -> Handle:
-    """A point of the region that shows its motion: the set pixel nearest to the centroid, or off the anchor for turn and scale."""
+    """A point of the region that shows its motion: the set pixel nearest to the centroid; off the anchor for turn and scale."""
     y, x = torch.nonzero(region.mask > 0.5, as_tuple=True)
     cx, cy = centroid(region.mask)
     far = (x - region.motion.anchor[0]) ** 2 + (y - region.motion.anchor[1]) ** 2
     turns = region.motion.shift == (0.0, 0.0)
-    best = int(((far - far.float().quantile(0.6)).abs() if turns else (x - cx) ** 2 + (y - cy) ** 2).argmin())
+    middle = far.kthvalue(max(1, round(0.6 * len(far)))).values  # quantile() stops at 2^24 pixels
+    best = int(((far - middle).abs() if turns else (x - cx) ** 2 + (y - cy) ** 2).argmin())
     start = (float(x[best]), float(y[best]))
     return Handle(start, apply(motion_matrix(region.motion), start), region.mask)
 

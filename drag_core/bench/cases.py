@@ -11,11 +11,11 @@ from torch import Tensor
 
 from ..geometry import apply, motion_matrix, rotation, scaling, translation
 from ..masks import adaptive_mask, grow
+from ..task import MARGIN
 from ..types import AffineMotion, Grid, Handle, Point, Region, Task
 from .scenes import HELD_OUT, Scene, Thing, move_top, place, render, sample_scene, thing_mask, without_top
 
 KINDS = ("move", "rotate", "deform")
-MARGIN = 12  # px around the adaptive mask: soft shadows and the autoencoder's reach
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Case:
 
     @property
     def editable(self) -> Tensor:
-        return grow(adaptive_mask([Region(self.mask, self.motion)]), MARGIN)
+        return grow(adaptive_mask([Region(self.mask, self.motion)]), round(MARGIN * self.mask.shape[0]))
 
     @property
     def task(self) -> Task:

@@ -69,11 +69,14 @@ def write_into_taesd(linear: LinearEncoder, encoder: nn.Module) -> None:
     index = torch.arange(48).reshape(3, 4, 4)
     order = F.pixel_unshuffle(F.pixel_unshuffle(index[None].float(), 2), 2).flatten().long()
     analyse = linear.analyse.weight[:, order].double()
-    lift = 0.5 * analyse.abs().sum((1, 2, 3)) + 1e-3
+    lift = (0.5 * analyse.abs().sum((1, 2, 3)) + 1e-3).half().double()
     down3.weight[:MIDDLE, :48] = analyse.float()
     down3.weight[:MIDDLE, 63] = (-0.5 * analyse.sum(1)).float()
     down3.weight[:MIDDLE, 63, 1, 1] += lift.float()
     down3.weight[63, 63, 1, 1] = 1.0
-    last.weight[:, :MIDDLE] = linear.mix.weight
-    last.weight[:, 63] = -(linear.mix.weight.double() * lift[None, :, None, None]).sum(1).float()
-    last.bias.copy_(linear.mix.bias)
+    # the file is in half precision: lift and its removal must still cancel, so what rounding leaves goes into the bias
+    mix = linear.mix.weight.half()
+    removal = -(mix.double() * lift[None, :, None, None]).sum(1)
+    last.weight[:, :MIDDLE] = mix.float()
+    last.weight[:, 63] = removal.half().float()
+    last.bias.copy_(linear.mix.bias + (removal - removal.half().double()).sum((1, 2)).float())

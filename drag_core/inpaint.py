@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..geometry import motion_matrix, warp
-from ..masks import grow
-from ..types import Region
+from .geometry import motion_matrix, warp
+from .masks import grow
+from .types import Region
 
 
 def painted_over(image: Tensor, mask: Tensor, margin: int = 5, radius: float = 5.0) -> Tensor:

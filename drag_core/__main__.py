@@ -1,0 +1,130 @@
+"""Command line: python -m drag_core edit | demo | table | convert. Bad input: one sentence, exit code 2; Ctrl-C: 130."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from .types import DragError
+
+
+def _parser() -> argparse.ArgumentParser:
+    p = argparse.ArgumentParser(prog="python -m drag_core", description="Drag editing: mark a region of a picture, drag it, have it re-drawn.")
+    sub = p.add_subparsers(dest="command", required=True)
+    e = sub.add_parser("edit", help="drag a picture as a drag.json says")
+    e.add_argument("image", type=Path)
+    e.add_argument("--drag", type=Path, required=True, help="drag instruction (JSON, version 1)")
+    e.add_argument("--out", type=Path, required=True, help="PNG to write; a .json with losses and handle traces goes beside it")
+    e.add_argument("--recipe", help="dragflow (FLUX); dragnext, gooddrag, dragdiffusion (SD); copy_paste. Default: by model")
+    e.add_argument("--variant", choices=["ours", "paper", "released"], default="ours")
+    e.add_argument("--model", default="embedded-sd", help="embedded-sd, embedded-flux, a diffusers folder, or a .safetensors file")
+    e.add_argument("--vae", type=Path, help="autoencoder for a model file that has none")
+    e.add_argument("--text", type=Path, help="safetensors with prompt_embeds (and pooled_prompt_embeds), in place of a text encoder")
+    e.add_argument("--seed", type=int, default=0)
+    e.add_argument("--device", default="cpu")
+    d = sub.add_parser("demo", help="drag objects of generated scenes: strips, table, GIF")
+    d.add_argument("--out", type=Path, default=Path("out/demo"))
+    t = sub.add_parser("table", help="the table of held-out scenes that the README shows")
+    t.add_argument("--out", type=Path, help="folder for strips and results")
+    t.add_argument("--cases", type=int, default=8, help="cases of each kind (move, rotate, deform)")
+    c = sub.add_parser("convert", help="another instruction format to ours, or ours to another")
+    c.add_argument("source", type=Path, help="drag.json, or a folder of DragFlow/ReD, Drag100/GoodDrag or DragNeXt")
+    c.add_argument("target", type=Path, help="a .json file for ours; a folder for the others")
+    c.add_argument("--to", choices=["json", "dragflow", "drag100"], default="json")
+    return p
+
+
+def _edit(a: argparse.Namespace) -> None:
+    from tqdm import tqdm
+
+    from .backends.load import load_model
+    from .drag import Step
+    from .edit import edit_picture
+    from .instruction import parse
+    from .pictures import read_mask, read_picture, to_bytes, write_json, write_png
+
+    picture = read_picture(a.image)
+    try:
+        instruction = parse(a.drag.read_bytes())
+    except OSError as e:
+        raise DragError(f"the drag instruction {a.drag} can't be read: {e.strerror}") from None
+    if a.out.suffix.lower() != ".png":
+        raise DragError(f"the output {a.out.name} must end in .png")
+    if not a.out.parent.is_dir():
+        raise DragError(f"the folder {a.out.parent} does not exist: make it, or choose another place for {a.out.name}")
+    model = load_model(a.model, prompt=instruction.source_prompt, vae=a.vae, text=a.text, device=a.device)
+    began = time.perf_counter()
+    with tqdm(unit="step", disable=not sys.stderr.isatty()) as bar:
+
+        def show(step: Step) -> None:
+            if step.done == 1:
+                bar.reset(step.total)
+                bar.set_description(step.stage)
+            bar.update()
+
+        edit = edit_picture(
+            model, picture.image.to(a.device), instruction, a.recipe, a.variant, a.seed, show, lambda name: read_mask(a.drag.parent / name)
+        )
+    write_png(a.out, to_bytes(edit.image[0].cpu()), picture.alpha)
+    write_json(
+        a.out.with_suffix(".json"),
+        {
+            "model": model.name, "recipe": a.recipe, "variant": a.variant, "seed": a.seed, "seconds": round(time.perf_counter() - began, 2),
+            "notes": list(edit.notes), "losses": list(edit.result.losses), "handles": [list(map(list, t)) for t in edit.result.traces],
+        },
+    )
+    for note in edit.notes:
+        print(f"note: {note}", file=sys.stderr)
+    print(a.out)
+
+
+def _convert(a: argparse.Namespace) -> None:
+    from .bench import formats
+    from .instruction import to_json
+    from .pictures import read_picture, write_whole
+    from .types import Grid
+
+    instruction, picture = formats.read_any(a.source)
+    if a.to == "json":
+        write_whole(a.target, lambda p: p.write_text(to_json(instruction) + "\n"))
+    else:
+        if instruction.width is None or instruction.height is None:
+            if picture is None:
+                raise DragError("the instruction does not state its picture's size: add image.width and image.height")
+            h, w = read_picture(picture).rgb.shape[-2:]
+            size = Grid(h, w)
+        else:
+            size = Grid(instruction.height, instruction.width)
+        (formats.write_dragflow if a.to == "dragflow" else formats.write_drag100)(instruction, a.target, size)
+    print(a.target)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    a = _parser().parse_args(argv)
+    try:
+        if a.command == "edit":
+            _edit(a)
+        elif a.command == "convert":
+            _convert(a)
+        elif a.command == "demo":
+            from .bench.demo import demo
+
+            demo(a.out)
+        else:
+            from .bench.table import table
+
+            table(a.cases, a.out)
+    except DragError as e:
+        print(f"error: {e}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("stopped; nothing was written", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

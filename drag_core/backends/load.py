@@ -1,0 +1,132 @@
+"""From a name or a path to a model that drags: the embedded ones, a diffusers folder, or a single file of SD1.5 or FLUX.
+
+Nothing is downloaded and nothing pickled is read.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from safetensors import safe_open
+from torch import Tensor
+
+from ..types import Backbone, DragError
+from . import single_file
+from .codec import Codec
+from .diffusers_flux import DiffusersFlux
+from .diffusers_unet import DiffusersUNet
+from .keys import Weights
+
+EMBEDDED = {"embedded-sd": "checkpoints/drag_tiny_sd.safetensors", "embedded-flux": "diffusion_models/drag_tiny_flux.safetensors"}
+EMBEDDED_VAE = "vae/drag_tiny_vae.safetensors"
+MODELS = Path(__file__).resolve().parents[2] / "models"
+Family = Literal["sd", "flux"]
+
+
+@dataclass(frozen=True)
+class Model:
+    """A backbone with its codec. `side`: pictures of about side² pixels suit it; sizes are multiples of `multiple` pixels."""
+
+    name: str
+    family: Family
+    backbone: Backbone
+    codec: Codec
+    side: int
+    multiple: int
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a path gave: the network, and whatever else lay with it."""
+
+    family: Family
+    net: Any
+    codec: Codec | None
+    text: Tensor | None
+    pooled: Tensor | None
+
+
+def load_model(
+    name: str, *, prompt: str = "", vae: Path | None = None, text: Path | None = None, models: Path = MODELS, device: str = "cpu"
+) -> Model:
+    """`name`: embedded-sd, embedded-flux, a diffusers folder, or a .safetensors file.
+
+    `vae`: autoencoder for a file that has none; `text`: safetensors with `prompt_embeds` (1, L, D) (FLUX also
+    `pooled_prompt_embeds` (1, P)), in place of encoding `prompt`.
+    """
+    if name in EMBEDDED:
+        return _embedded(name, models, device)
+    path = Path(name).expanduser()
+    if not path.exists():
+        raise DragError(f"model {name!r} is neither {' nor '.join(EMBEDDED)} nor an existing folder or file")
+    if path.is_dir():
+        from .folder import read_folder
+
+        parts = read_folder(path, prompt, encode=text is None)
+    else:
+        parts = single_file.read_file(path, prompt)
+    if text is not None:
+        given = read_weights(text)
+        if "prompt_embeds" not in given:
+            raise DragError(f"{text.name} has no tensor 'prompt_embeds'; it has {', '.join(sorted(given)[:5]) or 'none'}")
+        parts = Parts(parts.family, parts.net, parts.codec, given["prompt_embeds"], given.get("pooled_prompt_embeds", parts.pooled))
+    codec = parts.codec if vae is None else read_vae(vae, parts.family)
+    if codec is None:
+        raise DragError(f"{path.name} holds no autoencoder: give one with --vae")
+    if parts.text is None or (parts.family == "flux" and parts.pooled is None):
+        raise DragError(f"{path.name} holds no text encoder: give a diffusers folder, or prompt embeddings with --text")
+    codec.vae.to(device)
+    net, conditioning = parts.net.to(device), parts.text.to(device)
+    if parts.family == "sd":
+        return Model(path.name, "sd", DiffusersUNet(net, conditioning), codec, 512, 64)
+    assert parts.pooled is not None
+    return Model(path.name, "flux", DiffusersFlux(net, conditioning, parts.pooled.to(device)), codec, 1024, 16)
+
+
+def read_weights(path: Path) -> Weights:
+    """All tensors of a safetensors file."""
+    if path.suffix != ".safetensors":
+        raise DragError(f"{path.name} is not a .safetensors file: pickled checkpoints can run code and are not read; convert it first")
+    try:
+        with safe_open(path, framework="pt") as f:
+            return {k: f.get_tensor(k) for k in f.keys()}
+    except OSError as e:
+        raise DragError(f"{path} can't be read: {e}") from None
+    except Exception as e:  # safetensors' own error type is not importable across versions
+        raise DragError(f"{path.name} is not a valid safetensors file: {e}") from None
+
+
+def read_vae(path: Path, family: Family) -> Codec:
+    """An autoencoder: a diffusers folder, a KL file in the original names, or TAESD's."""
+    if path.is_dir():
+        from .folder import read_vae_folder
+
+        return read_vae_folder(path)
+    weights = read_weights(path)
+    if any(k.startswith("taesd_decoder.") for k in weights):
+        return single_file.taesd(weights)
+    codec = single_file.kl_codec(weights, family)
+    if codec is None:
+        raise DragError(f"{path.name} holds no autoencoder that is known here")
+    return codec
+
+
+def _embedded(name: str, models: Path, device: str) -> Model:
+    path = models / EMBEDDED[name]
+    if not path.exists():
+        raise DragError(f"the embedded model {path} is missing: check the repository out whole")
+    weights = read_weights(path)
+    with safe_open(path, framework="pt") as f:
+        facts = json.loads((f.metadata() or {}).get("drag", "{}"))
+    codec = single_file.taesd(read_weights(models / EMBEDDED_VAE))
+    codec.vae.to(device)
+    zeros = torch.zeros(1, 1, facts["text_width"], device=device)
+    if name == "embedded-sd":
+        net = single_file.sd_unet(weights, head_channels=facts["head_channels"])
+        return Model(name, "sd", DiffusersUNet(net.to(device), zeros), codec, 256, 32)
+    net = single_file.flux(weights)
+    return Model(name, "flux", DiffusersFlux(net.to(device), zeros, zeros[0]), codec, 256, 32)

@@ -1,0 +1,212 @@
+"""Instruction formats of the benchmarks: DragFlow/ReD, Drag100/GoodDrag and DragNeXt folders, and our JSON file.
+
+Region pictures become polygons around their connected parts, exact to the pixel, holes included, so that one JSON file says all.
+Points are (x, y) pixel centres of the mask picture. What other formats say beyond an instruction is dropped.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any, Literal
+
+import cv2
+import numpy as np
+import torch
+from PIL import Image
+
+from ..geometry import apply, motion_matrix, turn_angle
+from ..instruction import MAX_BYTES, MAX_POINTS, MAX_REGIONS, DragInstruction, from_dict, load_json
+from ..masks import centroid
+from ..pictures import write_json, write_whole
+from ..task import MaskReader, build_task
+from ..types import DragError, Grid, Point
+from .parts import SPECK, Mask, components, inner_pixel, mask_picture, outlines, part_at
+
+DOCUMENTS = ("instruction.json", "points.json", "drag.json")
+PICTURES = ("original_image.png", "original.jpg", "original.png", "image.jpg", "image.png")
+
+
+def read_any(path: Path) -> tuple[DragInstruction, Path | None]:
+    """The instruction in a file or folder of any known format, and the picture beside it if there is one."""
+    document = next((path / n for n in DOCUMENTS if (path / n).is_file()), path) if path.is_dir() else path
+    if document.suffix.lower() in (".pkl", ".pickle") or (document.is_dir() and any(document.glob("*.pkl"))):
+        raise DragError(f"{document} is or holds a pickle; pickled formats are not read by this release: convert it to JSON first")
+    if document.is_dir():
+        raise DragError(f"the folder {path} holds no drag instruction: it needs one of {', '.join(DOCUMENTS)}")
+    try:
+        if not document.is_file():
+            raise DragError("there is no such file; give a JSON file or the folder of a sample")
+        if (size := document.stat().st_size) > MAX_BYTES:
+            raise DragError(f"it is {size} bytes long; at most {MAX_BYTES} are read")
+        data = load_json(document.read_bytes())
+        folder, known = document.parent, data if isinstance(data, dict) else {}
+        if "region_operations" in known or "point_operations" in known:
+            data = _dragflow(known, folder)
+        elif document.name == "points.json" and not known.keys() & {"version", "regions", "image"}:
+            is_next = "rotation" in known or (folder / "handle_region_mask.png").is_file()
+            data = (_dragnext if is_next else _drag100)(known, folder)
+        return from_dict(data), _picture(folder, document.stem)
+    except (OSError, DragError) as e:
+        raise DragError(f"{document} can't be read: {e}") from None
+
+
+def write_dragflow(
+    instruction: DragInstruction, folder: Path, size: Grid, *,
+    task_name: Literal["transformation", "relocation"] = "transformation", read_mask: MaskReader | None = None,
+) -> tuple[str, ...]:
+    """instruction.json and operation.png of DragFlow and ReD for a picture of `size`, which is left to the caller to copy.
+
+    `task_name` is how to call a relocation: DragFlow's code knows "transformation" only, its paper says "relocation". Every
+    connected part of a region becomes an operation of its own; DragFlow fills holes and has no weights. Returns notes.
+    """
+    if odd := next((r for r in instruction.regions if r.task == "scale"), None):
+        raise DragError(f"region {odd.label!r} is scaled by {odd.scale}, which DragFlow can't say: remove it, or write our format")
+    task, found = build_task(instruction, size, read_mask)
+    notes, operations = list(found), list[dict[str, Any]]()
+    picture: Mask = np.zeros((size.height, size.width), np.uint8)
+    for i, (spec, region) in enumerate(zip(instruction.regions, task.regions, strict=True)):
+        name, anchor = spec.label or f"region {i + 1}", region.motion.anchor
+        free = (cv2.dilate(picture, np.ones((3, 3), np.uint8)) == 0) & (region.mask.numpy() > 0.5)
+        if not free.any():
+            raise DragError(f"{name} is covered by those before it, but DragFlow's regions must not touch: move them apart")
+        if free.sum() < int(region.mask.sum()):
+            notes.append(f"{name} touches another region and was cut back: DragFlow would take them for one")
+        if abs(region.motion.angle) > math.pi:
+            notes.append(f"{name} turns by {math.degrees(region.motion.angle):g} degrees: DragFlow turns the shorter way")
+        labels = components(free.astype(np.uint8))
+        area = np.bincount(labels.ravel())[1:]
+        for k in 1 + np.flatnonzero((area >= SPECK) | (area.max() < SPECK)):
+            part = (labels == k).astype(np.uint8)
+            centre = centroid(torch.from_numpy(part))
+            if spec.task == "rotation" and math.dist(centre, anchor) < 1:
+                at = f"({centre[0]:g}, {centre[1]:g})"
+                raise DragError(f"{name} turns about its own centre {at}, which DragFlow can't say: move the anchor")
+            target = apply(motion_matrix(region.motion), centre)
+            operations.append({
+                "task": task_name if spec.task == "relocation" else spec.task,
+                "centroids": [inner_pixel(part, centre), [round(v, 2) for v in target]],
+                "anchors": [round(v, 2) for v in anchor] if spec.task == "rotation" else None,  # the code needs the key
+            })
+            picture |= part
+    starts, targets = [[_pixel(p, size) for p in ends] for ends in ([h.start for h in task.handles], [h.target for h in task.handles])]
+    source, wanted = instruction.source_prompt, instruction.target_prompt
+    if wanted and not wanted.startswith(source):
+        notes.append("DragFlow's target prompt is the source prompt with the editing prompt behind it: the source prompt was put first")
+    document = {
+        "region_operations": {str(i): o for i, o in enumerate(operations)},
+        "point_operations": {"begin_points": starts, "target_points": targets} if instruction.points else {},
+        "background_prompt": source, "editing_prompt": wanted.removeprefix(source),
+    }
+    _write(folder, "instruction.json", document, "operation.png", picture)
+    return tuple(notes)
+
+
+def write_drag100(
+    instruction: DragInstruction, folder: Path, size: Grid, *, read_mask: MaskReader | None = None
+) -> tuple[str, ...]:
+    """points.json (whole pixels) and mask.png of Drag100 for a picture of `size`; a region becomes one handle. Returns notes."""
+    task, notes = build_task(instruction, size, read_mask)
+    points = [_pixel(p, size) for h in task.handles for p in (h.start, h.target)]
+    mask = np.ones((size.height, size.width)) if task.editable is None else task.editable.numpy()
+    _write(folder, "points.json", {"points": points}, "mask.png", mask.astype(np.uint8))
+    return (*notes, "Drag100 knows points only: the regions themselves were left out") if task.regions else notes
+
+
+def _dragflow(data: dict[str, Any], folder: Path) -> dict[str, Any]:
+    operations, ends = _is(data, "region_operations", dict), _is(data, "point_operations", dict)
+    starts, targets = _is(ends, "begin_points", list), _is(ends, "target_points", list)
+    if len(operations) > MAX_REGIONS or len(starts) != len(targets):
+        counts = f"{len(operations)} regions, {len(starts)} begin_points and {len(targets)} target_points"
+        raise DragError(f"it has {counts}; at most {MAX_REGIONS} regions are read, and every begin point needs its target")
+    has_mask = bool(operations) or (folder / "operation.png").is_file()
+    mask = mask_picture(folder / "operation.png") if has_mask else np.zeros((0, 0), np.uint8)
+    labels, regions = components(mask) if operations else None, []
+    for key, operation in operations.items():
+        at = f"region_operations.{key[:40]}"
+        centroids = operation.get("centroids") if isinstance(operation, dict) else None
+        if labels is None or not isinstance(centroids, list) or len(centroids) != 2:
+            raise DragError(f"{at}.centroids is {str(centroids)[:60]}; it must be [[x, y], [x, y]], begin and target")
+        shape = outlines(part_at(labels, _xy(centroids[0], f"{at}.centroids")))
+        task, anchor = operation.get("task", "relocation"), operation.get("anchors")
+        regions.append({"polygons": shape, "task": task, "target": centroids[1], "anchor": anchor})
+    source, edit = _is(data, "background_prompt", str), _is(data, "editing_prompt", str)
+    pairs = [{"start": s, "target": t} for s, t in zip(starts, targets, strict=True)]
+    return {"image": _size(mask), "regions": regions, "points": pairs, "prompts": {"source": source, "target": source + edit}}
+
+
+def _drag100(data: dict[str, Any], folder: Path) -> dict[str, Any]:
+    points = _is(data, "points", list)
+    if len(points) % 2 or not points:
+        raise DragError(f"points has {len(points)} entries; it needs pairs of handle and target")
+    pairs = [{"start": h, "target": t} for h, t in zip(points[::2], points[1::2], strict=True)]
+    return {"points": pairs, **_editable(folder / "mask.png")}
+
+
+def _dragnext(data: dict[str, Any], folder: Path) -> dict[str, Any]:
+    points = _is(data, "points", list)[: 3 * MAX_POINTS + 1]
+    turns = _is(data, "rotation", list) or [False] * len(points)
+    if len(points) > 3 * MAX_POINTS or len(turns) != len(points) or not all(isinstance(t, bool) for t in turns):
+        raise DragError(f"it has {len(points)} points and {len(turns)} entries in rotation; every point needs one true or false")
+    xy = [_xy(p, f"points[{i}]") for i, p in enumerate(points)]
+    moving, turning = ([p for p, t in zip(xy, turns, strict=True) if t == kind] for kind in (False, True))
+    if len(moving) % 2 or len(turning) % 3 or not xy:
+        counts = f"{len(moving)} points that move and {len(turning)} that turn"
+        raise DragError(f"it has {counts}; a move is handle and target, a turn is centre, handle and target")
+    mask = mask_picture(folder / "handle_region_mask.png")
+    labels, regions, pairs = components(mask), list[dict[str, Any]](), []
+    for h, t in zip(moving[::2], moving[1::2], strict=True):
+        part = part_at(labels, h)
+        cx, cy = centroid(torch.from_numpy(part))
+        regions.append({"polygons": outlines(part), "target": [cx + t[0] - h[0], cy + t[1] - h[1]]})
+        pairs.append({"start": list(h), "target": list(t)})
+    for c, h, t in zip(turning[::3], turning[1::3], turning[2::3], strict=True):
+        if c in (h, t):
+            raise DragError(f"the turn about ({c[0]:g}, {c[1]:g}) has its handle or target on the centre: move it away")
+        angle = math.degrees(turn_angle(h, t, c))
+        regions.append({"polygons": outlines(part_at(labels, h)), "task": "rotation", "anchor": list(c), "angle": angle})
+        pairs.append({"start": list(h), "target": list(t)})
+    return {**_editable(folder / "editable_region_mask.png"), "image": _size(mask), "regions": regions, "points": pairs}
+
+
+def _editable(path: Path) -> dict[str, Any]:
+    """What may change: everything if the mask is missing or empty."""
+    mask = mask_picture(path) if path.is_file() else np.zeros((0, 0), np.uint8)
+    painted = {"mode": "painted", "polygons": outlines(mask)} if mask.any() else {"mode": "none"}
+    return {"image": _size(mask), "editable": painted}
+
+
+def _size(mask: Mask) -> dict[str, int]:
+    return {"width": mask.shape[1], "height": mask.shape[0]} if mask.size else {}
+
+
+def _xy(data: Any, at: str) -> Point:
+    if not isinstance(data, list) or len(data) != 2 or not all(type(v) in (int, float) and abs(v) <= 1e9 for v in data):
+        raise DragError(f"{at} is {str(data)[:60]}; it must be [x, y]")
+    return float(data[0]), float(data[1])
+
+
+def _is(data: dict[str, Any], key: str, kind: type) -> Any:
+    """data[key], empty if missing or null."""
+    value = kind() if data.get(key) is None else data[key]
+    if not isinstance(value, kind):
+        raise DragError(f"{key} is {str(value)[:60]}; it must be a JSON {kind.__name__}")
+    return value
+
+
+def _pixel(p: Point, size: Grid) -> list[int]:
+    return [min(max(round(p[0]), 0), size.width - 1), min(max(round(p[1]), 0), size.height - 1)]
+
+
+def _picture(folder: Path, stem: str) -> Path | None:
+    names = (*PICTURES, *(f"{stem}{end}" for end in (".png", ".jpg", ".jpeg", ".webp")))
+    return next((folder / n for n in names if (folder / n).is_file()), None)
+
+
+def _write(folder: Path, name: str, document: dict[str, Any], mask_name: str, mask: Mask) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_whole(folder / mask_name, lambda p: Image.fromarray(mask * 255).save(p))
+        write_json(folder / name, document)
+    except OSError as e:
+        raise DragError(f"the folder {folder} can't be written: {e}") from None

@@ -1,0 +1,68 @@
+"""Region pictures to polygons: reading, connected parts, outlines. Masks are (H, W) uint8 in {0, 1}; points are (x, y) pixel centres."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ..pictures import read_picture
+from ..types import DragError, Point
+
+Mask = NDArray[np.uint8]
+Labels = NDArray[np.int32]
+SPECK = 5  # px: smaller parts count only if a point lies on them (DragFlow's code drops them)
+
+
+def mask_picture(path: Path) -> Mask:
+    """Set where brighter than 1 of 255, as in DragFlow's code, or above 0 in a picture of zeros and ones; transparent is unset."""
+    picture = read_picture(path)
+    level = picture.rgb.amax(0)
+    if picture.alpha is not None:
+        level = torch.minimum(level, picture.alpha)
+    out: Mask = (level > min(1, int(level.max()) // 2)).numpy().astype(np.uint8)
+    return out
+
+
+def components(mask: Mask) -> Labels:
+    """8-connected parts, numbered from 1; 0 elsewhere."""
+    return np.asarray(cv2.connectedComponents(mask, connectivity=8, ltype=cv2.CV_32S)[1], np.int32)
+
+
+def part_at(labels: Labels, p: Point) -> Mask:
+    """The part that contains `p`, or else the nearest one."""
+    x, y = round(p[0]), round(p[1])
+    if 0 <= y < labels.shape[0] and 0 <= x < labels.shape[1] and labels[y, x]:
+        return (labels == labels[y, x]).astype(np.uint8)
+    area = np.bincount(labels.ravel())[1:]
+    if len(area) == 0:
+        raise DragError("the region picture is empty: paint the region that shall move")
+    large = np.concatenate([[False], (area >= SPECK) | (area.max() < SPECK)])
+    ys, xs = np.nonzero(large[labels])
+    i = ((xs - p[0]) ** 2 + (ys - p[1]) ** 2).argmin()
+    return (labels == labels[ys[i], xs[i]]).astype(np.uint8)
+
+
+def outlines(mask: Mask) -> list[list[list[int]]]:
+    """Polygons whose union, drawn with their edges, is exactly the mask: a cut through the first column of every hole opens them all."""
+    contours, tree = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+    holes = [c for c, links in zip(contours, tree[0], strict=True) if links[3] >= 0] if len(contours) else []
+    polygons = []
+    for left, right in pairwise(sorted({0, mask.shape[1], *(int(c[:, 0, 0].min()) + 1 for c in holes)})):
+        for c in cv2.findContours(np.ascontiguousarray(mask[:, left:right]), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[0]:
+            corners = (c[:, 0] + np.array([left, 0])).tolist()
+            polygons.append(corners + [corners[-1]] * (3 - len(corners)))
+    return polygons
+
+
+def inner_pixel(part: Mask, centre: Point) -> list[int]:
+    """The pixel at `centre` if it belongs to the part, else the part's deepest."""
+    x, y = round(centre[0]), round(centre[1])
+    if not part[y, x]:
+        depth = cv2.distanceTransform(np.pad(part, 1), cv2.DIST_L2, 5)[1:-1, 1:-1]
+        y, x = (int(v) for v in np.unravel_index(depth.argmax(), depth.shape))
+    return [x, y]

@@ -1,0 +1,121 @@
+"""A whole edit of a picture: fit it to the model, invert, drag, decode, put it back so that nothing outside the mask changes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .backends.load import Model
+from .drag import OnStep, Recipe, Result, Step, drag, invert
+from .inpaint import painted_over
+from .instruction import DragInstruction
+from .masks import edge_distance
+from .presets import PRESETS, Preset, adapt
+from .recipes import RECIPES, copy_paste
+from .solvers import ddim, fireflow
+from .task import MaskReader, build_task
+from .types import DragError, Grid, Task, Trajectory, Variant
+
+SMALLEST = 32
+SEAM = 6.0  # px inside the editable mask over which the edit fades in
+FAMILY = {"dragflow": "flux", "dragnext": "sd", "gooddrag": "sd", "dragdiffusion": "sd"}
+DEFAULT_RECIPE = {"sd": "dragnext", "flux": "dragflow"}
+
+
+def quiet(step: Step) -> None:
+    """No listener."""
+
+
+@dataclass(frozen=True)
+class Edit:
+    """image (1, 3, H, W) at the input's size; decoded: the model's own output at its size; notes: sentences for the user."""
+
+    image: Tensor
+    decoded: Tensor
+    result: Result
+    task: Task
+    notes: tuple[str, ...]
+
+
+def edit_picture(
+    model: Model,
+    image: Tensor,
+    instruction: DragInstruction,
+    recipe: str | None = None,
+    variant: Variant = "ours",
+    seed: int = 0,
+    on_step: OnStep = quiet,
+    read_mask: MaskReader | None = None,
+) -> Edit:
+    """Drag `image` (1, 3, H, W) in [0, 1] as `instruction` says. Same seed, same machine: the same bits."""
+    height, width = image.shape[-2:]
+    if min(height, width) < SMALLEST:
+        raise DragError(f"the picture is {width}x{height}; both sides must have at least {SMALLEST} px")
+    size = working_size(height, width, model)
+    task, notes = build_task(instruction, size, read_mask)
+    drawn_on = (instruction.width or width, instruction.height or height)
+    notes = tuple(n for n in notes if not n.startswith("the drag was drawn on"))
+    if drawn_on != (width, height):
+        notes = (f"the drag was drawn on {drawn_on[0]}x{drawn_on[1]} and the picture is {width}x{height}: it was scaled to fit", *notes)
+    small = image if size == Grid(height, width) else F.interpolate(image, (size.height, size.width), mode="bicubic", antialias=True).clamp(0, 1)
+    result, decoded = run_task(model, small, task, recipe or DEFAULT_RECIPE[model.family], variant, seed, on_step)
+    return Edit(put_back(image, small, decoded, task.editable), decoded, result, task, notes)
+
+
+def working_size(height: int, width: int, model: Model) -> Grid:
+    """The picture's shape at the model's own area, sides rounded to what its latent can be cut into."""
+    k = model.side / (height * width) ** 0.5
+    low, high = model.multiple, 4 * model.side
+    sides = [min(max(round(n * k / model.multiple) * model.multiple, low), high) for n in (height, width)]
+    return Grid(sides[0], sides[1])
+
+
+def run_task(
+    model: Model, image: Tensor, task: Task, recipe: str, variant: Variant = "ours", seed: int = 0, on_step: OnStep = quiet
+) -> tuple[Result, Tensor]:
+    """The edited latent and its picture (1, 3, H, W), for a picture of the model's size."""
+    preset = PRESETS.get(model.name)
+    z0 = model.codec.encode(image)
+    base = choose(model, task, recipe, variant, preset, seed)
+    filled: Trajectory | None = None
+    if preset is not None and recipe != "copy_paste" and task.regions:
+        mask = torch.stack([r.mask for r in task.regions]).amax(0)
+        empty = model.codec.encode(painted_over(image[0], mask)[None])
+        filled = invert(model.backbone, empty, preset.schedule, base.solver)
+    if preset is not None and recipe != "copy_paste":
+        base = adapt(base, preset, task, filled)
+    source = invert(model.backbone, z0, base.schedule, base.solver, base.kv_blocks, on_step)
+    result = drag(model.backbone, source, base, on_step)
+    return result, model.codec.decode(result.z)
+
+
+def choose(model: Model, task: Task, recipe: str, variant: Variant, preset: Preset | None, seed: int) -> Recipe:
+    """The recipe by name, checked against the model."""
+    if recipe == "copy_paste":
+        solver = fireflow if model.family == "flux" else ddim
+        schedule = preset.schedule if preset else RECIPES[DEFAULT_RECIPE[model.family]](task, variant).schedule
+        return copy_paste(task, schedule, solver, seed=seed)
+    if recipe not in RECIPES:
+        raise DragError(f"there is no recipe {recipe!r}; recipes: {', '.join(RECIPES)}, copy_paste")
+    if FAMILY[recipe] != model.family:
+        fitting = [r for r, family in FAMILY.items() if family == model.family]
+        raise DragError(f"recipe {recipe} does not fit {model.name}, a model of the {model.family} family: use {' or '.join(fitting)}")
+    return RECIPES[recipe](task, variant)
+
+
+def put_back(image: Tensor, small: Tensor, decoded: Tensor, editable: Tensor | None) -> Tensor:
+    """The edit in the input's own pixels: outside the editable mask they stay bit for bit, inside the edit fades in over the seam."""
+    size = tuple(image.shape[-2:])
+
+    def full(x: Tensor, mode: str) -> Tensor:
+        return x if x.shape[-2:] == image.shape[-2:] else F.interpolate(x, size, mode=mode)
+
+    edited = full(decoded, "bicubic").clamp(0, 1)
+    if editable is None:
+        return edited
+    mask = (full(editable[None, None], "nearest")[0, 0] > 0.5).to(image)
+    share = (edge_distance(mask) / SEAM).clamp(0, 1)[None, None]
+    return torch.where(mask > 0.5, image * (1 - share) + edited * share, image)

@@ -1,0 +1,87 @@
+"""What the embedded models need: settings of the same recipes, measured for networks of this size, and no new code path.
+
+Small networks carry less in their features and more in their latents than SD or FLUX do: compare at both scales with equal weight, start
+at six tenths of the noise, spread few updates over many levels, step by a fixed length, empty the source first, start from a paste.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import partial
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from .constrain import FreeBackground, HardBackground
+from .drag import NormalisedDescent, Recipe
+from .masks import discs, moved, on_grid
+from .schedules import ddim, flow
+from .start import Both, Paste, Refill
+from .supervise import RegionSupervision
+from .types import FeatureTap, Grid, Schedule, Task, Trajectory
+
+
+@dataclass(frozen=True)
+class Preset:
+    """taps, schedule (where the drag starts), levels with updates, updates at each, step length, K/V blocks after the drag."""
+
+    taps: tuple[FeatureTap, ...]
+    schedule: Schedule
+    levels: int
+    updates: int
+    step: float
+    kv_blocks: tuple[str, ...] = ()
+
+
+EMBEDDED_SD = Preset(
+    taps=(FeatureTap("up.0"), FeatureTap("up.1")), schedule=ddim(50, 0.6), levels=20, updates=3, step=0.03
+)
+EMBEDDED_FLUX = Preset(
+    taps=(FeatureTap("double.1"), FeatureTap("single.0"), FeatureTap("single.1")), schedule=flow(25, skip=10, shift=0.5), levels=1, updates=50,
+    step=0.03,
+)
+PRESETS = {"embedded-sd": EMBEDDED_SD, "embedded-flux": EMBEDDED_FLUX}
+
+
+def adapt(recipe: Recipe, preset: Preset, task: Task, filled: Trajectory | None = None) -> Recipe:
+    """`recipe` with the settings of `preset`. `filled`: the trajectory of the picture with its regions painted over (refills the source)."""
+    latent = Grid(task.image.height // 8, task.image.width // 8)
+    editable = None if task.editable is None else on_grid(task.editable, latent, 0.05)
+    supervision = recipe.supervision
+    if isinstance(supervision, RegionSupervision):
+        quarter = Grid(task.image.height // 4, task.image.width // 4)
+        supervision = replace(supervision, grid=quarter, mean="region", equal_taps=True, unpack=False)
+        ramp = ((1.0,) * preset.updates,) * preset.levels
+    else:
+        ramp = recipe.ramp
+    start = None
+    if filled is not None and task.regions:
+        start = Both(Refill(task.regions, filled), Paste(task.regions, task.image, levels=1, fill="keep", split=True))
+    return replace(
+        recipe,
+        schedule=preset.schedule,
+        taps=preset.taps,
+        supervision=supervision,
+        constraint=FreeBackground() if editable is None else HardBackground(editable),
+        optimizer=partial(NormalisedDescent, lr=preset.step),
+        ramp=ramp,
+        kv_blocks=preset.kv_blocks,
+        hold_gain=1.0,
+        start=start if isinstance(supervision, RegionSupervision) else None,
+        update_mask=around_targets(task, latent),
+    )
+
+
+def around_targets(task: Task, size: Grid) -> Tensor | None:
+    """(1, 1, h, w): where regions or handles arrive, one cell wider: elsewhere updates leave debris."""
+    goals = [moved(r) for r in task.regions]
+    if not goals:
+        if not task.handles:
+            return None
+        goals = [discs([h.start, h.target], 32.0, task.image) for h in task.handles]
+    union = goals[0]
+    for g in goals[1:]:
+        union = union.maximum(g)
+    return F.max_pool2d(on_grid(union, size, 0.05), 3, 1, 1)
+
+
