@@ -43,9 +43,9 @@ class Recipe:
 
     `ramp[i]` lists the progress of each update made at level i of `schedule`; `hold_gain` multiplies the learning rate once
     the progress has reached 1. `track_every` updates the handles are looked for again (0: never). `update_mask` (1, 1, h, w)
-    limits where the gradient acts. K/V of `kv_blocks` are injected from the inversion, with `kv_while_dragging` False only after the
-    last drag level (MasaCtrl as the SD methods use it). `background` says what the constraint compares with: the stored inversion
-    trajectory, or a reconstruction denoised beside the edit.
+    limits where the gradient acts. K/V of `kv_blocks` are injected from the inversion, with `kv_while_dragging` False only after
+    the last drag level (MasaCtrl as the point methods use it). `background` says what the constraint compares with: the stored
+    inversion trajectory, or a reconstruction denoised beside the edit.
     """
 
     schedule: Schedule
@@ -116,7 +116,7 @@ def drag(backbone: Backbone, source: Trajectory, recipe: Recipe, on_step: OnStep
 
 
 def clean_estimate(z: Tensor, source: Trajectory, level: int) -> Tensor:
-    """A preview of where z (1, C, h, w) at `level` is going, without a model call: the source's clean latent plus what z has changed."""
+    """A preview of where z (1, C, h, w) at `level` is going, without a model call: the clean source plus what z has changed."""
     return source.z[-1] + (z - source.z[level]) / max(source.schedule.alpha[level], 0.05)
 
 
@@ -186,7 +186,7 @@ class NormalisedDescent(Optimizer):
         super().__init__(params, {"lr": lr})
 
     @torch.no_grad()
-    def step(self, closure: Any = None) -> None:
+    def step(self, closure: Any = None) -> Any:
         for group in self.param_groups:
             for p in group["params"]:
                 acts = (p.grad != 0).sum().clamp_min(1)

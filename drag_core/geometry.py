@@ -72,7 +72,8 @@ def sampling_grid(matrix: Tensor, size: Grid) -> Tensor:
     y, x = torch.meshgrid(
         torch.arange(size.height, dtype=torch.float64), torch.arange(size.width, dtype=torch.float64), indexing="ij"
     )
-    return torch.stack([x, y], -1) @ inverse[:2, :2].T + inverse[:2, 2]
+    grid: Tensor = torch.stack([x, y], -1) @ inverse[:2, :2].T + inverse[:2, 2]
+    return grid
 
 
 def sample(x: Tensor, points: Tensor, mode: str = "bilinear", padding: str = "zeros") -> Tensor:

@@ -20,7 +20,7 @@ from .start import Paste
 from .supervise import NoSupervision, PointSupervision, RegionSupervision
 from .types import DragError, FeatureTap, Grid, Schedule, Task, Variant
 
-FLUX_TAPS = tuple(FeatureTap(f"double.{i}", site) for i in (17, 18) for site in ("norm1", "out"))  # type: ignore[arg-type]
+FLUX_TAPS = tuple(FeatureTap(f"double.{i}", site) for i in (17, 18) for site in ("norm1", "out"))
 FLUX_KV = tuple(f"double.{i}" for i in (0, 7, 8, 9, 10, 18)) + tuple(f"single.{i}" for i in (6, 9, 18, 23, 26, 31, 37))
 SD_UP = tuple(FeatureTap(f"up.{i}") for i in range(4))
 SD_KV = tuple(f"attn.{i}" for i in range(10, 16))  # MasaCtrl: self-attention from layer 10 of 16
@@ -60,7 +60,9 @@ def _need_regions(task: Task, name: str) -> None:
 
 def _need_handles(task: Task, name: str) -> None:
     if not task.handles:
-        raise DragError(f"recipe {name} moves points and this drag has none: set a point pair, or use dragflow or dragnext for regions")
+        raise DragError(
+            f"recipe {name} moves points and this drag has none: set a point pair, or use dragflow or dragnext for regions"
+        )
 
 
 def dragflow(task: Task, variant: Variant = "ours") -> Recipe:

@@ -1,4 +1,4 @@
-"""Moving a latent from one level of a schedule to the next, in either direction: plain functions that carry their own velocity."""
+"""Moving a latent from one level of a schedule to the next, either way: plain functions that carry their own velocity."""
 
 from __future__ import annotations
 

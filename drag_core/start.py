@@ -16,8 +16,10 @@ from .types import Grid, Region, Trajectory
 class Paste:
     """At levels 0 .. levels-1 put the source's latent of that level, moved by A_i(1), into the moved mask.
 
-    The noisy latent moves by whole cells (nearest: blending would shrink its noise). With `split` only its noise does, and the clean
-    part of the latent is carried along to the fraction of a cell. `fill` "noise": at level 0 the vacated cells get fresh noise of the level's own deviation (RegionDrag); "keep": they stay.
+    The noisy latent moves by whole cells (nearest: blending would shrink its noise). With `split` only its noise does, and the
+    clean part of the latent is carried along to the fraction of a cell; `warped`, the clean latent of the picture warped in
+    pixels, gives that part for turns and stretches too, which a latent does not follow. `fill` "noise": at level 0 the vacated
+    cells get fresh noise of the level's own deviation (RegionDrag); "keep": they stay.
     """
 
     regions: tuple[Region, ...]
@@ -26,6 +28,7 @@ class Paste:
     fill: str = "noise"
     seed: int = 0
     split: bool = False
+    warped: Tensor | None = None
 
     def __call__(self, z: Tensor, source: Trajectory, level: int) -> Tensor:
         if level >= self.levels:
@@ -47,6 +50,8 @@ class Paste:
             return warp(source.z[level], matrix, mode="nearest", padding="border")
         clean = source.schedule.alpha[level] * source.z[-1]
         noise = warp(source.z[level] - clean, matrix, mode="nearest", padding="border")
+        if self.warped is not None:
+            return source.schedule.alpha[level] * self.warped + noise
         return warp(clean, matrix, padding="border") + noise
 
 

@@ -133,7 +133,8 @@ class PointSupervision:
         else:
             want = self._patch([x.detach() for x in features], state, self.radius)
         gap = (self._patch(features, state + step, self.radius) - want.detach()).abs().mean((0, 2, 3))
-        return self.factor * (gap * (length[:, 0] >= self.reach).to(gap)).sum()
+        loss: Tensor = self.factor * (gap * (length[:, 0] >= self.reach).to(gap)).sum()
+        return loss
 
     @torch.no_grad()
     def track(self, features: Maps, reference: Maps, state: Tensor) -> tuple[Tensor, bool]:

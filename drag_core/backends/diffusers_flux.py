@@ -16,7 +16,8 @@ from .hooks import Read, exchanging, missing_tap, tapped
 def pack(z: Tensor) -> Tensor:
     """Latent (1, C, h, w) -> FLUX tokens (1, h/2·w/2, 4C)."""
     if z.shape[-2] % 2 or z.shape[-1] % 2:
-        raise DragError(f"a FLUX latent is cut into 2x2 tokens; {z.shape[-1]}x{z.shape[-2]} is odd: use a picture size divisible by 16")
+        size = f"{z.shape[-1]}x{z.shape[-2]}"
+        raise DragError(f"a FLUX latent is cut into 2x2 tokens; {size} is odd: use a picture size divisible by 16")
     return rearrange(z, "b c (h p) (w q) -> b (h w) (c p q)", p=2, q=2)
 
 
@@ -28,8 +29,8 @@ def unpack(tokens: Tensor, h: int, w: int) -> Tensor:
 class DiffusersFlux:
     """`text` (1, L, D) and `pooled` (1, P) condition every call; `guidance` is the embedded one (None: the model has none).
 
-    Taps "double.i" and "single.i" at "out" and "norm1" (the modulated attention input), as token maps (1, D, h/2, w/2). K/V blocks have
-    the same names; image tokens only.
+    Taps "double.i" and "single.i" at "out" and "norm1" (the modulated attention input), as token maps (1, D, h/2, w/2). K/V
+    blocks have the same names; image tokens only.
     """
 
     def __init__(self, transformer: Any, text: Tensor, pooled: Tensor, guidance: float = 1.0) -> None:

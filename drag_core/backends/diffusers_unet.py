@@ -14,7 +14,7 @@ from .hooks import exchanging, missing_tap, tapped
 
 
 class DiffusersUNet:
-    """`text` (1, L, D) conditions every call. Taps "down.i", "mid", "up.i" (outputs); K/V blocks "attn.i": self-attentions in order."""
+    """`text` (1, L, D) conditions every call. Taps "down.i", "mid", "up.i" (outputs); K/V "attn.i": self-attentions in order."""
 
     def __init__(self, unet: Any, text: Tensor) -> None:
         self.net = unet.eval().requires_grad_(False)
@@ -22,7 +22,8 @@ class DiffusersUNet:
         self.blocks: dict[str, nn.Module] = {f"down.{i}": b for i, b in enumerate(unet.down_blocks)}
         self.blocks["mid"] = unet.mid_block
         self.blocks |= {f"up.{i}": b for i, b in enumerate(unet.up_blocks)}
-        order = [m for part in (unet.down_blocks, unet.mid_block, unet.up_blocks) for n, m in part.named_modules() if n.endswith("attn1")]
+        parts = (unet.down_blocks, unet.mid_block, unet.up_blocks)
+        order = [m for part in parts for n, m in part.named_modules() if n.endswith("attn1")]
         self.projections = {f"attn.{i}": (m.to_k, m.to_v) for i, m in enumerate(order)}
 
     def _run(self, z: Tensor, t: float) -> Tensor:

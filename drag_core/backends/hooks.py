@@ -42,10 +42,13 @@ def tapped(points: list[tuple[nn.Module, Read]], stop: bool) -> Iterator[list[Te
 
 
 @contextmanager
-def exchanging(kv: KV, t: float, projections: Mapping[str, tuple[nn.Module, nn.Module]], tokens: Mapping[str, int]) -> Iterator[None]:
+def exchanging(
+    kv: KV, t: float, projections: Mapping[str, tuple[nn.Module, nn.Module]], tokens: Mapping[str, int]
+) -> Iterator[None]:
     """Record or replace the outputs of (to_k, to_v) of the blocks that `kv` names, image tokens only.
 
-    `tokens[block]` is where the image tokens start. Norm and RoPE come later and act per token, so this equals doing it after them.
+    `tokens[block]` is where the image tokens start. Norm and RoPE come later and act per token, so this equals doing it
+    after them.
     """
     handles = []
     for block in kv.blocks if kv is not None else ():

@@ -12,8 +12,8 @@ from torch import Tensor
 
 Weights = dict[str, Tensor]
 LDM_PREFIX = "model.diffusion_model."
-_RES = {"in_layers.0": "norm1", "in_layers.2": "conv1", "emb_layers.1": "time_emb_proj", "out_layers.0": "norm2", "out_layers.3": "conv2",
-        "skip_connection": "conv_shortcut"}
+_RES = {"in_layers.0": "norm1", "in_layers.2": "conv1", "emb_layers.1": "time_emb_proj", "out_layers.0": "norm2",
+        "out_layers.3": "conv2", "skip_connection": "conv_shortcut"}
 
 
 def unet_blocks(layers: int, attention: Sequence[int]) -> dict[str, str]:
@@ -67,17 +67,21 @@ def rename(weights: Mapping[str, Tensor], prefixes: Mapping[str, str]) -> Weight
 
 _FLUX_HEAD = {
     "img_in": "x_embedder", "txt_in": "context_embedder", "time_in.in_layer": "time_text_embed.timestep_embedder.linear_1",
-    "time_in.out_layer": "time_text_embed.timestep_embedder.linear_2", "vector_in.in_layer": "time_text_embed.text_embedder.linear_1",
-    "vector_in.out_layer": "time_text_embed.text_embedder.linear_2", "guidance_in.in_layer": "time_text_embed.guidance_embedder.linear_1",
+    "time_in.out_layer": "time_text_embed.timestep_embedder.linear_2",
+    "vector_in.in_layer": "time_text_embed.text_embedder.linear_1",
+    "vector_in.out_layer": "time_text_embed.text_embedder.linear_2",
+    "guidance_in.in_layer": "time_text_embed.guidance_embedder.linear_1",
     "guidance_in.out_layer": "time_text_embed.guidance_embedder.linear_2", "final_layer.linear": "proj_out",
 }
 _DOUBLE = {
-    "img_mod.lin": "norm1.linear", "txt_mod.lin": "norm1_context.linear", "img_attn.proj": "attn.to_out.0", "txt_attn.proj": "attn.to_add_out",
+    "img_mod.lin": "norm1.linear", "txt_mod.lin": "norm1_context.linear",
+    "img_attn.proj": "attn.to_out.0", "txt_attn.proj": "attn.to_add_out",
     "img_mlp.0": "ff.net.0.proj", "img_mlp.2": "ff.net.2", "txt_mlp.0": "ff_context.net.0.proj", "txt_mlp.2": "ff_context.net.2",
 }
 _NORMS = {"img_attn.norm.query_norm": "attn.norm_q", "img_attn.norm.key_norm": "attn.norm_k",
           "txt_attn.norm.query_norm": "attn.norm_added_q", "txt_attn.norm.key_norm": "attn.norm_added_k"}
-_QKV = {"img_attn.qkv": ("attn.to_q", "attn.to_k", "attn.to_v"), "txt_attn.qkv": ("attn.add_q_proj", "attn.add_k_proj", "attn.add_v_proj")}
+_QKV = {"img_attn.qkv": ("attn.to_q", "attn.to_k", "attn.to_v"),
+        "txt_attn.qkv": ("attn.add_q_proj", "attn.add_k_proj", "attn.add_v_proj")}
 _SINGLE_IN = ("attn.to_q", "attn.to_k", "attn.to_v", "proj_mlp")
 
 
@@ -92,7 +96,8 @@ def flux_from_original(weights: Mapping[str, Tensor]) -> Weights:
         elif stem == "final_layer.adaLN_modulation.1":  # shift, scale -> scale, shift
             out[f"norm_out.linear.{leaf}"] = torch.cat(value.chunk(2)[::-1])
         elif parts[0] in ("double_blocks", "single_blocks"):
-            to, inner = ("transformer_blocks" if parts[0] == "double_blocks" else "single_transformer_blocks"), ".".join(parts[2:-1])
+            to = "transformer_blocks" if parts[0] == "double_blocks" else "single_transformer_blocks"
+            inner = ".".join(parts[2:-1])
             base = f"{to}.{parts[1]}"
             if inner in _DOUBLE:
                 out[f"{base}.{_DOUBLE[inner]}.{leaf}"] = value
@@ -105,7 +110,8 @@ def flux_from_original(weights: Mapping[str, Tensor]) -> Weights:
                 sizes = [width, width, width, value.shape[0] - 3 * width]
                 out |= {f"{base}.{n}.{leaf}": v for n, v in zip(_SINGLE_IN, value.split(sizes), strict=True)}
             else:
-                names = {"modulation.lin": "norm.linear", "linear2": "proj_out", "norm.query_norm": "attn.norm_q", "norm.key_norm": "attn.norm_k"}
+                names = {"modulation.lin": "norm.linear", "linear2": "proj_out",
+                         "norm.query_norm": "attn.norm_q", "norm.key_norm": "attn.norm_k"}
                 out[f"{base}.{names[inner]}.{'weight' if leaf == 'scale' else leaf}"] = value
     return out
 
@@ -135,7 +141,7 @@ def flux_to_original(weights: Mapping[str, Tensor], double: int, single: int) ->
 
 
 def taesd_from_original(weights: Mapping[str, Tensor]) -> Weights:
-    """taesd_encoder.i / taesd_decoder.i -> AutoencoderTiny's encoder.layers.i / decoder.layers.(i-1): there the clamp is no layer."""
+    """taesd_encoder.i / taesd_decoder.i -> AutoencoderTiny's encoder.layers.i / decoder.layers.(i-1): its clamp is no layer."""
     out: Weights = {}
     for key, value in weights.items():
         part, index, rest = (key.split(".", 2) + ["", ""])[:3]

@@ -96,7 +96,8 @@ def make_case(seed: int, kind: str, size: int = 256) -> Case | None:
 
 def held_out(per_kind: int = 8, first: int = HELD_OUT, kinds: tuple[str, ...] = KINDS) -> list[Case]:
     """The first `per_kind` cases of each kind from the seeds never trained on, taken in order; none is chosen by its result."""
-    out, seed = [], first
+    out: list[Case] = []
+    seed = first
     for kind in kinds:
         wanted = len(out) + per_kind
         while len(out) < wanted:

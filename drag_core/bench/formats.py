@@ -21,7 +21,7 @@ from ..masks import centroid
 from ..pictures import write_json, write_whole
 from ..task import MaskReader, build_task
 from ..types import DragError, Grid, Point
-from .parts import SPECK, Mask, components, inner_pixel, mask_picture, outlines, part_at
+from .parts import SPECK, Mask, components, editable_in, inner_pixel, mask_picture, outlines, part_at, size_of
 
 DOCUMENTS = ("instruction.json", "points.json", "drag.json")
 PICTURES = ("original_image.png", "original.jpg", "original.png", "image.jpg", "image.png")
@@ -31,7 +31,7 @@ def read_any(path: Path) -> tuple[DragInstruction, Path | None]:
     """The instruction in a file or folder of any known format, and the picture beside it if there is one."""
     document = next((path / n for n in DOCUMENTS if (path / n).is_file()), path) if path.is_dir() else path
     if document.suffix.lower() in (".pkl", ".pickle") or (document.is_dir() and any(document.glob("*.pkl"))):
-        raise DragError(f"{document} is or holds a pickle; pickled formats are not read by this release: convert it to JSON first")
+        raise DragError(f"{document} is or holds a pickle; pickled formats are not read by this release: convert it first")
     if document.is_dir():
         raise DragError(f"the folder {path} holds no drag instruction: it needs one of {', '.join(DOCUMENTS)}")
     try:
@@ -55,7 +55,7 @@ def write_dragflow(
     instruction: DragInstruction, folder: Path, size: Grid, *,
     task_name: Literal["transformation", "relocation"] = "transformation", read_mask: MaskReader | None = None,
 ) -> tuple[str, ...]:
-    """instruction.json and operation.png of DragFlow and ReD for a picture of `size`, which is left to the caller to copy.
+    """instruction.json and operation.png of DragFlow and ReD for a picture of `size`, which the caller may add.
 
     `task_name` is how to call a relocation: DragFlow's code knows "transformation" only, its paper says "relocation". Every
     connected part of a region becomes an operation of its own; DragFlow fills holes and has no weights. Returns notes.
@@ -63,8 +63,7 @@ def write_dragflow(
     if odd := next((r for r in instruction.regions if r.task == "scale"), None):
         raise DragError(f"region {odd.label!r} is scaled by {odd.scale}, which DragFlow can't say: remove it, or write our format")
     task, found = build_task(instruction, size, read_mask)
-    notes, operations = list(found), list[dict[str, Any]]()
-    picture: Mask = np.zeros((size.height, size.width), np.uint8)
+    notes, operations, picture = list(found), list[dict[str, Any]](), np.zeros((size.height, size.width), np.uint8)
     for i, (spec, region) in enumerate(zip(instruction.regions, task.regions, strict=True)):
         name, anchor = spec.label or f"region {i + 1}", region.motion.anchor
         free = (cv2.dilate(picture, np.ones((3, 3), np.uint8)) == 0) & (region.mask.numpy() > 0.5)
@@ -89,13 +88,13 @@ def write_dragflow(
                 "anchors": [round(v, 2) for v in anchor] if spec.task == "rotation" else None,  # the code needs the key
             })
             picture |= part
-    starts, targets = [[_pixel(p, size) for p in ends] for ends in ([h.start for h in task.handles], [h.target for h in task.handles])]
+    ends = {"begin_points": [h.start for h in task.handles], "target_points": [h.target for h in task.handles]}
     source, wanted = instruction.source_prompt, instruction.target_prompt
     if wanted and not wanted.startswith(source):
-        notes.append("DragFlow's target prompt is the source prompt with the editing prompt behind it: the source prompt was put first")
+        notes.append("DragFlow puts the source prompt before the editing prompt: together they are the target prompt there")
     document = {
         "region_operations": {str(i): o for i, o in enumerate(operations)},
-        "point_operations": {"begin_points": starts, "target_points": targets} if instruction.points else {},
+        "point_operations": {k: [_pixel(p, size) for p in v if instruction.points] for k, v in ends.items()},
         "background_prompt": source, "editing_prompt": wanted.removeprefix(source),
     }
     _write(folder, "instruction.json", document, "operation.png", picture)
@@ -105,11 +104,11 @@ def write_dragflow(
 def write_drag100(
     instruction: DragInstruction, folder: Path, size: Grid, *, read_mask: MaskReader | None = None
 ) -> tuple[str, ...]:
-    """points.json (whole pixels) and mask.png of Drag100 for a picture of `size`; a region becomes one handle. Returns notes."""
+    """points.json (whole pixels) and mask.png of Drag100 for a picture of `size`; without points, a handle a region. Notes."""
     task, notes = build_task(instruction, size, read_mask)
     points = [_pixel(p, size) for h in task.handles for p in (h.start, h.target)]
-    mask = np.ones((size.height, size.width)) if task.editable is None else task.editable.numpy()
-    _write(folder, "points.json", {"points": points}, "mask.png", mask.astype(np.uint8))
+    mask = (torch.ones(size.height, size.width) if task.editable is None else task.editable).numpy().astype(np.uint8)
+    _write(folder, "points.json", {"points": points}, "mask.png", mask)
     return (*notes, "Drag100 knows points only: the regions themselves were left out") if task.regions else notes
 
 
@@ -119,20 +118,20 @@ def _dragflow(data: dict[str, Any], folder: Path) -> dict[str, Any]:
     if len(operations) > MAX_REGIONS or len(starts) != len(targets):
         counts = f"{len(operations)} regions, {len(starts)} begin_points and {len(targets)} target_points"
         raise DragError(f"it has {counts}; at most {MAX_REGIONS} regions are read, and every begin point needs its target")
-    has_mask = bool(operations) or (folder / "operation.png").is_file()
-    mask = mask_picture(folder / "operation.png") if has_mask else np.zeros((0, 0), np.uint8)
-    labels, regions = components(mask) if operations else None, []
+    picture = folder / "operation.png"
+    mask = mask_picture(picture) if operations or picture.is_file() else np.zeros((0, 0), np.uint8)
+    labels, regions = components(mask) if operations else None, list[dict[str, Any]]()
     for key, operation in operations.items():
         at = f"region_operations.{key[:40]}"
         centroids = operation.get("centroids") if isinstance(operation, dict) else None
         if labels is None or not isinstance(centroids, list) or len(centroids) != 2:
             raise DragError(f"{at}.centroids is {str(centroids)[:60]}; it must be [[x, y], [x, y]], begin and target")
         shape = outlines(part_at(labels, _xy(centroids[0], f"{at}.centroids")))
-        task, anchor = operation.get("task", "relocation"), operation.get("anchors")
-        regions.append({"polygons": shape, "task": task, "target": centroids[1], "anchor": anchor})
+        known = {"task": operation.get("task", "relocation"), "target": centroids[1], "anchor": operation.get("anchors")}
+        regions.append({"polygons": shape, **known})
     source, edit = _is(data, "background_prompt", str), _is(data, "editing_prompt", str)
     pairs = [{"start": s, "target": t} for s, t in zip(starts, targets, strict=True)]
-    return {"image": _size(mask), "regions": regions, "points": pairs, "prompts": {"source": source, "target": source + edit}}
+    return {"image": size_of(mask), "regions": regions, "points": pairs, "prompts": {"source": source, "target": source + edit}}
 
 
 def _drag100(data: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -140,7 +139,7 @@ def _drag100(data: dict[str, Any], folder: Path) -> dict[str, Any]:
     if len(points) % 2 or not points:
         raise DragError(f"points has {len(points)} entries; it needs pairs of handle and target")
     pairs = [{"start": h, "target": t} for h, t in zip(points[::2], points[1::2], strict=True)]
-    return {"points": pairs, **_editable(folder / "mask.png")}
+    return {"points": pairs, **editable_in(folder / "mask.png")}
 
 
 def _dragnext(data: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -154,30 +153,19 @@ def _dragnext(data: dict[str, Any], folder: Path) -> dict[str, Any]:
         counts = f"{len(moving)} points that move and {len(turning)} that turn"
         raise DragError(f"it has {counts}; a move is handle and target, a turn is centre, handle and target")
     mask = mask_picture(folder / "handle_region_mask.png")
-    labels, regions, pairs = components(mask), list[dict[str, Any]](), []
+    labels, regions = components(mask), list[dict[str, Any]]()
     for h, t in zip(moving[::2], moving[1::2], strict=True):
         part = part_at(labels, h)
         cx, cy = centroid(torch.from_numpy(part))
         regions.append({"polygons": outlines(part), "target": [cx + t[0] - h[0], cy + t[1] - h[1]]})
-        pairs.append({"start": list(h), "target": list(t)})
     for c, h, t in zip(turning[::3], turning[1::3], turning[2::3], strict=True):
         if c in (h, t):
             raise DragError(f"the turn about ({c[0]:g}, {c[1]:g}) has its handle or target on the centre: move it away")
-        angle = math.degrees(turn_angle(h, t, c))
-        regions.append({"polygons": outlines(part_at(labels, h)), "task": "rotation", "anchor": list(c), "angle": angle})
-        pairs.append({"start": list(h), "target": list(t)})
-    return {**_editable(folder / "editable_region_mask.png"), "image": _size(mask), "regions": regions, "points": pairs}
-
-
-def _editable(path: Path) -> dict[str, Any]:
-    """What may change: everything if the mask is missing or empty."""
-    mask = mask_picture(path) if path.is_file() else np.zeros((0, 0), np.uint8)
-    painted = {"mode": "painted", "polygons": outlines(mask)} if mask.any() else {"mode": "none"}
-    return {"image": _size(mask), "editable": painted}
-
-
-def _size(mask: Mask) -> dict[str, int]:
-    return {"width": mask.shape[1], "height": mask.shape[0]} if mask.size else {}
+        turn = {"task": "rotation", "anchor": list(c), "angle": math.degrees(turn_angle(h, t, c))}
+        regions.append({"polygons": outlines(part_at(labels, h)), **turn})
+    ends = [*zip(moving[::2], moving[1::2], strict=True), *zip(turning[1::3], turning[2::3], strict=True)]
+    pairs = [{"start": list(h), "target": list(t)} for h, t in ends]
+    return {**editable_in(folder / "editable_region_mask.png"), "image": size_of(mask), "regions": regions, "points": pairs}
 
 
 def _xy(data: Any, at: str) -> Point:
@@ -199,7 +187,7 @@ def _pixel(p: Point, size: Grid) -> list[int]:
 
 
 def _picture(folder: Path, stem: str) -> Path | None:
-    names = (*PICTURES, *(f"{stem}{end}" for end in (".png", ".jpg", ".jpeg", ".webp")))
+    names = (*PICTURES, *(stem + end for end in (".png", ".jpg", ".jpeg", ".webp")))
     return next((folder / n for n in names if (folder / n).is_file()), None)
 
 

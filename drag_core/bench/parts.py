@@ -1,9 +1,10 @@
-"""Region pictures to polygons: reading, connected parts, outlines. Masks are (H, W) uint8 in {0, 1}; points are (x, y) pixel centres."""
+"""Region pictures to polygons: reading, connected parts, outlines. Masks are (H, W) uint8 in {0, 1}, points (x, y) pixels."""
 
 from __future__ import annotations
 
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -19,13 +20,25 @@ SPECK = 5  # px: smaller parts count only if a point lies on them (DragFlow's co
 
 
 def mask_picture(path: Path) -> Mask:
-    """Set where brighter than 1 of 255, as in DragFlow's code, or above 0 in a picture of zeros and ones; transparent is unset."""
+    """Set where brighter than 1 of 255, as in DragFlow's code, or above 0 in a picture of zeros and ones; clear is unset."""
     picture = read_picture(path)
     level = picture.rgb.amax(0)
     if picture.alpha is not None:
         level = torch.minimum(level, picture.alpha)
     out: Mask = (level > min(1, int(level.max()) // 2)).numpy().astype(np.uint8)
     return out
+
+
+def size_of(mask: Mask) -> dict[str, int]:
+    """Our JSON's image entry."""
+    return {"width": mask.shape[1], "height": mask.shape[0]} if mask.size else {}
+
+
+def editable_in(path: Path) -> dict[str, Any]:
+    """Our JSON's image and editable entries; everything may change if the mask is missing or empty."""
+    mask = mask_picture(path) if path.is_file() else np.zeros((0, 0), np.uint8)
+    painted = {"mode": "painted", "polygons": outlines(mask)} if mask.any() else {"mode": "none"}
+    return {"image": size_of(mask), "editable": painted}
 
 
 def components(mask: Mask) -> Labels:
@@ -37,18 +50,18 @@ def part_at(labels: Labels, p: Point) -> Mask:
     """The part that contains `p`, or else the nearest one."""
     x, y = round(p[0]), round(p[1])
     if 0 <= y < labels.shape[0] and 0 <= x < labels.shape[1] and labels[y, x]:
-        return (labels == labels[y, x]).astype(np.uint8)
+        return np.asarray(labels == labels[y, x], np.uint8)
     area = np.bincount(labels.ravel())[1:]
     if len(area) == 0:
         raise DragError("the region picture is empty: paint the region that shall move")
     large = np.concatenate([[False], (area >= SPECK) | (area.max() < SPECK)])
     ys, xs = np.nonzero(large[labels])
     i = ((xs - p[0]) ** 2 + (ys - p[1]) ** 2).argmin()
-    return (labels == labels[ys[i], xs[i]]).astype(np.uint8)
+    return np.asarray(labels == labels[ys[i], xs[i]], np.uint8)
 
 
 def outlines(mask: Mask) -> list[list[list[int]]]:
-    """Polygons whose union, drawn with their edges, is exactly the mask: a cut through the first column of every hole opens them all."""
+    """Polygons whose union, drawn with their edges, is exactly the mask: a cut at the first column of every hole opens it."""
     contours, tree = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
     holes = [c for c, links in zip(contours, tree[0], strict=True) if links[3] >= 0] if len(contours) else []
     polygons = []

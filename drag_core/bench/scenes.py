@@ -166,7 +166,8 @@ def render_backdrop(b: Backdrop, size: int) -> Tensor:
     if b.kind == "waves":
         ripple = b.amplitude * torch.sin(b.frequency * (x * s + y * c) * 2 + b.phase[0])
     elif b.kind == "plaid":
-        ripple = 0.7 * b.amplitude * (torch.sin(x * b.frequency * 1.5 + b.phase[0]) + torch.sin(y * b.frequency * 1.5 + b.phase[1]))
+        across_x, across_y = torch.sin(x * b.frequency * 1.5 + b.phase[0]), torch.sin(y * b.frequency * 1.5 + b.phase[1])
+        ripple = 0.7 * b.amplitude * (across_x + across_y)
     else:
         ripple = 0.05 * torch.sin(x * 0.02 / unit + b.phase[1]) * torch.sin(y * 0.025 / unit + b.phase[2])
     first, second = (torch.tensor(k)[:, None, None] for k in (b.first, b.second))

@@ -28,7 +28,7 @@ def test_dragflow_affine(kind: str, index: int) -> None:
     got = warp(data["region"], matrix)[0]
     assert (got - data[f"{kind}_region"][index]).abs().mean() < 1e-5
     flipped = ((got > 0.5) != (data[f"{kind}_region"][index] > 0.5)).float().mean()
-    assert flipped < 1e-3  # a few border pixels at most
+    assert flipped < 5e-3  # border pixels alone: half a pixel of shift puts a row of 20 exactly on the threshold
 
 
 def test_dragflow_rotation_angle() -> None:

@@ -44,9 +44,10 @@ def tiny_flux() -> FluxTransformer2DModel:
 
 def start(model: nn.Module) -> None:
     """Residual branches start at zero, so that the network starts as the identity."""
+    ends = ("conv2", "conv_out", "proj_out", "norm.linear", "norm1.linear", "norm1_context.linear", "norm_out.linear")
     for name, module in model.named_modules():
-        last = name.endswith(("conv2", "conv_out", "proj_out", "norm.linear", "norm1.linear", "norm1_context.linear", "norm_out.linear"))
-        if last and isinstance(module, (nn.Linear, nn.Conv2d)) and "single_transformer_blocks" not in name.replace(".norm.linear", ""):
+        last = name.endswith(ends) and isinstance(module, (nn.Linear, nn.Conv2d))
+        if last and "single_transformer_blocks" not in name.replace(".norm.linear", ""):
             nn.init.zeros_(module.weight)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
@@ -76,9 +77,8 @@ class FluxVelocity(nn.Module):
 
     def forward(self, z: Tensor, t: Tensor) -> Tensor:
         n, ids = len(z), image_ids(*z.shape[-2:])
-        out = self.net(
-            pack(z), torch.zeros(n, 1, TEXT), torch.zeros(n, TEXT), t, ids, torch.zeros(1, 3), guidance=torch.ones(n), return_dict=False
-        )[0]
+        text, pooled = torch.zeros(n, 1, TEXT), torch.zeros(n, TEXT)
+        out = self.net(pack(z), text, pooled, t, ids, torch.zeros(1, 3), guidance=torch.ones(n), return_dict=False)[0]
         h, w = z.shape[-2] // 2, z.shape[-1] // 2
         return out.reshape(n, h, w, LATENT, 2, 2).permute(0, 3, 1, 4, 2, 5).reshape(z.shape)
 

@@ -1,7 +1,8 @@
 """Train the embedded autoencoder: python -m tools.embedded.train_vae --out DIR --seconds 600
 
 Linear encoder and TAESD decoder together on 64x64 crops around objects. Adds an equivariance loss (shifts of 1-7 px: latent
-of the shifted picture against the shifted latent). Resumes from DIR/vae.pt; logs to DIR/vae.csv. `--freeze-encoder` trains the decoder only.
+of the shifted picture against the shifted latent). Resumes from DIR/vae.pt; logs to DIR/vae.csv. `--freeze-encoder` trains
+the decoder only.
 """
 
 from __future__ import annotations
@@ -113,7 +114,8 @@ def main() -> None:
             save(store, encoder=encoder, decoder=ema, raw=decoder, step=step, seconds=spent + now)
     with torch.no_grad():
         deviation = encoder(held).std().item()  # the denoisers see latents divided by this
-    save(store, encoder=encoder, decoder=ema, raw=decoder, step=step, seconds=spent + time.process_time() - begin, deviation=deviation)
+    seconds = spent + time.process_time() - begin
+    save(store, encoder=encoder, decoder=ema, raw=decoder, step=step, seconds=seconds, deviation=deviation)
     with torch.no_grad():
         y = torch.cat([ema(encoder(x[None])) for x in held]) / 2 + 0.5
     print(f"held-out PSNR over {HELD} pictures: {psnr(y, held):.2f} dB")

@@ -1,0 +1,151 @@
+"""The demo and the checks in one command: python dev.py demo | test. Makes .venv beside this file on first use. Standard library only."""
+
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+if sys.version_info < (3, 10):  # noqa: UP036  (for this sentence the file keeps to syntax that 3.6 reads)
+    sys.exit("dev.py needs Python 3.10 or newer; this is Python {}.{}.".format(*sys.version_info[:2]))
+
+ROOT = Path(__file__).resolve().parent
+REQUIREMENTS = ROOT / "constraints.txt"
+VENV = ROOT / ".venv"
+EXTRAS = ("host", "browser", "kernels")
+USAGE = """usage: python dev.py demo [--out DIR]
+       python dev.py test [--host] [--browser] [--kernels] [arguments of pytest]
+
+demo   drags objects of generated scenes with the embedded models and writes pictures to out/demo
+test   ruff, mypy --strict and pytest; --host, --browser and --kernels also run the tests that need a ComfyUI, a browser or a GPU
+Both install the pinned requirements of constraints.txt into .venv on first use."""
+
+
+class Stop(Exception):
+    """One sentence for the user, and the exit code."""
+
+    def __init__(self, sentence: str, code: int = 2) -> None:
+        super().__init__(sentence)
+        self.code = code
+
+
+def parse(argv: list[str]) -> tuple[str, list[str], list[str]]:
+    """Command, chosen extra test folders, and what goes on to the program behind the command."""
+    commands = ("demo", "test")
+    if not argv:
+        raise Stop("dev.py needs a command: demo or test (python dev.py --help says more).")
+    command, rest = argv[0], argv[1:]
+    if command not in commands:
+        raise Stop(f"dev.py has no command {command!r}: use demo or test (python dev.py --help says more).")
+    flags = {f"--{name}": name for name in EXTRAS}
+    extras = [name for flag, name in flags.items() if flag in rest]
+    if command == "demo" and extras:
+        raise Stop(f"--{extras[0]} belongs to test, not to demo.")
+    return command, extras, [a for a in rest if a not in flags]
+
+
+def python_of(venv: Path) -> Path:
+    return venv / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+
+
+def stamp_of(requirements: Path) -> str:
+    return hashlib.sha256(requirements.read_bytes()).hexdigest()
+
+
+def installed(venv: Path, stamp: str) -> bool:
+    """True if `venv` still has its Python and was completely installed from requirements with this stamp."""
+    try:
+        return python_of(venv).exists() and (venv / "installed").read_text() == stamp
+    except OSError:
+        return False
+
+
+def run(argv: list[str], env: dict[str, str] | None = None, cwd: Path | None = None) -> int:
+    """The exit code of a command; 128 + n if signal n ended it. On Ctrl-C the command, which had it too, gets 5 s to end."""
+    process = subprocess.Popen(argv, env=env, cwd=cwd)
+    try:
+        code = process.wait()
+    except KeyboardInterrupt:
+        try:
+            process.wait(5)
+        except subprocess.TimeoutExpired:
+            process.kill()
+        raise
+    if code == -signal.SIGINT:
+        raise KeyboardInterrupt
+    return code if code >= 0 else 128 - code
+
+
+def prepare(venv: Path = VENV, requirements: Path = REQUIREMENTS) -> str:
+    """The Python of a `venv` that has the requirements; installs them if they are new or the last attempt did not end."""
+    python, stamp = python_of(venv), stamp_of(requirements)
+    if installed(venv, stamp):
+        return str(python)
+    print(f"Installing the pinned requirements into {venv} (once; some minutes) ...", flush=True)
+    (venv / "installed").unlink(missing_ok=True)
+    clear = [] if python.exists() else ["--clear"]  # a .venv whose Python went away
+    if run([sys.executable, "-m", "venv", *clear, str(venv)]):
+        raise Stop(f"The virtual environment {venv} could not be made (Debian and Ubuntu: install the package python3-venv).", 1)
+    quiet = [] if sys.stdout.isatty() else ["--quiet"]
+    if run([str(python), "-m", "pip", "install", "--disable-pip-version-check", *quiet, "-r", str(requirements)]):
+        raise Stop(f"The requirements in {requirements.name} could not be installed; pip says above why.", 1)
+    (venv / "installed").write_text(stamp)
+    return str(python)
+
+
+def demo(python: str, rest: list[str]) -> int:
+    """In the caller's folder, so that a relative --out means what it says there."""
+    here = ROOT.samefile(Path.cwd())
+    out = [] if any(a.split("=")[0] in ("--out", "-h", "--help") for a in rest) else ["--out"]
+    if out:
+        out.append(str(Path("out", "demo") if here else ROOT / "out" / "demo"))
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    return run([python, "-m", "drag_core", "demo", *out, *rest], env={**os.environ, "PYTHONPATH": path})
+
+
+def test(python: str, extras: list[str], rest: list[str]) -> int:
+    """Every check runs, whatever the one before said; pytest comes last, so that its counts end the output."""
+    failed = []
+    for name, argv in [("ruff", ["ruff", "check", "."]), ("mypy", ["mypy", "--strict", "drag_core"])]:
+        print(f"== {name}", flush=True)
+        if run([python, "-m", *argv], cwd=ROOT):
+            failed.append(name)
+            print(f"{name} FAILED", flush=True)
+    folders: list[tuple[str, list[str]]] = []
+    for name in extras:  # each on its own: they need another sys.path than the tests of the core
+        if (ROOT / "tests" / name).is_dir():
+            folders.append((f"pytest tests/{name}", [f"tests/{name}"]))
+        else:
+            print(f"There are no {name} tests yet (tests/{name}): going on without them.", flush=True)
+    for name, where in [*folders, ("pytest", [])]:
+        print(f"== {name}", flush=True)
+        code = run([python, "-m", "pytest", "-q", *where, *rest], cwd=ROOT)
+        if code:
+            failed.append(f"{name} (exit code {code})")
+    if failed and not failed[-1].startswith("pytest ("):
+        print(f"FAILED: {', '.join(failed)}", flush=True)
+    return 1 if failed else 0
+
+
+def main(argv: list[str]) -> int:
+    if argv and argv[0] in ("-h", "--help"):
+        print(USAGE)
+        return 0
+    try:
+        command, extras, rest = parse(argv)
+        python = prepare()
+        return demo(python, rest) if command == "demo" else test(python, extras, rest)
+    except Stop as e:
+        print(e, file=sys.stderr)
+        return e.code
+    except OSError as e:
+        print(f"dev.py could not go on: {e}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("Stopped.", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,70 @@
+"""Noise levels: counts, ends, and the families' identities."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from drag_core.schedules import ddim, flow, flux_shift, sd_alphas_cumprod
+from drag_core.types import Schedule
+
+
+@pytest.mark.parametrize(
+    ("strength", "kept", "first"), [(1.0, 50, 981), (0.75, 38, 741), (0.7, 35, 681), (0.6, 30, 581), (0.001, 1, 1)]
+)
+def test_ddim_keeps_the_share_that_strength_says(strength: float, kept: int, first: float) -> None:
+    s = ddim(50, strength)
+    assert len(s.t) == kept + 1 and s.t[0] == first and s.t[-2:] == (1.0, 0.0)
+    assert s.prediction == "noise"
+    whole = ddim(50)
+    assert s.alpha == whole.alpha[-kept - 1 :] and s.sigma == whole.sigma[-kept - 1 :]
+
+
+@pytest.mark.parametrize("s", [ddim(50), ddim(20, 0.5), ddim(1), ddim(1000, offset=0)], ids=["50", "20", "1", "1000"])
+def test_ddim_preserves_variance_and_gets_cleaner(s: Schedule) -> None:
+    assert [a * a + b * b for a, b in zip(s.alpha, s.sigma, strict=True)] == pytest.approx([1.0] * len(s.t))
+    assert sorted(s.t, reverse=True) == list(s.t)
+    assert sorted(s.alpha) == list(s.alpha)
+    assert s.alpha[-1] ** 2 == pytest.approx(1 - 0.00085)  # set_alpha_to_one False: the first beta is left in
+
+
+def test_ddim_takes_other_alphas() -> None:
+    acp = torch.linspace(0.9, 0.1, 10, dtype=torch.float64)
+    s = ddim(5, 1.0, acp)
+    assert s.t == (9.0, 7.0, 5.0, 3.0, 1.0, 0.0)
+    assert [a * a for a in s.alpha] == pytest.approx([float(acp[int(t)]) for t in s.t])
+
+
+def test_sd_alphas() -> None:
+    acp = sd_alphas_cumprod()
+    assert acp.shape == (1000,) and acp.dtype == torch.float64
+    assert float(acp[0]) == pytest.approx(1 - 0.00085) and float(acp[-1]) == pytest.approx(0.00466, rel=1e-2)
+    assert float(acp[-1] / acp[-2]) == pytest.approx(1 - 0.012)
+
+
+@pytest.mark.parametrize(("tokens", "mu"), [(256, 0.5), (4096, 1.15), (2176, 0.825), (64, 0.4675), (8192, 1.843333)])
+def test_flux_shift(tokens: int, mu: float) -> None:
+    assert flux_shift(tokens) == pytest.approx(mu, rel=1e-6)
+
+
+@pytest.mark.parametrize("skip", [0, 6, 24])
+@pytest.mark.parametrize("shift", [0.0, 0.5, 1.15])
+def test_flow(skip: int, shift: float) -> None:
+    s = flow(25, skip, shift)
+    assert len(s.t) == 26 - skip and s.t[-1] == 0.0 and s.prediction == "velocity"
+    assert s.t == flow(25, 0, shift).t[skip:]
+    assert sorted(set(s.t), reverse=True) == list(s.t)
+    assert [a + b for a, b in zip(s.alpha, s.sigma, strict=True)] == pytest.approx([1.0] * len(s.t))
+    even = 1 - skip / 25
+    assert s.t[0] == pytest.approx(even / (even + math.exp(-shift) * (1 - even)))
+
+
+@pytest.mark.parametrize(
+    "call",
+    [lambda: ddim(0), lambda: ddim(1001), lambda: ddim(50, 0.0), lambda: ddim(50, 1.1), lambda: flow(25, 25), lambda: flow(25, -1)],
+)
+def test_impossible_schedules_are_refused(call) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(ValueError, match="must be"):
+        call()

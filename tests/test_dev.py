@@ -1,0 +1,226 @@
+"""dev.py's arguments, stamp and exit codes, with nothing installed: commands are recorded, not run."""
+
+import importlib.util
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+if sys.version_info >= (3, 11):
+    import tomllib
+
+ROOT = Path(__file__).resolve().parents[1]
+posix = pytest.mark.skipif(sys.platform == "win32", reason="signals and links as POSIX has them")
+
+
+@pytest.fixture
+def dev() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("dev_under_test", ROOT / "dev.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def calls(dev: ModuleType, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """dev.run replaced: every command ends with 0, and making a venv makes its Python's file."""
+    seen: list[list[str]] = []
+
+    def run(argv: list[str], env: object = None, cwd: object = None) -> int:
+        seen.append(argv)
+        if argv[1:3] == ["-m", "venv"]:
+            python = dev.python_of(Path(argv[-1]))
+            python.parent.mkdir(parents=True, exist_ok=True)
+            python.touch()
+        return 0
+
+    monkeypatch.setattr(dev, "run", run)
+    return seen
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> tuple[Path, Path]:
+    requirements = tmp_path / "with space" / "constraints.txt"
+    requirements.parent.mkdir()
+    requirements.write_text("six==1.16.0\n")
+    return requirements.parent / ".venv", requirements
+
+
+@pytest.mark.parametrize(
+    ("argv", "want"),
+    [
+        (["demo"], ("demo", [], [])),
+        (["demo", "--out", "x y"], ("demo", [], ["--out", "x y"])),
+        (["test"], ("test", [], [])),
+        (["test", "-k", "dev", "-x"], ("test", [], ["-k", "dev", "-x"])),
+        (["test", "--kernels", "-x", "--host"], ("test", ["host", "kernels"], ["-x"])),
+        (["test", "--browser"], ("test", ["browser"], [])),
+    ],
+)
+def test_arguments(dev: ModuleType, argv: list[str], want: object) -> None:
+    assert dev.parse(argv) == want
+
+
+@pytest.mark.parametrize("argv", [[], ["tset"], ["--out"], ["demo", "--host"], ["test ", "x"]])
+def test_bad_usage_is_one_sentence_and_installs_nothing(
+    dev: ModuleType, calls: list[list[str]], capsys: pytest.CaptureFixture[str], argv: list[str]
+) -> None:
+    assert dev.main(argv) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.count("\n") == 1 and err.endswith(".\n")
+    assert calls == []
+
+
+def test_help_names_the_commands(dev: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+    assert dev.main(["--help"]) == 0
+    assert "demo" in (text := capsys.readouterr().out) and "test" in text
+
+
+def test_installs_once(dev: ModuleType, calls: list[list[str]], paths: tuple[Path, Path]) -> None:
+    venv, requirements = paths
+    python = dev.prepare(venv, requirements)
+    assert python == str(dev.python_of(venv))
+    assert [c[1:3] for c in calls] == [["-m", "venv"], ["-m", "pip"]]
+    assert calls[1][0] == python and calls[1][-2:] == ["-r", str(requirements)]
+    assert dev.prepare(venv, requirements) == python
+    assert len(calls) == 2
+
+
+def test_new_requirements_are_installed(dev: ModuleType, calls: list[list[str]], paths: tuple[Path, Path]) -> None:
+    venv, requirements = paths
+    dev.prepare(venv, requirements)
+    requirements.write_text("six==1.17.0\n")
+    dev.prepare(venv, requirements)
+    assert [c[1:3] for c in calls[2:]] == [["-m", "venv"], ["-m", "pip"]]
+    assert "--clear" not in calls[2]
+
+
+def test_a_failed_install_is_tried_again(
+    dev: ModuleType, calls: list[list[str]], paths: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    venv, requirements = paths
+    dev.prepare(venv, requirements)
+    requirements.write_text("no-such-thing==0\n")
+    good = dev.run
+    monkeypatch.setattr(dev, "run", lambda argv, **k: 1 if "pip" in argv else good(argv))
+    with pytest.raises(dev.Stop, match="pip says above why"):
+        dev.prepare(venv, requirements)
+    assert not dev.installed(venv, dev.stamp_of(requirements))
+    requirements.write_text("six==1.16.0\n")  # back to what had been installed before: it may be half replaced, so not trusted
+    assert not dev.installed(venv, dev.stamp_of(requirements))
+
+
+@posix
+def test_a_venv_whose_python_went_away_is_made_anew(dev: ModuleType, calls: list[list[str]], paths: tuple[Path, Path]) -> None:
+    venv, requirements = paths
+    dev.prepare(venv, requirements)
+    python = dev.python_of(venv)
+    python.unlink()
+    python.symlink_to(venv / "gone")
+    assert not dev.installed(venv, dev.stamp_of(requirements))
+
+
+def test_demo_gives_an_output_folder_unless_told(
+    dev: ModuleType, calls: list[list[str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(ROOT)
+    dev.demo("py", [])
+    monkeypatch.chdir(tmp_path)
+    dev.demo("py", [])
+    dev.demo("py", ["--out", "mine"])
+    dev.demo("py", ["--out=mine"])
+    assert [c[4:] for c in calls] == [
+        ["--out", str(Path("out/demo"))], ["--out", str(ROOT / "out" / "demo")], ["--out", "mine"], ["--out=mine"],
+    ]
+
+
+def test_missing_extra_tests_are_said_and_left_out(
+    dev: ModuleType, calls: list[list[str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(dev, "ROOT", tmp_path)
+    (tmp_path / "tests" / "kernels").mkdir(parents=True)
+    assert dev.test("py", ["host", "kernels"], ["-x"]) == 0
+    assert "There are no host tests yet" in capsys.readouterr().out
+    assert calls == [
+        ["py", "-m", "ruff", "check", "."],
+        ["py", "-m", "mypy", "--strict", "drag_core"],
+        ["py", "-m", "pytest", "-q", "tests/kernels", "-x"],
+        ["py", "-m", "pytest", "-q", "-x"],
+    ]
+
+
+@pytest.mark.parametrize("bad", ["ruff", "mypy", "pytest"])
+def test_one_failing_check_fails_the_whole_and_stops_none(
+    dev: ModuleType, monkeypatch: pytest.MonkeyPatch, bad: str
+) -> None:
+    seen: list[str] = []
+
+    def run(argv: list[str], **kw: object) -> int:
+        seen.append(argv[2])
+        return int(argv[2] == bad)
+
+    monkeypatch.setattr(dev, "run", run)
+    assert dev.test("py", [], []) == 1
+    assert seen == ["ruff", "mypy", "pytest"]
+
+
+def test_exit_codes_of_commands(dev: ModuleType) -> None:
+    assert dev.run([sys.executable, "-c", "raise SystemExit(7)"]) == 7
+
+
+@posix
+def test_a_command_killed_by_a_signal(dev: ModuleType) -> None:
+    assert dev.run([sys.executable, "-c", "import os, signal; os.kill(os.getpid(), signal.SIGTERM)"]) == 128 + signal.SIGTERM
+
+
+@posix
+def test_ctrl_c_is_130_without_a_traceback(tmp_path: Path) -> None:
+    """A Ctrl-C in the terminal reaches dev.py and the command that it runs, both in one process group."""
+    code = (
+        "import importlib.util as u, sys\n"
+        f"s = u.spec_from_file_location('dev', {str(ROOT / 'dev.py')!r}); m = u.module_from_spec(s); s.loader.exec_module(m)\n"
+        "m.prepare = lambda: sys.executable\n"
+        "m.demo = lambda python, rest: m.run([python, '-c', 'import time, signal;"
+        " signal.signal(signal.SIGINT, signal.SIG_DFL); print(1, flush=True); time.sleep(60)'])\n"
+        "sys.exit(m.main(['demo']))\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True, cwd=tmp_path
+    )
+    assert process.stdout and process.stdout.readline() == "1\n"
+    time.sleep(0.1)
+    import os
+
+    os.killpg(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert (process.returncode, err) == (130, "Stopped.\n")
+
+
+def _names(text: str) -> list[str]:
+    return [re.split(r"[=<>!~;\[ ]", line)[0].lower() for line in text.splitlines() if line.strip() and not line.startswith("#")]
+
+
+def test_the_pack_asks_for_nothing_that_the_host_owns() -> None:
+    names = _names((ROOT / "requirements.txt").read_text())
+    assert names == ["opencv-python-headless"]
+    assert "==" not in (lines := (ROOT / "requirements.txt").read_text().splitlines()[-3]) and "<" not in lines
+
+
+def test_the_environment_is_pinned() -> None:
+    lines = [x for x in (ROOT / "constraints.txt").read_text().splitlines() if x and not x.startswith("#")]
+    assert all(re.fullmatch(r'[a-z-]+==[\d.]+(; python_version (<|>=) "3\.11")?', x) for x in lines), lines
+    assert "torch==2.13.0" in lines
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="tomllib")
+def test_pyproject_says_what_requirements_say() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    assert project["project"]["dependencies"] == _names((ROOT / "requirements.txt").read_text())
+    assert (ROOT / project["project"]["license"]["file"]).read_text().lstrip().startswith("Apache License")
+    assert "web" not in project["tool"]["comfy"]  # with WEB_DIRECTORY too, the host would load every script twice
