@@ -1,4 +1,4 @@
-"""The demo and the checks in one command: python dev.py demo | test. Makes .venv beside this file on first use. Standard library only."""
+"""The demo and the checks in one command: python dev.py demo | test. Makes .venv beside itself once. Standard library only."""
 
 import hashlib
 import os

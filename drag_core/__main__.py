@@ -42,7 +42,7 @@ def _edit(a: argparse.Namespace) -> None:
 
     from .backends.load import load_model
     from .drag import Step
-    from .edit import edit_picture
+    from .edit import DEFAULT_RECIPE, edit_picture
     from .instruction import parse
     from .pictures import read_mask, read_picture, to_bytes, write_json, write_png
 
@@ -56,6 +56,7 @@ def _edit(a: argparse.Namespace) -> None:
     if not a.out.parent.is_dir():
         raise DragError(f"the folder {a.out.parent} does not exist: make it, or choose another place for {a.out.name}")
     model = load_model(a.model, prompt=instruction.source_prompt, vae=a.vae, text=a.text, device=a.device)
+    print(f"dragging with {a.recipe or DEFAULT_RECIPE[model.family]} on {model.name}", file=sys.stderr, flush=True)
     began = time.perf_counter()
     with tqdm(unit="step", disable=not sys.stderr.isatty()) as bar:
 
@@ -72,7 +73,7 @@ def _edit(a: argparse.Namespace) -> None:
     write_json(
         a.out.with_suffix(".json"),
         {
-            "model": model.name, "recipe": a.recipe, "variant": a.variant, "seed": a.seed, "seconds": round(time.perf_counter() - began, 2),
+            "model": model.name, "recipe": a.recipe or DEFAULT_RECIPE[model.family], "variant": a.variant, "seed": a.seed, "seconds": round(time.perf_counter() - began, 2),
             "notes": list(edit.notes), "losses": list(edit.result.losses), "handles": [list(map(list, t)) for t in edit.result.traces],
         },
     )

@@ -6,6 +6,7 @@ one that is right, design/methods.md §9).
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -98,11 +99,12 @@ def dragnext(task: Task, variant: Variant = "ours") -> Recipe:
     _need_regions(task, "dragnext")
     released = variant == "released"
     ramp = per_level(linear(30, hold=20) if released else linear(60), 10)
+    regions = tuple(replace(r, weight=10.0) for r in task.regions) if released else task.regions
     return Recipe(
         schedule=ddim_schedule(50, 0.75),
         solver=ddim,
         taps=SD_UP[2:3] if released else SD_UP,
-        supervision=RegionSupervision(task.regions, task.image, _half(task), mean="region"),
+        supervision=RegionSupervision(regions, task.image, _half(task), mean="region"),
         constraint=_soft(task, 0.2),
         optimizer=partial(torch.optim.Adam, lr=0.02),
         ramp=ramp,

@@ -82,7 +82,7 @@ def build_task(instruction: DragInstruction, size: Grid, read_mask: MaskReader |
         mask = draw(spec.shape, size, read_mask)
         if mask.sum() == 0:
             raise DragError(f"{name} is empty: nothing of it lies inside the {size.width}x{size.height} picture")
-        if spec.target is not None and spec.task != "scale" and not (spec.task == "rotation" and spec.angle is not None):
+        if spec.target is not None and spec.task in ("relocation", "deformation"):  # a turn's target is a direction only
             _inside(spec.target, size, f"the target of {name}")
         region = Region(mask, motion_of(spec, mask), spec.weight or 1.0)
         after = moved(region)

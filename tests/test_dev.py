@@ -1,6 +1,7 @@
 """dev.py's arguments, stamp and exit codes, with nothing installed: commands are recorded, not run."""
 
 import importlib.util
+import os
 import re
 import signal
 import subprocess
@@ -123,7 +124,8 @@ def test_a_venv_whose_python_went_away_is_made_anew(dev: ModuleType, calls: list
     python = dev.python_of(venv)
     python.unlink()
     python.symlink_to(venv / "gone")
-    assert not dev.installed(venv, dev.stamp_of(requirements))
+    dev.prepare(venv, requirements)
+    assert "--clear" in calls[2]
 
 
 def test_demo_gives_an_output_folder_unless_told(
@@ -190,13 +192,11 @@ def test_ctrl_c_is_130_without_a_traceback(tmp_path: Path) -> None:
         " signal.signal(signal.SIGINT, signal.SIG_DFL); print(1, flush=True); time.sleep(60)'])\n"
         "sys.exit(m.main(['demo']))\n"
     )
-    process = subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True, cwd=tmp_path
-    )
+    pipe = subprocess.PIPE
+    argv = [sys.executable, "-c", code]
+    process = subprocess.Popen(argv, stdout=pipe, stderr=pipe, text=True, start_new_session=True, cwd=tmp_path)
     assert process.stdout and process.stdout.readline() == "1\n"
     time.sleep(0.1)
-    import os
-
     os.killpg(process.pid, signal.SIGINT)
     _, err = process.communicate(timeout=30)
     assert (process.returncode, err) == (130, "Stopped.\n")
@@ -207,9 +207,8 @@ def _names(text: str) -> list[str]:
 
 
 def test_the_pack_asks_for_nothing_that_the_host_owns() -> None:
-    names = _names((ROOT / "requirements.txt").read_text())
-    assert names == ["opencv-python-headless"]
-    assert "==" not in (lines := (ROOT / "requirements.txt").read_text().splitlines()[-3]) and "<" not in lines
+    lines = (ROOT / "requirements.txt").read_text().splitlines()
+    assert [x for x in lines if not x.startswith("#")] == ["opencv-python-headless"]  # and no version
 
 
 def test_the_environment_is_pinned() -> None:

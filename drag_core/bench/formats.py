@@ -61,7 +61,7 @@ def write_dragflow(
     connected part of a region becomes an operation of its own; DragFlow fills holes and has no weights. Returns notes.
     """
     if odd := next((r for r in instruction.regions if r.task == "scale"), None):
-        raise DragError(f"region {odd.label!r} is scaled by {odd.scale}, which DragFlow can't say: remove it, or write our format")
+        raise DragError(f"region {odd.label!r} is scaled by {odd.scale}, which DragFlow can't say: leave it out")
     task, found = build_task(instruction, size, read_mask)
     notes, operations, picture = list(found), list[dict[str, Any]](), np.zeros((size.height, size.width), np.uint8)
     for i, (spec, region) in enumerate(zip(instruction.regions, task.regions, strict=True)):
@@ -136,8 +136,8 @@ def _dragflow(data: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 def _drag100(data: dict[str, Any], folder: Path) -> dict[str, Any]:
     points = _is(data, "points", list)
-    if len(points) % 2 or not points:
-        raise DragError(f"points has {len(points)} entries; it needs pairs of handle and target")
+    if len(points) % 2 or not 0 < len(points) <= 2 * MAX_POINTS:
+        raise DragError(f"points has {len(points)} entries; it needs 1 to {MAX_POINTS} pairs of handle and target")
     pairs = [{"start": h, "target": t} for h, t in zip(points[::2], points[1::2], strict=True)]
     return {"points": pairs, **editable_in(folder / "mask.png")}
 
@@ -146,7 +146,7 @@ def _dragnext(data: dict[str, Any], folder: Path) -> dict[str, Any]:
     points = _is(data, "points", list)[: 3 * MAX_POINTS + 1]
     turns = _is(data, "rotation", list) or [False] * len(points)
     if len(points) > 3 * MAX_POINTS or len(turns) != len(points) or not all(isinstance(t, bool) for t in turns):
-        raise DragError(f"it has {len(points)} points and {len(turns)} entries in rotation; every point needs one true or false")
+        raise DragError(f"it has {len(points)} points and {len(turns)} entries in rotation; every point needs true or false")
     xy = [_xy(p, f"points[{i}]") for i, p in enumerate(points)]
     moving, turning = ([p for p, t in zip(xy, turns, strict=True) if t == kind] for kind in (False, True))
     if len(moving) % 2 or len(turning) % 3 or not xy:

@@ -66,7 +66,7 @@ def test_alf_returns_to_where_it_started(dtype: torch.dtype, tolerance: float) -
     assert (back - z0).norm() < tolerance * z0.norm()
     assert (source.z[0] - z0).norm() > 0.3 * z0.norm()
     without, _ = walk(backbone, source.z[0], s, alf, list(range(len(s.t))))
-    assert (without - z0).norm() > 100 * tolerance * z0.norm()  # it is the carried velocity that makes it exact
+    assert (without - z0).norm() > 50 * tolerance * z0.norm()  # it is the carried velocity that makes it exact
 
 
 def test_fireflow_round_trip_is_near_but_not_exact() -> None:
