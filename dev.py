@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from venv import EnvBuilder
 
 if sys.version_info < (3, 10):  # noqa: UP036  (for this sentence the file keeps to syntax that 3.6 reads)
     sys.exit("dev.py needs Python 3.10 or newer; this is Python {}.{}.".format(*sys.version_info[:2]))
@@ -77,6 +78,15 @@ def run(argv: list[str], env: dict[str, str] | None = None, cwd: Path | None = N
     return code if code >= 0 else 128 - code
 
 
+def make(venv: Path, clear: bool) -> None:
+    """In this process: the venv module run as a command ends in a traceback on Ctrl-C."""
+    try:
+        EnvBuilder(clear=clear, symlinks=os.name != "nt", with_pip=True).create(venv)
+    except (OSError, subprocess.CalledProcessError):
+        hint = "on Debian and Ubuntu it needs the package python3-venv"
+        raise Stop(f"The virtual environment {venv} could not be made ({hint}).", 1) from None
+
+
 def prepare(venv: Path = VENV, requirements: Path = REQUIREMENTS) -> str:
     """The Python of a `venv` that has the requirements; installs them if they are new or the last attempt did not end."""
     python, stamp = python_of(venv), stamp_of(requirements)
@@ -84,9 +94,7 @@ def prepare(venv: Path = VENV, requirements: Path = REQUIREMENTS) -> str:
         return str(python)
     print(f"Installing the pinned requirements into {venv} (once; some minutes) ...", flush=True)
     (venv / "installed").unlink(missing_ok=True)
-    clear = [] if python.exists() else ["--clear"]  # a .venv whose Python went away
-    if run([sys.executable, "-m", "venv", *clear, str(venv)]):
-        raise Stop(f"The virtual environment {venv} could not be made (Debian and Ubuntu: install the package python3-venv).", 1)
+    make(venv, clear=not python.exists())  # a .venv whose Python went away is of no use
     quiet = [] if sys.stdout.isatty() else ["--quiet"]
     if run([str(python), "-m", "pip", "install", "--disable-pip-version-check", *quiet, "-r", str(requirements)]):
         raise Stop(f"The requirements in {requirements.name} could not be installed; pip says above why.", 1)

@@ -85,21 +85,23 @@ def _edit(a: argparse.Namespace) -> None:
 def _convert(a: argparse.Namespace) -> None:
     from .bench import formats
     from .instruction import to_json
-    from .pictures import read_picture, write_whole
+    from .pictures import read_mask, read_picture, write_text
     from .types import Grid
 
     instruction, picture = formats.read_any(a.source)
     if a.to == "json":
-        write_whole(a.target, lambda p: p.write_text(to_json(instruction) + "\n"))
+        write_text(a.target, to_json(instruction) + "\n")
     else:
-        if instruction.width is None or instruction.height is None:
-            if picture is None:
-                raise DragError("the instruction does not state its picture's size: add image.width and image.height")
-            h, w = read_picture(picture).rgb.shape[-2:]
-            size = Grid(h, w)
-        else:
+        if instruction.width is not None and instruction.height is not None:
             size = Grid(instruction.height, instruction.width)
-        (formats.write_dragflow if a.to == "dragflow" else formats.write_drag100)(instruction, a.target, size)
+        elif picture is not None:
+            size = Grid(*read_picture(picture).rgb.shape[-2:])
+        else:
+            raise DragError("the instruction does not state its picture's size: add image.width and image.height")
+        folder = a.source if a.source.is_dir() else a.source.parent
+        write = formats.write_dragflow if a.to == "dragflow" else formats.write_drag100
+        for note in write(instruction, a.target, size, read_mask=lambda name: read_mask(folder / name)):
+            print(f"note: {note}", file=sys.stderr)
     print(a.target)
 
 

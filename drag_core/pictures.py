@@ -43,7 +43,7 @@ def read_picture(path: Path) -> Picture:
             data = np.array(upright.convert("RGBA" if has_alpha else "RGB"))
     except FileNotFoundError:
         raise DragError(f"there is no picture {path}") from None
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as e:
+    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, ValueError, SyntaxError) as e:
         raise DragError(f"{path} is not a picture that can be read: {e}") from None
     rgb = torch.from_numpy(data[..., :3].copy()).permute(2, 0, 1).contiguous()
     return Picture(rgb, torch.from_numpy(data[..., 3].copy()) if has_alpha else None)
@@ -86,4 +86,11 @@ def write_gif(path: Path, frames: Sequence[Tensor], milliseconds: int = 80) -> N
 
 
 def write_json(path: Path, data: dict[str, Any]) -> None:
-    write_whole(path, lambda p: p.write_text(json.dumps(data, indent=1) + "\n"))
+    write_text(path, json.dumps(data, indent=1) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    def write(p: Path) -> None:
+        p.write_text(text)
+
+    write_whole(path, write)

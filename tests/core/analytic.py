@@ -52,7 +52,7 @@ class Gaussian:
 
 
 class Linear:
-    """Features linear in the latent: each latent channel blurred by a Gaussian, then mixed; the prediction is `rate`·z.
+    """Features linear in the latent: each channel blurred by a Gaussian, then mixed; the prediction is `rate`·z.
 
     Block "a" hands K = z and V = 2z to the cache, and keeps what it is given back in `injected`.
     """
@@ -96,7 +96,9 @@ def levels(n: int, start: float = 1.0, prediction: Literal["velocity", "noise"] 
     return Schedule(t, tuple(map(math.cos, turn)), tuple(map(math.sin, turn)), "noise")
 
 
-def walk(backbone: Gaussian, z: Tensor, s: Schedule, solver: Solver, path: list[int], carry: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+def walk(
+    backbone: Gaussian, z: Tensor, s: Schedule, solver: Solver, path: list[int], carry: Tensor | None = None
+) -> tuple[Tensor, Tensor | None]:
     """z carried by `solver` through the levels of `path`."""
     for i, j in zip(path, path[1:], strict=False):
         z, carry = solver(backbone, z, s, i, j, None, carry)

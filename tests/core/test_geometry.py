@@ -11,7 +11,17 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from drag_core.geometry import (
-    apply, motion_matrix, rescale, rotation, sample, sampling_grid, scaling, to_grid, translation, turn_angle, warp,
+    apply,
+    motion_matrix,
+    rescale,
+    rotation,
+    sample,
+    sampling_grid,
+    scaling,
+    to_grid,
+    translation,
+    turn_angle,
+    warp,
 )
 from drag_core.types import AffineMotion, Grid
 from tests.core.analytic import blob, centre_of_mass
@@ -37,10 +47,10 @@ def dot(x: int, y: int, height: int = 9, width: int = 12) -> Tensor:
     ("motion", "point", "want"),
     [
         (translation((3, 4), (7.5, 2)), (1, 1), (5.5, -1)),
-        (AffineMotion(angle=math.pi / 2, anchor=(10, 20)), (13, 20), (10, 23)),  # +x turns towards +y: clockwise on screen
+        (AffineMotion(angle=math.pi / 2, anchor=(10, 20)), (13, 20), (10, 23)),  # clockwise on screen
         (rotation((80, 64), (64, 80), (64, 64)), (64, 80), (48, 64)),
         (scaling((2, 0.5), (10, 20)), (13, 24), (16, 22)),
-        (AffineMotion(shift=(1, 2), angle=math.pi / 2, scale=(3, 1), anchor=(5, 5)), (7, 5), (6, 13)),  # stretch, turn, shift
+        (AffineMotion(shift=(1, 2), angle=math.pi / 2, scale=(3, 1), anchor=(5, 5)), (7, 5), (6, 13)),  # stretched first
     ],
 )
 def test_a_motion_carries_a_point(motion: AffineMotion, point: tuple[float, float], want: tuple[float, float]) -> None:
@@ -66,7 +76,8 @@ def test_a_quarter_of_the_way(motion: AffineMotion, want: tuple[float, float] | 
 
 
 @pytest.mark.parametrize(
-    ("target", "degrees"), [((12, 13), 90.0), ((12, 7), -90.0), ((9, 10), -180.0), ((15, 10.0), 0.0), ((9, 10.3), 174.2894)]
+    ("target", "degrees"),
+    [((12, 13), 90.0), ((12, 7), -90.0), ((9, 10), -180.0), ((15, 10), 0.0), ((9, 10.3), 174.2894), ((9, 9.7), -174.2894)],
 )
 def test_turn_angle_is_the_shorter_way(target: tuple[float, float], degrees: float) -> None:
     assert math.degrees(turn_angle((20, 10), target, (12, 10))) == pytest.approx(degrees, abs=1e-4)
@@ -132,7 +143,8 @@ def test_no_progress_is_no_motion(motion: AffineMotion) -> None:
 @QUICK
 @given(place, place, progress, progress)
 def test_parts_of_the_way_add_up(shift: tuple[float, float], anchor: tuple[float, float], a: float, b: float) -> None:
-    for motion in (AffineMotion(shift=shift), AffineMotion(angle=shift[0] / 70, anchor=anchor), scaling((2.0, 0.5), anchor)):
+    turn = AffineMotion(angle=shift[0] / 70, anchor=anchor)
+    for motion in (AffineMotion(shift=shift), turn, scaling((2.0, 0.5), anchor)):
         whole = motion_matrix(motion, a + b)
         assert torch.allclose(motion_matrix(motion, a) @ motion_matrix(motion, b), whole, atol=1e-9)
 

@@ -10,7 +10,15 @@ from torch import Tensor
 
 from drag_core.geometry import translation
 from drag_core.masks import (
-    adaptive_mask, centroid, discs, edge_distance, enclosing_box, grow, moved, on_grid, region_weights,
+    adaptive_mask,
+    centroid,
+    discs,
+    edge_distance,
+    enclosing_box,
+    grow,
+    moved,
+    on_grid,
+    region_weights,
 )
 from drag_core.types import AffineMotion, DragError, Grid, Region
 

@@ -11,7 +11,14 @@ from torch import Tensor
 
 from drag_core.bench.cases import KINDS, held_out, make_case, measure, psnr
 from drag_core.bench.scenes import (
-    HELD_OUT, Scene, move_top, place, render, sample_scene, thing_mask, without_top,
+    HELD_OUT,
+    Scene,
+    move_top,
+    place,
+    render,
+    sample_scene,
+    thing_mask,
+    without_top,
 )
 from drag_core.bench.shapes import FAMILIES
 from drag_core.geometry import motion_matrix

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -62,9 +63,9 @@ def test_flow(skip: int, shift: float) -> None:
 
 
 @pytest.mark.parametrize(
-    "call",
-    [lambda: ddim(0), lambda: ddim(1001), lambda: ddim(50, 0.0), lambda: ddim(50, 1.1), lambda: flow(25, 25), lambda: flow(25, -1)],
+    ("make", "values"),
+    [(ddim, (0, 1.0)), (ddim, (1001, 1.0)), (ddim, (50, 0.0)), (ddim, (50, 1.1)), (flow, (25, 25)), (flow, (25, -1))],
 )
-def test_impossible_schedules_are_refused(call) -> None:  # type: ignore[no-untyped-def]
+def test_impossible_schedules_are_refused(make: Callable[..., Schedule], values: tuple[float, ...]) -> None:
     with pytest.raises(ValueError, match="must be"):
-        call()
+        make(*values)

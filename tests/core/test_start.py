@@ -42,7 +42,7 @@ def test_paste_moves_the_latent_by_whole_cells(fill: str, split: bool) -> None:
     source = trajectory(0)
     z = source.z[0].clone()
     out = Paste((REGION,), IMAGE, fill=fill, split=split)(z, source, 0)
-    assert torch.allclose(out[..., *GOAL], source.z[0][..., *CELLS], atol=1e-5)
+    assert torch.allclose(out[(..., *GOAL)], source.z[0][(..., *CELLS)], atol=1e-5)
     assert torch.equal(changed(out, z), marked(GOAL, CELLS) if fill == "noise" else marked(GOAL))
     assert torch.equal(z, source.z[0])  # what came in is left alone
 
@@ -51,7 +51,7 @@ def test_paste_lasts_for_its_levels_and_takes_each_levels_own_latent() -> None:
     source, z = trajectory(0), torch.zeros(1, 4, 16, 16)
     paste = Paste((REGION,), IMAGE, levels=2)
     later = paste(z, source, 1)
-    assert torch.allclose(later[..., *GOAL], source.z[1][..., *CELLS], atol=1e-5)
+    assert torch.allclose(later[(..., *GOAL)], source.z[1][(..., *CELLS)], atol=1e-5)
     assert torch.equal(changed(later, z), marked(GOAL))  # the vacated cells are filled once, at level 0
     assert paste(z, source, 2) is z
 
@@ -62,7 +62,8 @@ def test_paste_noise_is_seeded_and_has_the_levels_deviation() -> None:
     z = 3 * source.z[0]
     a, again, b = (Paste((big,), IMAGE, seed=seed)(z, source, 0) for seed in (1, 1, 2))
     assert torch.equal(a, again) and not torch.equal(a, b)
-    assert float(a[..., :14].std()) == pytest.approx(3.0, rel=0.1) and float(a[..., :14].mean()) == pytest.approx(0, abs=0.2)
+    fresh = a[..., :14]
+    assert float(fresh.std()) == pytest.approx(3.0, rel=0.1) and float(fresh.mean()) == pytest.approx(0, abs=0.2)
 
 
 def test_overlapping_source_and_goal_are_not_refilled() -> None:
@@ -84,12 +85,20 @@ def test_split_paste_carries_the_clean_part_to_a_fraction_of_a_cell() -> None:
     assert torch.allclose(out[..., GOAL[0], 8:10], want, atol=1e-5)
 
 
+def test_split_paste_can_be_given_the_clean_part() -> None:
+    """The clean latent of the warped picture takes the place of the moved one; the noise is still the source's."""
+    source, warped = trajectory(0), torch.full((1, 4, 16, 16), 5.0)
+    out = Paste((REGION,), IMAGE, fill="keep", split=True, warped=warped)(source.z[0], source, 0)
+    noise = (source.z[0] - source.schedule.alpha[0] * source.z[-1])[(..., *CELLS)]
+    assert torch.allclose(out[(..., *GOAL)], source.schedule.alpha[0] * 5 + noise, atol=1e-5)
+
+
 def test_refill_takes_the_background_of_the_first_level() -> None:
     source, empty = trajectory(0), trajectory(1)
     refill = Refill((REGION,), empty, margin=0)
     out = refill(source.z[0], source, 0)
     assert torch.equal(changed(out, source.z[0]), marked(CELLS))
-    assert torch.equal(out[..., *CELLS], empty.z[0][..., *CELLS])
+    assert torch.equal(out[(..., *CELLS)], empty.z[0][(..., *CELLS)])
     assert refill(source.z[0], source, 1) is source.z[0]
     wider = Refill((REGION,), empty, margin=4)(source.z[0], source, 0)
     assert torch.equal(changed(wider, source.z[0]), marked((slice(3, 8), slice(2, 7))))

@@ -45,7 +45,7 @@ def test_dragflow_centroid_is_ours_rounded() -> None:
 
 @pytest.mark.parametrize("index", range(3))
 def test_dragnext_angle(index: int) -> None:
-    """Theirs: degrees of handle and target seen from the centre, counter-clockwise, [row, col]; steps of 2 degrees in use."""
+    """Theirs: where handle and target lie seen from the centre, counter-clockwise, [row, col]; used in steps of 2°."""
     data = golden("dragnext_geometry")
     centre, handle, target = [(c, r) for r, c in data["angle_cases"][index].tolist()]
     first, last = data["angles"][index].tolist()
@@ -56,7 +56,7 @@ def test_dragnext_angle(index: int) -> None:
 
 
 def test_dragnext_rotated_mask() -> None:
-    """torchvision counts its centre (32, 24) from the corner of the picture: half a pixel less in ours; it turns the other way."""
+    """torchvision counts its centre (32, 24) from the picture's corner, half a pixel before ours, and turns the other way."""
     data = golden("dragnext_geometry")
     matrix = motion_matrix(AffineMotion(angle=-math.radians(30), anchor=(31.5, 23.5)))
     assert torch.equal(warp(data["mask"], matrix, mode="nearest"), data["rotated"])

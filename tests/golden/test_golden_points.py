@@ -70,7 +70,7 @@ def test_reach(gap: float, key: str) -> None:
 
 
 class ToyUNet:
-    """The files' network, features at the latent's own 16x16: the lookup stands in for the released upsampling to 64x64."""
+    """The files' network with features at the latent's own 16x16: the lookup stands in for the upsampling to 64x64."""
 
     def __init__(self, noise: Tensor, features: Tensor) -> None:
         self.noise, self.feature_weight = noise, features
@@ -100,7 +100,8 @@ def test_dragdiffusion_loop(masked: bool) -> None:
     editable = F.interpolate(data["mask64"], (16, 16), mode="nearest")
     constraint: Constraint = SoftBackground(editable, 0.1) if masked else FreeBackground()
     supervision = PointSupervision(
-        handles(data["handles"], data["targets"]), HALF, HALF, radius=1, search=3, stride=1.0, preserve=False, factor=9.0
+        handles(data["handles"], data["targets"]), HALF, HALF, radius=1, search=3, stride=1.0, preserve=False,
+        factor=9.0,
     )
     s, backbone = from_681(1), ToyUNet(data["We"], data["Wf"])
     recipe = Recipe(
