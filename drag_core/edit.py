@@ -10,7 +10,7 @@ from torch import Tensor
 
 from .backends.load import Model
 from .drag import OnStep, Recipe, Result, Step, drag, invert
-from .inpaint import painted_over
+from .inpaint import painted_over, pixel_warp
 from .instruction import DragInstruction
 from .masks import edge_distance
 from .presets import PRESETS, Preset, adapt
@@ -80,13 +80,15 @@ def run_task(
     preset = PRESETS.get(model.name)
     z0 = model.codec.encode(image)
     base = choose(model, task, recipe, variant, preset, seed)
-    filled: Trajectory | None = None
-    if preset is not None and recipe != "copy_paste" and task.regions:
-        mask = torch.stack([r.mask for r in task.regions]).amax(0)
-        empty = model.codec.encode(painted_over(image[0], mask)[None])
-        filled = invert(model.backbone, empty, preset.schedule, base.solver)
     if preset is not None and recipe != "copy_paste":
-        base = adapt(base, preset, task, filled)
+        filled: Trajectory | None = None
+        warped: Tensor | None = None
+        if task.regions:
+            mask = torch.stack([r.mask for r in task.regions]).amax(0)
+            empty = model.codec.encode(painted_over(image[0], mask)[None])
+            filled = invert(model.backbone, empty, preset.schedule, base.solver, on_step=on_step)
+            warped = model.codec.encode(pixel_warp(image[0], task.regions)[None])
+        base = adapt(base, preset, task, filled, warped)
     source = invert(model.backbone, z0, base.schedule, base.solver, base.kv_blocks, on_step)
     result = drag(model.backbone, source, base, on_step)
     return result, model.codec.decode(result.z)

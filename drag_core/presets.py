@@ -43,8 +43,14 @@ EMBEDDED_FLUX = Preset(
 PRESETS = {"embedded-sd": EMBEDDED_SD, "embedded-flux": EMBEDDED_FLUX}
 
 
-def adapt(recipe: Recipe, preset: Preset, task: Task, filled: Trajectory | None = None) -> Recipe:
-    """`recipe` with the settings of `preset`. `filled`: the trajectory of the picture with its regions painted over (refills the source)."""
+def adapt(
+    recipe: Recipe, preset: Preset, task: Task, filled: Trajectory | None = None, warped: Tensor | None = None
+) -> Recipe:
+    """`recipe` with the settings of `preset`.
+
+    `filled`: the trajectory of the picture with its regions painted over (empties the source); `warped`: the clean latent of the picture
+    warped in pixels (where the paste starts).
+    """
     latent = Grid(task.image.height // 8, task.image.width // 8)
     editable = None if task.editable is None else on_grid(task.editable, latent, 0.05)
     supervision = recipe.supervision
@@ -56,7 +62,7 @@ def adapt(recipe: Recipe, preset: Preset, task: Task, filled: Trajectory | None 
         ramp = recipe.ramp
     start = None
     if filled is not None and task.regions:
-        start = Both(Refill(task.regions, filled), Paste(task.regions, task.image, levels=1, fill="keep", split=True))
+        start = Both(Refill(filled, editable), Paste(task.regions, task.image, levels=1, fill="keep", split=True, warped=warped))
     return replace(
         recipe,
         schedule=preset.schedule,

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from .geometry import motion_matrix, rescale, warp
-from .masks import grow, moved, on_grid
+from .masks import moved, on_grid
 from .types import Grid, Region, Trajectory
 
 
@@ -57,18 +57,19 @@ class Paste:
 
 @dataclass(frozen=True)
 class Refill:
-    """At level 0 the vacated source takes the latent of `background`, the same picture inverted with its objects painted over."""
+    """At level 0 the cells of `area` (1, 1, h, w) take the latent of `background`: the same picture, its regions painted over, inverted.
 
-    regions: tuple[Region, ...]
+    `area` is best the whole editable mask: around a vacated source the inverted noise still remembers the object.
+    """
+
     background: Trajectory
-    margin: int = 4
+    area: Tensor | None = None
 
     def __call__(self, z: Tensor, source: Trajectory, level: int) -> Tensor:
         if level > 0:
             return z
-        size = Grid(*z.shape[-2:])
-        left = torch.stack([on_grid(grow(r.mask, self.margin), size, 0.05) for r in self.regions]).amax(0).to(z)
-        return z * (1 - left) + self.background.z[0].to(z) * left
+        filled = self.background.z[0].to(z)
+        return filled if self.area is None else torch.where(self.area.to(z) > 0.5, filled, z)
 
 
 @dataclass(frozen=True)

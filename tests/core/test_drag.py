@@ -12,12 +12,13 @@ from torch import Tensor
 
 from drag_core.constrain import Constraint, FreeBackground, HardBackground, SoftBackground
 from drag_core.drag import NormalisedDescent, Recipe, Step, clean_estimate, drag, invert
+from drag_core.masks import discs
 from drag_core.solvers import Solver, alf, ddim, euler, fireflow
 from drag_core.supervise import NoSupervision, PointSupervision, RegionSupervision, Supervision
 from drag_core.types import AffineMotion, FeatureTap, Grid, Handle, KVCache, Region, Schedule, Trajectory
 from tests.core.analytic import Linear, blob, centre_of_mass, levels
 
-IMAGE, CELLS = Grid(128, 128), Grid(16, 16)
+IMAGE = Grid(128, 128)
 START, GOAL = (5.0, 6.0), (8.0, 7.0)  # cells: three to the right, one down
 FLOW, VP = levels(4, 0.8), levels(4, 0.8, "noise")
 
@@ -26,16 +27,10 @@ def at(cell: tuple[float, float]) -> tuple[float, float]:
     return 8 * cell[0] + 3.5, 8 * cell[1] + 3.5
 
 
-def disc(cell: tuple[float, float], radius: float) -> Tensor:
-    i = torch.arange(128.0)
-    x, y = at(cell)
-    return ((i[None] - x) ** 2 + (i[:, None] - y) ** 2 <= radius**2).float()
-
-
 EDITABLE = torch.zeros(1, 1, 16, 16)
 EDITABLE[..., 2:12, 1:13] = 1
 SHIFT = AffineMotion(shift=(24.0, 8.0))
-REGIONS = RegionSupervision((Region(disc(START, 24), SHIFT),), IMAGE, Grid(32, 32), mean="region")
+REGIONS = RegionSupervision((Region(discs([at(START)], 24, IMAGE), SHIFT),), IMAGE, Grid(32, 32), mean="region")
 POINTS = PointSupervision(
     (Handle(at(START), at(GOAL)),), IMAGE, Grid(32, 32), radius=3, search=4, stride=2.0, preserve=True, factor=49.0
 )

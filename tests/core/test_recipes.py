@@ -135,7 +135,7 @@ def test_dragflow_variants(variant: Variant, side: int, released_grid: int) -> N
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_dragnext_variants(variant: Variant) -> None:
-    """Paper: (K(T-t)+k)/(K(T-T'+1)), t = 38..33, all stages. Released: one block, three of five levels move, times 10."""
+    """Paper: (K(T-t)+k)/(K(T-T'+1)), t = 38..33, all stages. Released: one block, 3 of 5 levels move, times 10."""
     r, released = dragnext(task(), variant), variant == "released"
     s = r.supervision
     assert isinstance(s, RegionSupervision) and (s.grid, s.mean) == (Grid(256, 256), "region")

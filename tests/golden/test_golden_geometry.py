@@ -56,7 +56,7 @@ def test_dragnext_angle(index: int) -> None:
 
 
 def test_dragnext_rotated_mask() -> None:
-    """torchvision counts its centre (32, 24) from the picture's corner, half a pixel before ours, and turns the other way."""
+    """torchvision counts its centre (32, 24) from the picture's corner, half a pixel before ours, and turns against us."""
     data = golden("dragnext_geometry")
     matrix = motion_matrix(AffineMotion(angle=-math.radians(30), anchor=(31.5, 23.5)))
     assert torch.equal(warp(data["mask"], matrix, mode="nearest"), data["rotated"])
