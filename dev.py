@@ -1,4 +1,7 @@
-"""The demo and the checks in one command: python dev.py demo | test. Makes .venv beside itself once. Standard library only."""
+"""The demo and the checks in one command: python dev.py demo | test. Makes .venv beside itself once.
+
+Standard library only.
+"""
 
 import hashlib
 import os
@@ -19,7 +22,8 @@ USAGE = """usage: python dev.py demo [--out DIR]
        python dev.py test [--host] [--browser] [--kernels] [arguments of pytest]
 
 demo   drags objects of generated scenes with the embedded models and writes pictures to out/demo
-test   ruff, mypy --strict and pytest; --host, --browser and --kernels also run the tests that need a ComfyUI, a browser or a GPU
+test   ruff, mypy --strict and pytest; --host, --browser and --kernels also run the tests that need a ComfyUI,
+a browser or a GPU
 Both install the pinned requirements of constraints.txt into .venv on first use."""
 
 
@@ -63,7 +67,10 @@ def installed(venv: Path, stamp: str) -> bool:
 
 
 def run(argv: list[str], env: dict[str, str] | None = None, cwd: Path | None = None) -> int:
-    """The exit code of a command; 128 + n if signal n ended it. On Ctrl-C the command, which had it too, gets 5 s to end."""
+    """The exit code of a command; 128 + n if signal n ended it.
+
+    On Ctrl-C the command, which had it too, gets 5 s to end.
+    """
     process = subprocess.Popen(argv, env=env, cwd=cwd)
     try:
         code = process.wait()
@@ -88,7 +95,9 @@ def make(venv: Path, clear: bool) -> None:
 
 
 def prepare(venv: Path = VENV, requirements: Path = REQUIREMENTS) -> str:
-    """The Python of a `venv` that has the requirements; installs them if they are new or the last attempt did not end."""
+    """The Python of a `venv` that has the requirements; installs them if they are new or the last attempt
+    did not end.
+    """
     python, stamp = python_of(venv), stamp_of(requirements)
     if installed(venv, stamp):
         return str(python)
@@ -96,7 +105,9 @@ def prepare(venv: Path = VENV, requirements: Path = REQUIREMENTS) -> str:
     (venv / "installed").unlink(missing_ok=True)
     make(venv, clear=not python.exists())  # a .venv whose Python went away is of no use
     quiet = [] if sys.stdout.isatty() else ["--quiet"]
-    if run([str(python), "-m", "pip", "install", "--disable-pip-version-check", *quiet, "-r", str(requirements)]):
+    if run(
+        [str(python), "-m", "pip", "install", "--disable-pip-version-check", *quiet, "-r", str(requirements)]
+    ):
         raise Stop(f"The requirements in {requirements.name} could not be installed; pip says above why.", 1)
     (venv / "installed").write_text(stamp)
     return str(python)
@@ -113,7 +124,9 @@ def demo(python: str, rest: list[str]) -> int:
 
 
 def test(python: str, extras: list[str], rest: list[str]) -> int:
-    """Every check runs, whatever the one before said; pytest comes last, so that its counts end the output."""
+    """Every check runs, whatever the one before said; pytest comes last, so that its counts end the
+    output.
+    """
     failed = []
     for name, argv in [("ruff", ["ruff", "check", "."]), ("mypy", ["mypy", "--strict", "drag_core"])]:
         print(f"== {name}", flush=True)

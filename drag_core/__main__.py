@@ -1,4 +1,6 @@
-"""Command line: python -m drag_core edit | demo | table | convert. Bad input: one sentence, exit code 2; Ctrl-C: 130."""
+"""Command line: python -m drag_core edit | demo | table | convert. Bad input: one sentence, exit code 2;
+Ctrl-C: 130.
+"""
 
 from __future__ import annotations
 
@@ -12,17 +14,36 @@ from .types import DragError
 
 
 def _parser() -> argparse.ArgumentParser:
-    p = argparse.ArgumentParser(prog="python -m drag_core", description="Drag editing: mark a region of a picture, drag it, have it re-drawn.")
+    p = argparse.ArgumentParser(
+        prog="python -m drag_core",
+        description="Drag editing: mark a region of a picture, drag it, have it re-drawn.",
+    )
     sub = p.add_subparsers(dest="command", required=True)
     e = sub.add_parser("edit", help="drag a picture as a drag.json says")
     e.add_argument("image", type=Path)
     e.add_argument("--drag", type=Path, required=True, help="drag instruction (JSON, version 1)")
-    e.add_argument("--out", type=Path, required=True, help="PNG to write; a .json with losses and handle traces goes beside it")
-    e.add_argument("--recipe", help="dragflow (FLUX); dragnext, gooddrag, dragdiffusion (SD); copy_paste. Default: by model")
+    e.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        help="PNG to write; a .json with losses and handle traces goes beside it",
+    )
+    e.add_argument(
+        "--recipe",
+        help="dragflow (FLUX); dragnext, gooddrag, dragdiffusion (SD); copy_paste. Default: by model",
+    )
     e.add_argument("--variant", choices=["ours", "paper", "released"], default="ours")
-    e.add_argument("--model", default="embedded-sd", help="embedded-sd, embedded-flux, a diffusers folder, or a .safetensors file")
+    e.add_argument(
+        "--model",
+        default="embedded-sd",
+        help="embedded-sd, embedded-flux, a diffusers folder, or a .safetensors file",
+    )
     e.add_argument("--vae", type=Path, help="autoencoder for a model file that has none")
-    e.add_argument("--text", type=Path, help="safetensors with prompt_embeds (and pooled_prompt_embeds), in place of a text encoder")
+    e.add_argument(
+        "--text",
+        type=Path,
+        help="safetensors with prompt_embeds (and pooled_prompt_embeds), in place of a text encoder",
+    )
     e.add_argument("--seed", type=int, default=0)
     e.add_argument("--device", default="cpu")
     d = sub.add_parser("demo", help="drag objects of generated scenes: strips, table, GIF")
@@ -31,7 +52,9 @@ def _parser() -> argparse.ArgumentParser:
     t.add_argument("--out", type=Path, help="folder for strips and results")
     t.add_argument("--cases", type=int, default=8, help="cases of each kind (move, rotate, deform)")
     c = sub.add_parser("convert", help="another instruction format to ours, or ours to another")
-    c.add_argument("source", type=Path, help="drag.json, or a folder of DragFlow/ReD, Drag100/GoodDrag or DragNeXt")
+    c.add_argument(
+        "source", type=Path, help="drag.json, or a folder of DragFlow/ReD, Drag100/GoodDrag or DragNeXt"
+    )
     c.add_argument("target", type=Path, help="a .json file for ours; a folder for the others")
     c.add_argument("--to", choices=["json", "dragflow", "drag100"], default="json")
     return p
@@ -54,9 +77,15 @@ def _edit(a: argparse.Namespace) -> None:
     if a.out.suffix.lower() != ".png":
         raise DragError(f"the output {a.out.name} must end in .png")
     if not a.out.parent.is_dir():
-        raise DragError(f"the folder {a.out.parent} does not exist: make it, or choose another place for {a.out.name}")
+        raise DragError(
+            f"the folder {a.out.parent} does not exist: make it, or choose another place for {a.out.name}"
+        )
     model = load_model(a.model, prompt=instruction.source_prompt, vae=a.vae, text=a.text, device=a.device)
-    print(f"dragging with {a.recipe or DEFAULT_RECIPE[model.family]} on {model.name}", file=sys.stderr, flush=True)
+    print(
+        f"dragging with {a.recipe or DEFAULT_RECIPE[model.family]} on {model.name}",
+        file=sys.stderr,
+        flush=True,
+    )
     began = time.perf_counter()
     with tqdm(unit="step", disable=not sys.stderr.isatty()) as bar:
 
@@ -67,14 +96,27 @@ def _edit(a: argparse.Namespace) -> None:
             bar.update()
 
         edit = edit_picture(
-            model, picture.image.to(a.device), instruction, a.recipe, a.variant, a.seed, show, lambda name: read_mask(a.drag.parent / name)
+            model,
+            picture.image.to(a.device),
+            instruction,
+            a.recipe,
+            a.variant,
+            a.seed,
+            show,
+            lambda name: read_mask(a.drag.parent / name),
         )
     write_png(a.out, to_bytes(edit.image[0].cpu()), picture.alpha)
     write_json(
         a.out.with_suffix(".json"),
         {
-            "model": model.name, "recipe": a.recipe or DEFAULT_RECIPE[model.family], "variant": a.variant, "seed": a.seed, "seconds": round(time.perf_counter() - began, 2),
-            "notes": list(edit.notes), "losses": list(edit.result.losses), "handles": [list(map(list, t)) for t in edit.result.traces],
+            "model": model.name,
+            "recipe": a.recipe or DEFAULT_RECIPE[model.family],
+            "variant": a.variant,
+            "seed": a.seed,
+            "seconds": round(time.perf_counter() - began, 2),
+            "notes": list(edit.notes),
+            "losses": list(edit.result.losses),
+            "handles": [list(map(list, t)) for t in edit.result.traces],
         },
     )
     for note in edit.notes:
@@ -97,7 +139,9 @@ def _convert(a: argparse.Namespace) -> None:
         elif picture is not None:
             size = Grid(*read_picture(picture).rgb.shape[-2:])
         else:
-            raise DragError("the instruction does not state its picture's size: add image.width and image.height")
+            raise DragError(
+                "the instruction does not state its picture's size: add image.width and image.height"
+            )
         folder = a.source if a.source.is_dir() else a.source.parent
         write = formats.write_dragflow if a.to == "dragflow" else formats.write_drag100
         for note in write(instruction, a.target, size, read_mask=lambda name: read_mask(folder / name)):

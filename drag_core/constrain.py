@@ -38,7 +38,9 @@ class HardBackground:
 
 @dataclass(frozen=True)
 class SoftBackground:
-    """GoodDrag eq. 7's second term (also DragDiffusion, DragNeXt R_M): weight · |(z_{t-1} − ref)·(1 − B)|_1, summed, once."""
+    """GoodDrag eq. 7's second term (also DragDiffusion, DragNeXt R_M): weight · |(z_{t-1} − ref)·(1 − B)|_1,
+    summed, once.
+    """
 
     editable: Tensor
     weight: float

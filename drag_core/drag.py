@@ -18,7 +18,9 @@ from .types import KV, Backbone, FeatureTap, KVCache, KVInject, KVRecord, Point,
 
 @dataclass(frozen=True)
 class Step:
-    """Told after every update and every denoising step; an exception raised by the listener cancels cleanly."""
+    """Told after every update and every denoising step; an exception raised by the listener cancels
+    cleanly.
+    """
 
     done: int
     total: int
@@ -41,11 +43,12 @@ class Start(Protocol):
 class Recipe:
     """A published method, as choices.
 
-    `ramp[i]` lists the progress of each update made at level i of `schedule`; `hold_gain` multiplies the learning rate once
-    the progress has reached 1. `track_every` updates the handles are looked for again (0: never). `update_mask` (1, 1, h, w)
-    limits where the gradient acts. K/V of `kv_blocks` are injected from the inversion, with `kv_while_dragging` False only after
-    the last drag level (MasaCtrl as the point methods use it). `background` says what the constraint compares with: the stored
-    inversion trajectory, or a reconstruction denoised beside the edit.
+    `ramp[i]` lists the progress of each update made at level i of `schedule`; `hold_gain` multiplies the
+    learning rate once the progress has reached 1. `track_every` updates the handles are looked for again (0:
+    never). `update_mask` (1, 1, h, w) limits where the gradient acts. K/V of `kv_blocks` are injected from
+    the inversion, with `kv_while_dragging` False only after the last drag level (MasaCtrl as the point
+    methods use it). `background` says what the constraint compares with: the stored inversion trajectory, or
+    a reconstruction denoised beside the edit.
     """
 
     schedule: Schedule
@@ -66,7 +69,9 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Result:
-    """z: the edited clean latent; reconstruction: the background's; one loss an update; handle places after each tracking."""
+    """z: the edited clean latent; reconstruction: the background's; one loss an update; handle places after
+    each tracking.
+    """
 
     z: Tensor
     reconstruction: Tensor
@@ -76,10 +81,16 @@ class Result:
 
 @torch.no_grad()
 def invert(
-    backbone: Backbone, z0: Tensor, schedule: Schedule, solver: Solver, kv_blocks: tuple[str, ...] = (),
+    backbone: Backbone,
+    z0: Tensor,
+    schedule: Schedule,
+    solver: Solver,
+    kv_blocks: tuple[str, ...] = (),
     on_step: OnStep = lambda step: None,
 ) -> Trajectory:
-    """The noisy latents of the clean latent z0 (1, C, h, w) at every level of `schedule`, K/V of `kv_blocks` recorded."""
+    """The noisy latents of the clean latent z0 (1, C, h, w) at every level of `schedule`, K/V of `kv_blocks`
+    recorded.
+    """
     cache = KVCache()
     kv: KV = KVRecord(cache, kv_blocks) if kv_blocks else None
     z, carry, path, last = z0, None, [z0], len(schedule.t) - 1
@@ -90,7 +101,9 @@ def invert(
     return Trajectory(schedule, tuple(reversed(path)), cache if kv_blocks else None, carry)
 
 
-def drag(backbone: Backbone, source: Trajectory, recipe: Recipe, on_step: OnStep = lambda step: None) -> Result:
+def drag(
+    backbone: Backbone, source: Trajectory, recipe: Recipe, on_step: OnStep = lambda step: None
+) -> Result:
     """Edit the inverted picture `source` as `recipe` says."""
     s, r = source.schedule, recipe
     inject: KV = KVInject(source.kv, r.kv_blocks) if source.kv and r.kv_blocks else None
@@ -116,14 +129,18 @@ def drag(backbone: Backbone, source: Trajectory, recipe: Recipe, on_step: OnStep
 
 
 def clean_estimate(z: Tensor, source: Trajectory, level: int) -> Tensor:
-    """A preview of where z (1, C, h, w) at `level` is going, without a model call: the clean source plus what z has changed."""
+    """A preview of where z (1, C, h, w) at `level` is going, without a model call: the clean source plus
+    what z has changed.
+    """
     return source.z[-1] + (z - source.z[level]) / max(source.schedule.alpha[level], 0.05)
 
 
 class _Run:
     """What one edit carries from level to level: supervision state, losses, traces, progress."""
 
-    def __init__(self, backbone: Backbone, source: Trajectory, recipe: Recipe, kv: KV, on_step: OnStep) -> None:
+    def __init__(
+        self, backbone: Backbone, source: Trajectory, recipe: Recipe, kv: KV, on_step: OnStep
+    ) -> None:
         self.backbone, self.source, self.recipe, self.kv, self.on_step = backbone, source, recipe, kv, on_step
         self.state: Any = None
         self.finished = False
@@ -180,7 +197,9 @@ def _next(z: Tensor, prediction: Tensor, s: Schedule, i: int) -> Tensor:
 
 
 class NormalisedDescent(Optimizer):
-    """Gradient descent whose step has root-mean-square `lr` over the cells where the gradient acts, whatever its size."""
+    """Gradient descent whose step has root-mean-square `lr` over the cells where the gradient acts, whatever
+    its size.
+    """
 
     def __init__(self, params: list[Tensor], lr: float) -> None:
         super().__init__(params, {"lr": lr})

@@ -1,4 +1,6 @@
-"""A whole edit of a picture: fit it to the model, invert, drag, decode, put it back so that nothing outside the mask changes."""
+"""A whole edit of a picture: fit it to the model, invert, drag, decode, put it back so that nothing outside
+the mask changes.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,9 @@ def quiet(step: Step) -> None:
 
 @dataclass(frozen=True)
 class Edit:
-    """image (1, 3, H, W) at the input's size; decoded: the model's own output at its size; notes: sentences for the user."""
+    """image (1, 3, H, W) at the input's size; decoded: the model's own output at its size; notes: sentences
+    for the user.
+    """
 
     image: Tensor
     decoded: Tensor
@@ -59,9 +63,19 @@ def edit_picture(
     drawn_on = (instruction.width or width, instruction.height or height)
     notes = tuple(n for n in notes if not n.startswith("the drag was drawn on"))
     if drawn_on != (width, height):
-        notes = (f"the drag was drawn on {drawn_on[0]}x{drawn_on[1]} and the picture is {width}x{height}: it was scaled to fit", *notes)
-    small = image if size == Grid(height, width) else F.interpolate(image, (size.height, size.width), mode="bicubic", antialias=True).clamp(0, 1)
-    result, decoded = run_task(model, small, task, recipe or DEFAULT_RECIPE[model.family], variant, seed, on_step)
+        notes = (
+            f"the drag was drawn on {drawn_on[0]}x{drawn_on[1]} and the picture is {width}x{height}: it "
+            f"was scaled to fit",
+            *notes,
+        )
+    small = (
+        image
+        if size == Grid(height, width)
+        else F.interpolate(image, (size.height, size.width), mode="bicubic", antialias=True).clamp(0, 1)
+    )
+    result, decoded = run_task(
+        model, small, task, recipe or DEFAULT_RECIPE[model.family], variant, seed, on_step
+    )
     return Edit(put_back(image, small, decoded, task.editable), decoded, result, task, notes)
 
 
@@ -74,7 +88,13 @@ def working_size(height: int, width: int, model: Model) -> Grid:
 
 
 def run_task(
-    model: Model, image: Tensor, task: Task, recipe: str, variant: Variant = "ours", seed: int = 0, on_step: OnStep = quiet
+    model: Model,
+    image: Tensor,
+    task: Task,
+    recipe: str,
+    variant: Variant = "ours",
+    seed: int = 0,
+    on_step: OnStep = quiet,
 ) -> tuple[Result, Tensor]:
     """The edited latent and its picture (1, 3, H, W), for a picture of the model's size."""
     preset = PRESETS.get(model.name)
@@ -94,22 +114,30 @@ def run_task(
     return result, model.codec.decode(result.z)
 
 
-def choose(model: Model, task: Task, recipe: str, variant: Variant, preset: Preset | None, seed: int) -> Recipe:
+def choose(
+    model: Model, task: Task, recipe: str, variant: Variant, preset: Preset | None, seed: int
+) -> Recipe:
     """The recipe by name, checked against the model."""
     if recipe == "copy_paste":
         solver = fireflow if model.family == "flux" else ddim
-        schedule = preset.schedule if preset else RECIPES[DEFAULT_RECIPE[model.family]](task, variant).schedule
+        schedule = (
+            preset.schedule if preset else RECIPES[DEFAULT_RECIPE[model.family]](task, variant).schedule
+        )
         return copy_paste(task, schedule, solver, seed=seed)
     if recipe not in RECIPES:
         raise DragError(f"there is no recipe {recipe!r}; recipes: {', '.join(RECIPES)}, copy_paste")
     if FAMILY[recipe] != model.family:
-        fitting = [r for r, family in FAMILY.items() if family == model.family]
-        raise DragError(f"recipe {recipe} does not fit {model.name}, a model of the {model.family} family: use {' or '.join(fitting)}")
+        fitting = " or ".join(r for r, family in FAMILY.items() if family == model.family)
+        raise DragError(
+            f"recipe {recipe} does not fit {model.name}, a model of the {model.family} family: use {fitting}"
+        )
     return RECIPES[recipe](task, variant)
 
 
 def put_back(image: Tensor, small: Tensor, decoded: Tensor, editable: Tensor | None) -> Tensor:
-    """The edit in the input's own pixels: outside the editable mask they stay bit for bit, inside the edit fades in over the seam."""
+    """The edit in the input's own pixels: outside the editable mask they stay bit for bit, inside the edit
+    fades in over the seam.
+    """
     size = tuple(image.shape[-2:])
 
     def full(x: Tensor, mode: str) -> Tensor:

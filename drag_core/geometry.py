@@ -1,8 +1,8 @@
 """Motions as matrices, matrices as warps. All matrices are (3, 3), float64, source -> destination.
 
-Convention (pinned by tests/core/test_geometry.py): pixel i covers [i - 1/2, i + 1/2), so coordinate 0 is the centre of the first
-pixel. A grid cell u of a w-cell grid over a W-pixel image sits at image x = (u + 1/2)·W/w − 1/2. In torch this is
-align_corners=False everywhere.
+Convention (pinned by tests/core/test_geometry.py): pixel i covers [i - 1/2, i + 1/2), so coordinate 0 is the
+centre of the first pixel. A grid cell u of a w-cell grid over a W-pixel image sits at image x = (u + 1/2)·W/w
+− 1/2. In torch this is align_corners=False everywhere.
 """
 
 from __future__ import annotations
@@ -70,7 +70,9 @@ def sampling_grid(matrix: Tensor, size: Grid) -> Tensor:
     """(H, W, 2) float64: for every destination cell the (x, y) source cell it comes from."""
     inverse = torch.linalg.inv(matrix)
     y, x = torch.meshgrid(
-        torch.arange(size.height, dtype=torch.float64), torch.arange(size.width, dtype=torch.float64), indexing="ij"
+        torch.arange(size.height, dtype=torch.float64),
+        torch.arange(size.width, dtype=torch.float64),
+        indexing="ij",
     )
     grid: Tensor = torch.stack([x, y], -1) @ inverse[:2, :2].T + inverse[:2, 2]
     return grid
@@ -86,5 +88,7 @@ def sample(x: Tensor, points: Tensor, mode: str = "bilinear", padding: str = "ze
 
 
 def warp(x: Tensor, matrix: Tensor, mode: str = "bilinear", padding: str = "zeros") -> Tensor:
-    """x (1, C, H, W) moved by `matrix` (in x's own cells); `padding` "zeros" or "border" where nothing arrives."""
+    """x (1, C, H, W) moved by `matrix` (in x's own cells); `padding` "zeros" or "border" where nothing
+    arrives.
+    """
     return sample(x, sampling_grid(matrix, Grid(*x.shape[-2:])), mode, padding)[None]

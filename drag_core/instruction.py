@@ -1,22 +1,32 @@
 """The drag instruction: one JSON document (version 1) that says what moves where. Read, checked, written.
 
-Coordinates are (x, y) pixel centres of the picture whose size the document states. Unknown keys (those inside strokes excepted)
-are kept in `extra`. Anything wrong gives one DragError naming the place and the value.
+Coordinates are (x, y) pixel centres of the picture whose size the document states. Unknown keys (those inside
+strokes excepted) are kept in `extra`. Anything wrong gives one DragError naming the place and the value.
 """
 
 from __future__ import annotations
 
 import json
-import math
 import re
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .types import DragError, Point
+from .untrusted import (
+    load_json,
+    read_list,
+    read_number,
+    read_object,
+    read_optional,
+    read_point,
+    read_side,
+    read_text,
+    short,
+)
 
 TASKS = ("relocation", "deformation", "rotation", "scale")
 EDITABLE = ("adaptive", "painted", "none")
-MAX_BYTES, MAX_REGIONS, MAX_POINTS, MAX_VERTICES, MAX_DEPTH = 10_000_000, 256, 1024, 100_000, 64
+MAX_REGIONS, MAX_POINTS, MAX_VERTICES = 256, 1024, 100_000
 
 
 @dataclass(frozen=True)
@@ -38,7 +48,8 @@ class Shape:
 
 @dataclass(frozen=True)
 class RegionSpec:
-    """`target`: where the region's centroid goes (relocation, deformation) or the point that shows the turn (rotation, unless
+    """`target`: where the region's centroid goes (relocation, deformation) or the point that shows the turn
+    (rotation, unless
     `angle`, in degrees, is given); `scale` (sx, sy) about `anchor`, which defaults to the centroid."""
 
     shape: Shape
@@ -79,74 +90,52 @@ def parse(text: str | bytes) -> DragInstruction:
     return from_dict(load_json(text))
 
 
-def load_json(text: str | bytes) -> Any:
-    """JSON from an untrusted source: at most 10 MB and 64 levels, finite numbers only; anything else is a DragError."""
-    if len(text) > MAX_BYTES:
-        raise DragError(f"the drag instruction is {len(text)} bytes long; at most {MAX_BYTES} are read")
-    try:
-        data = json.loads(text, parse_constant=_finite, parse_float=_finite)
-    except DragError:
-        raise
-    except (RecursionError, ValueError) as e:  # also bytes in no known encoding, and integers of thousands of digits
-        raise DragError(f"the drag instruction is not JSON: {e}") from None
-    level = [data]
-    for _ in range(MAX_DEPTH):  # what can be read must be writable: json.dumps meets Python's limit before json.loads does
-        inner = (x.values() if isinstance(x, dict) else x for x in level if isinstance(x, (dict, list)))
-        level = [v for values in inner for v in values if isinstance(v, (dict, list))]
-    if level:
-        raise DragError(f"the drag instruction is nested more than {MAX_DEPTH} levels deep; make it flatter")
-    return data
-
-
-def _finite(number: str) -> float:
-    if not math.isfinite(x := float(number)):
-        raise DragError(f"the drag instruction holds {number[:40]}; every number must be finite")
-    return x
-
-
 def from_dict(data: Any) -> DragInstruction:
     """A DragInstruction from the parsed document."""
-    d = dict(_object(data, "the document"))
+    d = dict(read_object(data, "the document"))
     if (version := d.pop("version", 1)) != 1 or isinstance(version, bool):
-        raise DragError(f"the drag instruction has version {_short(version)}; this release reads version 1")
-    image, editable, prompts = (dict(_object(d.pop(k, {}), k)) for k in ("image", "editable", "prompts"))
-    regions = _list(d.pop("regions", []), "regions", MAX_REGIONS)
-    points = _list(d.pop("points", []), "points", MAX_POINTS)
+        raise DragError(f"the drag instruction has version {short(version)}; this release reads version 1")
+    image, editable, prompts = (dict(read_object(d.pop(k, {}), k)) for k in ("image", "editable", "prompts"))
+    regions = read_list(d.pop("regions", []), "regions", MAX_REGIONS)
+    points = read_list(d.pop("points", []), "points", MAX_POINTS)
     mode = editable.pop("mode", "adaptive")
     if mode not in EDITABLE:
-        raise DragError(f"editable.mode is {_short(mode)}; use one of {', '.join(EDITABLE)}")
+        raise DragError(f"editable.mode is {short(mode)}; use one of {', '.join(EDITABLE)}")
     return DragInstruction(
-        width=_optional(image.pop("width", None), "image.width", _side),
-        height=_optional(image.pop("height", None), "image.height", _side),
+        width=read_optional(image.pop("width", None), "image.width", read_side),
+        height=read_optional(image.pop("height", None), "image.height", read_side),
         regions=tuple(_region(r, f"regions[{i}]") for i, r in enumerate(regions)),
         points=tuple(_pair(p, f"points[{i}]") for i, p in enumerate(points)),
         editable=mode,
         painted=_shape(editable, "editable", needed=mode == "painted"),
-        source_prompt=_text(prompts.pop("source", ""), "prompts.source"),
-        target_prompt=_text(prompts.pop("target", ""), "prompts.target"),
-        extra=d | {k: v for k, v in (("image", image), ("editable", _rest(editable)), ("prompts", prompts)) if v},
+        source_prompt=read_text(prompts.pop("source", ""), "prompts.source"),
+        target_prompt=read_text(prompts.pop("target", ""), "prompts.target"),
+        extra=d
+        | {k: v for k, v in (("image", image), ("editable", _rest(editable)), ("prompts", prompts)) if v},
     )
 
 
 def _region(data: Any, at: str) -> RegionSpec:
-    d = dict(_object(data, at))
+    d = dict(read_object(data, at))
     task = d.pop("task", "relocation")
     task = "relocation" if task == "transformation" else task  # DragFlow's code says transformation
     if task not in TASKS:
-        raise DragError(f"{at}.task is {_short(task)}; use one of {', '.join(TASKS)}")
-    target, anchor = (_optional(d.pop(k, None), f"{at}.{k}", _point) for k in ("target", "anchor"))
-    angle, weight = (_optional(d.pop(k, None), f"{at}.{k}", _number) for k in ("angle", "weight"))
-    scale = _optional(d.pop("scale", None), f"{at}.scale", _point)
+        raise DragError(f"{at}.task is {short(task)}; use one of {', '.join(TASKS)}")
+    target, anchor = (read_optional(d.pop(k, None), f"{at}.{k}", read_point) for k in ("target", "anchor"))
+    angle, weight = (read_optional(d.pop(k, None), f"{at}.{k}", read_number) for k in ("angle", "weight"))
+    scale = read_optional(d.pop("scale", None), f"{at}.scale", read_point)
     if task in ("relocation", "deformation") and target is None:
         raise DragError(f"{at} is a {task} without a target: set target to [x, y]")
     if task == "rotation" and target is None and angle is None:
-        raise DragError(f"{at} is a rotation without angle or target: set angle in degrees, or target to [x, y]")
+        raise DragError(
+            f"{at} is a rotation without angle or target: set angle in degrees, or target to [x, y]"
+        )
     if task == "scale" and (scale is None or min(scale) <= 0):
-        raise DragError(f"{at}.scale is {_short(scale)}; a scale needs two factors above 0, as [1.5, 1.5]")
+        raise DragError(f"{at}.scale is {short(scale)}; a scale needs two factors above 0, as [1.5, 1.5]")
     if weight is not None and weight <= 0:
         raise DragError(f"{at}.weight is {weight}; it must be above 0")
     shape = _shape(d, at, needed=True)
-    label = _text(d.pop("label", ""), f"{at}.label")
+    label = read_text(d.pop("label", ""), f"{at}.label")
     return RegionSpec(shape, task, target, anchor, angle, scale, weight, label, _rest(d))
 
 
@@ -156,11 +145,15 @@ def _rest(d: dict[str, Any]) -> dict[str, Any]:
 
 
 def _shape(d: dict[str, Any], at: str, needed: bool) -> Shape:
-    polygons = _list(d.get("polygons", []), f"{at}.polygons", 4096)
-    strokes = _list(d.get("strokes", []), f"{at}.strokes", 4096)
+    polygons = read_list(d.get("polygons", []), f"{at}.polygons", 4096)
+    strokes = read_list(d.get("strokes", []), f"{at}.strokes", 4096)
     mask = d.get("mask")
-    if mask is not None and not (isinstance(mask, str) and re.fullmatch(r"[^./\\:\x00-\x1f][^/\\:\x00-\x1f]{0,199}", mask)):
-        raise DragError(f"{at}.mask is {_short(mask)}; it must be the plain name of a picture beside the document")
+    if mask is not None and not (
+        isinstance(mask, str) and re.fullmatch(r"[^./\\:\x00-\x1f][^/\\:\x00-\x1f]{0,199}", mask)
+    ):
+        raise DragError(
+            f"{at}.mask is {short(mask)}; it must be the plain name of a picture beside the document"
+        )
     if needed and not (polygons or strokes or mask):
         raise DragError(f"{at} marks nothing: give it polygons, strokes or a mask")
     outlines = tuple(_outline(poly, f"{at}.polygons[{i}]") for i, poly in enumerate(polygons))
@@ -168,71 +161,28 @@ def _shape(d: dict[str, Any], at: str, needed: bool) -> Shape:
 
 
 def _outline(data: Any, at: str) -> tuple[Point, ...]:
-    corners = tuple(_point(p, at) for p in _list(data, at, MAX_VERTICES))
+    corners = tuple(read_point(p, at) for p in read_list(data, at, MAX_VERTICES))
     if len(corners) < 3:
         raise DragError(f"{at} has {len(corners)} corners; a polygon needs at least 3")
     return corners
 
 
 def _stroke(data: Any, at: str) -> Stroke:
-    d = _object(data, at)
-    points = tuple(_point(p, at) for p in _list(d.get("points", []), at, MAX_VERTICES))
-    radius = _number(d.get("radius", 8), f"{at}.radius")
+    d = read_object(data, at)
+    points = tuple(read_point(p, at) for p in read_list(d.get("points", []), at, MAX_VERTICES))
+    radius = read_number(d.get("radius", 8), f"{at}.radius")
     if not points or not 0 < radius <= 4096:
-        raise DragError(f"{at} has {len(points)} points and radius {radius}; it needs points and a radius in (0, 4096]")
+        raise DragError(
+            f"{at} has {len(points)} points and radius {radius}; it needs points and a radius in (0, 4096]"
+        )
     return Stroke(points, radius)
 
 
 def _pair(data: Any, at: str) -> PointSpec:
-    d = dict(_object(data, at))
-    return PointSpec(_point(d.pop("start", None), f"{at}.start"), _point(d.pop("target", None), f"{at}.target"), d)
-
-
-def _object(data: Any, at: str) -> dict[str, Any]:
-    if not isinstance(data, dict):
-        raise DragError(f"{at} is {_short(data)}; it must be an object")
-    return data
-
-
-def _list(data: Any, at: str, most: int) -> list[Any]:
-    if not isinstance(data, list):
-        raise DragError(f"{at} is {_short(data)}; it must be a list")
-    if len(data) > most:
-        raise DragError(f"{at} has {len(data)} entries; at most {most} are read")
-    return data
-
-
-def _number(data: Any, at: str) -> float:
-    if type(data) in (int, float) and -1e9 <= data <= 1e9:  # not isinstance: a bool is no number; NaN fails the comparison
-        return float(data)
-    raise DragError(f"{at} is {_short(data)}; it must be a finite number between -1e9 and 1e9")
-
-
-def _point(data: Any, at: str) -> Point:
-    if not isinstance(data, list) or len(data) != 2:
-        raise DragError(f"{at} is {_short(data)}; it must be [x, y]")
-    return _number(data[0], at), _number(data[1], at)
-
-
-def _side(data: Any, at: str) -> int:
-    n = _number(data, at)
-    if n != int(n) or not 1 <= n <= 65536:
-        raise DragError(f"{at} is {_short(data)}; it must be a whole number of pixels")
-    return int(n)
-
-
-def _text(data: Any, at: str) -> str:
-    if not isinstance(data, str):
-        raise DragError(f"{at} is {_short(data)}; it must be text")
-    return data
-
-
-def _optional(data: Any, at: str, read: Any) -> Any:
-    return None if data is None else read(data, at)
-
-
-def _short(data: Any) -> str:
-    return f"a {type(data).__name__} of {len(data)}" if isinstance(data, (list, dict)) else repr(data)[:60]
+    d = dict(read_object(data, at))
+    return PointSpec(
+        read_point(d.pop("start", None), f"{at}.start"), read_point(d.pop("target", None), f"{at}.target"), d
+    )
 
 
 def to_dict(x: DragInstruction) -> dict[str, Any]:
@@ -284,7 +234,8 @@ def rescaled(x: DragInstruction, width: int, height: int) -> DragInstruction:
         return Shape(tuple(tuple(map(at, poly)) for poly in s.polygons), strokes, s.mask)
 
     regions = tuple(
-        replace(r, shape=shape(r.shape), target=r.target and at(r.target), anchor=r.anchor and at(r.anchor)) for r in x.regions
+        replace(r, shape=shape(r.shape), target=r.target and at(r.target), anchor=r.anchor and at(r.anchor))
+        for r in x.regions
     )
     points = tuple(replace(p, start=at(p.start), target=at(p.target)) for p in x.points)
     return replace(x, width=width, height=height, regions=regions, points=points, painted=shape(x.painted))

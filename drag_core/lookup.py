@@ -10,10 +10,12 @@ from .types import Grid
 
 
 def lookup(x: Tensor, size: Grid, points: Tensor, padding: str = "border") -> Tensor:
-    """Bilinear values at `points` (..., 2), (x, y) cells of `size`, of x (1, C, h, w) upsampled to `size` -> (C, ...).
+    """Bilinear values at `points` (..., 2), (x, y) cells of `size`, of x (1, C, h, w) upsampled to `size` ->
+    (C, ...).
 
-    Equal to F.interpolate(x, size, mode="bilinear") followed by grid_sample, without the large map: each fractional point is
-    a blend of the four upsampled cells around it, and each of these is one bilinear read of x.
+    Equal to F.interpolate(x, size, mode="bilinear") followed by grid_sample, without the large map: each
+    fractional point is a blend of the four upsampled cells around it, and each of these is one bilinear read
+    of x.
     """
     native = Grid(*x.shape[-2:])
     if native == size:

@@ -1,4 +1,7 @@
-"""Masks of a drag: centroids, weights, the adaptive editable mask, the way to the latent grid. Masks are (H, W) in {0, 1}."""
+"""Masks of a drag: centroids, weights, the adaptive editable mask, the way to the latent grid.
+
+Masks are (H, W) in {0, 1}.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +53,9 @@ def adaptive_mask(regions: Sequence[Region]) -> Tensor:
     """Editable mask of DragFlow eq. 25-27: per region the box around source and moved region; their union."""
     boxes = [enclosing_box(torch.maximum(r.mask.float(), moved(r))) for r in regions]
     union = torch.stack(boxes).amax(0)
-    return torch.maximum(union, torch.stack([torch.maximum(r.mask.float(), moved(r)) for r in regions]).amax(0))
+    return torch.maximum(
+        union, torch.stack([torch.maximum(r.mask.float(), moved(r)) for r in regions]).amax(0)
+    )
 
 
 def grow(mask: Tensor, radius: int) -> Tensor:
@@ -71,8 +76,12 @@ def discs(points: Sequence[Point], radius: float, size: Grid) -> Tensor:
 
 
 def edge_distance(mask: Tensor) -> Tensor:
-    """Euclidean distance, in pixels, of every set pixel to the nearest unset one; the picture's border is no edge."""
-    return torch.from_numpy(cv2.distanceTransform(mask.cpu().numpy().astype(np.uint8), cv2.DIST_L2, 5)).to(mask)
+    """Euclidean distance, in pixels, of every set pixel to the nearest unset one; the picture's border is no
+    edge.
+    """
+    return torch.from_numpy(cv2.distanceTransform(mask.cpu().numpy().astype(np.uint8), cv2.DIST_L2, 5)).to(
+        mask
+    )
 
 
 def on_grid(mask: Tensor, size: Grid, threshold: float | None = None) -> Tensor:

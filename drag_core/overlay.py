@@ -1,4 +1,6 @@
-"""Pictures that show a drag: source region blue, target region green, an arrow between; strips and captions."""
+"""Pictures that show a drag: source region blue, target region green, an arrow between; strips and
+captions.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ def overlay(image: Tensor, task: Task) -> Tensor:
     for handle in task.handles:
         _arrow(canvas, handle.start, handle.target)
     if task.editable is not None:
-        edges, _ = cv2.findContours(task.editable.cpu().numpy().astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+        edges, _ = cv2.findContours(
+            task.editable.cpu().numpy().astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE
+        )
         cv2.drawContours(canvas, edges, -1, (1.0, 1.0, 1.0), 1)
     return torch.from_numpy(canvas).permute(2, 0, 1).to(image)
 
@@ -44,7 +48,10 @@ def strip(pictures: list[Tensor], captions: list[str], gap: int = 4) -> Tensor:
     for picture, caption in zip(pictures, captions, strict=True):
         bar = np.full((18, picture.shape[-1], 3), 255, np.uint8)  # OpenCV 5 writes text on bytes only
         cv2.putText(bar, caption, (4, 13), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (25, 25, 25), 1, cv2.LINE_AA)
-        cells += [torch.cat([torch.from_numpy(bar).permute(2, 0, 1) / 255, picture.cpu().float()], 1), torch.ones(3, picture.shape[-2] + 18, gap)]
+        cells += [
+            torch.cat([torch.from_numpy(bar).permute(2, 0, 1) / 255, picture.cpu().float()], 1),
+            torch.ones(3, picture.shape[-2] + 18, gap),
+        ]
     return torch.cat(cells[:-1], 2)
 
 

@@ -1,4 +1,6 @@
-"""Picture files: read as RGB in [0, 1] with alpha aside, written through a temporary file so that a stop leaves none half-done."""
+"""Picture files: read as RGB in [0, 1] with alpha aside, written through a temporary file so that a stop
+leaves none half-done.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,9 @@ def read_picture(path: Path) -> Picture:
     try:
         with Image.open(path) as file:
             if file.width * file.height > MAX_PIXELS:
-                raise DragError(f"{path.name} is {file.width}x{file.height}; at most {MAX_PIXELS} pixels are read")
+                raise DragError(
+                    f"{path.name} is {file.width}x{file.height}; at most {MAX_PIXELS} pixels are read"
+                )
             upright = ImageOps.exif_transpose(file)
             has_alpha = "A" in upright.getbands() or "transparency" in upright.info
             data = np.array(upright.convert("RGBA" if has_alpha else "RGB"))
@@ -62,7 +66,9 @@ def to_bytes(image: Tensor) -> Tensor:
 def write_whole(path: Path, write: Callable[[Path], None]) -> None:
     """`write` to a temporary name beside `path`, then put it in place; on any failure nothing is left."""
     if not path.parent.is_dir():
-        raise DragError(f"the folder {path.parent} does not exist: make it, or choose another place for {path.name}")
+        raise DragError(
+            f"the folder {path.parent} does not exist: make it, or choose another place for {path.name}"
+        )
     temporary = path.with_name(f".{path.stem}.part{path.suffix}")
     try:
         write(temporary)
@@ -82,7 +88,12 @@ def write_gif(path: Path, frames: Sequence[Tensor], milliseconds: int = 80) -> N
     """Frames (3, H, W) uint8, looping; the last one stays for a second."""
     pictures = [Image.fromarray(f.permute(1, 2, 0).contiguous().numpy()) for f in frames]
     times = [milliseconds] * (len(pictures) - 1) + [1000]
-    write_whole(path, lambda p: pictures[0].save(p, format="GIF", save_all=True, append_images=pictures[1:], duration=times, loop=0))
+    write_whole(
+        path,
+        lambda p: pictures[0].save(
+            p, format="GIF", save_all=True, append_images=pictures[1:], duration=times, loop=0
+        ),
+    )
 
 
 def write_json(path: Path, data: dict[str, Any]) -> None:

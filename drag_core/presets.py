@@ -1,7 +1,9 @@
-"""What the embedded models need: settings of the same recipes, measured for networks of this size, and no new code path.
+"""What the embedded models need: settings of the same recipes, measured for networks of this size, and no new
+code path.
 
-Small networks carry less in their features and more in their latents than SD or FLUX do: compare at both scales with equal weight, start
-at six tenths of the noise, spread few updates over many levels, step by a fixed length, empty the source first, start from a paste.
+Small networks carry less in their features and more in their latents than SD or FLUX do: compare at both
+scales with equal weight, start at six tenths of the noise, spread few updates over many levels, step by a
+fixed length, empty the source first, start from a paste.
 """
 
 from __future__ import annotations
@@ -23,7 +25,9 @@ from .types import FeatureTap, Grid, Schedule, Task, Trajectory
 
 @dataclass(frozen=True)
 class Preset:
-    """taps, schedule (where the drag starts), levels with updates, updates at each, step length, K/V blocks after the drag."""
+    """taps, schedule (where the drag starts), levels with updates, updates at each, step length, K/V blocks
+    after the drag.
+    """
 
     taps: tuple[FeatureTap, ...]
     schedule: Schedule
@@ -37,7 +41,10 @@ EMBEDDED_SD = Preset(
     taps=(FeatureTap("up.0"), FeatureTap("up.1")), schedule=ddim(50, 0.6), levels=20, updates=3, step=0.03
 )
 EMBEDDED_FLUX = Preset(
-    taps=(FeatureTap("double.1"), FeatureTap("single.0"), FeatureTap("single.1")), schedule=flow(25, skip=10, shift=0.5), levels=1, updates=50,
+    taps=(FeatureTap("double.1"), FeatureTap("single.0"), FeatureTap("single.1")),
+    schedule=flow(25, skip=10, shift=0.5),
+    levels=1,
+    updates=50,
     step=0.03,
 )
 PRESETS = {"embedded-sd": EMBEDDED_SD, "embedded-flux": EMBEDDED_FLUX}
@@ -48,8 +55,8 @@ def adapt(
 ) -> Recipe:
     """`recipe` with the settings of `preset`.
 
-    `filled`: the trajectory of the picture with its regions painted over (empties the source); `warped`: the clean latent of the picture
-    warped in pixels (where the paste starts).
+    `filled`: the trajectory of the picture with its regions painted over (empties the source); `warped`: the
+    clean latent of the picture warped in pixels (where the paste starts).
     """
     latent = Grid(task.image.height // 8, task.image.width // 8)
     editable = None if task.editable is None else on_grid(task.editable, latent, 0.05)
@@ -62,7 +69,10 @@ def adapt(
         ramp = recipe.ramp
     start = None
     if filled is not None and task.regions:
-        start = Both(Refill(filled, editable), Paste(task.regions, task.image, levels=1, fill="keep", split=True, warped=warped))
+        start = Both(
+            Refill(filled, editable),
+            Paste(task.regions, task.image, levels=1, fill="keep", split=True, warped=warped),
+        )
     return replace(
         recipe,
         schedule=preset.schedule,
@@ -89,5 +99,3 @@ def around_targets(task: Task, size: Grid) -> Tensor | None:
     for g in goals[1:]:
         union = union.maximum(g)
     return F.max_pool2d(on_grid(union, size, 0.05), 3, 1, 1)
-
-

@@ -1,7 +1,7 @@
 """The published methods as compositions. The papers' numbers live here and nowhere else.
 
-`variant` says which text a recipe follows where paper and released code differ: "paper", "released", or "ours" (the default: the
-one that is right, design/methods.md §9).
+`variant` says which text a recipe follows where paper and released code differ: "paper", "released", or
+"ours" (the default: the one that is right, design/methods.md §9).
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ from .supervise import NoSupervision, PointSupervision, RegionSupervision
 from .types import DragError, FeatureTap, Grid, Schedule, Task, Variant
 
 FLUX_TAPS = tuple(FeatureTap(f"double.{i}", site) for i in (17, 18) for site in ("norm1", "out"))
-FLUX_KV = tuple(f"double.{i}" for i in (0, 7, 8, 9, 10, 18)) + tuple(f"single.{i}" for i in (6, 9, 18, 23, 26, 31, 37))
+FLUX_KV = tuple(f"double.{i}" for i in (0, 7, 8, 9, 10, 18)) + tuple(
+    f"single.{i}" for i in (6, 9, 18, 23, 26, 31, 37)
+)
 SD_UP = tuple(FeatureTap(f"up.{i}") for i in range(4))
 SD_KV = tuple(f"attn.{i}" for i in range(10, 16))  # MasaCtrl: self-attention from layer 10 of 16
 
@@ -51,26 +53,33 @@ def _hard(task: Task, adaptive: bool = False) -> Constraint:
 
 
 def _soft(task: Task, weight: float) -> Constraint:
-    return FreeBackground() if task.editable is None else SoftBackground(on_grid(task.editable, _latent(task), 0.5), weight)
+    return (
+        FreeBackground()
+        if task.editable is None
+        else SoftBackground(on_grid(task.editable, _latent(task), 0.5), weight)
+    )
 
 
 def _need_regions(task: Task, name: str) -> None:
     if not task.regions:
-        raise DragError(f"recipe {name} moves regions and this drag has none: mark a region, or use gooddrag for points")
+        raise DragError(
+            f"recipe {name} moves regions and this drag has none: mark a region, or use gooddrag for points"
+        )
 
 
 def _need_handles(task: Task, name: str) -> None:
     if not task.handles:
         raise DragError(
-            f"recipe {name} moves points and this drag has none: set a point pair, or use dragflow or dragnext for regions"
+            f"recipe {name} moves points and this drag has none: set a point pair, or use dragflow or "
+            f"dragnext for regions"
         )
 
 
 def dragflow(task: Task, variant: Variant = "ours") -> Recipe:
     """DragFlow on FLUX: FireFlow 25 steps, 6 skipped; 50 + 20 updates at the first level; hard background.
 
-    Plain gradient descent at 1000 (then 1200) is tuned for 512 px; the gradient per latent element falls with the latent's
-    area, so ours scales the rate by area.
+    Plain gradient descent at 1000 (then 1200) is tuned for 512 px; the gradient per latent element falls with
+    the latent's area, so ours scales the rate by area.
     """
     _need_regions(task, "dragflow")
     latent, side = _latent(task), (task.image.height + task.image.width) / 2
@@ -81,7 +90,9 @@ def dragflow(task: Task, variant: Variant = "ours") -> Recipe:
         schedule=flow(25, skip=6, shift=flux_shift(latent.height * latent.width // 4)),
         solver=fireflow,
         taps=FLUX_TAPS,
-        supervision=RegionSupervision(task.regions, task.image, grid, mean="map", unpack=variant == "released"),
+        supervision=RegionSupervision(
+            task.regions, task.image, grid, mean="map", unpack=variant == "released"
+        ),
         constraint=_hard(task, adaptive=True),
         optimizer=partial(torch.optim.SGD, lr=rate),
         ramp=(linear(50, hold=20, first=0 if variant == "paper" else 1),),
@@ -91,10 +102,11 @@ def dragflow(task: Task, variant: Variant = "ours") -> Recipe:
 
 
 def dragnext(task: Task, variant: Variant = "ours") -> Recipe:
-    """DragNeXt's PBSI: K = 10 updates at each of timesteps 38..33, progress (K(T-t)+k)/(K(T-T'+1)); Adam 2e-2.
+    """DragNeXt's PBSI: K = 10 updates at each of timesteps 38..33, progress (K(T-t)+k)/(K(T-T'+1)); Adam
+    2e-2.
 
-    Released: one block's features, five timesteps of which the first three move (its point-tracking prelude is not part
-    of the paper's method and is left out), regions times 10.
+    Released: one block's features, five timesteps of which the first three move (its point-tracking prelude
+    is not part of the paper's method and is left out), regions times 10.
     """
     _need_regions(task, "dragnext")
     released = variant == "released"
@@ -114,7 +126,9 @@ def dragnext(task: Task, variant: Variant = "ours") -> Recipe:
 
 
 def gooddrag(task: Task, variant: Variant = "ours") -> Recipe:
-    """GoodDrag: information-preserving points, AlDD K = 70 in tens per timestep, J = 3 updates before each tracking."""
+    """GoodDrag: information-preserving points, AlDD K = 70 in tens per timestep, J = 3 updates before each
+    tracking.
+    """
     _need_handles(task, "gooddrag")
     r1 = 4
     return Recipe(
@@ -122,7 +136,13 @@ def gooddrag(task: Task, variant: Variant = "ours") -> Recipe:
         solver=ddim,
         taps=SD_UP[3:] if variant == "paper" else SD_UP[2:3],
         supervision=PointSupervision(
-            task.handles, task.image, _half(task), radius=r1, search=12, stride=4.0, preserve=True,
+            task.handles,
+            task.image,
+            _half(task),
+            radius=r1,
+            search=12,
+            stride=4.0,
+            preserve=True,
             factor=float((2 * r1) ** 2 if variant == "released" else (2 * r1 + 1) ** 2),
         ),
         constraint=_soft(task, 0.2),
@@ -156,7 +176,9 @@ def dragdiffusion(task: Task, variant: Variant = "ours") -> Recipe:
 def copy_paste(
     task: Task, schedule: Schedule | None = None, solver: Solver = ddim, levels: int = 10, seed: int = 0
 ) -> Recipe:
-    """The baseline: latents moved by A_i(1) at the first levels, fresh noise where they were; no update (RegionDrag)."""
+    """The baseline: latents moved by A_i(1) at the first levels, fresh noise where they were; no update
+    (RegionDrag).
+    """
     _need_regions(task, "copy_paste")
     return Recipe(
         schedule=schedule or ddim_schedule(50, 0.75),

@@ -16,7 +16,9 @@ def sd_alphas_cumprod(first: float = 0.00085, last: float = 0.012, count: int = 
     return torch.cumprod(1 - betas, 0)
 
 
-def ddim(steps: int = 50, strength: float = 1.0, alphas_cumprod: Tensor | None = None, offset: int = 1) -> Schedule:
+def ddim(
+    steps: int = 50, strength: float = 1.0, alphas_cumprod: Tensor | None = None, offset: int = 1
+) -> Schedule:
     """DDIM levels of the VP family, the noisiest `strength` of `steps` left (50 at 0.75: 38 levels of noise).
 
     As in SD's scheduler: spacing 1000/steps, steps_offset 1, and the clean end is alpha_cumprod[0], not 1

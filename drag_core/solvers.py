@@ -1,4 +1,6 @@
-"""Moving a latent from one level of a schedule to the next, either way: plain functions that carry their own velocity."""
+"""Moving a latent from one level of a schedule to the next, either way: plain functions that carry their own
+velocity.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,9 @@ def euler(
 def fireflow(
     backbone: Backbone, z: Tensor, s: Schedule, i: int, j: int, kv: KV, carry: Tensor | None
 ) -> tuple[Tensor, Tensor]:
-    """FireFlow: a midpoint step whose first slope is the last midpoint velocity; second order at one call a step."""
+    """FireFlow: a midpoint step whose first slope is the last midpoint velocity; second order at one call a
+    step.
+    """
     _need_flow(s, "fireflow")
     dt, middle = s.t[j] - s.t[i], (s.t[i] + s.t[j]) / 2
     slope = backbone.predict(z, s.t[i], kv) if carry is None else carry
@@ -46,7 +50,9 @@ def fireflow(
 def alf(
     backbone: Backbone, z: Tensor, s: Schedule, i: int, j: int, kv: KV, carry: Tensor | None
 ) -> tuple[Tensor, Tensor]:
-    """Asynchronous leapfrog (MALI, ICLR 2021): FireFlow's cost, and exactly reversible with its carried velocity."""
+    """Asynchronous leapfrog (MALI, ICLR 2021): FireFlow's cost, and exactly reversible with its carried
+    velocity.
+    """
     _need_flow(s, "alf")
     dt, middle = s.t[j] - s.t[i], (s.t[i] + s.t[j]) / 2
     slope = backbone.predict(z, s.t[i], kv) if carry is None else carry
@@ -57,4 +63,6 @@ def alf(
 
 def _need_flow(s: Schedule, name: str) -> None:
     if s.prediction != "velocity":
-        raise DragError(f"solver {name} needs a velocity model (FLUX); this schedule predicts {s.prediction}: use ddim")
+        raise DragError(
+            f"solver {name} needs a velocity model (FLUX); this schedule predicts {s.prediction}: use ddim"
+        )

@@ -16,10 +16,11 @@ from .types import Grid, Region, Trajectory
 class Paste:
     """At levels 0 .. levels-1 put the source's latent of that level, moved by A_i(1), into the moved mask.
 
-    The noisy latent moves by whole cells (nearest: blending would shrink its noise). With `split` only its noise does, and the
-    clean part of the latent is carried along to the fraction of a cell; `warped`, the clean latent of the picture warped in
-    pixels, gives that part for turns and stretches too, which a latent does not follow. `fill` "noise": at level 0 the vacated
-    cells get fresh noise of the level's own deviation (RegionDrag); "keep": they stay.
+    The noisy latent moves by whole cells (nearest: blending would shrink its noise). With `split` only its
+    noise does, and the clean part of the latent is carried along to the fraction of a cell; `warped`, the
+    clean latent of the picture warped in pixels, gives that part for turns and stretches too, which a latent
+    does not follow. `fill` "noise": at level 0 the vacated cells get fresh noise of the level's own deviation
+    (RegionDrag); "keep": they stay.
     """
 
     regions: tuple[Region, ...]
@@ -36,7 +37,9 @@ class Paste:
         size = Grid(*z.shape[-2:])
         target = torch.stack([on_grid(moved(r), size, 0.4) for r in self.regions]).amax(0).to(z)
         if level == 0 and self.fill == "noise":
-            left = torch.stack([on_grid(r.mask, size, 0.3) for r in self.regions]).amax(0).to(z) * (1 - target)
+            left = torch.stack([on_grid(r.mask, size, 0.3) for r in self.regions]).amax(0).to(z) * (
+                1 - target
+            )
             noise = torch.randn(z.shape, generator=torch.Generator().manual_seed(self.seed)).to(z)
             z = z * (1 - left) + noise * z.std() * left
         for r in self.regions:
@@ -57,9 +60,11 @@ class Paste:
 
 @dataclass(frozen=True)
 class Refill:
-    """At level 0 the cells of `area` (1, 1, h, w) take the latent of `background`: the same picture, its regions painted over, inverted.
+    """At level 0 the cells of `area` (1, 1, h, w) take the latent of `background`: the same picture, its
+    regions painted over, inverted.
 
-    `area` is best the whole editable mask: around a vacated source the inverted noise still remembers the object.
+    `area` is best the whole editable mask: around a vacated source the inverted noise still remembers the
+    object.
     """
 
     background: Trajectory

@@ -35,12 +35,13 @@ class Supervision(Protocol):
 
 @dataclass(frozen=True)
 class RegionSupervision:
-    """DragFlow eq. 1 and DragNeXt eq. 6-7 (PBSI): moved reference features against current ones inside the moved mask.
+    """DragFlow eq. 1 and DragNeXt eq. 6-7 (PBSI): moved reference features against current ones inside the
+    moved mask.
 
     `grid` is where features are compared (they are read from native maps as if upsampled to it).
-    `mean` "map": the sum over moved cells divided by C·H·W of the whole grid (DragFlow's released normalisation, which its
-    step size presumes); "region": by C times the moved cells. `equal_taps` divides each tap by its mean magnitude.
-    `unpack` reads FLUX token maps as 2x2 packed (released DragFlow).
+    `mean` "map": the sum over moved cells divided by C·H·W of the whole grid (DragFlow's released
+    normalisation, which its step size presumes); "region": by C times the moved cells. `equal_taps` divides
+    each tap by its mean magnitude. `unpack` reads FLUX token maps as 2x2 packed (released DragFlow).
     """
 
     regions: tuple[Region, ...]
@@ -87,11 +88,13 @@ class RegionSupervision:
 
 @dataclass(frozen=True)
 class PointSupervision:
-    """Motion supervision and point tracking of DragDiffusion (drift: `preserve` False) and GoodDrag eq. 3-6 (`preserve` True).
+    """Motion supervision and point tracking of DragDiffusion (drift: `preserve` False) and GoodDrag eq. 3-6
+    (`preserve` True).
 
-    Points and lengths are cells of `grid` (half the image's resolution in the papers): patch radius `radius` (r1), search radius
-    `search` (r2), step `stride` (β). `factor` multiplies the mean over the patch: (2r+1)², or GoodDrag's released (2r)².
-    A handle within `reach` of its target is left alone; all within: done. `clamp` keeps the search inside the picture.
+    Points and lengths are cells of `grid` (half the image's resolution in the papers): patch radius `radius`
+    (r1), search radius `search` (r2), step `stride` (β). `factor` multiplies the mean over the patch:
+    (2r+1)², or GoodDrag's released (2r)². A handle within `reach` of its target is left alone; all within:
+    done. The search stays inside the picture.
     """
 
     handles: tuple[Handle, ...]

@@ -1,4 +1,6 @@
-"""From what the user drew to what the loop needs: masks, motions, handles, and a sentence for everything odd."""
+"""From what the user drew to what the loop needs: masks, motions, handles, and a sentence for everything
+odd.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ from .instruction import DragInstruction, RegionSpec, Shape, Stroke, rescaled
 from .masks import adaptive_mask, centroid, grow, moved, region_weights
 from .types import AffineMotion, DragError, Grid, Handle, Point, Region, Task
 
-MARGIN = 0.045  # the adaptive mask grows by this part of the mean side: soft edges, shadows, the seam, the autoencoder's reach
+# the adaptive mask grows by this part of the mean side: soft edges, shadows, the seam, the autoencoder's
+# reach
+MARGIN = 0.045
 MaskReader = Callable[[str], Tensor]  # name -> (H, W) in {0, 1}
 
 
@@ -36,7 +40,9 @@ def draw(shape: Shape, size: Grid, read_mask: MaskReader | None = None) -> Tenso
             raise DragError(f"mask {shape.mask!r} can't be read here: there is no folder to look in")
         painted = read_mask(shape.mask)
         if painted.shape != mask.shape:
-            painted = (F.interpolate(painted[None, None].float(), tuple(mask.shape), mode="area")[0, 0] > 0.5).float()
+            painted = (
+                F.interpolate(painted[None, None].float(), tuple(mask.shape), mode="area")[0, 0] > 0.5
+            ).float()
         mask = torch.maximum(mask, painted.float())
     return mask
 
@@ -58,15 +64,23 @@ def motion_of(spec: RegionSpec, mask: Tensor) -> AffineMotion:
             return AffineMotion(angle=math.radians(spec.angle), anchor=anchor)
         assert spec.target is not None
         if math.dist(centre, anchor) < 1:
-            raise DragError("a rotation about the region's own centre needs an angle: a target shows a turn only off the anchor")
+            raise DragError(
+                "a rotation about the region's own centre needs an angle: a target shows a turn only off "
+                "the anchor"
+            )
         if math.dist(spec.target, anchor) < 1:
-            raise DragError("a rotation's target lies on its anchor, where it shows no turn: move it away, or give an angle")
+            raise DragError(
+                "a rotation's target lies on its anchor, where it shows no turn: move it away, or give an "
+                "angle"
+            )
         return rotation(centre, spec.target, anchor)
     assert spec.target is not None
     return translation(centre, spec.target)
 
 
-def build_task(instruction: DragInstruction, size: Grid, read_mask: MaskReader | None = None) -> tuple[Task, tuple[str, ...]]:
+def build_task(
+    instruction: DragInstruction, size: Grid, read_mask: MaskReader | None = None
+) -> tuple[Task, tuple[str, ...]]:
     """The task on a picture of `size`, and notes: sentences about what will hardly work or was adapted."""
     notes: list[str] = []
     given = (instruction.width or size.width, instruction.height or size.height)
@@ -81,8 +95,13 @@ def build_task(instruction: DragInstruction, size: Grid, read_mask: MaskReader |
         name = spec.label or f"region {i + 1}"
         mask = draw(spec.shape, size, read_mask)
         if mask.sum() == 0:
-            raise DragError(f"{name} is empty: nothing of it lies inside the {size.width}x{size.height} picture")
-        if spec.target is not None and spec.task in ("relocation", "deformation"):  # a turn's target is a direction only
+            raise DragError(
+                f"{name} is empty: nothing of it lies inside the {size.width}x{size.height} picture"
+            )
+        if spec.target is not None and spec.task in (
+            "relocation",
+            "deformation",
+        ):  # a turn's target is a direction only
             _inside(spec.target, size, f"the target of {name}")
         region = Region(mask, motion_of(spec, mask), spec.weight or 1.0)
         after = moved(region)
@@ -106,7 +125,9 @@ def build_task(instruction: DragInstruction, size: Grid, read_mask: MaskReader |
         handles.append(Handle(p.start, p.target))
     if not handles:
         handles = [_handle(r) for r in regions]
-    return Task(size, tuple(regions), tuple(handles), _editable(x, size, regions, handles, read_mask)), tuple(notes)
+    return Task(size, tuple(regions), tuple(handles), _editable(x, size, regions, handles, read_mask)), tuple(
+        notes
+    )
 
 
 def _editable(
@@ -117,7 +138,10 @@ def _editable(
     if x.editable == "painted":
         mask = draw(x.painted, size, read_mask)
         if mask.sum() == 0:
-            raise DragError("the editable mask is empty, so that nothing may change: paint it, or set editable.mode to adaptive")
+            raise DragError(
+                "the editable mask is empty, so that nothing may change: paint it, or set editable.mode to "
+                "adaptive"
+            )
         return mask
     if regions:
         return grow(adaptive_mask(regions), round(MARGIN * (size.height + size.width) / 2))
@@ -126,11 +150,16 @@ def _editable(
 
 def _around(handles: list[Handle], size: Grid) -> Tensor:
     """Points alone: a brush along every way from handle to target, a quarter of the picture's side wide."""
-    return draw(Shape(strokes=tuple(Stroke((h.start, h.target), min(size.height, size.width) / 8) for h in handles)), size)
+    return draw(
+        Shape(strokes=tuple(Stroke((h.start, h.target), min(size.height, size.width) / 8) for h in handles)),
+        size,
+    )
 
 
 def _handle(region: Region) -> Handle:
-    """A point of the region that shows its motion: the set pixel nearest to the centroid; off the anchor for turn and scale."""
+    """A point of the region that shows its motion: the set pixel nearest to the centroid; off the anchor for
+    turn and scale.
+    """
     y, x = torch.nonzero(region.mask > 0.5, as_tuple=True)
     cx, cy = centroid(region.mask)
     far = (x - region.motion.anchor[0]) ** 2 + (y - region.motion.anchor[1]) ** 2
@@ -150,4 +179,6 @@ def _travel(region: Region) -> float:
 
 def _inside(p: Point, size: Grid, what: str) -> None:
     if not (-0.5 <= p[0] <= size.width - 0.5 and -0.5 <= p[1] <= size.height - 0.5):
-        raise DragError(f"{what} is ({p[0]:g}, {p[1]:g}), outside the {size.width}x{size.height} picture: put it inside")
+        raise DragError(
+            f"{what} is ({p[0]:g}, {p[1]:g}), outside the {size.width}x{size.height} picture: put it inside"
+        )

@@ -1,7 +1,8 @@
 """What a drag edit is made of: plain frozen data; no model, no device chosen here.
 
-Frames: points are (x, y) pixel centres of the input image, origin at the centre of the top-left pixel, y down.
-Angles are radians, positive turning +x towards +y (clockwise on screen). Masks are float tensors in {0, 1}.
+Frames: points are (x, y) pixel centres of the input image, origin at the centre of the top-left pixel, y
+down. Angles are radians, positive turning +x towards +y (clockwise on screen). Masks are float tensors in {0,
+1}.
 """
 
 from __future__ import annotations
@@ -53,7 +54,9 @@ class Region:
 
 @dataclass(frozen=True)
 class Handle:
-    """One point to move from `start` to `target`; `region` (H, W) optionally limits which pixels belong to it."""
+    """One point to move from `start` to `target`; `region` (H, W) optionally limits which pixels belong to
+    it.
+    """
 
     start: Point
     target: Point
@@ -72,7 +75,9 @@ class Schedule:
 
 @dataclass(frozen=True)
 class FeatureTap:
-    """Where to read features: block "double.17", "single.3", "up.1"; site "norm1" (its input norm) or "out"."""
+    """Where to read features: block "double.17", "single.3", "up.1"; site "norm1" (its input norm) or
+    "out".
+    """
 
     block: str
     site: Literal["norm1", "out"] = "out"
@@ -90,7 +95,9 @@ class KVCache:
         self._kv[t][block] = (x.detach(), pair[1]) if which == 0 else (pair[0], x.detach())
 
     def get(self, t: float, block: str, which: int) -> Tensor:
-        """K or V of `block` at the stored level nearest to `t` (aligned by noise level, not by call order)."""
+        """K or V of `block` at the stored level nearest to `t` (aligned by noise level, not by call
+        order).
+        """
         levels = [level for level, blocks in self._kv.items() if block in blocks]
         if not levels:
             raise KeyError(f"no K/V stored for block {block!r}; record it first (KVRecord with this block)")
@@ -102,7 +109,9 @@ class KVCache:
 
     @property
     def bytes(self) -> int:
-        return sum(x.numel() * x.element_size() for blocks in self._kv.values() for kv in blocks.values() for x in kv)
+        return sum(
+            x.numel() * x.element_size() for blocks in self._kv.values() for kv in blocks.values() for x in kv
+        )
 
 
 @dataclass(frozen=True)
@@ -139,7 +148,8 @@ class Trajectory:
 
 @dataclass(frozen=True)
 class Task:
-    """What the user asked for, on the picture that the model sees: regions and/or handles, and where it may change.
+    """What the user asked for, on the picture that the model sees: regions and/or handles, and where it may
+    change.
 
     `editable` is (H, W) in {0, 1}; None means that everything may change.
     """
@@ -160,6 +170,7 @@ class Backbone(Protocol):
     def features(
         self, z: Tensor, t: float, taps: tuple[FeatureTap, ...], kv: KV = None, *, stop: bool = True
     ) -> tuple[list[Tensor], Tensor | None]:
-        """One native-resolution map (1, F, fh, fw) per tap; with `stop` nothing past the last tap runs and the
+        """One native-resolution map (1, F, fh, fw) per tap; with `stop` nothing past the last tap runs and
+        the
         second item is None, else it is the prediction. Gradients flow to z, never to weights."""
         ...

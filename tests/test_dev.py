@@ -96,7 +96,9 @@ def test_installs_once(dev: ModuleType, calls: list[list[str]], paths: tuple[Pat
     assert len(calls) == 2
 
 
-def test_new_requirements_are_installed(dev: ModuleType, calls: list[list[str]], paths: tuple[Path, Path]) -> None:
+def test_new_requirements_are_installed(
+    dev: ModuleType, calls: list[list[str]], paths: tuple[Path, Path]
+) -> None:
     venv, requirements = paths
     dev.prepare(venv, requirements)
     requirements.write_text("six==1.17.0\n")
@@ -116,12 +118,16 @@ def test_a_failed_install_is_tried_again(
     with pytest.raises(dev.Stop, match="pip says above why"):
         dev.prepare(venv, requirements)
     assert not dev.installed(venv, dev.stamp_of(requirements))
-    requirements.write_text("six==1.16.0\n")  # back to what had been installed before: it may be half replaced, so not trusted
+    requirements.write_text(
+        "six==1.16.0\n"
+    )  # back to what had been installed before: it may be half replaced, so not trusted
     assert not dev.installed(venv, dev.stamp_of(requirements))
 
 
 @posix
-def test_a_venv_whose_python_went_away_is_made_anew(dev: ModuleType, calls: list[list[str]], paths: tuple[Path, Path]) -> None:
+def test_a_venv_whose_python_went_away_is_made_anew(
+    dev: ModuleType, calls: list[list[str]], paths: tuple[Path, Path]
+) -> None:
     venv, requirements = paths
     dev.prepare(venv, requirements)
     python = dev.python_of(venv)
@@ -141,12 +147,19 @@ def test_demo_gives_an_output_folder_unless_told(
     dev.demo("py", ["--out", "mine"])
     dev.demo("py", ["--out=mine"])
     assert [c[4:] for c in calls] == [
-        ["--out", str(Path("out/demo"))], ["--out", str(ROOT / "out" / "demo")], ["--out", "mine"], ["--out=mine"],
+        ["--out", str(Path("out/demo"))],
+        ["--out", str(ROOT / "out" / "demo")],
+        ["--out", "mine"],
+        ["--out=mine"],
     ]
 
 
 def test_missing_extra_tests_are_said_and_left_out(
-    dev: ModuleType, calls: list[list[str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    dev: ModuleType,
+    calls: list[list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(dev, "ROOT", tmp_path)
     (tmp_path / "tests" / "kernels").mkdir(parents=True)
@@ -181,7 +194,10 @@ def test_exit_codes_of_commands(dev: ModuleType) -> None:
 
 @posix
 def test_a_command_killed_by_a_signal(dev: ModuleType) -> None:
-    assert dev.run([sys.executable, "-c", "import os, signal; os.kill(os.getpid(), signal.SIGTERM)"]) == 128 + signal.SIGTERM
+    assert (
+        dev.run([sys.executable, "-c", "import os, signal; os.kill(os.getpid(), signal.SIGTERM)"])
+        == 128 + signal.SIGTERM
+    )
 
 
 @posix
@@ -197,7 +213,9 @@ def test_ctrl_c_is_130_without_a_traceback(tmp_path: Path) -> None:
     )
     pipe = subprocess.PIPE
     argv = [sys.executable, "-c", code]
-    process = subprocess.Popen(argv, stdout=pipe, stderr=pipe, text=True, start_new_session=True, cwd=tmp_path)
+    process = subprocess.Popen(
+        argv, stdout=pipe, stderr=pipe, text=True, start_new_session=True, cwd=tmp_path
+    )
     assert process.stdout and process.stdout.readline() == "1\n"
     time.sleep(0.1)
     os.killpg(process.pid, signal.SIGINT)
@@ -206,7 +224,11 @@ def test_ctrl_c_is_130_without_a_traceback(tmp_path: Path) -> None:
 
 
 def _names(text: str) -> list[str]:
-    return [re.split(r"[=<>!~;\[ ]", line)[0].lower() for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    return [
+        re.split(r"[=<>!~;\[ ]", line)[0].lower()
+        for line in text.splitlines()
+        if line.strip() and not line.startswith("#")
+    ]
 
 
 def test_the_pack_asks_for_nothing_that_the_host_owns() -> None:
@@ -226,4 +248,6 @@ def test_pyproject_says_what_requirements_say() -> None:
     assert project["project"]["dependencies"] == _names((ROOT / "requirements.txt").read_text())
     assert project["project"]["license"] == {"text": "Apache-2.0"}
     assert (ROOT / "LICENSE").read_text().lstrip().startswith("Apache License")
-    assert "web" not in project["tool"]["comfy"]  # with WEB_DIRECTORY too, the host would load every script twice
+    assert (
+        "web" not in project["tool"]["comfy"]
+    )  # with WEB_DIRECTORY too, the host would load every script twice

@@ -13,7 +13,16 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 MOST_LINES = 300
 
-HOST = {"comfy", "comfy_api", "comfy_extras", "comfy_execution", "folder_paths", "nodes", "execution", "server"}
+HOST = {
+    "comfy",
+    "comfy_api",
+    "comfy_extras",
+    "comfy_execution",
+    "folder_paths",
+    "nodes",
+    "execution",
+    "server",
+}
 OURS_ABOVE = {"tools", "tests"}
 LIBRARIES = {"diffusers", "peft", "transformers"}
 UNSAFE = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "marshal", "shelve"}
@@ -37,7 +46,11 @@ def imports(tree: ast.AST, path: str) -> Iterator[tuple[int, str]]:
                 continue
             module = ".".join([*base, *([node.module] if node.module else [])])
             yield from ((node.lineno, f"{module}.{a.name}" if module else a.name) for a in node.names)
-        elif isinstance(node, ast.Call) and dotted(node.func) in ("importlib.import_module", "import_module", "__import__"):
+        elif isinstance(node, ast.Call) and dotted(node.func) in (
+            "importlib.import_module",
+            "import_module",
+            "__import__",
+        ):
             first = node.args[0] if node.args else None
             if isinstance(first, ast.Constant) and isinstance(first.value, str):
                 yield node.lineno, first.value
@@ -88,7 +101,10 @@ def core_errors(source: str, path: str) -> list[str]:
             add(line, "triton outside kernels/*/triton.py")
         if top in UNSAFE | NETWORK:
             add(line, f"imports {module}")
-        if inside.startswith("backends/") and module.split(".")[:2] in (["drag_core", "drag"], ["drag_core", "recipes"]):
+        if inside.startswith("backends/") and module.split(".")[:2] in (
+            ["drag_core", "drag"],
+            ["drag_core", "recipes"],
+        ):
             add(line, f"a backbone knows of drags: {module}")
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in RUNS_TEXT:
@@ -115,7 +131,11 @@ def node_errors(source: str, path: str) -> list[str]:
     """The same for a file of nodes/: relative imports only, and comfy's internals only in nodes/host/."""
     out = []
     tree = ast.parse(source)
-    absolute = {n.lineno for n in ast.walk(tree) if isinstance(n, ast.Import) or (isinstance(n, ast.ImportFrom) and not n.level)}
+    absolute = {
+        n.lineno
+        for n in ast.walk(tree)
+        if isinstance(n, ast.Import) or (isinstance(n, ast.ImportFrom) and not n.level)
+    }
     for line, module in imports(tree, path):
         top = module.split(".")[0]
         if top in {"drag_core", "nodes"} and line in absolute:
@@ -199,7 +219,10 @@ def test_a_broken_rule_is_found(tmp_path: Path, path: str, source: str) -> None:
         ("adapters/ip_adapter.py", "import transformers"),
         ("kernels/lookup/triton.py", "import triton"),
         ("task.py", "import re\nP = re.compile('x')\ndef f(m):\n    return m.eval(), open('x')"),
-        ("__main__.py", "import sys\ndef main(): return sys.argv\nif __name__ == '__main__':\n    print(sys.argv)"),
+        (
+            "__main__.py",
+            "import sys\ndef main(): return sys.argv\nif __name__ == '__main__':\n    print(sys.argv)",
+        ),
         ("bench/demo.py", "from ..types import Grid\nfrom . import cases"),
         ("drag.py", "std, usd, influx = 1, 2, 3  # none of these is a model"),
         ("task.py", "x = 1\n" * MOST_LINES),
@@ -226,7 +249,9 @@ def test_a_broken_rule_of_the_nodes_is_found(tmp_path: Path, path: str, source: 
     file = tmp_path / "nodes" / path
     file.parent.mkdir(parents=True)
     up = "." * (1 + len(Path(path).parts))
-    file.write_text(f"from comfy_api.latest import io\nfrom {up}drag_core import drag\nfrom .convert import x\n")
+    file.write_text(
+        f"from comfy_api.latest import io\nfrom {up}drag_core import drag\nfrom .convert import x\n"
+    )
     assert errors(tmp_path) == []
     file.write_text(source)
     assert len(errors(tmp_path)) == 1
@@ -253,8 +278,12 @@ print(json.dumps({"loaded": loaded, "web": (root / pack.WEB_DIRECTORY).is_dir(),
 
 def test_the_host_can_load_the_pack(tmp_path: Path) -> None:
     """As ComfyUI does, from the file and outside the root; `comfy_api` is a stand-in. Importing the pack loads nothing else."""
-    done = subprocess.run([sys.executable, "-I", "-B", "-c", LOAD, str(ROOT)], capture_output=True, text=True, cwd=tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-I", "-B", "-c", LOAD, str(ROOT)], capture_output=True, text=True, cwd=tmp_path
+    )
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout)
     assert said["loaded"] == [] and said["web"] and not said["v1"] and not said["own"]
-    assert said["nodes"] == 0 and not said["torch"]  # no node types yet; those to come need the real comfy_api: tests/nodes
+    assert (
+        said["nodes"] == 0 and not said["torch"]
+    )  # no node types yet; those to come need the real comfy_api: tests/nodes

@@ -17,20 +17,25 @@ def pack(z: Tensor) -> Tensor:
     """Latent (1, C, h, w) -> FLUX tokens (1, h/2·w/2, 4C)."""
     if z.shape[-2] % 2 or z.shape[-1] % 2:
         size = f"{z.shape[-1]}x{z.shape[-2]}"
-        raise DragError(f"a FLUX latent is cut into 2x2 tokens; {size} is odd: use a picture size divisible by 16")
+        raise DragError(
+            f"a FLUX latent is cut into 2x2 tokens; {size} is odd: use a picture size divisible by 16"
+        )
     return rearrange(z, "b c (h p) (w q) -> b (h w) (c p q)", p=2, q=2)
 
 
 def unpack(tokens: Tensor, h: int, w: int) -> Tensor:
-    """Tokens back to the latent (1, C, h, w); on a feature map it is the released DragFlow's 2x2 unpacking."""
+    """Tokens back to the latent (1, C, h, w); on a feature map it is the released DragFlow's 2x2
+    unpacking.
+    """
     return rearrange(tokens, "b (h w) (c p q) -> b c (h p) (w q)", h=h // 2, w=w // 2, p=2, q=2)
 
 
 class DiffusersFlux:
-    """`text` (1, L, D) and `pooled` (1, P) condition every call; `guidance` is the embedded one (None: the model has none).
+    """`text` (1, L, D) and `pooled` (1, P) condition every call; `guidance` is the embedded one (None: the
+    model has none).
 
-    Taps "double.i" and "single.i" at "out" and "norm1" (the modulated attention input), as token maps (1, D, h/2, w/2). K/V
-    blocks have the same names; image tokens only.
+    Taps "double.i" and "single.i" at "out" and "norm1" (the modulated attention input), as token maps (1, D,
+    h/2, w/2). K/V blocks have the same names; image tokens only.
     """
 
     def __init__(self, transformer: Any, text: Tensor, pooled: Tensor, guidance: float = 1.0) -> None:
@@ -51,8 +56,14 @@ class DiffusersFlux:
         places = torch.stack([torch.zeros_like(y), y, x], -1).reshape(-1, 3).to(z)
         guidance = None if self.guidance is None else torch.tensor([self.guidance]).to(z)
         out = self.net(
-            pack(z), self.text.to(z), self.pooled.to(z), torch.tensor([t]).to(z), places,
-            torch.zeros(self.text.shape[1], 3).to(z), guidance=guidance, return_dict=False,
+            pack(z),
+            self.text.to(z),
+            self.pooled.to(z),
+            torch.tensor([t]).to(z),
+            places,
+            torch.zeros(self.text.shape[1], 3).to(z),
+            guidance=guidance,
+            return_dict=False,
         )[0]
         return unpack(out, h, w)
 

@@ -14,7 +14,9 @@ from .hooks import exchanging, missing_tap, tapped
 
 
 class DiffusersUNet:
-    """`text` (1, L, D) conditions every call. Taps "down.i", "mid", "up.i" (outputs); K/V "attn.i": self-attentions in order."""
+    """`text` (1, L, D) conditions every call. Taps "down.i", "mid", "up.i" (outputs); K/V "attn.i":
+    self-attentions in order.
+    """
 
     def __init__(self, unet: Any, text: Tensor) -> None:
         self.net = unet.eval().requires_grad_(False)

@@ -34,12 +34,20 @@ def read_folder(path: Path, prompt: str, encode: bool = True) -> Parts:
     codec = read_vae_folder(path / "vae")
     if PIPELINES[kind] == "sd":
         scheduler = path / "scheduler" / "scheduler_config.json"
-        prediction = json.loads(scheduler.read_text()).get("prediction_type", "epsilon") if scheduler.exists() else "epsilon"
+        prediction = (
+            json.loads(scheduler.read_text()).get("prediction_type", "epsilon")
+            if scheduler.exists()
+            else "epsilon"
+        )
         if prediction != "epsilon":
-            raise DragError(f"{path.name} predicts {prediction}; SD models that predict noise (epsilon) are read")
+            raise DragError(
+                f"{path.name} predicts {prediction}; SD models that predict noise (epsilon) are read"
+            )
         net = UNet2DConditionModel.from_pretrained(path / "unet", local_files_only=True, use_safetensors=True)
         return Parts("sd", net, codec, _clip(path, prompt)[0] if encode else None, None)
-    net = FluxTransformer2DModel.from_pretrained(path / "transformer", local_files_only=True, use_safetensors=True)
+    net = FluxTransformer2DModel.from_pretrained(
+        path / "transformer", local_files_only=True, use_safetensors=True
+    )
     if not encode:
         return Parts("flux", net, codec, None, None)
     return Parts("flux", net, codec, _t5(path, prompt), _clip(path, prompt)[1])
@@ -52,7 +60,11 @@ def read_vae_folder(path: Path) -> Codec:
     config = path / "config.json"
     if not config.exists():
         raise DragError(f"{path} has no config.json: it is not an autoencoder in diffusers' form")
-    kind = AutoencoderTiny if json.loads(config.read_text()).get("_class_name") == "AutoencoderTiny" else AutoencoderKL
+    kind = (
+        AutoencoderTiny
+        if json.loads(config.read_text()).get("_class_name") == "AutoencoderTiny"
+        else AutoencoderKL
+    )
     vae = kind.from_pretrained(path, local_files_only=True, use_safetensors=True)
     return Codec(vae, vae.config.get("shift_factor") or 0.0, vae.config.scaling_factor)
 
@@ -62,7 +74,13 @@ def _clip(path: Path, prompt: str) -> tuple[Tensor, Tensor]:
     tokenizer_class, model_class = _transformers("CLIPTokenizer", "CLIPTextModel")
     tokenizer = tokenizer_class.from_pretrained(path / "tokenizer", local_files_only=True)
     model = model_class.from_pretrained(path / "text_encoder", local_files_only=True, use_safetensors=True)
-    ids = tokenizer(prompt, padding="max_length", max_length=model.config.max_position_embeddings, truncation=True, return_tensors="pt").input_ids
+    ids = tokenizer(
+        prompt,
+        padding="max_length",
+        max_length=model.config.max_position_embeddings,
+        truncation=True,
+        return_tensors="pt",
+    ).input_ids
     out = model(ids)
     return out.last_hidden_state, out.pooler_output
 
@@ -72,6 +90,8 @@ def _t5(path: Path, prompt: str) -> Tensor:
     tokenizer_class, model_class = _transformers("AutoTokenizer", "T5EncoderModel")
     tokenizer = tokenizer_class.from_pretrained(path / "tokenizer_2", local_files_only=True)
     model = model_class.from_pretrained(path / "text_encoder_2", local_files_only=True, use_safetensors=True)
-    ids = tokenizer(prompt, padding="max_length", max_length=512, truncation=True, return_tensors="pt").input_ids
+    ids = tokenizer(
+        prompt, padding="max_length", max_length=512, truncation=True, return_tensors="pt"
+    ).input_ids
     out: Tensor = model(ids)[0]
     return out

@@ -19,7 +19,9 @@ class _Stop(Exception):
 
 @contextmanager
 def tapped(points: list[tuple[nn.Module, Read]], stop: bool) -> Iterator[list[Tensor]]:
-    """Collect `read(output)` of each module, in the order given; with `stop` the forward ends once all are there."""
+    """Collect `read(output)` of each module, in the order given; with `stop` the forward ends once all are
+    there.
+    """
     found: dict[int, Tensor] = {}
     maps: list[Tensor] = []
     handles = []
@@ -47,8 +49,8 @@ def exchanging(
 ) -> Iterator[None]:
     """Record or replace the outputs of (to_k, to_v) of the blocks that `kv` names, image tokens only.
 
-    `tokens[block]` is where the image tokens start. Norm and RoPE come later and act per token, so this equals doing it
-    after them.
+    `tokens[block]` is where the image tokens start. Norm and RoPE come later and act per token, so this
+    equals doing it after them.
     """
     handles = []
     for block in kv.blocks if kv is not None else ():
@@ -56,7 +58,9 @@ def exchanging(
             raise DragError(f"K/V block {block!r} is not in this model; it has {', '.join(projections)}")
         for which, module in enumerate(projections[block]):
 
-            def hook(_: nn.Module, __: Any, out: Tensor, block: str = block, which: int = which) -> Tensor | None:
+            def hook(
+                _: nn.Module, __: Any, out: Tensor, block: str = block, which: int = which
+            ) -> Tensor | None:
                 assert kv is not None
                 first = tokens.get(block, 0)
                 if isinstance(kv, KVRecord):

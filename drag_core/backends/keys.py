@@ -1,6 +1,8 @@
-"""Names of weights: the original files (CompVis / Black Forest Labs / TAESD, what ComfyUI loads) against diffusers' modules.
+"""Names of weights: the original files (CompVis / Black Forest Labs / TAESD, what ComfyUI loads) against
+diffusers' modules.
 
-One table each, used in both directions: to read a single file and to write the embedded models. Works for any width and depth.
+One table each, used in both directions: to read a single file and to write the embedded models. Works for any
+width and depth.
 """
 
 from __future__ import annotations
@@ -12,8 +14,14 @@ from torch import Tensor
 
 Weights = dict[str, Tensor]
 LDM_PREFIX = "model.diffusion_model."
-_RES = {"in_layers.0": "norm1", "in_layers.2": "conv1", "emb_layers.1": "time_emb_proj", "out_layers.0": "norm2",
-        "out_layers.3": "conv2", "skip_connection": "conv_shortcut"}
+_RES = {
+    "in_layers.0": "norm1",
+    "in_layers.2": "conv1",
+    "emb_layers.1": "time_emb_proj",
+    "out_layers.0": "norm2",
+    "out_layers.3": "conv2",
+    "skip_connection": "conv_shortcut",
+}
 
 
 def unet_blocks(layers: int, attention: Sequence[int]) -> dict[str, str]:
@@ -22,8 +30,13 @@ def unet_blocks(layers: int, attention: Sequence[int]) -> dict[str, str]:
     `layers` residual blocks a level; `attention[l]` is the number of transformer blocks at level l (0: none).
     """
     levels, n = len(attention), 1
-    out = {"time_embed.0": "time_embedding.linear_1", "time_embed.2": "time_embedding.linear_2", "input_blocks.0.0": "conv_in",
-           "out.0": "conv_norm_out", "out.2": "conv_out"}
+    out = {
+        "time_embed.0": "time_embedding.linear_1",
+        "time_embed.2": "time_embedding.linear_2",
+        "input_blocks.0.0": "conv_in",
+        "out.0": "conv_norm_out",
+        "out.2": "conv_out",
+    }
 
     def residual(ldm: str, name: str) -> None:
         out.update({f"{ldm}.{a}": f"{name}.{b}" for a, b in _RES.items()})
@@ -48,7 +61,9 @@ def unet_blocks(layers: int, attention: Sequence[int]) -> dict[str, str]:
             if attention[level]:
                 out[f"output_blocks.{n}.1"] = f"up_blocks.{up}.attentions.{i}"
             if i == layers and up < levels - 1:
-                out[f"output_blocks.{n}.{2 if attention[level] else 1}.conv"] = f"up_blocks.{up}.upsamplers.0.conv"
+                out[f"output_blocks.{n}.{2 if attention[level] else 1}.conv"] = (
+                    f"up_blocks.{up}.upsamplers.0.conv"
+                )
             n += 1
     return out
 
@@ -66,22 +81,36 @@ def rename(weights: Mapping[str, Tensor], prefixes: Mapping[str, str]) -> Weight
 
 
 _FLUX_HEAD = {
-    "img_in": "x_embedder", "txt_in": "context_embedder", "time_in.in_layer": "time_text_embed.timestep_embedder.linear_1",
+    "img_in": "x_embedder",
+    "txt_in": "context_embedder",
+    "time_in.in_layer": "time_text_embed.timestep_embedder.linear_1",
     "time_in.out_layer": "time_text_embed.timestep_embedder.linear_2",
     "vector_in.in_layer": "time_text_embed.text_embedder.linear_1",
     "vector_in.out_layer": "time_text_embed.text_embedder.linear_2",
     "guidance_in.in_layer": "time_text_embed.guidance_embedder.linear_1",
-    "guidance_in.out_layer": "time_text_embed.guidance_embedder.linear_2", "final_layer.linear": "proj_out",
+    "guidance_in.out_layer": "time_text_embed.guidance_embedder.linear_2",
+    "final_layer.linear": "proj_out",
 }
 _DOUBLE = {
-    "img_mod.lin": "norm1.linear", "txt_mod.lin": "norm1_context.linear",
-    "img_attn.proj": "attn.to_out.0", "txt_attn.proj": "attn.to_add_out",
-    "img_mlp.0": "ff.net.0.proj", "img_mlp.2": "ff.net.2", "txt_mlp.0": "ff_context.net.0.proj", "txt_mlp.2": "ff_context.net.2",
+    "img_mod.lin": "norm1.linear",
+    "txt_mod.lin": "norm1_context.linear",
+    "img_attn.proj": "attn.to_out.0",
+    "txt_attn.proj": "attn.to_add_out",
+    "img_mlp.0": "ff.net.0.proj",
+    "img_mlp.2": "ff.net.2",
+    "txt_mlp.0": "ff_context.net.0.proj",
+    "txt_mlp.2": "ff_context.net.2",
 }
-_NORMS = {"img_attn.norm.query_norm": "attn.norm_q", "img_attn.norm.key_norm": "attn.norm_k",
-          "txt_attn.norm.query_norm": "attn.norm_added_q", "txt_attn.norm.key_norm": "attn.norm_added_k"}
-_QKV = {"img_attn.qkv": ("attn.to_q", "attn.to_k", "attn.to_v"),
-        "txt_attn.qkv": ("attn.add_q_proj", "attn.add_k_proj", "attn.add_v_proj")}
+_NORMS = {
+    "img_attn.norm.query_norm": "attn.norm_q",
+    "img_attn.norm.key_norm": "attn.norm_k",
+    "txt_attn.norm.query_norm": "attn.norm_added_q",
+    "txt_attn.norm.key_norm": "attn.norm_added_k",
+}
+_QKV = {
+    "img_attn.qkv": ("attn.to_q", "attn.to_k", "attn.to_v"),
+    "txt_attn.qkv": ("attn.add_q_proj", "attn.add_k_proj", "attn.add_v_proj"),
+}
 _SINGLE_IN = ("attn.to_q", "attn.to_k", "attn.to_v", "proj_mlp")
 
 
@@ -110,8 +139,12 @@ def flux_from_original(weights: Mapping[str, Tensor]) -> Weights:
                 sizes = [width, width, width, value.shape[0] - 3 * width]
                 out |= {f"{base}.{n}.{leaf}": v for n, v in zip(_SINGLE_IN, value.split(sizes), strict=True)}
             else:
-                names = {"modulation.lin": "norm.linear", "linear2": "proj_out",
-                         "norm.query_norm": "attn.norm_q", "norm.key_norm": "attn.norm_k"}
+                names = {
+                    "modulation.lin": "norm.linear",
+                    "linear2": "proj_out",
+                    "norm.query_norm": "attn.norm_q",
+                    "norm.key_norm": "attn.norm_k",
+                }
                 out[f"{base}.{names[inner]}.{'weight' if leaf == 'scale' else leaf}"] = value
     return out
 
@@ -120,15 +153,24 @@ def flux_to_original(weights: Mapping[str, Tensor], double: int, single: int) ->
     """diffusers' names -> Black Forest Labs', matrices fused."""
     out: Weights = {}
     for old, new in _FLUX_HEAD.items():
-        out |= {f"{old}.{leaf}": weights[f"{new}.{leaf}"] for leaf in ("weight", "bias") if f"{new}.{leaf}" in weights}
+        out |= {
+            f"{old}.{leaf}": weights[f"{new}.{leaf}"]
+            for leaf in ("weight", "bias")
+            if f"{new}.{leaf}" in weights
+        }
     for leaf in ("weight", "bias"):
-        out[f"final_layer.adaLN_modulation.1.{leaf}"] = torch.cat(weights[f"norm_out.linear.{leaf}"].chunk(2)[::-1])
+        out[f"final_layer.adaLN_modulation.1.{leaf}"] = torch.cat(
+            weights[f"norm_out.linear.{leaf}"].chunk(2)[::-1]
+        )
     for i in range(double):
         old_base, base = f"double_blocks.{i}", f"transformer_blocks.{i}"
         out |= {f"{old_base}.{n}.scale": weights[f"{base}.{m}.weight"] for n, m in _NORMS.items()}
         for leaf in ("weight", "bias"):
             out |= {f"{old_base}.{n}.{leaf}": weights[f"{base}.{m}.{leaf}"] for n, m in _DOUBLE.items()}
-            out |= {f"{old_base}.{n}.{leaf}": torch.cat([weights[f"{base}.{m}.{leaf}"] for m in ms]) for n, ms in _QKV.items()}
+            out |= {
+                f"{old_base}.{n}.{leaf}": torch.cat([weights[f"{base}.{m}.{leaf}"] for m in ms])
+                for n, ms in _QKV.items()
+            }
     for i in range(single):
         old_base, base = f"single_blocks.{i}", f"single_transformer_blocks.{i}"
         out[f"{old_base}.norm.query_norm.scale"] = weights[f"{base}.attn.norm_q.weight"]
@@ -141,7 +183,9 @@ def flux_to_original(weights: Mapping[str, Tensor], double: int, single: int) ->
 
 
 def taesd_from_original(weights: Mapping[str, Tensor]) -> Weights:
-    """taesd_encoder.i / taesd_decoder.i -> AutoencoderTiny's encoder.layers.i / decoder.layers.(i-1): its clamp is no layer."""
+    """taesd_encoder.i / taesd_decoder.i -> AutoencoderTiny's encoder.layers.i / decoder.layers.(i-1): its
+    clamp is no layer.
+    """
     out: Weights = {}
     for key, value in weights.items():
         part, index, rest = (key.split(".", 2) + ["", ""])[:3]

@@ -1,4 +1,5 @@
-"""From a name or a path to a model that drags: the embedded ones, a diffusers folder, or a single file of SD1.5 or FLUX.
+"""From a name or a path to a model that drags: the embedded ones, a diffusers folder, or a single file of
+SD1.5 or FLUX.
 
 Nothing is downloaded and nothing pickled is read.
 """
@@ -21,7 +22,10 @@ from .diffusers_flux import DiffusersFlux
 from .diffusers_unet import DiffusersUNet
 from .keys import Weights
 
-EMBEDDED = {"embedded-sd": "checkpoints/drag_tiny_sd.safetensors", "embedded-flux": "diffusion_models/drag_tiny_flux.safetensors"}
+EMBEDDED = {
+    "embedded-sd": "checkpoints/drag_tiny_sd.safetensors",
+    "embedded-flux": "diffusion_models/drag_tiny_flux.safetensors",
+}
 EMBEDDED_VAE = "vae/drag_tiny_vae.safetensors"
 MODELS = Path(__file__).resolve().parents[2] / "models"
 Family = Literal["sd", "flux"]
@@ -29,7 +33,9 @@ Family = Literal["sd", "flux"]
 
 @dataclass(frozen=True)
 class Model:
-    """A backbone with its codec. `side`: pictures of about side² pixels suit it; sizes are multiples of `multiple` pixels."""
+    """A backbone with its codec. `side`: pictures of about side² pixels suit it; sizes are multiples of
+    `multiple` pixels.
+    """
 
     name: str
     family: Family
@@ -51,7 +57,13 @@ class Parts:
 
 
 def load_model(
-    name: str, *, prompt: str = "", vae: Path | None = None, text: Path | None = None, models: Path = MODELS, device: str = "cpu"
+    name: str,
+    *,
+    prompt: str = "",
+    vae: Path | None = None,
+    text: Path | None = None,
+    models: Path = MODELS,
+    device: str = "cpu",
 ) -> Model:
     """`name`: embedded-sd, embedded-flux, a diffusers folder, or a .safetensors file.
 
@@ -72,25 +84,40 @@ def load_model(
     if text is not None:
         given = read_weights(text)
         if "prompt_embeds" not in given:
-            raise DragError(f"{text.name} has no tensor 'prompt_embeds'; it has {', '.join(sorted(given)[:5]) or 'none'}")
-        parts = Parts(parts.family, parts.net, parts.codec, given["prompt_embeds"], given.get("pooled_prompt_embeds", parts.pooled))
+            raise DragError(
+                f"{text.name} has no tensor 'prompt_embeds'; it has {', '.join(sorted(given)[:5]) or 'none'}"
+            )
+        parts = Parts(
+            parts.family,
+            parts.net,
+            parts.codec,
+            given["prompt_embeds"],
+            given.get("pooled_prompt_embeds", parts.pooled),
+        )
     codec = parts.codec if vae is None else read_vae(vae, parts.family)
     if codec is None:
         raise DragError(f"{path.name} holds no autoencoder: give one with --vae")
     if parts.text is None or (parts.family == "flux" and parts.pooled is None):
-        raise DragError(f"{path.name} holds no text encoder: give a diffusers folder, or prompt embeddings with --text")
+        raise DragError(
+            f"{path.name} holds no text encoder: give a diffusers folder, or prompt embeddings with --text"
+        )
     codec.vae.to(device)
     net, conditioning = parts.net.to(device), parts.text.to(device)
     if parts.family == "sd":
         return Model(path.name, "sd", DiffusersUNet(net, conditioning), codec, 512, 64)
     assert parts.pooled is not None
-    return Model(path.name, "flux", DiffusersFlux(net, conditioning, parts.pooled.to(device)), codec, 1024, 16)
+    return Model(
+        path.name, "flux", DiffusersFlux(net, conditioning, parts.pooled.to(device)), codec, 1024, 16
+    )
 
 
 def read_weights(path: Path) -> Weights:
     """All tensors of a safetensors file."""
     if path.suffix != ".safetensors":
-        raise DragError(f"{path.name} is not a .safetensors file: pickled checkpoints can run code and are not read; convert it first")
+        raise DragError(
+            f"{path.name} is not a .safetensors file: pickled checkpoints can run code and are not read; "
+            f"convert it first"
+        )
     try:
         with safe_open(path, framework="pt") as f:
             return {k: f.get_tensor(k) for k in f.keys()}

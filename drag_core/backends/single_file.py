@@ -1,4 +1,6 @@
-"""Single files in their original names: configuration read from the weights' shapes, then diffusers' own modules."""
+"""Single files in their original names: configuration read from the weights' shapes, then diffusers' own
+modules.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ FLUX_SCALE, FLUX_SHIFT, SD_SCALE = 0.3611, 0.1159, 0.18215
 
 
 def read_file(path: Path, prompt: str) -> Parts:
-    """The parts of a single .safetensors file of SD1.5 (whole checkpoint) or FLUX (transformer, perhaps with autoencoder)."""
+    """The parts of a single .safetensors file of SD1.5 (whole checkpoint) or FLUX (transformer, perhaps with
+    autoencoder).
+    """
     from .load import Parts, read_weights
 
     weights = read_weights(path)
@@ -27,8 +31,13 @@ def read_file(path: Path, prompt: str) -> Parts:
     if any(k.startswith("double_blocks.") for k in inner):
         return Parts("flux", flux(inner), kl_codec(weights, "flux"), None, None)
     if "input_blocks.0.0.weight" in inner:
-        return Parts("sd", sd_unet(weights), kl_codec(weights, "sd"), clip_text(weights, prompt, path.name), None)
-    raise DragError(f"{path.name} is neither an SD1.5 nor a FLUX model in its original names; first tensors: {', '.join(sorted(weights)[:3])}")
+        return Parts(
+            "sd", sd_unet(weights), kl_codec(weights, "sd"), clip_text(weights, prompt, path.name), None
+        )
+    first = ", ".join(sorted(weights)[:3])
+    raise DragError(
+        f"{path.name} is neither an SD1.5 nor a FLUX model in its original names; first tensors: {first}"
+    )
 
 
 def _fill(module: nn.Module, weights: Weights, what: str) -> nn.Module:
@@ -37,7 +46,10 @@ def _fill(module: nn.Module, weights: Weights, what: str) -> nn.Module:
     missing = [k for k in own if k not in weights]
     odd = [k for k in own if k in weights and own[k].shape != weights[k].shape]
     if missing or odd:
-        raise DragError(f"the {what} is not of a known layout: {len(missing)} weights missing, {len(odd)} of another shape, e.g. {(missing + odd)[0]}")
+        raise DragError(
+            f"the {what} is not of a known layout: {len(missing)} weights missing, {len(odd)} of another "
+            f"shape, e.g. {(missing + odd)[0]}"
+        )
     module.load_state_dict({k: weights[k].float() for k in own})
     return module.eval()
 
@@ -47,7 +59,9 @@ def _count(weights: Weights, start: str) -> int:
 
 
 def sd_unet(weights: Weights, head_channels: int | None = None) -> nn.Module:
-    """UNet2DConditionModel of an SD file. SD1.5 has 8 heads at every width; `head_channels` fixes their width instead."""
+    """UNet2DConditionModel of an SD file. SD1.5 has 8 heads at every width; `head_channels` fixes their
+    width instead.
+    """
     from diffusers import UNet2DConditionModel
 
     w = {k.removeprefix(LDM_PREFIX): v for k, v in weights.items()}
@@ -69,7 +83,10 @@ def sd_unet(weights: Weights, head_channels: int | None = None) -> nn.Module:
     if context == 2048 or max(attention) > 1:
         raise DragError("this is an SDXL model; the command line reads SD1.5 and FLUX")
     if context == 1024 and head_channels is None:
-        raise DragError("this is an SD2 model, which predicts velocity in its own way; the command line reads SD1.5 and FLUX")
+        raise DragError(
+            "this is an SD2 model, which predicts velocity in its own way; the command line reads SD1.5 "
+            "and FLUX"
+        )
     net = UNet2DConditionModel(
         in_channels=w["input_blocks.0.0.weight"].shape[1],
         out_channels=w["out.2.weight"].shape[0],
@@ -104,7 +121,9 @@ def flux(weights: Weights) -> nn.Module:
 
 
 def taesd(weights: Weights) -> Codec:
-    """TAESD of any latent width. ComfyUI's `vae_scale`, over FLUX's own factor, is what the model's latents are divided by."""
+    """TAESD of any latent width. ComfyUI's `vae_scale`, over FLUX's own factor, is what the model's latents
+    are divided by.
+    """
     from diffusers import AutoencoderTiny
 
     net = AutoencoderTiny(latent_channels=weights["taesd_decoder.1.weight"].shape[1])
@@ -113,7 +132,9 @@ def taesd(weights: Weights) -> Codec:
 
 
 def kl_codec(weights: Weights, family: Family) -> Codec | None:
-    """AutoencoderKL from first_stage_model.* (or bare encoder.*, decoder.*) in the original names; None if there is none."""
+    """AutoencoderKL from first_stage_model.* (or bare encoder.*, decoder.*) in the original names; None if
+    there is none.
+    """
     from diffusers import AutoencoderKL
     from diffusers.loaders.single_file_utils import convert_ldm_vae_checkpoint
 
@@ -128,7 +149,9 @@ def kl_codec(weights: Weights, family: Family) -> Codec | None:
         "in_channels": 3,
         "out_channels": 3,
         "latent_channels": w["decoder.conv_in.weight"].shape[1],
-        "block_out_channels": tuple(w[f"encoder.down.{i}.block.0.conv1.weight"].shape[0] for i in range(levels)),
+        "block_out_channels": tuple(
+            w[f"encoder.down.{i}.block.0.conv1.weight"].shape[0] for i in range(levels)
+        ),
         "down_block_types": ("DownEncoderBlock2D",) * levels,
         "up_block_types": ("UpDecoderBlock2D",) * levels,
         "layers_per_block": _count(w, "encoder.down.0.block."),
@@ -142,26 +165,46 @@ def kl_codec(weights: Weights, family: Family) -> Codec | None:
 
 
 def clip_text(weights: Weights, prompt: str, name: str) -> Tensor | None:
-    """The empty prompt through the file's own CLIP text model; other prompts need a tokenizer, which no such file has."""
+    """The empty prompt through the file's own CLIP text model; other prompts need a tokenizer, which no such
+    file has.
+    """
     start = "cond_stage_model.transformer."
-    w = {k.removeprefix(start).removeprefix("text_model."): v for k, v in weights.items() if k.startswith(start)}
+    w = {
+        k.removeprefix(start).removeprefix("text_model."): v
+        for k, v in weights.items()
+        if k.startswith(start)
+    }
     if not w:
         return None
     if prompt:
-        raise DragError(f"{name} has no tokenizer, so that only the empty prompt can be encoded: leave the prompt empty or give a diffusers folder")
+        raise DragError(
+            f"{name} has no tokenizer, so that only the empty prompt can be encoded: leave the prompt "
+            f"empty or give a diffusers folder"
+        )
     CLIPTextConfig, CLIPTextModel = _transformers("CLIPTextConfig", "CLIPTextModel")
     words, width = w["embeddings.token_embedding.weight"].shape
     length = w["embeddings.position_embedding.weight"].shape[0]
     net = CLIPTextModel(
         CLIPTextConfig(
-            vocab_size=words, hidden_size=width, intermediate_size=w["encoder.layers.0.mlp.fc1.weight"].shape[0], hidden_act="quick_gelu",
-            num_hidden_layers=_count(w, "encoder.layers."), num_attention_heads=max(1, width // 64), max_position_embeddings=length,
-            bos_token_id=words - 2, eos_token_id=words - 1, pad_token_id=words - 1,
+            vocab_size=words,
+            hidden_size=width,
+            intermediate_size=w["encoder.layers.0.mlp.fc1.weight"].shape[0],
+            hidden_act="quick_gelu",
+            num_hidden_layers=_count(w, "encoder.layers."),
+            num_attention_heads=max(1, width // 64),
+            max_position_embeddings=length,
+            bos_token_id=words - 2,
+            eos_token_id=words - 1,
+            pad_token_id=words - 1,
         )
     )
     own = net.state_dict()
     prefix = "text_model." if any(k.startswith("text_model.") for k in own) else ""
-    _fill(net, {prefix + k: v for k, v in w.items()} | {k: v for k, v in own.items() if k.endswith("position_ids")}, "text model")
+    _fill(
+        net,
+        {prefix + k: v for k, v in w.items()} | {k: v for k, v in own.items() if k.endswith("position_ids")},
+        "text model",
+    )
     tokens = torch.full((1, length), words - 1)
     tokens[0, 0] = words - 2  # begin, end, padded with end: the empty prompt
     with torch.no_grad():
@@ -173,5 +216,7 @@ def _transformers(*names: str) -> list[Any]:
     try:
         import transformers
     except ImportError:
-        raise DragError("encoding text needs the package transformers: install it, or give prompt embeddings with --text") from None
+        raise DragError(
+            "encoding text needs the package transformers: install it, or give prompt embeddings with --text"
+        ) from None
     return [getattr(transformers, n) for n in names]

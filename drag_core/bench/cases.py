@@ -20,7 +20,9 @@ KINDS = ("move", "rotate", "deform")
 
 @dataclass(frozen=True)
 class Case:
-    """One drag: pictures (3, S, S) in [0, 1], masks (S, S), the motion, and what the user would have drawn."""
+    """One drag: pictures (3, S, S) in [0, 1], masks (S, S), the motion, and what the user would have
+    drawn.
+    """
 
     seed: int
     kind: str
@@ -40,7 +42,9 @@ class Case:
     @property
     def task(self) -> Task:
         size = Grid(*self.mask.shape)
-        return Task(size, (Region(self.mask, self.motion),), (Handle(self.handle, self.target),), self.editable)
+        return Task(
+            size, (Region(self.mask, self.motion),), (Handle(self.handle, self.target),), self.editable
+        )
 
 
 def _fits(thing: Thing, size: int) -> bool:
@@ -60,7 +64,9 @@ def _motion(kind: str, thing: Thing, scene: Scene, r: random.Random) -> tuple[Af
             there = (x + motion.shift[0], y + motion.shift[1])
             if not all(thing.size + 4 <= v <= scene.size - thing.size - 4 for v in there):
                 continue
-            clear = min([math.dist(there, t.centre) / (thing.size + t.size) for t in scene.things[:-1]] + [9.0])
+            clear = min(
+                [math.dist(there, t.centre) / (thing.size + t.size) for t in scene.things[:-1]] + [9.0]
+            )
             if best is None or clear > best[0]:
                 best = (clear, motion)
         return None if best is None else (best[1], (x, y))
@@ -74,7 +80,10 @@ def _motion(kind: str, thing: Thing, scene: Scene, r: random.Random) -> tuple[Af
     factor = r.uniform(1.3, 1.5) if r.random() < 0.7 else r.uniform(0.65, 0.75)
     both = r.random() < 0.4
     scale = (factor, factor) if both else (factor, 1.0) if r.random() < 0.5 else (1.0, factor)
-    if any(thing.size * max(factor, 1) + 4 > v or v > scene.size - thing.size * max(factor, 1) - 4 for v in (x, y)):
+    if any(
+        thing.size * max(factor, 1) + 4 > v or v > scene.size - thing.size * max(factor, 1) - 4
+        for v in (x, y)
+    ):
         return None
     start = (x + 0.6 * thing.size * (scale[0] != 1), y + 0.6 * thing.size * (scale[1] != 1))
     return scaling(scale, (x, y)), start
@@ -89,13 +98,23 @@ def make_case(seed: int, kind: str, size: int = 256) -> Case | None:
     motion, handle = found
     after = move_top(scene, motion)
     return Case(
-        seed, kind, render(scene), render(after), render(without_top(scene)), thing_mask(scene), thing_mask(after),
-        motion, handle, apply(motion_matrix(motion), handle),
+        seed,
+        kind,
+        render(scene),
+        render(after),
+        render(without_top(scene)),
+        thing_mask(scene),
+        thing_mask(after),
+        motion,
+        handle,
+        apply(motion_matrix(motion), handle),
     )
 
 
 def held_out(per_kind: int = 8, first: int = HELD_OUT, kinds: tuple[str, ...] = KINDS) -> list[Case]:
-    """The first `per_kind` cases of each kind from the seeds never trained on, taken in order; none is chosen by its result."""
+    """The first `per_kind` cases of each kind from the seeds never trained on, taken in order; none is
+    chosen by its result.
+    """
     out: list[Case] = []
     seed = first
     for kind in kinds:
@@ -109,7 +128,9 @@ def held_out(per_kind: int = 8, first: int = HELD_OUT, kinds: tuple[str, ...] = 
 
 
 def psnr(a: Tensor, b: Tensor, mask: Tensor | None = None) -> float:
-    """dB between pictures (3, H, W) in [0, 1], over the set pixels of mask (H, W); nan if there are under 20."""
+    """dB between pictures (3, H, W) in [0, 1], over the set pixels of mask (H, W); nan if there are under
+    20.
+    """
     d = (a - b).square().mean(0)
     if mask is not None:
         d = d[mask > 0.5]
@@ -129,7 +150,9 @@ def residue_centroid(image: Tensor, case: Case) -> Point:
 
 
 def measure(image: Tensor, case: Case) -> dict[str, float]:
-    """Centroid error (px; 99 if nothing is left of the object) and PSNR (dB): target, vacated area, background."""
+    """Centroid error (px; 99 if nothing is left of the object) and PSNR (dB): target, vacated area,
+    background.
+    """
     here, there = residue_centroid(image, case), residue_centroid(case.truth, case)
     error = math.dist(here, there)
     return {

@@ -1,4 +1,6 @@
-"""The demo: objects of generated scenes moved, turned and stretched by the embedded models; strips, a table, a GIF."""
+"""The demo: objects of generated scenes moved, turned and stretched by the embedded models; strips, a table,
+a GIF.
+"""
 
 from __future__ import annotations
 
@@ -20,12 +22,17 @@ from .table import no_edit
 
 
 def demo(out: Path) -> None:
-    """Write one strip a case (before, instruction, after, truth), summary.png and drag.gif to `out`; print the table."""
+    """Write one strip a case (before, instruction, after, truth), summary.png and drag.gif to `out`; print
+    the table.
+    """
     out.mkdir(parents=True, exist_ok=True)
     began = time.perf_counter()
     models = [load_model(name) for name in PRESETS]
     cases = held_out(2, kinds=("move",)) + held_out(1, kinds=("rotate", "deform"))
-    print("| scene | method | centroid error px | target dB | vacated dB | background dB |\n|---|---|---|---|---|---|")
+    print(
+        "| scene | method | centroid error px | target dB | vacated dB | background dB "
+        "|\n|---|---|---|---|---|---|"
+    )
     strips = []
     for case in cases:
         pictures, captions = [case.source, overlay(case.source, case.task)], ["before", "instruction"]
@@ -47,13 +54,19 @@ def demo(out: Path) -> None:
 
 def _row(label: str, method: str, picture: Tensor, case: Case) -> None:
     m = measure(picture, case)
-    print(f"| {label} | {method} | {m['centroid']:.1f} | {m['target']:.1f} | {m['vacated']:.1f} | {m['background']:.1f} |", flush=True)
+    print(
+        f"| {label} | {method} | {m['centroid']:.1f} | {m['target']:.1f} | {m['vacated']:.1f} | "
+        f"{m['background']:.1f} |",
+        flush=True,
+    )
 
 
 def film(model: Model, case: Case, count: int = 24) -> list[Tensor]:
     """Frames (3, H, W) bytes: the instruction, then the edit as it forms."""
     solver = fireflow if model.family == "flux" else ddim
-    source = invert(model.backbone, model.codec.encode(case.source[None]), PRESETS[model.name].schedule, solver)
+    source = invert(
+        model.backbone, model.codec.encode(case.source[None]), PRESETS[model.name].schedule, solver
+    )
     seen: list[Tensor] = []
 
     def keep(step: Step) -> None:

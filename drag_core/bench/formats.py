@@ -1,7 +1,9 @@
-"""Instruction formats of the benchmarks: DragFlow/ReD, Drag100/GoodDrag and DragNeXt folders, and our JSON file.
+"""Instruction formats of the benchmarks: DragFlow/ReD, Drag100/GoodDrag and DragNeXt folders, and our JSON
+file.
 
-Region pictures become polygons around their connected parts, exact to the pixel, holes included, so that one JSON file says all.
-Points are (x, y) pixel centres of the mask picture. What other formats say beyond an instruction is dropped.
+Region pictures become polygons around their connected parts, exact to the pixel, holes included, so that one
+JSON file says all. Points are (x, y) pixel centres of the mask picture. What other formats say beyond an
+instruction is dropped.
 """
 
 from __future__ import annotations
@@ -16,11 +18,12 @@ import torch
 from PIL import Image
 
 from ..geometry import apply, motion_matrix, turn_angle
-from ..instruction import MAX_BYTES, MAX_POINTS, MAX_REGIONS, DragInstruction, from_dict, load_json
+from ..instruction import MAX_POINTS, MAX_REGIONS, DragInstruction, from_dict
 from ..masks import centroid
 from ..pictures import write_json, write_whole
 from ..task import MaskReader, build_task
 from ..types import DragError, Grid, Point
+from ..untrusted import MAX_BYTES, load_json
 from .parts import SPECK, Mask, components, editable_in, inner_pixel, mask_picture, outlines, part_at, size_of
 
 DOCUMENTS = ("instruction.json", "points.json", "drag.json")
@@ -31,9 +34,13 @@ def read_any(path: Path) -> tuple[DragInstruction, Path | None]:
     """The instruction in a file or folder of any known format, and the picture beside it if there is one."""
     document = next((path / n for n in DOCUMENTS if (path / n).is_file()), path) if path.is_dir() else path
     if document.suffix.lower() in (".pkl", ".pickle") or (document.is_dir() and any(document.glob("*.pkl"))):
-        raise DragError(f"{document} is or holds a pickle; pickled formats are not read by this release: convert it first")
+        raise DragError(
+            f"{document} is or holds a pickle; pickled formats are not read by this release: convert it first"
+        )
     if document.is_dir():
-        raise DragError(f"the folder {path} holds no drag instruction: it needs one of {', '.join(DOCUMENTS)}")
+        raise DragError(
+            f"the folder {path} holds no drag instruction: it needs one of {', '.join(DOCUMENTS)}"
+        )
     try:
         if not document.is_file():
             raise DragError("there is no such file; give a JSON file or the folder of a sample")
@@ -52,27 +59,45 @@ def read_any(path: Path) -> tuple[DragInstruction, Path | None]:
 
 
 def write_dragflow(
-    instruction: DragInstruction, folder: Path, size: Grid, *,
-    task_name: Literal["transformation", "relocation"] = "transformation", read_mask: MaskReader | None = None,
+    instruction: DragInstruction,
+    folder: Path,
+    size: Grid,
+    *,
+    task_name: Literal["transformation", "relocation"] = "transformation",
+    read_mask: MaskReader | None = None,
 ) -> tuple[str, ...]:
-    """instruction.json and operation.png of DragFlow and ReD for a picture of `size`, which the caller may add.
+    """instruction.json and operation.png of DragFlow and ReD for a picture of `size`, which the caller may
+    add.
 
-    `task_name` is how to call a relocation: DragFlow's code knows "transformation" only, its paper says "relocation". Every
-    connected part of a region becomes an operation of its own; DragFlow fills holes and has no weights. Returns notes.
+    `task_name` is how to call a relocation: DragFlow's code knows "transformation" only, its paper says
+    "relocation". Every connected part of a region becomes an operation of its own; DragFlow fills holes and
+    has no weights. Returns notes.
     """
     if odd := next((r for r in instruction.regions if r.task == "scale"), None):
-        raise DragError(f"region {odd.label!r} is scaled by {odd.scale}, which DragFlow can't say: leave it out")
+        raise DragError(
+            f"region {odd.label!r} is scaled by {odd.scale}, which DragFlow can't say: leave it out"
+        )
     task, found = build_task(instruction, size, read_mask)
-    notes, operations, picture = list(found), list[dict[str, Any]](), np.zeros((size.height, size.width), np.uint8)
+    notes, operations, picture = (
+        list(found),
+        list[dict[str, Any]](),
+        np.zeros((size.height, size.width), np.uint8),
+    )
     for i, (spec, region) in enumerate(zip(instruction.regions, task.regions, strict=True)):
         name, anchor = spec.label or f"region {i + 1}", region.motion.anchor
         free = (cv2.dilate(picture, np.ones((3, 3), np.uint8)) == 0) & (region.mask.numpy() > 0.5)
         if not free.any():
-            raise DragError(f"{name} is covered by those before it, but DragFlow's regions must not touch: move them apart")
+            raise DragError(
+                f"{name} is covered by those before it, but DragFlow's regions must not touch: move them "
+                f"apart"
+            )
         if free.sum() < int(region.mask.sum()):
             notes.append(f"{name} touches another region and was cut back: DragFlow would take them for one")
         if abs(region.motion.angle) > math.pi:
-            notes.append(f"{name} turns by {math.degrees(region.motion.angle):g} degrees: DragFlow turns the shorter way")
+            notes.append(
+                f"{name} turns by {math.degrees(region.motion.angle):g} degrees: DragFlow turns the "
+                f"shorter way"
+            )
         labels = components(free.astype(np.uint8))
         area = np.bincount(labels.ravel())[1:]
         for k in 1 + np.flatnonzero((area >= SPECK) | (area.max() < SPECK)):
@@ -80,22 +105,35 @@ def write_dragflow(
             centre = centroid(torch.from_numpy(part))
             if spec.task == "rotation" and math.dist(centre, anchor) < 1:
                 at = f"({centre[0]:g}, {centre[1]:g})"
-                raise DragError(f"{name} turns about its own centre {at}, which DragFlow can't say: move the anchor")
+                raise DragError(
+                    f"{name} turns about its own centre {at}, which DragFlow can't say: move the anchor"
+                )
             target = apply(motion_matrix(region.motion), centre)
-            operations.append({
-                "task": task_name if spec.task == "relocation" else spec.task,
-                "centroids": [inner_pixel(part, centre), [round(v, 2) for v in target]],
-                "anchors": [round(v, 2) for v in anchor] if spec.task == "rotation" else None,  # the code needs the key
-            })
+            operations.append(
+                {
+                    "task": task_name if spec.task == "relocation" else spec.task,
+                    "centroids": [inner_pixel(part, centre), [round(v, 2) for v in target]],
+                    "anchors": [round(v, 2) for v in anchor]
+                    if spec.task == "rotation"
+                    else None,  # the code needs the key
+                }
+            )
             picture |= part
-    ends = {"begin_points": [h.start for h in task.handles], "target_points": [h.target for h in task.handles]}
+    ends = {
+        "begin_points": [h.start for h in task.handles],
+        "target_points": [h.target for h in task.handles],
+    }
     source, wanted = instruction.source_prompt, instruction.target_prompt
     if wanted and not wanted.startswith(source):
-        notes.append("DragFlow puts the source prompt before the editing prompt: together they are the target prompt there")
+        notes.append(
+            "DragFlow puts the source prompt before the editing prompt: together they are the target "
+            "prompt there"
+        )
     document = {
         "region_operations": {str(i): o for i, o in enumerate(operations)},
         "point_operations": {k: [_pixel(p, size) for p in v if instruction.points] for k, v in ends.items()},
-        "background_prompt": source, "editing_prompt": wanted.removeprefix(source),
+        "background_prompt": source,
+        "editing_prompt": wanted.removeprefix(source),
     }
     _write(folder, "instruction.json", document, "operation.png", picture)
     return tuple(notes)
@@ -104,12 +142,20 @@ def write_dragflow(
 def write_drag100(
     instruction: DragInstruction, folder: Path, size: Grid, *, read_mask: MaskReader | None = None
 ) -> tuple[str, ...]:
-    """points.json (whole pixels) and mask.png of Drag100 for a picture of `size`; without points, a handle a region. Notes."""
+    """points.json (whole pixels) and mask.png of Drag100 for a picture of `size`; without points, a handle a
+    region. Notes.
+    """
     task, notes = build_task(instruction, size, read_mask)
     points = [_pixel(p, size) for h in task.handles for p in (h.start, h.target)]
-    mask = (torch.ones(size.height, size.width) if task.editable is None else task.editable).numpy().astype(np.uint8)
+    mask = (
+        (torch.ones(size.height, size.width) if task.editable is None else task.editable)
+        .numpy()
+        .astype(np.uint8)
+    )
     _write(folder, "points.json", {"points": points}, "mask.png", mask)
-    return (*notes, "Drag100 knows points only: the regions themselves were left out") if task.regions else notes
+    return (
+        (*notes, "Drag100 knows points only: the regions themselves were left out") if task.regions else notes
+    )
 
 
 def _dragflow(data: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -117,7 +163,9 @@ def _dragflow(data: dict[str, Any], folder: Path) -> dict[str, Any]:
     starts, targets = _is(ends, "begin_points", list), _is(ends, "target_points", list)
     if len(operations) > MAX_REGIONS or len(starts) != len(targets):
         counts = f"{len(operations)} regions, {len(starts)} begin_points and {len(targets)} target_points"
-        raise DragError(f"it has {counts}; at most {MAX_REGIONS} regions are read, and every begin point needs its target")
+        raise DragError(
+            f"it has {counts}; at most {MAX_REGIONS} regions are read, and every begin point needs its target"
+        )
     picture = folder / "operation.png"
     mask = mask_picture(picture) if operations or picture.is_file() else np.zeros((0, 0), np.uint8)
     labels, regions = components(mask) if operations else None, list[dict[str, Any]]()
@@ -125,19 +173,32 @@ def _dragflow(data: dict[str, Any], folder: Path) -> dict[str, Any]:
         at = f"region_operations.{key[:40]}"
         centroids = operation.get("centroids") if isinstance(operation, dict) else None
         if labels is None or not isinstance(centroids, list) or len(centroids) != 2:
-            raise DragError(f"{at}.centroids is {str(centroids)[:60]}; it must be [[x, y], [x, y]], begin and target")
+            raise DragError(
+                f"{at}.centroids is {str(centroids)[:60]}; it must be [[x, y], [x, y]], begin and target"
+            )
         shape = outlines(part_at(labels, _xy(centroids[0], f"{at}.centroids")))
-        known = {"task": operation.get("task", "relocation"), "target": centroids[1], "anchor": operation.get("anchors")}
+        known = {
+            "task": operation.get("task", "relocation"),
+            "target": centroids[1],
+            "anchor": operation.get("anchors"),
+        }
         regions.append({"polygons": shape, **known})
     source, edit = _is(data, "background_prompt", str), _is(data, "editing_prompt", str)
     pairs = [{"start": s, "target": t} for s, t in zip(starts, targets, strict=True)]
-    return {"image": size_of(mask), "regions": regions, "points": pairs, "prompts": {"source": source, "target": source + edit}}
+    return {
+        "image": size_of(mask),
+        "regions": regions,
+        "points": pairs,
+        "prompts": {"source": source, "target": source + edit},
+    }
 
 
 def _drag100(data: dict[str, Any], folder: Path) -> dict[str, Any]:
     points = _is(data, "points", list)
     if len(points) % 2 or not 0 < len(points) <= 2 * MAX_POINTS:
-        raise DragError(f"points has {len(points)} entries; it needs 1 to {MAX_POINTS} pairs of handle and target")
+        raise DragError(
+            f"points has {len(points)} entries; it needs 1 to {MAX_POINTS} pairs of handle and target"
+        )
     pairs = [{"start": h, "target": t} for h, t in zip(points[::2], points[1::2], strict=True)]
     return {"points": pairs, **editable_in(folder / "mask.png")}
 
@@ -145,8 +206,15 @@ def _drag100(data: dict[str, Any], folder: Path) -> dict[str, Any]:
 def _dragnext(data: dict[str, Any], folder: Path) -> dict[str, Any]:
     points = _is(data, "points", list)[: 3 * MAX_POINTS + 1]
     turns = _is(data, "rotation", list) or [False] * len(points)
-    if len(points) > 3 * MAX_POINTS or len(turns) != len(points) or not all(isinstance(t, bool) for t in turns):
-        raise DragError(f"it has {len(points)} points and {len(turns)} entries in rotation; every point needs true or false")
+    if (
+        len(points) > 3 * MAX_POINTS
+        or len(turns) != len(points)
+        or not all(isinstance(t, bool) for t in turns)
+    ):
+        raise DragError(
+            f"it has {len(points)} points and {len(turns)} entries in rotation; every point needs true or "
+            f"false"
+        )
     xy = [_xy(p, f"points[{i}]") for i, p in enumerate(points)]
     moving, turning = ([p for p, t in zip(xy, turns, strict=True) if t == kind] for kind in (False, True))
     if len(moving) % 2 or len(turning) % 3 or not xy:
@@ -160,16 +228,27 @@ def _dragnext(data: dict[str, Any], folder: Path) -> dict[str, Any]:
         regions.append({"polygons": outlines(part), "target": [cx + t[0] - h[0], cy + t[1] - h[1]]})
     for c, h, t in zip(turning[::3], turning[1::3], turning[2::3], strict=True):
         if c in (h, t):
-            raise DragError(f"the turn about ({c[0]:g}, {c[1]:g}) has its handle or target on the centre: move it away")
+            raise DragError(
+                f"the turn about ({c[0]:g}, {c[1]:g}) has its handle or target on the centre: move it away"
+            )
         turn = {"task": "rotation", "anchor": list(c), "angle": math.degrees(turn_angle(h, t, c))}
         regions.append({"polygons": outlines(part_at(labels, h)), **turn})
     ends = [*zip(moving[::2], moving[1::2], strict=True), *zip(turning[1::3], turning[2::3], strict=True)]
     pairs = [{"start": list(h), "target": list(t)} for h, t in ends]
-    return {**editable_in(folder / "editable_region_mask.png"), "image": size_of(mask), "regions": regions, "points": pairs}
+    return {
+        **editable_in(folder / "editable_region_mask.png"),
+        "image": size_of(mask),
+        "regions": regions,
+        "points": pairs,
+    }
 
 
 def _xy(data: Any, at: str) -> Point:
-    if not isinstance(data, list) or len(data) != 2 or not all(type(v) in (int, float) and abs(v) <= 1e9 for v in data):
+    if (
+        not isinstance(data, list)
+        or len(data) != 2
+        or not all(type(v) in (int, float) and abs(v) <= 1e9 for v in data)
+    ):
         raise DragError(f"{at} is {str(data)[:60]}; it must be [x, y]")
     return float(data[0]), float(data[1])
 

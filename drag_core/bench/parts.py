@@ -1,4 +1,7 @@
-"""Region pictures to polygons: reading, connected parts, outlines. Masks are (H, W) uint8 in {0, 1}, points (x, y) pixels."""
+"""Region pictures to polygons: reading, connected parts, outlines.
+
+Masks are (H, W) uint8 in {0, 1}, points (x, y) pixels.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,9 @@ SPECK = 5  # px: smaller parts count only if a point lies on them (DragFlow's co
 
 
 def mask_picture(path: Path) -> Mask:
-    """Set where brighter than 1 of 255, as in DragFlow's code, or above 0 in a picture of zeros and ones; clear is unset."""
+    """Set where brighter than 1 of 255, as in DragFlow's code, or above 0 in a picture of zeros and ones;
+    clear is unset.
+    """
     picture = read_picture(path)
     level = picture.rgb.amax(0)
     if picture.alpha is not None:
@@ -61,12 +66,16 @@ def part_at(labels: Labels, p: Point) -> Mask:
 
 
 def outlines(mask: Mask) -> list[list[list[int]]]:
-    """Polygons whose union, drawn with their edges, is exactly the mask: a cut at the first column of every hole opens it."""
+    """Polygons whose union, drawn with their edges, is exactly the mask: a cut at the first column of every
+    hole opens it.
+    """
     contours, tree = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
     holes = [c for c, links in zip(contours, tree[0], strict=True) if links[3] >= 0] if len(contours) else []
     polygons = []
     for left, right in pairwise(sorted({0, mask.shape[1], *(int(c[:, 0, 0].min()) + 1 for c in holes)})):
-        for c in cv2.findContours(np.ascontiguousarray(mask[:, left:right]), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[0]:
+        for c in cv2.findContours(
+            np.ascontiguousarray(mask[:, left:right]), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE
+        )[0]:
             corners = (c[:, 0] + np.array([left, 0])).tolist()
             polygons.append(corners + [corners[-1]] * (3 - len(corners)))
     return polygons

@@ -1,7 +1,8 @@
 """Generated scenes with known answers: deterministic by seed, rendered in torch from signed distances.
 
-A scene is a background and one to two things; every thing is drawn in its own coordinates (u, v), so moving, turning or
-stretching it moves its texture and shading too, and the edited scene is the exact truth. Only the topmost thing is edited.
+A scene is a background and one to two things; every thing is drawn in its own coordinates (u, v), so moving,
+turning or stretching it moves its texture and shading too, and the edited scene is the exact truth. Only the
+topmost thing is edited.
 """
 
 from __future__ import annotations
@@ -166,7 +167,10 @@ def render_backdrop(b: Backdrop, size: int) -> Tensor:
     if b.kind == "waves":
         ripple = b.amplitude * torch.sin(b.frequency * (x * s + y * c) * 2 + b.phase[0])
     elif b.kind == "plaid":
-        across_x, across_y = torch.sin(x * b.frequency * 1.5 + b.phase[0]), torch.sin(y * b.frequency * 1.5 + b.phase[1])
+        across_x, across_y = (
+            torch.sin(x * b.frequency * 1.5 + b.phase[0]),
+            torch.sin(y * b.frequency * 1.5 + b.phase[1]),
+        )
         ripple = 0.7 * b.amplitude * (across_x + across_y)
     else:
         ripple = 0.05 * torch.sin(x * 0.02 / unit + b.phase[1]) * torch.sin(y * 0.025 / unit + b.phase[2])

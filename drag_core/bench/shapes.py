@@ -1,4 +1,6 @@
-"""The object families of the generated scenes: signed distance, texture and parts in local coordinates (u, v)."""
+"""The object families of the generated scenes: signed distance, texture and parts in local coordinates (u,
+v).
+"""
 
 from __future__ import annotations
 
@@ -122,8 +124,14 @@ def paint(kind: str, u: Tensor, v: Tensor, pixels: float, look: Look) -> tuple[T
         image = _blend(image, smooth_edge((torch.hypot(u, v + 0.62) - 0.3) * pixels, 1.4), (0.95, 0.8, 0.65))
     if kind == "face":
         for x in (-0.35, 0.35):
-            image = _blend(image, smooth_edge((torch.hypot(u - x, v + 0.22) - 0.17) * pixels, 1.4), (0.97, 0.97, 0.97))
-            image = _blend(image, smooth_edge((torch.hypot(u - x - 0.03, v + 0.22) - 0.09) * pixels, 1.4), (0.05, 0.05, 0.1))
+            image = _blend(
+                image, smooth_edge((torch.hypot(u - x, v + 0.22) - 0.17) * pixels, 1.4), (0.97, 0.97, 0.97)
+            )
+            image = _blend(
+                image,
+                smooth_edge((torch.hypot(u - x - 0.03, v + 0.22) - 0.09) * pixels, 1.4),
+                (0.05, 0.05, 0.1),
+            )
         mouth = smooth_edge(((torch.hypot(u, v - 0.1) - 0.4).abs() - 0.07) * pixels, 1.4) * (v > 0.22)
         image = _blend(image, mouth, (0.6, 0.1, 0.1))
     image = image * (1.0 - 0.28 * (u * 0.5 + v * 0.7 + 0.15).clamp(-0.6, 1))

@@ -25,8 +25,14 @@ from .cases import KINDS, Case, held_out, measure
 
 COLUMNS = ("centroid", "target", "vacated", "background", "seconds")
 ROWS = (
-    ("no edit", "embedded-sd"), ("no edit", "embedded-flux"), ("copy_paste", "embedded-sd"), ("copy_paste", "embedded-flux"),
-    ("pixel warp + inpainting", ""), ("dragnext", "embedded-sd"), ("gooddrag", "embedded-sd"), ("dragdiffusion", "embedded-sd"),
+    ("no edit", "embedded-sd"),
+    ("no edit", "embedded-flux"),
+    ("copy_paste", "embedded-sd"),
+    ("copy_paste", "embedded-flux"),
+    ("pixel warp + inpainting", ""),
+    ("dragnext", "embedded-sd"),
+    ("gooddrag", "embedded-sd"),
+    ("dragdiffusion", "embedded-sd"),
     ("dragflow", "embedded-flux"),
 )
 Row = dict[str, float]
@@ -35,7 +41,11 @@ Row = dict[str, float]
 def no_edit(model: Model, image: Tensor) -> Tensor:
     """Inverted from the model's own starting level and denoised again."""
     solver, schedule = (fireflow if model.family == "flux" else ddim), PRESETS[model.name].schedule
-    z, carry, last = invert(model.backbone, model.codec.encode(image), schedule, solver).z[0], None, len(schedule.t) - 1
+    z, carry, last = (
+        invert(model.backbone, model.codec.encode(image), schedule, solver).z[0],
+        None,
+        len(schedule.t) - 1,
+    )
     with torch.no_grad():
         for i in range(last):
             z, carry = solver(model.backbone, z, schedule, i, i + 1, None, carry)
@@ -43,7 +53,9 @@ def no_edit(model: Model, image: Tensor) -> Tensor:
 
 
 def run_row(name: str, model: Model | None, case: Case) -> tuple[Tensor, bool]:
-    """The picture (3, H, W) of one row on one case, and whether latents outside the editable mask are the source's bit for bit."""
+    """The picture (3, H, W) of one row on one case, and whether latents outside the editable mask are the
+    source's bit for bit.
+    """
     image = case.source[None]
     if model is None:
         return pixel_warp(case.source, case.task.regions), True
@@ -51,7 +63,9 @@ def run_row(name: str, model: Model | None, case: Case) -> tuple[Tensor, bool]:
         return no_edit(model, image)[0], True
     result, decoded = run_task(model, image, case.task, name)
     outside = on_grid(case.editable, Grid(*result.z.shape[-2:]), 0.05 if name != "copy_paste" else 0.5) < 0.5
-    same = torch.equal(result.z[outside.expand_as(result.z)], model.codec.encode(image)[outside.expand_as(result.z)])
+    same = torch.equal(
+        result.z[outside.expand_as(result.z)], model.codec.encode(image)[outside.expand_as(result.z)]
+    )
     return decoded[0], same
 
 
@@ -65,7 +79,9 @@ def mean(rows: list[Row]) -> Row:
 
 
 def table(cases: int, folder: Path | None, say: Callable[[str], None] = print) -> dict[str, dict[str, Row]]:
-    """Print the table (markdown) and the bars for moves; with `folder` write strips and every case's numbers there."""
+    """Print the table (markdown) and the bars for moves; with `folder` write strips and every case's numbers
+    there.
+    """
     models = {name: load_model(name) for name in PRESETS}
     drawn = held_out(cases)
     say("seeds: " + "; ".join(f"{k} " + " ".join(str(c.seed) for c in drawn if c.kind == k) for k in KINDS))
@@ -83,16 +99,28 @@ def table(cases: int, folder: Path | None, say: Callable[[str], None] = print) -
             kept[case.seed].append(picture)
     averages = {row: {kind: mean(v) for kind, v in kinds.items()} for row, kinds in found.items()}
     for kind in KINDS:
-        say(f"\n**{kind}** ({cases} scenes)\n\n| method | centroid error px | target dB | vacated dB | background dB | seconds |\n|---|---|---|---|---|---|")
+        say(
+            f"\n**{kind}** ({cases} scenes)\n\n| method | centroid error px | target dB | vacated dB | "
+            f"background dB | seconds |\n|---|---|---|---|---|---|"
+        )
         for row, kinds in averages.items():
-            say(f"| {row} | " + " | ".join("–" if math.isnan(kinds[kind][c]) else f"{kinds[kind][c]:.1f}" for c in COLUMNS) + " |")
+            say(
+                f"| {row} | "
+                + " | ".join("–" if math.isnan(kinds[kind][c]) else f"{kinds[kind][c]:.1f}" for c in COLUMNS)
+                + " |"
+            )
     say("")
     for name, model_name, share in (("dragnext", "embedded-sd", 0.25), ("dragflow", "embedded-flux", 0.35)):
         say(bars({row: kinds["move"] for row, kinds in averages.items()}, name, model_name, share))
     say(f"latents outside the editable mask bit-equal to the source's: {'yes' if exact else 'NO'}")
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
-        captions = ["source", "instruction", *(f"{n} {m.removeprefix('embedded-')}".strip() for n, m in ROWS), "truth"]
+        captions = [
+            "source",
+            "instruction",
+            *(f"{n} {m.removeprefix('embedded-')}".strip() for n, m in ROWS),
+            "truth",
+        ]
         for kind in KINDS:
             rows = [strip([*kept[c.seed], c.truth], captions) for c in drawn if c.kind == kind]
             write_png(folder / f"{kind}.png", to_bytes(stack(rows)))
@@ -104,9 +132,20 @@ def bars(moves: dict[str, Row], name: str, model: str, share: float) -> str:
     """One line: what the issue asks of the moves, and whether it holds."""
     ours, none, paste = (moves[f"{n} ({model})"] for n in (name, "no edit", "copy_paste"))
     checks = (
-        (f"centroid {ours['centroid'] / none['centroid']:.3f} x no edit (<= {share})", ours["centroid"] <= share * none["centroid"]),
-        (f"vacated {ours['vacated'] - none['vacated']:+.1f} dB over no edit (>= 8)", ours["vacated"] >= none["vacated"] + 8),
-        (f"{ours['vacated'] - paste['vacated']:+.1f} dB over copy-paste (> 0)", ours["vacated"] > paste["vacated"]),
+        (
+            f"centroid {ours['centroid'] / none['centroid']:.3f} x no edit (<= {share})",
+            ours["centroid"] <= share * none["centroid"],
+        ),
+        (
+            f"vacated {ours['vacated'] - none['vacated']:+.1f} dB over no edit (>= 8)",
+            ours["vacated"] >= none["vacated"] + 8,
+        ),
+        (
+            f"{ours['vacated'] - paste['vacated']:+.1f} dB over copy-paste (> 0)",
+            ours["vacated"] > paste["vacated"],
+        ),
         (f"background {ours['background']:.1f} dB (>= 38)", ours["background"] >= 38),
     )
-    return f"bars for moves, {name} on {model}: " + "; ".join(f"{text} {'ok' if ok else 'MISSED'}" for text, ok in checks)
+    return f"bars for moves, {name} on {model}: " + "; ".join(
+        f"{text} {'ok' if ok else 'MISSED'}" for text, ok in checks
+    )

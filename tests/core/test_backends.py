@@ -21,9 +21,16 @@ from drag_core.types import DragError, FeatureTap, KVCache, KVInject, KVRecord
 def tiny_unet(**other: Any) -> UNet2DConditionModel:
     torch.manual_seed(0)
     config: dict[str, Any] = dict(
-        sample_size=8, in_channels=4, out_channels=4, layers_per_block=2, block_out_channels=(32, 64), norm_num_groups=32,
-        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"), up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
-        cross_attention_dim=24, attention_head_dim=8,
+        sample_size=8,
+        in_channels=4,
+        out_channels=4,
+        layers_per_block=2,
+        block_out_channels=(32, 64),
+        norm_num_groups=32,
+        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
+        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
+        cross_attention_dim=24,
+        attention_head_dim=8,
     )
     return UNet2DConditionModel(**(config | other))
 
@@ -31,8 +38,15 @@ def tiny_unet(**other: Any) -> UNet2DConditionModel:
 def tiny_flux() -> FluxTransformer2DModel:
     torch.manual_seed(0)
     net = FluxTransformer2DModel(
-        in_channels=16, num_layers=2, num_single_layers=2, attention_head_dim=128, num_attention_heads=1, joint_attention_dim=24,
-        pooled_projection_dim=20, guidance_embeds=True, axes_dims_rope=(16, 56, 56),
+        in_channels=16,
+        num_layers=2,
+        num_single_layers=2,
+        attention_head_dim=128,
+        num_attention_heads=1,
+        joint_attention_dim=24,
+        pooled_projection_dim=20,
+        guidance_embeds=True,
+        axes_dims_rope=(16, 56, 56),
     )
     for p in net.parameters():
         torch.nn.init.normal_(p, std=0.05)
@@ -89,7 +103,9 @@ def test_own_keys_and_values_are_the_identity_and_foreign_ones_are_not(name: str
     with torch.no_grad():
         plain = backbone.predict(z, t)
         assert torch.equal(backbone.predict(z, t, KVRecord(cache, (block,))), plain)
-        torch.testing.assert_close(backbone.predict(z, t, KVInject(cache, (block,))), plain, rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(
+            backbone.predict(z, t, KVInject(cache, (block,))), plain, rtol=1e-5, atol=1e-6
+        )
         other = torch.randn_like(z)
         injected = backbone.predict(other, t, KVInject(cache, (block,)))
         assert (injected - backbone.predict(other, t)).abs().max() > 1e-5
@@ -129,8 +145,13 @@ def sd_file(path: Path) -> tuple[UNet2DConditionModel, AutoencoderKL]:
     table = {new: old for old, new in keys.unet_blocks(2, (1, 0)).items()}
     weights = {keys.LDM_PREFIX + k: v for k, v in keys.rename(unet.state_dict(), table).items()}
     assert len(weights) == len(unet.state_dict())
-    vae = AutoencoderKL(block_out_channels=(32, 32), down_block_types=("DownEncoderBlock2D",) * 2, up_block_types=("UpDecoderBlock2D",) * 2,
-                        layers_per_block=1, latent_channels=4)
+    vae = AutoencoderKL(
+        block_out_channels=(32, 32),
+        down_block_types=("DownEncoderBlock2D",) * 2,
+        up_block_types=("UpDecoderBlock2D",) * 2,
+        layers_per_block=1,
+        latent_channels=4,
+    )
     weights |= {"first_stage_model." + k: v for k, v in original_vae(vae.state_dict(), 2).items()}
     save_file({k: v.contiguous() for k, v in weights.items()}, path)
     return unet, vae
@@ -141,12 +162,22 @@ def original_vae(weights: dict[str, torch.Tensor], levels: int) -> dict[str, tor
     out = {}
     for key, value in weights.items():
         k = key.replace("mid_block.resnets.0", "mid.block_1").replace("mid_block.resnets.1", "mid.block_2")
-        k = k.replace("mid_block.attentions.0", "mid.attn_1").replace("group_norm", "norm").replace("conv_norm_out", "norm_out")
+        k = (
+            k.replace("mid_block.attentions.0", "mid.attn_1")
+            .replace("group_norm", "norm")
+            .replace("conv_norm_out", "norm_out")
+        )
         for new, old in (("to_q", "q"), ("to_k", "k"), ("to_v", "v"), ("to_out.0", "proj_out")):
             k = k.replace(f"attn_1.{new}", f"attn_1.{old}")
-        k = k.replace("conv_shortcut", "nin_shortcut").replace("downsamplers.0", "downsample").replace("upsamplers.0", "upsample")
+        k = (
+            k.replace("conv_shortcut", "nin_shortcut")
+            .replace("downsamplers.0", "downsample")
+            .replace("upsamplers.0", "upsample")
+        )
         for i in range(levels):
-            k = k.replace(f"down_blocks.{i}.", f"down.{i}.").replace(f"up_blocks.{i}.", f"up.{levels - 1 - i}.")
+            k = k.replace(f"down_blocks.{i}.", f"down.{i}.").replace(
+                f"up_blocks.{i}.", f"up.{levels - 1 - i}."
+            )
         k = k.replace(".resnets.", ".block.")
         if "attn_1" in k and value.ndim == 2:
             value = value[:, :, None, None]
@@ -161,7 +192,9 @@ def test_a_single_sd_file_is_the_network_it_was(tmp_path: Path) -> None:
     model = load_model(str(tmp_path / "sd.safetensors"), text=tmp_path / "text.safetensors")
     z, image = torch.randn(1, 4, 8, 8), torch.rand(1, 3, 32, 32)
     with torch.no_grad():
-        torch.testing.assert_close(model.backbone.predict(z, 400.0), unet.eval()(z, 400, text).sample, rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(
+            model.backbone.predict(z, 400.0), unet.eval()(z, 400, text).sample, rtol=1e-5, atol=1e-5
+        )
         want = vae.eval().encode(image * 2 - 1).latent_dist.mode() * single_file.SD_SCALE
     torch.testing.assert_close(model.codec.encode(image), want, rtol=1e-5, atol=1e-5)
     with pytest.raises(DragError, match="no text encoder"):
@@ -169,10 +202,22 @@ def test_a_single_sd_file_is_the_network_it_was(tmp_path: Path) -> None:
 
 
 def test_the_empty_prompt_through_a_files_own_clip() -> None:
-    transformers = pytest.importorskip("transformers", reason="transformers is missing: pip install transformers")
+    transformers = pytest.importorskip(
+        "transformers", reason="transformers is missing: pip install transformers"
+    )
     net = transformers.CLIPTextModel(
-        transformers.CLIPTextConfig(vocab_size=100, hidden_size=64, intermediate_size=96, num_hidden_layers=2, num_attention_heads=1,
-                                    max_position_embeddings=9, bos_token_id=98, eos_token_id=99, pad_token_id=99, hidden_act="quick_gelu")
+        transformers.CLIPTextConfig(
+            vocab_size=100,
+            hidden_size=64,
+            intermediate_size=96,
+            num_hidden_layers=2,
+            num_attention_heads=1,
+            max_position_embeddings=9,
+            bos_token_id=98,
+            eos_token_id=99,
+            pad_token_id=99,
+            hidden_act="quick_gelu",
+        )
     ).eval()
     start = "cond_stage_model.transformer."
     own = {k if k.startswith("text_model.") else f"text_model.{k}": v for k, v in net.state_dict().items()}
@@ -195,10 +240,14 @@ def test_a_single_flux_file_is_the_network_it_was(tmp_path: Path) -> None:
     save_file({"prompt_embeds": text, "pooled_prompt_embeds": pooled}, tmp_path / "text.safetensors")
     vae = AutoencoderKL(block_out_channels=(32,), latent_channels=4)
     vae.save_pretrained(tmp_path / "vae")
-    model = load_model(str(tmp_path / "flux.safetensors"), text=tmp_path / "text.safetensors", vae=tmp_path / "vae")
+    model = load_model(
+        str(tmp_path / "flux.safetensors"), text=tmp_path / "text.safetensors", vae=tmp_path / "vae"
+    )
     z = torch.randn(1, 4, 6, 8)
     with torch.no_grad():
-        torch.testing.assert_close(model.backbone.predict(z, 0.4), DiffusersFlux(net, text, pooled).predict(z, 0.4))
+        torch.testing.assert_close(
+            model.backbone.predict(z, 0.4), DiffusersFlux(net, text, pooled).predict(z, 0.4)
+        )
     with pytest.raises(DragError, match="--vae"):
         load_model(str(tmp_path / "flux.safetensors"), text=tmp_path / "text.safetensors")
 
@@ -215,14 +264,21 @@ def test_a_diffusers_folder(tmp_path: Path) -> None:
     with torch.no_grad():
         torch.testing.assert_close(model.backbone.predict(z, 3.0), unet.eval()(z, 3, text).sample)
     (tmp_path / "scheduler").mkdir()
-    (tmp_path / "scheduler" / "scheduler_config.json").write_text(json.dumps({"prediction_type": "v_prediction"}))
+    (tmp_path / "scheduler" / "scheduler_config.json").write_text(
+        json.dumps({"prediction_type": "v_prediction"})
+    )
     with pytest.raises(DragError, match="v_prediction"):
         load_model(str(tmp_path), text=tmp_path / "text.safetensors")
 
 
 @pytest.mark.parametrize(
     ("name", "words"),
-    [("nowhere", "neither"), ("model.ckpt", "not a .safetensors"), ("broken.safetensors", "not a valid"), ("odd.safetensors", "neither an SD1.5")],
+    [
+        ("nowhere", "neither"),
+        ("model.ckpt", "not a .safetensors"),
+        ("broken.safetensors", "not a valid"),
+        ("odd.safetensors", "neither an SD1.5"),
+    ],
 )
 def test_bad_models_are_one_sentence(tmp_path: Path, name: str, words: str) -> None:
     (tmp_path / "model.ckpt").write_bytes(b"x")
@@ -241,7 +297,9 @@ def test_key_tables_agree_with_diffusers_own_converters() -> None:
     unet = tiny_unet()
     table = keys.unet_blocks(2, (1, 0))
     original = keys.rename(unet.state_dict(), {new: old for old, new in table.items()})
-    theirs = convert_ldm_unet_checkpoint({keys.LDM_PREFIX + k: v for k, v in original.items()}, dict(unet.config))
+    theirs = convert_ldm_unet_checkpoint(
+        {keys.LDM_PREFIX + k: v for k, v in original.items()}, dict(unet.config)
+    )
     ours = keys.rename(original, table)
     assert theirs.keys() == ours.keys() and all(torch.equal(theirs[k], ours[k]) for k in ours)
     flux = tiny_flux().state_dict()

@@ -25,7 +25,10 @@ SQUARE = [[100, 100], [160, 100], [160, 160], [100, 160]]
 
 
 def drag_json(folder: Path, **region: Any) -> Path:
-    data = {"version": 1, "regions": [{"task": "relocation", "polygons": [SQUARE], "target": [150, 120], **region}]}
+    data = {
+        "version": 1,
+        "regions": [{"task": "relocation", "polygons": [SQUARE], "target": [150, 120], **region}],
+    }
     path = folder / "drag.json"
     path.write_text(json.dumps(data))
     return path
@@ -44,7 +47,9 @@ def edit(image: Path, drag: Path, out: Path, *more: str) -> int:
 
 def refused(capsys: pytest.CaptureFixture[str], code: int) -> str:
     """The one sentence of a refusal."""
-    err = "\n".join(line for line in capsys.readouterr().err.strip().splitlines() if not line.startswith("dragging with"))
+    err = "\n".join(
+        line for line in capsys.readouterr().err.strip().splitlines() if not line.startswith("dragging with")
+    )
     assert code == 2 and err.startswith("error: ") and len(err.splitlines()) == 1 and "Traceback" not in err
     return err
 
@@ -74,12 +79,17 @@ def test_a_picture_under_32_px(tmp_path: Path, capsys: pytest.CaptureFixture[str
         ({"target": None}, "without a target"),
     ],
 )
-def test_bad_regions(tmp_path: Path, capsys: pytest.CaptureFixture[str], picture: Path, region: dict[str, Any], words: str) -> None:
+def test_bad_regions(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], picture: Path, region: dict[str, Any], words: str
+) -> None:
     assert words in refused(capsys, edit(picture, drag_json(tmp_path, **region), tmp_path / "o.png"))
     assert not (tmp_path / "o.png").exists()
 
 
-@pytest.mark.parametrize("text", ['{"regions": [{"target": [NaN, 1]}]}', '{"regions": [{"target": [1e999, 1]}]}', "[" * 100000, "{", "3"])
+@pytest.mark.parametrize(
+    "text",
+    ['{"regions": [{"target": [NaN, 1]}]}', '{"regions": [{"target": [1e999, 1]}]}', "[" * 100000, "{", "3"],
+)
 def test_bad_json(tmp_path: Path, capsys: pytest.CaptureFixture[str], picture: Path, text: str) -> None:
     (tmp_path / "drag.json").write_text(text)
     refused(capsys, edit(picture, tmp_path / "drag.json", tmp_path / "o.png"))
@@ -93,7 +103,9 @@ def test_bad_recipe_and_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert "neither" in refused(capsys, main([*args, "--model", "nowhere"]))
 
 
-def test_a_one_pixel_drag_is_done_and_noted(tmp_path: Path, capsys: pytest.CaptureFixture[str], picture: Path) -> None:
+def test_a_one_pixel_drag_is_done_and_noted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], picture: Path
+) -> None:
     assert edit(picture, drag_json(tmp_path, target=[131, 130]), tmp_path / "o.png") == 0
     assert "hardly differ" in capsys.readouterr().err
     assert json.loads((tmp_path / "o.json").read_text())["notes"]
@@ -107,7 +119,9 @@ def test_a_concave_region_whose_centroid_is_outside(tmp_path: Path, picture: Pat
 def test_rgba_of_another_size_keeps_alpha_and_every_pixel_outside_the_mask(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     scene = render(sample_scene(1_000_001, 200)).permute(1, 2, 0).numpy()
-    data = np.concatenate([(scene * 255).astype(np.uint8), rng.integers(0, 256, (200, 200, 1), np.uint8)], 2)[:150]
+    data = np.concatenate([(scene * 255).astype(np.uint8), rng.integers(0, 256, (200, 200, 1), np.uint8)], 2)[
+        :150
+    ]
     Image.fromarray(data, "RGBA").save(tmp_path / "in.png")
     drag = drag_json(tmp_path, polygons=[[[60, 60], [90, 60], [90, 90], [60, 90]]], target=[100, 80])
     assert edit(tmp_path / "in.png", drag, tmp_path / "o.png") == 0
@@ -126,10 +140,24 @@ def test_the_same_seed_gives_the_same_bits(tmp_path: Path, picture: Path) -> Non
     assert losses == json.loads((tmp_path / "b.json").read_text())["losses"] and losses[-1] < losses[0]
 
 
-@pytest.mark.skipif(os.name == "nt", reason="POSIX signals are missing on Windows: run this test on Linux or macOS")
+@pytest.mark.skipif(
+    os.name == "nt", reason="POSIX signals are missing on Windows: run this test on Linux or macOS"
+)
 def test_ctrl_c_leaves_no_file(tmp_path: Path, picture: Path) -> None:
     drag, out = drag_json(tmp_path), tmp_path / "o.png"
-    command = [sys.executable, "-m", "drag_core", "edit", str(picture), "--drag", str(drag), "--out", str(out), "--recipe", "gooddrag"]
+    command = [
+        sys.executable,
+        "-m",
+        "drag_core",
+        "edit",
+        str(picture),
+        "--drag",
+        str(drag),
+        "--out",
+        str(out),
+        "--recipe",
+        "gooddrag",
+    ]
     process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None and "dragging" in process.stderr.readline()
     time.sleep(1)
@@ -140,7 +168,9 @@ def test_ctrl_c_leaves_no_file(tmp_path: Path, picture: Path) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == ["drag.json", "in.png"]
 
 
-def test_a_write_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, picture: Path) -> None:
+def test_a_write_that_fails_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, picture: Path
+) -> None:
     def interrupted(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 

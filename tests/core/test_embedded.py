@@ -38,7 +38,9 @@ def round_trip(m: Model, z: Tensor, schedule: Schedule, solver: Solver) -> Tenso
 
 def quality(m: Model, schedule: Schedule, solver: Solver) -> float:
     """Mean dB over the pictures after inversion and denoising."""
-    values = [psnr(m.codec.decode(round_trip(m, m.codec.encode(x), schedule, solver))[0], x[0]) for x in PICTURES]
+    values = [
+        psnr(m.codec.decode(round_trip(m, m.codec.encode(x), schedule, solver))[0], x[0]) for x in PICTURES
+    ]
     return sum(values) / len(values)
 
 
@@ -57,7 +59,10 @@ def test_the_files_are_small_half_precision_safetensors() -> None:
     from safetensors.torch import load_file
 
     files = [MODELS / p for p in (*EMBEDDED.values(), EMBEDDED_VAE)]
-    assert all(f.stat().st_size <= 15_000_000 for f in files) and sum(f.stat().st_size for f in files) <= 40_000_000
+    assert (
+        all(f.stat().st_size <= 15_000_000 for f in files)
+        and sum(f.stat().st_size for f in files) <= 40_000_000
+    )
     assert all(v.dtype == torch.float16 for f in files for v in load_file(f).values())
     assert all(Path(f).with_suffix(".md").exists() for f in files), "a model without its card"
 
@@ -97,7 +102,10 @@ def average(name: str, model_name: str) -> dict[str, float]:
     return {k: sum(v) / len(v) for k, v in columns.items()}
 
 
-@pytest.mark.parametrize(("recipe", "model_name", "share"), [("dragnext", "embedded-sd", 0.25), ("dragflow", "embedded-flux", 0.35)])
+@pytest.mark.parametrize(
+    ("recipe", "model_name", "share"),
+    [("dragnext", "embedded-sd", 0.25), ("dragflow", "embedded-flux", 0.35)],
+)
 def test_objects_are_moved(recipe: str, model_name: str, share: float) -> None:
     ours, none, paste = (average(r, model_name) for r in (recipe, "no edit", "copy_paste"))
     assert ours["centroid"] <= share * none["centroid"]
@@ -108,4 +116,6 @@ def test_objects_are_moved(recipe: str, model_name: str, share: float) -> None:
 def test_held_out_cases_are_deterministic_and_never_trained_on() -> None:
     again = held_out(2, kinds=("move",))
     assert all(a.seed >= HELD_OUT for a in again)
-    assert all(torch.equal(a.source, b.source) and a.motion == b.motion for a, b in zip(again, moves(), strict=False))
+    assert all(
+        torch.equal(a.source, b.source) and a.motion == b.motion for a, b in zip(again, moves(), strict=False)
+    )

@@ -20,10 +20,11 @@ from PIL import Image
 from drag_core.bench.formats import read_any, write_drag100, write_dragflow
 from drag_core.bench.parts import components, inner_pixel, mask_picture, outlines, part_at
 from drag_core.geometry import apply, motion_matrix
-from drag_core.instruction import MAX_BYTES, DragInstruction, PointSpec, RegionSpec, Shape, parse, to_json
+from drag_core.instruction import DragInstruction, PointSpec, RegionSpec, Shape, parse, to_json
 from drag_core.masks import centroid
 from drag_core.task import build_task, draw
 from drag_core.types import DragError, Grid
+from drag_core.untrusted import MAX_BYTES
 
 SIZE = Grid(60, 80)
 
@@ -47,7 +48,9 @@ def dragflow(folder: Path, mask: NDArray[np.uint8], operations: Any = None, **mo
     folder.mkdir(exist_ok=True)
     save(mask, folder / "operation.png")
     Image.new("RGB", (SIZE.width, SIZE.height)).save(folder / "original_image.png")
-    operations = operations or {"0": {"task": "transformation", "centroids": [[15, 15], [35, 25]], "anchors": None}}
+    operations = operations or {
+        "0": {"task": "transformation", "centroids": [[15, 15], [35, 25]], "anchors": None}
+    }
     (folder / "instruction.json").write_text(json.dumps({"region_operations": operations} | more))
     return folder
 
@@ -60,7 +63,9 @@ def points_json(folder: Path, document: Any, **masks: NDArray[np.uint8]) -> Path
 
 
 def shape_of(mask: NDArray[np.uint8]) -> Shape:
-    return Shape(tuple(tuple((float(x), float(y)) for x, y in p) for p in outlines((mask > 0).astype(np.uint8))))
+    return Shape(
+        tuple(tuple((float(x), float(y)) for x, y in p) for p in outlines((mask > 0).astype(np.uint8)))
+    )
 
 
 def box(x0: float, y0: float, x1: float, y1: float) -> Shape:
@@ -156,15 +161,23 @@ def test_dragflow_is_read(tmp_path: Path) -> None:
     }
     points = {"begin_points": [[12, 12]], "target_points": [[32, 22]]}
     prompts = {"background_prompt": "a cat.", "editing_prompt": "It jumps."}
-    x, picture = read_any(dragflow(tmp_path / "a", two_boxes(), operations, point_operations=points, **prompts))
-    assert picture == tmp_path / "a" / "original_image.png" and (x.width, x.height, x.editable) == (80, 60, "adaptive")
+    x, picture = read_any(
+        dragflow(tmp_path / "a", two_boxes(), operations, point_operations=points, **prompts)
+    )
+    assert picture == tmp_path / "a" / "original_image.png" and (x.width, x.height, x.editable) == (
+        80,
+        60,
+        "adaptive",
+    )
     assert [r.task for r in x.regions] == ["relocation", "rotation", "deformation"]
     assert [r.target for r in x.regions] == [(35, 25), (40, 15), (70, 30)] and x.regions[1].anchor == (40, 35)
     assert x.points == (PointSpec((12, 12), (32, 22)),)
     assert (x.source_prompt, x.target_prompt) == ("a cat.", "a cat.It jumps.")
     drawn = [draw(r.shape, SIZE).numpy() for r in x.regions]
     whole = two_boxes() > 0
-    assert ((drawn[0] + drawn[1]) == whole).all() and (drawn[2] == drawn[1]).all()  # the third begins beside the second box
+    assert ((drawn[0] + drawn[1]) == whole).all() and (
+        drawn[2] == drawn[1]
+    ).all()  # the third begins beside the second box
     found, notes = build_task(x, SIZE)
     assert notes == () and found.regions[0].motion.shift == (20, 10)
     assert found.regions[1].motion.angle == pytest.approx(-math.pi / 2)
@@ -174,7 +187,9 @@ def test_dragflow_is_read(tmp_path: Path) -> None:
 
 def test_dragflows_paper_name_and_missing_parts_are_read(tmp_path: Path) -> None:
     operations = {"0": {"task": "relocation", "centroids": [[15, 15], [35, 25]], "anchors": None}}
-    x, _ = read_any(dragflow(tmp_path / "a", two_boxes(), operations, point_operations=None, editing_prompt=None))
+    x, _ = read_any(
+        dragflow(tmp_path / "a", two_boxes(), operations, point_operations=None, editing_prompt=None)
+    )
     assert x.regions[0].task == "relocation" and x.points == ()
     folder = tmp_path / "b"
     folder.mkdir()
@@ -187,7 +202,9 @@ def test_dragflows_paper_name_and_missing_parts_are_read(tmp_path: Path) -> None
 def test_drag100_is_read(tmp_path: Path) -> None:
     mask = two_boxes()
     mask[14:17, 14:17] = 0  # a hole
-    x, picture = read_any(points_json(tmp_path, {"points": [[15, 12], [30, 40], [60, 35], [50, 20]]}, mask=mask))
+    x, picture = read_any(
+        points_json(tmp_path, {"points": [[15, 12], [30, 40], [60, 35], [50, 20]]}, mask=mask)
+    )
     assert x.points == (PointSpec((15, 12), (30, 40)), PointSpec((60, 35), (50, 20))) and picture is None
     assert (x.width, x.height, x.editable) == (80, 60, "painted")
     found, _ = build_task(x, SIZE)
@@ -208,7 +225,9 @@ def test_dragnext_is_read(tmp_path: Path) -> None:
     points = [[40, 35], [12, 12], [65, 35], [22, 17], [40, 10]]
     document = {"points": points, "rotation": [True, False, True, False, True]}
     editable = np.full((60, 80), 255, np.uint8)
-    x, _ = read_any(points_json(tmp_path, document, handle_region_mask=two_boxes(), editable_region_mask=editable))
+    x, _ = read_any(
+        points_json(tmp_path, document, handle_region_mask=two_boxes(), editable_region_mask=editable)
+    )
     move, turn = x.regions
     assert move.task == "relocation" and move.target == (25, 20)  # the centroid moves as the handle does
     assert turn.task == "rotation" and turn.anchor == (40, 35) and turn.angle == pytest.approx(-90)
@@ -222,13 +241,16 @@ def test_dragnext_is_read(tmp_path: Path) -> None:
 
 def mixed() -> DragInstruction:
     return DragInstruction(
-        80, 60,
+        80,
+        60,
         regions=(
             RegionSpec(box(10, 10, 20, 20), "relocation", (35.3, 25.7), label="cat"),
             RegionSpec(box(50, 30, 70, 40), "rotation", angle=-40, anchor=(40, 35)),
             RegionSpec(box(5, 40, 15, 50), "deformation", (12, 48)),
         ),
-        points=(PointSpec((12, 12), (37.4, 27.6)),), source_prompt="a cat. ", target_prompt="a cat. It jumps.",
+        points=(PointSpec((12, 12), (37.4, 27.6)),),
+        source_prompt="a cat. ",
+        target_prompt="a cat. It jumps.",
     )
 
 
@@ -238,11 +260,15 @@ def test_dragflow_round_trip(tmp_path: Path, name: Any) -> None:
     assert write_dragflow(x, folder, SIZE, task_name=name) == ()
     document = json.loads((folder / "instruction.json").read_text())
     operations = document["region_operations"]
-    assert [o["task"] for o in operations.values()] == [name, "rotation", "deformation"] and list(operations) == ["0", "1", "2"]
+    assert [o["task"] for o in operations.values()] == [name, "rotation", "deformation"] and list(
+        operations
+    ) == ["0", "1", "2"]
     assert all("anchors" in o for o in operations.values()) and operations["0"]["anchors"] is None
     assert document["editing_prompt"] == "It jumps."
     with Image.open(folder / "operation.png") as picture:
-        assert picture.mode == "L" and picture.size == (80, 60) and set(picture.get_flattened_data()) == {0, 255}
+        assert (
+            picture.mode == "L" and picture.size == (80, 60) and set(picture.get_flattened_data()) == {0, 255}
+        )
     assert sorted(p.name for p in folder.iterdir()) == ["instruction.json", "operation.png"]
     back, _ = read_any(folder)
     assert (back.source_prompt, back.target_prompt) == (x.source_prompt, x.target_prompt)
@@ -263,14 +289,25 @@ def same_motion(x: DragInstruction, y: DragInstruction, size: Grid = SIZE) -> No
 
 @settings(max_examples=40, deadline=None)
 @given(
-    st.integers(0, 30), st.integers(0, 20), st.integers(5, 30),
-    st.tuples(st.floats(25, 55), st.floats(20, 40)), st.floats(-170, 170),
+    st.integers(0, 30),
+    st.integers(0, 20),
+    st.integers(5, 30),
+    st.tuples(st.floats(25, 55), st.floats(20, 40)),
+    st.floats(-170, 170),
 )
 def test_dragflow_round_trip_of_any_box(
-    tmp_path_factory: pytest.TempPathFactory, x: int, y: int, side: int, target: tuple[float, float], angle: float
+    tmp_path_factory: pytest.TempPathFactory,
+    x: int,
+    y: int,
+    side: int,
+    target: tuple[float, float],
+    angle: float,
 ) -> None:
     shape = box(x, y, x + side, y + side)
-    for spec in (RegionSpec(shape, "relocation", target), RegionSpec(shape, "rotation", angle=angle, anchor=(70, 50))):
+    for spec in (
+        RegionSpec(shape, "relocation", target),
+        RegionSpec(shape, "rotation", angle=angle, anchor=(70, 50)),
+    ):
         drag, folder = DragInstruction(80, 60, (spec,)), tmp_path_factory.mktemp("flow")
         try:
             write_dragflow(drag, folder, SIZE)
@@ -301,7 +338,10 @@ def test_dragflow_parts_move_together(tmp_path: Path) -> None:
 
 
 def test_dragflow_regions_that_touch_are_cut_apart(tmp_path: Path) -> None:
-    specs = (RegionSpec(box(10, 10, 20, 20), "relocation", (40, 40)), RegionSpec(box(21, 10, 30, 20), "relocation", (60, 40)))
+    specs = (
+        RegionSpec(box(10, 10, 20, 20), "relocation", (40, 40)),
+        RegionSpec(box(21, 10, 30, 20), "relocation", (60, 40)),
+    )
     notes = write_dragflow(DragInstruction(80, 60, specs), tmp_path, SIZE)
     assert len(notes) == 1 and "region 2 touches" in notes[0]
     assert [draw(r.shape, SIZE).sum() for r in read_any(tmp_path)[0].regions] == [121, 99]
@@ -318,7 +358,9 @@ def test_what_dragflow_cannot_say_is_refused_or_noted(tmp_path: Path) -> None:
     far = RegionSpec(shape, "rotation", angle=370, anchor=(40, 20))
     assert any("370 degrees" in n for n in write_dragflow(DragInstruction(regions=(far,)), tmp_path, SIZE))
     moved = RegionSpec(shape, "relocation", (45, 35))
-    notes = write_dragflow(DragInstruction(regions=(moved,), source_prompt="a", target_prompt="b"), tmp_path, SIZE)
+    notes = write_dragflow(
+        DragInstruction(regions=(moved,), source_prompt="a", target_prompt="b"), tmp_path, SIZE
+    )
     assert any("prompt" in n for n in notes)
 
 
@@ -415,7 +457,9 @@ def test_bad_dragflow_is_refused(tmp_path: Path, operations: Any, value: str) ->
 
 def test_bad_dragflow_points_prompts_and_pictures_are_refused(tmp_path: Path) -> None:
     one_end = {"begin_points": [[1, 1]]}
-    refused(dragflow(tmp_path / "a", two_boxes(), point_operations=one_end), "1 begin_points and 0 target_points")
+    refused(
+        dragflow(tmp_path / "a", two_boxes(), point_operations=one_end), "1 begin_points and 0 target_points"
+    )
     refused(dragflow(tmp_path / "a", two_boxes(), point_operations={"begin_points": 3}), "begin_points is 3")
     refused(dragflow(tmp_path / "a", two_boxes(), background_prompt=3), "background_prompt is 3")
     refused(dragflow(tmp_path / "a", blank()), "region picture is empty")
@@ -430,9 +474,15 @@ def test_bad_dragflow_points_prompts_and_pictures_are_refused(tmp_path: Path) ->
 
 def test_bad_points_are_refused(tmp_path: Path) -> None:
     for document, value in (
-        ({"points": [[1, 1], [2, 2], [3, 3]]}, "3 entries"), ({"points": []}, "0 entries"), ({}, "0 entries"),
-        ({"points": 5}, "points is 5"), ({"points": [[1, 1], ["x", 2]]}, "'x'"), ({"points": [[1, 1], [1]]}, "list of 1"),
-        ({"points": [[1, 1]] * 5000}, "5000 entries"), ({"points": [[0, 0]] * 1_000_000}, "1000000 entries"), ([], "0 entries"),
+        ({"points": [[1, 1], [2, 2], [3, 3]]}, "3 entries"),
+        ({"points": []}, "0 entries"),
+        ({}, "0 entries"),
+        ({"points": 5}, "points is 5"),
+        ({"points": [[1, 1], ["x", 2]]}, "'x'"),
+        ({"points": [[1, 1], [1]]}, "list of 1"),
+        ({"points": [[1, 1]] * 5000}, "5000 entries"),
+        ({"points": [[0, 0]] * 1_000_000}, "1000000 entries"),
+        ([], "0 entries"),
     ):
         refused(points_json(tmp_path, document, mask=two_boxes()), "points.json", value)
     (tmp_path / "mask.png").write_bytes(b"nothing")

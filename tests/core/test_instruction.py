@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drag_core.instruction import (
-    MAX_BYTES,
     DragInstruction,
     PointSpec,
     RegionSpec,
@@ -25,6 +24,7 @@ from drag_core.instruction import (
     to_json,
 )
 from drag_core.types import DragError
+from drag_core.untrusted import MAX_BYTES
 
 number = st.floats(-1e4, 1e4)
 point = st.tuples(number, number)
@@ -60,7 +60,9 @@ def instructions(draw: Any) -> DragInstruction:
     points = st.lists(st.builds(PointSpec, point, point, unknown), max_size=3).map(tuple)
     found = st.lists(regions(), max_size=3).map(tuple)
     extra = draw(unknown) | nested
-    return DragInstruction(draw(side), draw(side), draw(found), draw(points), mode, painted, draw(text), draw(text), extra)
+    return DragInstruction(
+        draw(side), draw(side), draw(found), draw(points), mode, painted, draw(text), draw(text), extra
+    )
 
 
 @settings(max_examples=150, deadline=None)
@@ -77,10 +79,15 @@ def test_what_is_written_is_read_back_with_unknown_keys(x: DragInstruction) -> N
 
 def test_unknown_keys_of_a_document_written_by_hand_are_kept() -> None:
     document = {
-        "version": 1, "author": "me", "image": {"width": 64, "height": 32, "name": "cat.png"},
-        "regions": [{"polygons": [[[1, 1], [9, 1], [9, 9]]], "target": [20, 20], "colour": "red", "locked": True}],
+        "version": 1,
+        "author": "me",
+        "image": {"width": 64, "height": 32, "name": "cat.png"},
+        "regions": [
+            {"polygons": [[[1, 1], [9, 1], [9, 9]]], "target": [20, 20], "colour": "red", "locked": True}
+        ],
         "points": [{"start": [1, 2], "target": [3, 4], "id": 7}],
-        "editable": {"mode": "none", "shown": False}, "prompts": {"source": "a", "target": "b", "negative": "c"},
+        "editable": {"mode": "none", "shown": False},
+        "prompts": {"source": "a", "target": "b", "negative": "c"},
     }
     out = to_dict(parse(json.dumps(document)))
     assert out["author"] == "me"
@@ -122,7 +129,10 @@ BAD = {
     "1e999 in an unknown key": ('{"x": [1e999]}', "1e999"),
     "2e9": (region(target=[2e9, 0]), "2000000000.0"),
     "a long integer": ('{"x": ' + "1" * 5000 + "}", "5000 digits"),
-    "a long integer that JSON allows": ('{"points": [{"start": [' + "1" * 4000 + ', 1], "target": [1, 1]}]}', "1111"),
+    "a long integer that JSON allows": (
+        '{"points": [{"start": [' + "1" * 4000 + ', 1], "target": [1, 1]}]}',
+        "1111",
+    ),
     "bool as number": (region(target=[True, 0]), "True"),
     "bool as angle": (region(task="rotation", angle=True), "True"),
     "bool as width": ('{"image": {"width": true, "height": 3}}', "True"),
@@ -201,7 +211,9 @@ HUGE = {
     "a million regions": '{"regions": [' + many("{}", 1_000_000) + "]}",
     "a million points": '{"points": [' + many("0", 1_000_000) + "]}",
     "a million polygons": '{"regions": [{"target": [1, 1], "polygons": [' + many("[]", 1_000_000) + "]}]}",
-    "a million corners": '{"regions": [{"target": [1, 1], "polygons": [[' + many("[1,1]", 1_000_000) + "]]}]}",
+    "a million corners": '{"regions": [{"target": [1, 1], "polygons": [['
+    + many("[1,1]", 1_000_000)
+    + "]]}]}",
     "a million strokes": '{"editable": {"mode": "painted", "strokes": [' + many("0", 1_000_000) + "]}}",
     "not UTF-8": b"\xff\xfe\xfd" * 1000,
 }
@@ -225,7 +237,9 @@ def test_the_largest_document_that_is_read_takes_bounded_time() -> None:
     assert 9_000_000 < len(text) <= MAX_BYTES
     start = time.process_time()
     parse(text)
-    assert time.process_time() - start < 8  # 1.6 million corners: 2.7 s of a machine that did three other things
+    assert (
+        time.process_time() - start < 8
+    )  # 1.6 million corners: 2.7 s of a machine that did three other things
 
 
 def test_64_levels_can_be_read_and_written() -> None:
@@ -234,15 +248,50 @@ def test_64_levels_can_be_read_and_written() -> None:
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | text | st.sampled_from(["rotation", "painted"]),
-    lambda v: st.lists(v, max_size=4) | st.dictionaries(
-        st.sampled_from([
-            "version", "regions", "points", "editable", "mode", "image", "width", "height", "prompts", "source", "polygons",
-            "strokes", "mask", "task", "target", "anchor", "angle", "scale", "weight", "label", "start", "radius",
-        ]), v, max_size=6),
-    max_leaves=30,
-))
+@given(
+    st.recursive(
+        st.none()
+        | st.booleans()
+        | st.integers()
+        | st.floats()
+        | text
+        | st.sampled_from(["rotation", "painted"]),
+        lambda v: (
+            st.lists(v, max_size=4)
+            | st.dictionaries(
+                st.sampled_from(
+                    [
+                        "version",
+                        "regions",
+                        "points",
+                        "editable",
+                        "mode",
+                        "image",
+                        "width",
+                        "height",
+                        "prompts",
+                        "source",
+                        "polygons",
+                        "strokes",
+                        "mask",
+                        "task",
+                        "target",
+                        "anchor",
+                        "angle",
+                        "scale",
+                        "weight",
+                        "label",
+                        "start",
+                        "radius",
+                    ]
+                ),
+                v,
+                max_size=6,
+            )
+        ),
+        max_leaves=30,
+    )
+)
 def test_any_data_is_read_or_refused_in_a_sentence(data: Any) -> None:
     try:
         x = from_dict(data)
@@ -268,10 +317,18 @@ def test_rescaled_is_invertible(x: DragInstruction, w: int, h: int, w2: int, h2:
     back = rescaled(there, w, h)
     assert (there.width, there.height, back.width, back.height) == (w2, h2, w, h)
     assert back.extra == x.extra and [p.extra for p in back.points] == [p.extra for p in x.points]
-    pairs = [(a, b) for p, q in zip(x.points, back.points, strict=True) for a, b in ((p.start, q.start), (p.target, q.target))]
+    pairs = [
+        (a, b)
+        for p, q in zip(x.points, back.points, strict=True)
+        for a, b in ((p.start, q.start), (p.target, q.target))
+    ]
     for r, q in zip(x.regions, back.regions, strict=True):
         pairs += [(a, b) for a, b in ((r.target, q.target), (r.anchor, q.anchor)) if a and b]
-        pairs += [(a, b) for p, o in zip(r.shape.polygons, q.shape.polygons, strict=True) for a, b in zip(p, o, strict=True)]
+        pairs += [
+            (a, b)
+            for p, o in zip(r.shape.polygons, q.shape.polygons, strict=True)
+            for a, b in zip(p, o, strict=True)
+        ]
         assert (r.angle, r.scale, r.weight, r.shape.mask) == (q.angle, q.scale, q.weight, q.shape.mask)
     for a, b in pairs:
         assert a == pytest.approx(b, rel=1e-9, abs=1e-6 * max(1, w, h))

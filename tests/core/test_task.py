@@ -73,7 +73,9 @@ def test_relocation_carries_the_centroid_to_the_target() -> None:
         found, notes = one(RegionSpec(box(10, 10, 20, 20), task, (40, 30)))
         (region,) = found.regions
         assert notes == () and region.weight == 1 and region.motion.shift == (25, 15)
-        assert found.image == SIZE and found.handles[0].start == (15, 15) and found.handles[0].target == (40, 30)
+        assert (
+            found.image == SIZE and found.handles[0].start == (15, 15) and found.handles[0].target == (40, 30)
+        )
 
 
 def test_rotation_by_target_turns_the_centroid_about_the_anchor() -> None:
@@ -103,9 +105,15 @@ def test_rotation_about_its_own_centre_without_angle_is_refused() -> None:
 
 def test_scale_is_about_the_centroid_or_the_anchor() -> None:
     found, notes = one(RegionSpec(box(30, 20, 50, 40), "scale", scale=(1.5, 0.5)))
-    assert notes == () and found.regions[0].motion.scale == (1.5, 0.5) and found.regions[0].motion.anchor == (40, 30)
+    assert (
+        notes == ()
+        and found.regions[0].motion.scale == (1.5, 0.5)
+        and found.regions[0].motion.anchor == (40, 30)
+    )
     handle = found.handles[0]
-    assert handle.target == pytest.approx((40 + 1.5 * (handle.start[0] - 40), 30 + 0.5 * (handle.start[1] - 30)))
+    assert handle.target == pytest.approx(
+        (40 + 1.5 * (handle.start[0] - 40), 30 + 0.5 * (handle.start[1] - 30))
+    )
     assert math.dist(handle.start, (40, 30)) > 3  # at the anchor it would show nothing
     found, _ = one(RegionSpec(box(30, 20, 50, 40), "scale", scale=(2, 2), anchor=(30, 20)))
     assert apply(motion_matrix(found.regions[0].motion), (30, 20)) == pytest.approx((30, 20))
@@ -119,7 +127,10 @@ def test_an_empty_region_is_refused() -> None:
         one(RegionSpec(box(200, 200, 210, 210), "relocation", (10, 10)))
     with pytest.raises(DragError, match="the cat is empty"):
         build_task(
-            DragInstruction(regions=(RegionSpec(Shape(mask="m.png"), "relocation", (10, 10), label="the cat"),)), SIZE,
+            DragInstruction(
+                regions=(RegionSpec(Shape(mask="m.png"), "relocation", (10, 10), label="the cat"),)
+            ),
+            SIZE,
             lambda name: torch.zeros(60, 80),
         )
 
@@ -147,7 +158,9 @@ def test_a_region_that_leaves_partly_gets_a_note() -> None:
 def test_a_drag_of_one_pixel_gets_a_note() -> None:
     _, notes = one(RegionSpec(box(10, 10, 30, 30), "relocation", (21, 20)))
     assert len(notes) == 1 and "region 1 moves by 1.0 px" in notes[0]
-    _, notes = build_task(DragInstruction(points=(PointSpec((5, 5), (6, 5)), PointSpec((5, 5), (5, 5)))), SIZE)
+    _, notes = build_task(
+        DragInstruction(points=(PointSpec((5, 5), (6, 5)), PointSpec((5, 5), (5, 5)))), SIZE
+    )
     assert [n[:22] for n in notes] == ["point 1 moves by 1.0 p", "point 2 moves by 0.0 p"]
 
 
@@ -177,8 +190,17 @@ def test_another_size_is_scaled_with_a_note() -> None:
 def test_points_only() -> None:
     found, notes = build_task(DragInstruction(points=(PointSpec((20, 20), (50, 40)),)), SIZE)
     (handle,) = found.handles
-    assert found.regions == () and notes == () and (handle.start, handle.target, handle.region) == ((20, 20), (50, 40), None)
-    assert found.editable is not None and found.editable[20, 20] and found.editable[40, 50] and found.editable[30, 35]
+    assert (
+        found.regions == ()
+        and notes == ()
+        and (handle.start, handle.target, handle.region) == ((20, 20), (50, 40), None)
+    )
+    assert (
+        found.editable is not None
+        and found.editable[20, 20]
+        and found.editable[40, 50]
+        and found.editable[30, 35]
+    )
     assert not found.editable[5, 70] and not found.editable[55, 5]
 
 
@@ -189,8 +211,12 @@ def test_many_points_take_bounded_time() -> None:
     assert time.process_time() - start < 2
 
 
-@pytest.mark.parametrize("pair, what", [(((90, 5), (5, 5)), "point 1 is"), (((5, 5), (5, 90)), "the target of point 1 is")])
-def test_points_off_the_picture_are_refused(pair: tuple[tuple[float, float], tuple[float, float]], what: str) -> None:
+@pytest.mark.parametrize(
+    "pair, what", [(((90, 5), (5, 5)), "point 1 is"), (((5, 5), (5, 90)), "the target of point 1 is")]
+)
+def test_points_off_the_picture_are_refused(
+    pair: tuple[tuple[float, float], tuple[float, float]], what: str
+) -> None:
     with pytest.raises(DragError, match=what):
         build_task(DragInstruction(points=(PointSpec(*pair),)), SIZE)
 
@@ -222,20 +248,29 @@ def test_editable_modes() -> None:
     assert (adaptive.editable >= adaptive_mask(adaptive.regions)).all()
     everything, _ = build_task(DragInstruction(regions=(spec,), editable="none"), SIZE)
     assert everything.editable is None
-    painted, _ = build_task(DragInstruction(regions=(spec,), editable="painted", painted=box(0, 0, 9, 9)), SIZE)
+    painted, _ = build_task(
+        DragInstruction(regions=(spec,), editable="painted", painted=box(0, 0, 9, 9)), SIZE
+    )
     assert painted.editable is not None and painted.editable.sum() == 100
     with pytest.raises(DragError, match="the editable mask is empty"):
-        build_task(DragInstruction(regions=(spec,), editable="painted", painted=box(200, 200, 210, 210)), SIZE)
+        build_task(
+            DragInstruction(regions=(spec,), editable="painted", painted=box(200, 200, 210, 210)), SIZE
+        )
 
 
 def test_masks_are_zeros_and_ones_of_the_pictures_size() -> None:
     spec = RegionSpec(box(30, 20, 40, 30), "rotation", angle=30)
     found, _ = build_task(DragInstruction(160, 120, regions=(spec,)), SIZE)
     masks = [found.regions[0].mask, found.editable]
-    assert all(m is not None and m.shape == (60, 80) and set(m.unique().tolist()) <= {0.0, 1.0} for m in masks)
+    assert all(
+        m is not None and m.shape == (60, 80) and set(m.unique().tolist()) <= {0.0, 1.0} for m in masks
+    )
 
 
 def test_a_region_of_one_pixel_works() -> None:
-    for spec in (RegionSpec(box(30, 20, 30, 20), "relocation", (40, 30)), RegionSpec(box(30, 20, 30, 20), "rotation", angle=20)):
+    for spec in (
+        RegionSpec(box(30, 20, 30, 20), "relocation", (40, 30)),
+        RegionSpec(box(30, 20, 30, 20), "rotation", angle=20),
+    ):
         found, _ = one(spec)
         assert found.regions[0].mask.sum() == 1 and len(found.handles) == 1

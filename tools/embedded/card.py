@@ -1,4 +1,6 @@
-"""Write the model cards and sample grids: python -m tools.embedded.card --train DIR --hardware "2 cores ..." [--models models]"""
+"""Write the model cards and sample grids: python -m tools.embedded.card --train DIR --hardware "2 cores ..."
+[--models models]
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,10 @@ from drag_core.schedules import ddim as ddim_schedule
 from drag_core.schedules import flow, flux_shift
 from drag_core.solvers import ddim, euler
 
-SCENES = "generated scenes of drag_core/bench/scenes.py, 256x256, seven object families on four kinds of background, seeds 0-15999 and mirrors"
+SCENES = (
+    "generated scenes of drag_core/bench/scenes.py, 256x256, seven object families on four kinds of "
+    "background, seeds 0-15999 and mirrors"
+)
 COMMANDS = {
     "vae": "python -m tools.embedded.train_vae --out DIR --seconds 600",
     "unet": "python -m tools.embedded.data --vae DIR/vae.pt --out DIR/latents.npy --count 16000\n"
@@ -31,12 +36,16 @@ TITLES = {
     "flux": "drag_tiny_flux: FLUX's double and single blocks, two each, hidden 256, head dimension 128",
 }
 NOTES = {
-    "vae": "The encoder is a linear bank of smooth filters (28x28 px, stride 8) written exactly into TAESD's convolutions; the decoder is TAESD's, "
-    "trained with it on 64x64 crops. Latents seen by the denoisers are divided by their deviation (vae_scale = 0.3611 x deviation, vae_shift "
+    "vae": "The encoder is a linear bank of smooth filters (28x28 px, stride 8) written exactly into "
+    "TAESD's convolutions; the decoder is TAESD's, "
+    "trained with it on 64x64 crops. Latents seen by the denoisers are divided by their deviation "
+    "(vae_scale = 0.3611 x deviation, vae_shift "
     "0.1159, so that ComfyUI's FLUX latent format gives the same numbers).",
-    "unet": "32x32x16 latents; 64, 128, 128 channels, attention at 16x16 and 8x8; conditioned on one zero token. Nine tenths of the training "
+    "unet": "32x32x16 latents; 64, 128, 128 channels, attention at 16x16 and 8x8; conditioned on one zero "
+    "token. Nine tenths of the training "
     "levels are t <= 850, where drags happen.",
-    "flux": "32x32x16 latents in 2x2 tokens; conditioned on one zero token, a zero vector and guidance 1; logit-normal times, no shift.",
+    "flux": "32x32x16 latents in 2x2 tokens; conditioned on one zero token, a zero vector and guidance 1; "
+    "logit-normal times, no shift.",
 }
 
 
@@ -79,18 +88,42 @@ def main() -> None:
             log = list(csv.DictReader(f))
         kept = log[:: max(1, len(log) // 8)] + [log[-1]]
         head = list(log[0])
-        table = "\n".join(["| " + " | ".join(head) + " |", "|" + "---|" * len(head), *("| " + " | ".join(r.values()) + " |" for r in kept)])
+        table = "\n".join(
+            [
+                "| " + " | ".join(head) + " |",
+                "|" + "---|" * len(head),
+                *("| " + " | ".join(r.values()) + " |" for r in kept),
+            ]
+        )
+        clock = "process time of both cores" if name == "vae" else "wall clock, one thread"
         facts = [
             f"- data: {SCENES}; held-out seeds start at {HELD_OUT} and are never trained on",
-            f"- steps: {state['step']}" + (f" of {state['batch']} samples, EMA .998, bf16 autocast" if "batch" in state else " of 16 crops, EMA .998, bf16 autocast"),
-            f"- seconds: {state['seconds']:.0f} ({'process time of both cores' if name == 'vae' else 'wall clock, one thread'}); hardware: {a.hardware}",
-            *([f"- held-out reconstruction: {quality:.1f} dB (mean of 6 pictures, half precision file)"] if quality else []),
+            f"- steps: {state['step']}"
+            + (
+                f" of {state['batch']} samples, EMA .998, bf16 autocast"
+                if "batch" in state
+                else " of 16 crops, EMA .998, bf16 autocast"
+            ),
+            f"- seconds: {state['seconds']:.0f} ({clock}); hardware: {a.hardware}",
+            *(
+                [f"- held-out reconstruction: {quality:.1f} dB (mean of 6 pictures, half precision file)"]
+                if quality
+                else []
+            ),
         ]
-        seen = "Above, held-out pictures; below, their reconstructions" if name == "vae" else "Twelve samples from noise, 50 steps, seeds 0-11"
+        seen = (
+            "Above, held-out pictures; below, their reconstructions"
+            if name == "vae"
+            else "Twelve samples from noise, 50 steps, seeds 0-11"
+        )
         path.with_suffix(".md").write_text(
-            f"# {TITLES[name]}\n\n{NOTES[name]}\n\n" + "\n".join(facts) + f"\n\nLog:\n\n{table}\n\n{seen}:\n\n![]({path.stem}.png)\n\n"
-            f"Reproduce (DIR is any folder; training resumes from its checkpoints):\n\n```\n{COMMANDS[name]}\npython -m tools.embedded.export "
-            "--train DIR\n```\n\nTrained on generated pictures only: it knows no photographs. Licence: Apache-2.0.\n"
+            f"# {TITLES[name]}\n\n{NOTES[name]}\n\n"
+            + "\n".join(facts)
+            + f"\n\nLog:\n\n{table}\n\n{seen}:\n\n![]({path.stem}.png)\n\n"
+            f"Reproduce (DIR is any folder; training resumes from its "
+            f"checkpoints):\n\n```\n{COMMANDS[name]}\npython -m tools.embedded.export "
+            "--train DIR\n```\n\nTrained on generated pictures only: it knows no photographs. Licence: "
+            "Apache-2.0.\n"
         )
         print(path.with_suffix(".md"))
 

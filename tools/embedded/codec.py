@@ -1,9 +1,11 @@
-"""The embedded autoencoder: a linear lapped encoder, written exactly into TAESD's encoder, and TAESD's decoder.
+"""The embedded autoencoder: a linear lapped encoder, written exactly into TAESD's encoder, and TAESD's
+decoder.
 
-Why linear: sixteen smooth filters of 28x28 pixels, stride 8, are what shifts and turns of the picture disturb least (a trained
-non-linear encoder is free to alias), and latents for training cost 1 ms a picture where TAESD's own 30 GFLOP cost 350 ms
-on a core. TAESD's convolutions can hold such a filter bank exactly: 2x2 pixels become channels at each stride, a
-constant channel lifts everything above zero so that no ReLU bites, and the last convolution takes the lift off again.
+Why linear: sixteen smooth filters of 28x28 pixels, stride 8, are what shifts and turns of the picture disturb
+least (a trained non-linear encoder is free to alias), and latents for training cost 1 ms a picture where
+TAESD's own 30 GFLOP cost 350 ms on a core. TAESD's convolutions can hold such a filter bank exactly: 2x2
+pixels become channels at each stride, a constant channel lifts everything above zero so that no ReLU bites,
+and the last convolution takes the lift off again.
 """
 
 from __future__ import annotations
@@ -29,13 +31,18 @@ class LinearEncoder(nn.Module):
 
     @torch.no_grad()
     def start_from_pca(self, pictures: Tensor, level: float = 0.8) -> None:
-        """Start as the principal components of 8x8 blocks, partly whitened to an overall deviation of `level`."""
-        blocks = F.pixel_unshuffle(F.pixel_unshuffle(pictures - 0.5, 4), 2).permute(0, 2, 3, 1).reshape(-1, 192)
+        """Start as the principal components of 8x8 blocks, partly whitened to an overall deviation of
+        `level`.
+        """
+        blocks = (
+            F.pixel_unshuffle(F.pixel_unshuffle(pictures - 0.5, 4), 2).permute(0, 2, 3, 1).reshape(-1, 192)
+        )
         mean = blocks.mean(0)
         values, vectors = torch.linalg.eigh(torch.cov(blocks.T))
         values, vectors = values.flip(0)[:MIDDLE], vectors.flip(1)[:, :MIDDLE]
         self.analyse.weight.zero_()
-        # 192 = 48 channels x (row, column) of the 4x4 cells inside the block; taps 1, 2 of the stride-2 kernel
+        # 192 = 48 channels x (row, column) of the 4x4 cells inside the block; taps 1, 2 of the stride-2
+        # kernel
         self.analyse.weight[:, :, 1:, 1:] = vectors.T.reshape(MIDDLE, 48, 2, 2)
         gain = values[:16] ** -0.35
         gain *= level / (gain * values[:16].sqrt()).square().mean().sqrt()
@@ -51,7 +58,9 @@ def taesd() -> AutoencoderTiny:
 
 @torch.no_grad()
 def write_into_taesd(linear: LinearEncoder, encoder: nn.Module) -> None:
-    """Set `encoder` (diffusers EncoderTiny) so that it computes exactly `linear`; channel 63 is the constant 1."""
+    """Set `encoder` (diffusers EncoderTiny) so that it computes exactly `linear`; channel 63 is the constant
+    1.
+    """
     convs = [m for m in encoder.layers if isinstance(m, nn.Conv2d)]
     for p in encoder.parameters():
         p.zero_()  # blocks become relu(x): the identity on what is not negative
@@ -74,7 +83,8 @@ def write_into_taesd(linear: LinearEncoder, encoder: nn.Module) -> None:
     down3.weight[:MIDDLE, 63] = (-0.5 * analyse.sum(1)).float()
     down3.weight[:MIDDLE, 63, 1, 1] += lift.float()
     down3.weight[63, 63, 1, 1] = 1.0
-    # the file is in half precision: lift and its removal must still cancel, so what rounding leaves goes into the bias
+    # the file is in half precision: lift and its removal must still cancel, so what rounding leaves goes
+    # into the bias
     mix = linear.mix.weight.half()
     removal = -(mix.double() * lift[None, :, None, None]).sum(1)
     last.weight[:, :MIDDLE] = mix.float()

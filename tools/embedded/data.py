@@ -51,7 +51,9 @@ def main() -> None:
     a = p.parse_args()
     if a.first + a.count > HELD_OUT:
         p.error(f"seeds from {HELD_OUT} on are held out")
-    jobs = [(range(i, min(i + 100, a.first + a.count)), a.vae) for i in range(a.first, a.first + a.count, 100)]
+    jobs = [
+        (range(i, min(i + 100, a.first + a.count)), a.vae) for i in range(a.first, a.first + a.count, 100)
+    ]
     store = np.lib.format.open_memmap(a.out, "w+", np.float16, (2 * a.count, 16, 32, 32))
     with ProcessPoolExecutor(a.workers) as pool:
         at = 0

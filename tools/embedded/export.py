@@ -1,4 +1,5 @@
-"""Write the trained checkpoints as the files that ship: python -m tools.embedded.export --train DIR [--models models]
+"""Write the trained checkpoints as the files that ship: python -m tools.embedded.export --train DIR [--models
+models]
 
 Half precision, in the names that ComfyUI's own loaders know: TAESD's, Black Forest Labs', CompVis's.
 """
@@ -25,7 +26,11 @@ LIMIT = 15_000_000
 def write(path: Path, weights: dict[str, torch.Tensor], facts: dict[str, object]) -> None:
     half = {k: v.detach().half().contiguous() for k, v in weights.items()}
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_file(half, path, metadata={"drag": json.dumps(facts), "modelspec.title": path.stem, "modelspec.license": "Apache-2.0"})
+    save_file(
+        half,
+        path,
+        metadata={"drag": json.dumps(facts), "modelspec.title": path.stem, "modelspec.license": "Apache-2.0"},
+    )
     size = path.stat().st_size
     print(f"{path}: {size / 1e6:.1f} MB")
     if size > LIMIT:

@@ -11,7 +11,9 @@ TEXT = 32  # width of the one zero text token
 
 
 def tiny_unet() -> UNet2DConditionModel:
-    """SD layout: noise prediction, cross-attention to one zero token; 32x32 without attention, 16x16 and 8x8 with."""
+    """SD layout: noise prediction, cross-attention to one zero token; 32x32 without attention, 16x16 and 8x8
+    with.
+    """
     return UNet2DConditionModel(
         sample_size=32,
         in_channels=LATENT,
@@ -27,7 +29,9 @@ def tiny_unet() -> UNet2DConditionModel:
 
 
 def tiny_flux() -> FluxTransformer2DModel:
-    """FLUX.1-dev layout at hidden 256: two double and two single blocks, head dimension 128, guidance embedded."""
+    """FLUX.1-dev layout at hidden 256: two double and two single blocks, head dimension 128, guidance
+    embedded.
+    """
     return FluxTransformer2DModel(
         patch_size=1,
         in_channels=4 * LATENT,
@@ -44,7 +48,15 @@ def tiny_flux() -> FluxTransformer2DModel:
 
 def start(model: nn.Module) -> None:
     """Residual branches start at zero, so that the network starts as the identity."""
-    ends = ("conv2", "conv_out", "proj_out", "norm.linear", "norm1.linear", "norm1_context.linear", "norm_out.linear")
+    ends = (
+        "conv2",
+        "conv_out",
+        "proj_out",
+        "norm.linear",
+        "norm1.linear",
+        "norm1_context.linear",
+        "norm_out.linear",
+    )
     for name, module in model.named_modules():
         last = name.endswith(ends) and isinstance(module, (nn.Linear, nn.Conv2d))
         if last and "single_transformer_blocks" not in name.replace(".norm.linear", ""):
@@ -69,7 +81,9 @@ def image_ids(h: int, w: int) -> Tensor:
 
 
 class FluxVelocity(nn.Module):
-    """The tiny FLUX on packed latents with its constant conditioning: one zero token, zero vector, guidance 1."""
+    """The tiny FLUX on packed latents with its constant conditioning: one zero token, zero vector, guidance
+    1.
+    """
 
     def __init__(self, net: FluxTransformer2DModel) -> None:
         super().__init__()
@@ -78,7 +92,9 @@ class FluxVelocity(nn.Module):
     def forward(self, z: Tensor, t: Tensor) -> Tensor:
         n, ids = len(z), image_ids(*z.shape[-2:])
         text, pooled = torch.zeros(n, 1, TEXT), torch.zeros(n, TEXT)
-        out = self.net(pack(z), text, pooled, t, ids, torch.zeros(1, 3), guidance=torch.ones(n), return_dict=False)[0]
+        out = self.net(
+            pack(z), text, pooled, t, ids, torch.zeros(1, 3), guidance=torch.ones(n), return_dict=False
+        )[0]
         h, w = z.shape[-2] // 2, z.shape[-1] // 2
         return out.reshape(n, h, w, LATENT, 2, 2).permute(0, 3, 1, 4, 2, 5).reshape(z.shape)
 

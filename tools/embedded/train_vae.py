@@ -1,8 +1,8 @@
 """Train the embedded autoencoder: python -m tools.embedded.train_vae --out DIR --seconds 600
 
-Linear encoder and TAESD decoder together on 64x64 crops around objects. Adds an equivariance loss (shifts of 1-7 px: latent
-of the shifted picture against the shifted latent). Resumes from DIR/vae.pt; logs to DIR/vae.csv. `--freeze-encoder` trains
-the decoder only.
+Linear encoder and TAESD decoder together on 64x64 crops around objects. Adds an equivariance loss (shifts of
+1-7 px: latent of the shifted picture against the shifted latent). Resumes from DIR/vae.pt; logs to
+DIR/vae.csv. `--freeze-encoder` trains the decoder only.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ from .common import Log, ema_update, save
 COUNT, HELD, CROP, BATCH = 2400, 64, 64, 16
 
 
-def crops(pictures: Tensor, centres: list[list[tuple[float, float]]], g: torch.Generator, size: int) -> Tensor:
+def crops(
+    pictures: Tensor, centres: list[list[tuple[float, float]]], g: torch.Generator, size: int
+) -> Tensor:
     """BATCH crops, three quarters of them on an object (its own half extent around the centre)."""
     out = []
     for i in torch.randint(len(pictures), (BATCH,), generator=g).tolist():
@@ -92,7 +94,13 @@ def main() -> None:
         x = crops(train, centres, g, a.crop).contiguous(memory_format=torch.channels_last)
         z = encoder(x)
         with torch.autocast("cpu", torch.bfloat16):
-            y = decoder((z + 0.03 * torch.randn_like(z)).contiguous(memory_format=torch.channels_last)).float() / 2 + 0.5
+            y = (
+                decoder(
+                    (z + 0.03 * torch.randn_like(z)).contiguous(memory_format=torch.channels_last)
+                ).float()
+                / 2
+                + 0.5
+            )
         d = y - x
         gx, gy = d.diff(dim=3), d.diff(dim=2)
         equivariance = shift_loss(encoder, x, z, g)
