@@ -30,7 +30,9 @@ def dev() -> ModuleType:
 
 @pytest.fixture
 def calls(dev: ModuleType, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
-    """dev.run replaced: every command ends with 0; and dev.make: it makes the file of the venv's Python, no more."""
+    """dev.run replaced: every command ends with 0; and dev.make: it makes the file of the venv's Python, no
+    more.
+    """
     seen: list[list[str]] = []
 
     def run(argv: list[str], env: object = None, cwd: object = None) -> int:
@@ -205,7 +207,8 @@ def test_ctrl_c_is_130_without_a_traceback(tmp_path: Path) -> None:
     """A Ctrl-C in the terminal reaches dev.py and the command that it runs, both in one process group."""
     code = (
         "import importlib.util as u, sys\n"
-        f"s = u.spec_from_file_location('dev', {str(ROOT / 'dev.py')!r}); m = u.module_from_spec(s); s.loader.exec_module(m)\n"
+        f"s = u.spec_from_file_location('dev', {str(ROOT / 'dev.py')!r}); m = u.module_from_spec(s); "
+        f"s.loader.exec_module(m)\n"
         "m.prepare = lambda: sys.executable\n"
         "m.demo = lambda python, rest: m.run([python, '-c', 'import time, signal;"
         " signal.signal(signal.SIGINT, signal.SIG_DFL); print(1, flush=True); time.sleep(60)'])\n"

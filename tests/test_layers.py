@@ -1,4 +1,7 @@
-"""The rules of direction: who may import what, read from the syntax trees. Each is shown to fail on a text that breaks it."""
+"""The rules of direction: who may import what, read from the syntax trees.
+
+Each is shown to fail on a text that breaks it.
+"""
 
 import ast
 import json
@@ -34,7 +37,9 @@ MODEL_NAMES = re.compile(r"\bflux|stable.?diffusion|\bsd(xl|\b|[ _-]?\d)", re.IG
 
 
 def imports(tree: ast.AST, path: str) -> Iterator[tuple[int, str]]:
-    """(line, dotted module) of every import in a file at `path` (from the root, with /), relative ones made absolute."""
+    """(line, dotted module) of every import in a file at `path` (from the root, with /), relative ones made
+    absolute.
+    """
     package = PurePosixPath(path).parent.parts
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -67,7 +72,9 @@ def dotted(node: ast.AST) -> str:
 
 
 def at_import(node: ast.AST) -> Iterator[ast.AST]:
-    """Every node that runs when the module is imported: class bodies, defaults and decorators, but no body of a function."""
+    """Every node that runs when the module is imported: class bodies, defaults and decorators, but no body
+    of a function.
+    """
     if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
         inner = [*node.decorator_list, *node.args.defaults, *(d for d in node.args.kw_defaults if d)]
     elif isinstance(node, ast.Lambda):
@@ -82,7 +89,9 @@ def at_import(node: ast.AST) -> Iterator[ast.AST]:
 
 
 def core_errors(source: str, path: str) -> list[str]:
-    """What breaks the rules in the text of one file of drag_core; `path` is from the root, as drag_core/drag.py."""
+    """What breaks the rules in the text of one file of drag_core; `path` is from the root, as
+    drag_core/drag.py.
+    """
     tree, out = ast.parse(source), []
 
     def add(line: int, what: str) -> None:
@@ -261,9 +270,9 @@ LOAD = """
 import asyncio, importlib.util, json, sys, types
 from pathlib import Path
 root = Path(sys.argv[1])
-spec = importlib.util.spec_from_file_location("pack-under-test", root / "__init__.py", submodule_search_locations=[str(root)])
-pack = sys.modules["pack-under-test"] = importlib.util.module_from_spec(spec)
-before = set(sys.modules)
+spec = importlib.util.spec_from_file_location("pack-under-test", root / "__init__.py",
+submodule_search_locations=[str(root)]) pack = sys.modules["pack-under-test"] =
+importlib.util.module_from_spec(spec) before = set(sys.modules)
 spec.loader.exec_module(pack)
 loaded = sorted(set(sys.modules) - before)
 latest = types.ModuleType("comfy_api.latest")
@@ -271,13 +280,17 @@ latest.ComfyExtension, latest.io = object, types.SimpleNamespace(ComfyNode=objec
 sys.modules |= {"comfy_api": types.ModuleType("comfy_api"), "comfy_api.latest": latest}
 async def nodes():
     return await (await pack.comfy_entrypoint()).get_node_list()
-print(json.dumps({"loaded": loaded, "web": (root / pack.WEB_DIRECTORY).is_dir(), "nodes": len(asyncio.run(nodes())),
-                  "v1": hasattr(pack, "NODE_CLASS_MAPPINGS"), "torch": "torch" in sys.modules, "own": "nodes" in sys.modules}))
+print(json.dumps({"loaded": loaded, "web": (root / pack.WEB_DIRECTORY).is_dir(), "nodes":
+len(asyncio.run(nodes())), "v1": hasattr(pack, "NODE_CLASS_MAPPINGS"), "torch": "torch" in sys.modules, "own":
+"nodes" in sys.modules}))
 """
 
 
 def test_the_host_can_load_the_pack(tmp_path: Path) -> None:
-    """As ComfyUI does, from the file and outside the root; `comfy_api` is a stand-in. Importing the pack loads nothing else."""
+    """As ComfyUI does, from the file and outside the root; `comfy_api` is a stand-in.
+
+    Importing the pack loads nothing else.
+    """
     done = subprocess.run(
         [sys.executable, "-I", "-B", "-c", LOAD, str(ROOT)], capture_output=True, text=True, cwd=tmp_path
     )

@@ -52,15 +52,18 @@ class Gaussian:
 
 
 class Linear:
-    """Features linear in the latent: each channel blurred by a Gaussian, then mixed; the prediction is `rate`·z.
+    """Features linear in the latent: each channel blurred by a Gaussian, then mixed; the prediction is
+    `rate`·z.
 
     Block "a" hands K = z and V = 2z to the cache, and keeps what it is given back in `injected`.
     """
 
-    def __init__(self, channels: int = 4, width: int = 8, rate: float = 0.0, blur: float = 1.5, seed: int = 0) -> None:
+    def __init__(
+        self, channels: int = 4, width: int = 8, rate: float = 0.0, blur: float = 1.5, seed: int = 0
+    ) -> None:
         generator = torch.Generator().manual_seed(seed)
         self.mix = torch.randn(width, channels, 1, 1, generator=generator)
-        line = torch.exp(-torch.arange(-4.0, 5.0) ** 2 / (2 * blur**2))
+        line = torch.exp(-(torch.arange(-4.0, 5.0) ** 2) / (2 * blur**2))
         self.kernel = (line[:, None] * line / line.sum() ** 2).expand(channels, 1, 9, 9)
         self.rate = rate
         self.calls: list[tuple[str, float]] = []
@@ -88,7 +91,9 @@ class Linear:
 
 
 def levels(n: int, start: float = 1.0, prediction: Literal["velocity", "noise"] = "velocity") -> Schedule:
-    """n even steps of t from `start` to 0: a flow, or a VP family (alpha, sigma) = (cos, sin) of t·pi/2·0.95."""
+    """n even steps of t from `start` to 0: a flow, or a VP family (alpha, sigma) = (cos, sin) of
+    t·pi/2·0.95.
+    """
     t = tuple(start * (1 - i / n) for i in range(n + 1))
     if prediction == "velocity":
         return Schedule(t, tuple(1 - x for x in t), t, "velocity")

@@ -1,4 +1,7 @@
-"""Backbones over diffusers: features, early stop, gradients, K/V, and reading models from disk. Tiny random networks."""
+"""Backbones over diffusers: features, early stop, gradients, K/V, and reading models from disk.
+
+Tiny random networks.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The command line on the embedded models: bad input is one sentence and exit code 2; odd input gives the sensible result."""
+"""The command line on the embedded models: bad input is one sentence and exit code 2; odd input gives the
+sensible result.
+"""
 
 from __future__ import annotations
 

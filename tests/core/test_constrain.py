@@ -47,7 +47,9 @@ def test_soft_gradient() -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-@pytest.mark.parametrize("made", [HardBackground(pair()[2]), SoftBackground(pair()[2], 0.2), FreeBackground()])
+@pytest.mark.parametrize(
+    "made", [HardBackground(pair()[2]), SoftBackground(pair()[2], 0.2), FreeBackground()]
+)
 def test_half_precision_stays_half(made: Constraint, dtype: torch.dtype) -> None:
     z, ref, _ = pair()
     assert made.project(z.to(dtype), ref.to(dtype)).dtype == dtype

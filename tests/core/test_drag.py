@@ -30,9 +30,18 @@ def at(cell: tuple[float, float]) -> tuple[float, float]:
 EDITABLE = torch.zeros(1, 1, 16, 16)
 EDITABLE[..., 2:12, 1:13] = 1
 SHIFT = AffineMotion(shift=(24.0, 8.0))
-REGIONS = RegionSupervision((Region(discs([at(START)], 24, IMAGE), SHIFT),), IMAGE, Grid(32, 32), mean="region")
+REGIONS = RegionSupervision(
+    (Region(discs([at(START)], 24, IMAGE), SHIFT),), IMAGE, Grid(32, 32), mean="region"
+)
 POINTS = PointSupervision(
-    (Handle(at(START), at(GOAL)),), IMAGE, Grid(32, 32), radius=3, search=4, stride=2.0, preserve=True, factor=49.0
+    (Handle(at(START), at(GOAL)),),
+    IMAGE,
+    Grid(32, 32),
+    radius=3,
+    search=4,
+    stride=2.0,
+    preserve=True,
+    factor=49.0,
 )
 
 
@@ -43,14 +52,20 @@ def picture() -> Tensor:
 
 def recipe(supervision: Supervision = REGIONS, **choices: object) -> Recipe:
     base = Recipe(
-        schedule=FLOW, solver=euler, taps=(FeatureTap("a"),), supervision=supervision,
-        constraint=HardBackground(EDITABLE), optimizer=partial(torch.optim.Adam, lr=0.05),
+        schedule=FLOW,
+        solver=euler,
+        taps=(FeatureTap("a"),),
+        supervision=supervision,
+        constraint=HardBackground(EDITABLE),
+        optimizer=partial(torch.optim.Adam, lr=0.05),
         ramp=(tuple((k + 1) / 20 for k in range(20)) + (1.0,) * 20,),
     )
     return replace(base, **choices)  # type: ignore[arg-type]
 
 
-def source(backbone: Linear, s: Schedule = FLOW, solver: Solver = euler, kv_blocks: tuple[str, ...] = ()) -> Trajectory:
+def source(
+    backbone: Linear, s: Schedule = FLOW, solver: Solver = euler, kv_blocks: tuple[str, ...] = ()
+) -> Trajectory:
     trajectory = invert(backbone, picture(), s, solver, kv_blocks)
     backbone.calls.clear()
     return trajectory
@@ -68,7 +83,9 @@ def test_hard_background_is_bit_identical_after_every_step(solver: Solver) -> No
         assert torch.equal(step.z[outside], path.z[step.level][outside])
 
     result = drag(backbone, path, recipe(solver=solver), check)
-    assert torch.equal(result.z[outside], picture()[outside]) and torch.equal(result.reconstruction, picture())
+    assert torch.equal(result.z[outside], picture()[outside]) and torch.equal(
+        result.reconstruction, picture()
+    )
     assert (result.z - picture())[~outside].abs().max() > 0.1
     assert [s.done for s in steps] == list(range(1, 45)) and all(s.total == 44 for s in steps)
     assert [s.level for s in steps] == [0] * 40 + [1, 2, 3, 4]
@@ -94,13 +111,24 @@ def test_reconstruction_as_background(solver: Solver) -> None:
         (REGIONS, {}),
         (REGIONS, {"optimizer": partial(NormalisedDescent, lr=0.03), "constraint": FreeBackground()}),
         (REGIONS, {"optimizer": partial(torch.optim.SGD, lr=20.0)}),
-        (REGIONS, {"ramp": tuple(tuple((10 * i + k + 1) / 40 for k in range(10)) for i in range(4)), "schedule": FLOW}),
+        (
+            REGIONS,
+            {
+                "ramp": tuple(tuple((10 * i + k + 1) / 40 for k in range(10)) for i in range(4)),
+                "schedule": FLOW,
+            },
+        ),
         (POINTS, {"track_every": 1, "ramp": ((1.0,) * 60,), "constraint": FreeBackground()}),
-        (POINTS, {"track_every": 3, "ramp": ((1.0,) * 30,) * 2, "constraint": SoftBackground(EDITABLE, 0.01)}),
+        (
+            POINTS,
+            {"track_every": 3, "ramp": ((1.0,) * 30,) * 2, "constraint": SoftBackground(EDITABLE, 0.01)},
+        ),
     ],
     ids=["regions", "normalised", "sgd", "four-levels", "points", "points-soft"],
 )
-def test_a_drag_moves_the_blob_towards_its_target(supervision: Supervision, choices: dict[str, object]) -> None:
+def test_a_drag_moves_the_blob_towards_its_target(
+    supervision: Supervision, choices: dict[str, object]
+) -> None:
     backbone = Linear()
     result = drag(backbone, source(backbone), recipe(supervision, **choices))
     core = slice(1, 13)
@@ -123,7 +151,8 @@ def test_a_drag_lowers_its_loss() -> None:
 def test_points_arrive_and_stop() -> None:
     backbone = Linear()
     result = drag(
-        backbone, source(backbone),
+        backbone,
+        source(backbone),
         recipe(POINTS, track_every=1, ramp=((1.0,) * 200,), constraint=FreeBackground()),
     )
     assert len(result.losses) < 200 and len(result.traces) == len(result.losses)
@@ -144,8 +173,12 @@ def test_model_calls(constraint: Constraint) -> None:
     path = source(backbone)
     drag(backbone, path, recipe(constraint=constraint, ramp=((0.5, 1.0), (), (1.0,))))
     assert backbone.calls == [
-        *[("features", FLOW.t[0])] * 3, ("predict", FLOW.t[0]), ("predict", FLOW.t[1]),
-        *[("features", FLOW.t[2])] * 2, ("predict", FLOW.t[2]), ("predict", FLOW.t[3]),
+        *[("features", FLOW.t[0])] * 3,
+        ("predict", FLOW.t[0]),
+        ("predict", FLOW.t[1]),
+        *[("features", FLOW.t[2])] * 2,
+        ("predict", FLOW.t[2]),
+        ("predict", FLOW.t[3]),
     ]
 
 
@@ -176,7 +209,9 @@ def test_hold_gain_and_update_mask() -> None:
     base = recipe(constraint=FreeBackground(), optimizer=partial(NormalisedDescent, lr=0.1), update_mask=mask)
 
     def change(progress: float, gain: float) -> Tensor:
-        return drag(backbone, source(backbone), replace(base, ramp=((progress,),), hold_gain=gain)).z - picture()
+        return (
+            drag(backbone, source(backbone), replace(base, ramp=((progress,),), hold_gain=gain)).z - picture()
+        )
 
     plain, gained, before = change(1.0, 1.0), change(1.0, 1.5), change(0.9, 1.5)
     assert torch.allclose(gained, 1.5 * plain, atol=1e-5) and plain.abs().max() > 0
@@ -201,7 +236,9 @@ def test_normalised_descent_steps_by_its_length() -> None:
 def test_keys_and_values_come_from_the_inversion_at_the_same_level(while_dragging: bool) -> None:
     backbone = Linear(rate=0.2)
     path = source(backbone, kv_blocks=("a",))
-    drag(backbone, path, recipe(ramp=((0.5, 1.0), (1.0,)), kv_blocks=("a",), kv_while_dragging=while_dragging))
+    drag(
+        backbone, path, recipe(ramp=((0.5, 1.0), (1.0,)), kv_blocks=("a",), kv_while_dragging=while_dragging)
+    )
     levels_asked = [t for t, _ in backbone.injected]
     updates = [FLOW.t[0]] * 3 + [FLOW.t[1]] if while_dragging else []
     assert levels_asked == [*updates, FLOW.t[1], FLOW.t[2], FLOW.t[3]]
@@ -249,4 +286,6 @@ def test_inversion_reports_and_keeps_every_level() -> None:
 def test_clean_estimate_of_the_source_is_the_source() -> None:
     path = source(Linear(rate=0.2))
     assert torch.equal(clean_estimate(path.z[2], path, 2), picture())
-    assert torch.allclose(clean_estimate(path.z[1] + 0.4, path, 1), picture() + 0.4 / FLOW.alpha[1], atol=1e-6)
+    assert torch.allclose(
+        clean_estimate(path.z[1] + 0.4, path, 1), picture() + 0.4 / FLOW.alpha[1], atol=1e-6
+    )

@@ -1,6 +1,8 @@
-"""The embedded models do what the README says: reconstruction, order of the solvers, and drags against exact answers.
+"""The embedded models do what the README says: reconstruction, order of the solvers, and drags against exact
+answers.
 
-Averages over fixed held-out seeds; single cases vary. Bars are the issue's, not what the models happen to reach.
+Averages over fixed held-out seeds; single cases vary. Bars are the issue's, not what the models happen to
+reach.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""Foreign instruction folders: read into ours exactly, written back within a pixel, refused in one sentence when broken."""
+"""Foreign instruction folders: read into ours exactly, written back within a pixel, refused in one sentence
+when broken.
+"""
 
 from __future__ import annotations
 

@@ -32,8 +32,11 @@ place = st.tuples(st.floats(-200, 200), st.floats(-200, 200))
 progress = st.floats(0, 1)
 sizes = st.builds(Grid, st.integers(1, 300), st.integers(1, 300))
 motions = st.builds(
-    AffineMotion, shift=place, angle=st.floats(-math.pi, math.pi),
-    scale=st.tuples(st.floats(0.3, 3), st.floats(0.3, 3)), anchor=place,
+    AffineMotion,
+    shift=place,
+    angle=st.floats(-math.pi, math.pi),
+    scale=st.tuples(st.floats(0.3, 3), st.floats(0.3, 3)),
+    anchor=place,
 )
 
 
@@ -53,7 +56,9 @@ def dot(x: int, y: int, height: int = 9, width: int = 12) -> Tensor:
         (AffineMotion(shift=(1, 2), angle=math.pi / 2, scale=(3, 1), anchor=(5, 5)), (7, 5), (6, 13)),
     ],
 )
-def test_a_motion_carries_a_point(motion: AffineMotion, point: tuple[float, float], want: tuple[float, float]) -> None:
+def test_a_motion_carries_a_point(
+    motion: AffineMotion, point: tuple[float, float], want: tuple[float, float]
+) -> None:
     assert apply(motion_matrix(motion), point) == pytest.approx(want, abs=1e-12)
 
 
@@ -142,7 +147,9 @@ def test_no_progress_is_no_motion(motion: AffineMotion) -> None:
 
 @QUICK
 @given(place, place, progress, progress)
-def test_parts_of_the_way_add_up(shift: tuple[float, float], anchor: tuple[float, float], a: float, b: float) -> None:
+def test_parts_of_the_way_add_up(
+    shift: tuple[float, float], anchor: tuple[float, float], a: float, b: float
+) -> None:
     turn = AffineMotion(angle=shift[0] / 70, anchor=anchor)
     for motion in (AffineMotion(shift=shift), turn, scaling((2.0, 0.5), anchor)):
         whole = motion_matrix(motion, a + b)
@@ -181,7 +188,9 @@ def test_rescaling_there_and_back(motion: AffineMotion, a: Grid, b: Grid) -> Non
 
 @QUICK
 @given(st.floats(-4, 4), st.floats(-4, 4), st.floats(-math.pi, math.pi))
-def test_a_blob_away_from_the_border_keeps_its_mass_and_lands_where_it_should(x: float, y: float, angle: float) -> None:
+def test_a_blob_away_from_the_border_keeps_its_mass_and_lands_where_it_should(
+    x: float, y: float, angle: float
+) -> None:
     picture = blob((11, 13), size=24, spread=2.0, channels=1)
     motion = AffineMotion(shift=(x, y), angle=angle, anchor=(11.5, 11.5))
     moved = warp(picture, motion_matrix(motion))

@@ -1,4 +1,6 @@
-"""The JSON document: what is written is read back, whatever is wrong is one sentence, and nothing takes long."""
+"""The JSON document: what is written is read back, whatever is wrong is one sentence, and nothing takes
+long.
+"""
 
 from __future__ import annotations
 

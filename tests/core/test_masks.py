@@ -43,7 +43,10 @@ def test_centroid() -> None:
     [
         ((40,), (1.0,)),
         ((10, 10), (0.5, 0.5)),
-        ((0, 100), (5.0 / (5.0 + 1 + 0.5 / 1.1), (1 + 0.5 / 1.1) / (6 + 0.5 / 1.1))),  # raw 1 + 0.5/0.1 = 6 is cut at 5
+        (
+            (0, 100),
+            (5.0 / (5.0 + 1 + 0.5 / 1.1), (1 + 0.5 / 1.1) / (6 + 0.5 / 1.1)),
+        ),  # raw 1 + 0.5/0.1 = 6 is cut at 5
         ((15, 40), (3.0 / 5.0, 2.0 / 5.0)),
     ],
 )
@@ -120,5 +123,8 @@ def test_on_grid() -> None:
     share = on_grid(mask, Grid(2, 3))
     assert share.shape == (1, 1, 2, 3)
     assert share[0, 0].tolist() == [[1, 0.5, 0], [0, 0, 0]]
-    assert on_grid(mask, Grid(2, 3), 0.5)[0, 0].tolist() == [[1, 0, 0], [0, 0, 0]]  # above, not at, the threshold
+    assert on_grid(mask, Grid(2, 3), 0.5)[0, 0].tolist() == [
+        [1, 0, 0],
+        [0, 0, 0],
+    ]  # above, not at, the threshold
     assert on_grid(mask, Grid(2, 3), 0.4)[0, 0].tolist() == [[1, 1, 0], [0, 0, 0]]

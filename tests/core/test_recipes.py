@@ -108,7 +108,9 @@ def test_point_recipes(
 def test_dragflow() -> None:
     r = dragflow(task())
     assert r.taps == tuple(FeatureTap(f"double.{i}", site) for i in (17, 18) for site in ("norm1", "out"))
-    assert r.ramp[0][:50] == pytest.approx([(k + 1) / 50 for k in range(50)]) and r.ramp[0][50:] == (1.0,) * 20
+    assert (
+        r.ramp[0][:50] == pytest.approx([(k + 1) / 50 for k in range(50)]) and r.ramp[0][50:] == (1.0,) * 20
+    )
     assert r.hold_gain * rate(r)[1] == pytest.approx(1200)
     assert isinstance(r.constraint, HardBackground) and r.constraint.editable.shape == (1, 1, 64, 64)
     s = r.supervision
@@ -120,7 +122,9 @@ def test_dragflow() -> None:
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize(("side", "released_grid"), [(512, 256), (768, 256), (1024, 256), (592, 296)])
 def test_dragflow_variants(variant: Variant, side: int, released_grid: int) -> None:
-    """Paper: progress from 0, gain 1.2. Released: flat 1000, 2x2 unpacked taps, finer grid. Ours: rate by area."""
+    """Paper: progress from 0, gain 1.2. Released: flat 1000, 2x2 unpacked taps, finer grid. Ours: rate by
+    area.
+    """
     r = dragflow(task(side), variant)
     s = r.supervision
     assert isinstance(s, RegionSupervision)
@@ -135,7 +139,9 @@ def test_dragflow_variants(variant: Variant, side: int, released_grid: int) -> N
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_dragnext_variants(variant: Variant) -> None:
-    """Paper: (K(T-t)+k)/(K(T-T'+1)), t = 38..33, all stages. Released: one block, 3 of 5 levels move, times 10."""
+    """Paper: (K(T-t)+k)/(K(T-T'+1)), t = 38..33, all stages. Released: one block, 3 of 5 levels move, times
+    10.
+    """
     r, released = dragnext(task(), variant), variant == "released"
     s = r.supervision
     assert isinstance(s, RegionSupervision) and (s.grid, s.mean) == (Grid(256, 256), "region")
@@ -143,7 +149,9 @@ def test_dragnext_variants(variant: Variant) -> None:
     if released:
         assert flat == pytest.approx([min((k + 1) / 30, 1) for k in range(50)])
     else:
-        formula = [(10 * (38 - t) + k) / (10 * (38 - 33 + 1)) for t in range(38, 32, -1) for k in range(1, 11)]
+        formula = [
+            (10 * (38 - t) + k) / (10 * (38 - 33 + 1)) for t in range(38, 32, -1) for k in range(1, 11)
+        ]
         assert flat == pytest.approx(formula)
     assert r.taps == (SD_UP[2:3] if released else tuple(FeatureTap(f"up.{i}") for i in range(4)))
     assert [x.weight for x in s.regions] == [10.0 if released else 1.0]
@@ -152,7 +160,8 @@ def test_dragnext_variants(variant: Variant) -> None:
 
 
 @pytest.mark.parametrize(
-    ("variant", "factor", "block"), [("ours", 81.0, "up.2"), ("paper", 81.0, "up.3"), ("released", 64.0, "up.2")]
+    ("variant", "factor", "block"),
+    [("ours", 81.0, "up.2"), ("paper", 81.0, "up.3"), ("released", 64.0, "up.2")],
 )
 def test_gooddrag_variants(variant: Variant, factor: float, block: str) -> None:
     r = gooddrag(task(), variant)
@@ -165,7 +174,9 @@ def test_dragdiffusion_has_no_variants() -> None:
     ours, *others = (dragdiffusion(task(), v) for v in VARIANTS)
     skip = {"constraint", "optimizer", "supervision"}
     for other in others:
-        assert all(getattr(ours, f.name) == getattr(other, f.name) for f in fields(Recipe) if f.name not in skip)
+        assert all(
+            getattr(ours, f.name) == getattr(other, f.name) for f in fields(Recipe) if f.name not in skip
+        )
         assert rate(ours) == rate(other) and ours.taps == (FeatureTap("up.2"),)
 
 

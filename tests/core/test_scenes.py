@@ -95,13 +95,17 @@ def test_whole_pixels_carry_the_thing_with_its_texture(seed: int) -> None:
     mask = thing_mask(scene)
     inside = (1 - grow(1 - mask, 2)) > 0.5  # off the blended rim
     assert torch.allclose(b.roll((12, -20), (1, 2))[:, inside], a[:, inside], atol=1e-4)
-    assert torch.equal(thing_mask(move_top(scene, AffineMotion(shift=(20.0, -12.0)))), mask.roll((-12, 20), (0, 1)))
+    assert torch.equal(
+        thing_mask(move_top(scene, AffineMotion(shift=(20.0, -12.0)))), mask.roll((-12, 20), (0, 1))
+    )
 
 
 def test_motions_add_up() -> None:
     scene = one("face")
     x, y = scene.things[-1].centre
-    turned = move_top(move_top(scene, AffineMotion(shift=(30.0, 0.0))), AffineMotion(angle=math.pi / 2, anchor=(x, y)))
+    turned = move_top(
+        move_top(scene, AffineMotion(shift=(30.0, 0.0))), AffineMotion(angle=math.pi / 2, anchor=(x, y))
+    )
     assert place(turned.things[-1]) == pytest.approx((x, y + 30))
     assert without_top(scene).things == ()
 

@@ -13,7 +13,8 @@ from drag_core.types import Schedule
 
 
 @pytest.mark.parametrize(
-    ("strength", "kept", "first"), [(1.0, 50, 981), (0.75, 38, 741), (0.7, 35, 681), (0.6, 30, 581), (0.001, 1, 1)]
+    ("strength", "kept", "first"),
+    [(1.0, 50, 981), (0.75, 38, 741), (0.7, 35, 681), (0.6, 30, 581), (0.001, 1, 1)],
 )
 def test_ddim_keeps_the_share_that_strength_says(strength: float, kept: int, first: float) -> None:
     s = ddim(50, strength)
@@ -23,7 +24,9 @@ def test_ddim_keeps_the_share_that_strength_says(strength: float, kept: int, fir
     assert s.alpha == whole.alpha[-kept - 1 :] and s.sigma == whole.sigma[-kept - 1 :]
 
 
-@pytest.mark.parametrize("s", [ddim(50), ddim(20, 0.5), ddim(1), ddim(1000, offset=0)], ids=["50", "20", "1", "1000"])
+@pytest.mark.parametrize(
+    "s", [ddim(50), ddim(20, 0.5), ddim(1), ddim(1000, offset=0)], ids=["50", "20", "1", "1000"]
+)
 def test_ddim_preserves_variance_and_gets_cleaner(s: Schedule) -> None:
     assert [a * a + b * b for a, b in zip(s.alpha, s.sigma, strict=True)] == pytest.approx([1.0] * len(s.t))
     assert sorted(s.t, reverse=True) == list(s.t)
@@ -45,7 +48,9 @@ def test_sd_alphas() -> None:
     assert float(acp[-1] / acp[-2]) == pytest.approx(1 - 0.012)
 
 
-@pytest.mark.parametrize(("tokens", "mu"), [(256, 0.5), (4096, 1.15), (2176, 0.825), (64, 0.4675), (8192, 1.843333)])
+@pytest.mark.parametrize(
+    ("tokens", "mu"), [(256, 0.5), (4096, 1.15), (2176, 0.825), (64, 0.4675), (8192, 1.843333)]
+)
 def test_flux_shift(tokens: int, mu: float) -> None:
     assert flux_shift(tokens) == pytest.approx(mu, rel=1e-6)
 
@@ -64,7 +69,14 @@ def test_flow(skip: int, shift: float) -> None:
 
 @pytest.mark.parametrize(
     ("make", "values"),
-    [(ddim, (0, 1.0)), (ddim, (1001, 1.0)), (ddim, (50, 0.0)), (ddim, (50, 1.1)), (flow, (25, 25)), (flow, (25, -1))],
+    [
+        (ddim, (0, 1.0)),
+        (ddim, (1001, 1.0)),
+        (ddim, (50, 0.0)),
+        (ddim, (50, 1.1)),
+        (flow, (25, 25)),
+        (flow, (25, -1)),
+    ],
 )
 def test_impossible_schedules_are_refused(make: Callable[..., Schedule], values: tuple[float, ...]) -> None:
     with pytest.raises(ValueError, match="must be"):

@@ -36,7 +36,9 @@ def error(solver: Solver, n: int, denoising: bool, start: float = 0.9) -> float:
     ("solver", "low", "high"), [(euler, 1.6, 2.4), (ddim, 1.6, 2.4), (fireflow, 3.0, 5.0), (alf, 3.0, 20.0)]
 )
 def test_order_of_convergence(solver: Solver, low: float, high: float, denoising: bool) -> None:
-    """Halving the step divides a first-order method's error by 2, a second-order one's by 4 (alf gains 16 here)."""
+    """Halving the step divides a first-order method's error by 2, a second-order one's by 4 (alf gains 16
+    here).
+    """
     errors = [error(solver, n, denoising) for n in (40, 80, 160)]
     ratios = [a / b for a, b in zip(errors, errors[1:], strict=False)]
     assert all(low < r < high for r in ratios), ratios
@@ -55,7 +57,9 @@ def test_model_calls(solver: Solver, calls: int) -> None:
     assert len(backbone.levels) == calls
     if solver is not euler:
         assert backbone.levels[0] == 0.0
-        assert backbone.levels[1:] == pytest.approx([(a + b) / 2 for a, b in zip(s.t[::-1], s.t[-2::-1], strict=False)])
+        assert backbone.levels[1:] == pytest.approx(
+            [(a + b) / 2 for a, b in zip(s.t[::-1], s.t[-2::-1], strict=False)]
+        )
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.float64, 1e-10)])
@@ -68,7 +72,9 @@ def test_alf_returns_to_where_it_started(dtype: torch.dtype, tolerance: float) -
     assert (back - z0).norm() < tolerance * z0.norm()
     assert (source.z[0] - z0).norm() > 0.3 * z0.norm()
     without, _ = walk(backbone, source.z[0], s, alf, list(range(len(s.t))))
-    assert (without - z0).norm() > 50 * tolerance * z0.norm()  # it is the carried velocity that makes it exact
+    assert (
+        without - z0
+    ).norm() > 50 * tolerance * z0.norm()  # it is the carried velocity that makes it exact
 
 
 def test_fireflow_round_trip_is_near_but_not_exact() -> None:

@@ -31,7 +31,9 @@ def square(rows: slice = slice(16, 32), columns: slice = slice(16, 32)) -> Tenso
 
 
 MOVED = Region(square(), AffineMotion(shift=(32.0, 16.0)), 0.7)
-TURNED = Region(square(slice(32, 56), slice(40, 72)), AffineMotion(angle=0.6, scale=(1.2, 0.9), anchor=(50, 40)), 0.3)
+TURNED = Region(
+    square(slice(32, 56), slice(40, 72)), AffineMotion(angle=0.6, scale=(1.2, 0.9), anchor=(50, 40)), 0.3
+)
 regions = RegionSupervision((MOVED, TURNED), IMAGE, GRID)
 HANDLES = (Handle((20.0, 21.0), (60.0, 33.0)), Handle((70.5, 40.0), (30.0, 44.0)))
 gooddrag = PointSupervision(HANDLES, IMAGE, GRID, radius=2, search=3, stride=2.0, preserve=True, factor=25.0)
@@ -64,7 +66,9 @@ def test_region_loss_is_lazy_upsampling() -> None:
     """Native maps give what maps upsampled to the grid give."""
     then, now = features(0), features(1)
     up = [F.interpolate(x, (GRID.height, GRID.width), mode="bilinear") for x in (now, then)]
-    assert torch.allclose(regions.loss([now], [then], None, 0.9), regions.loss([up[0]], [up[1]], None, 0.9), rtol=1e-10)
+    assert torch.allclose(
+        regions.loss([now], [then], None, 0.9), regions.loss([up[0]], [up[1]], None, 0.9), rtol=1e-10
+    )
 
 
 def test_features_that_moved_along_cost_nothing() -> None:
@@ -115,7 +119,9 @@ def test_gradients(loss: Callable[[Tensor], Tensor]) -> None:
 
 
 def test_drift_prone_loss_holds_its_own_patch_still() -> None:
-    """Its value and gradient are the information-preserving ones with the features in hand as a fixed reference."""
+    """Its value and gradient are the information-preserving ones with the features in hand as a fixed
+    reference.
+    """
     x = features(1).requires_grad_()
     state = dragdiffusion.init([x])
     frozen = replace(dragdiffusion, preserve=True)
@@ -131,14 +137,20 @@ def test_point_loss_by_hand() -> None:
     then, now = features(0, size=(16, 24)), features(1, size=(16, 24))
     want = 9 * (now[..., 7:10, 9:12] - then[..., 7:10, 5:8]).abs().mean()
     assert float(s.loss([now], [then], s.init([then]), 1.0)) == pytest.approx(float(want))
-    near = s.loss([now], [then], torch.tensor([[13.0, 8.0]], dtype=torch.float64), 1.0)  # 3 cells left: no overshoot
-    assert float(near) == pytest.approx(9 * float((now[..., 7:10, 15:18] - then[..., 7:10, 5:8]).abs().mean()))
+    near = s.loss(
+        [now], [then], torch.tensor([[13.0, 8.0]], dtype=torch.float64), 1.0
+    )  # 3 cells left: no overshoot
+    assert float(near) == pytest.approx(
+        9 * float((now[..., 7:10, 15:18] - then[..., 7:10, 5:8]).abs().mean())
+    )
     assert s.loss([now], [then], torch.tensor([[14.5, 8.0]], dtype=torch.float64), 1.0) == 0  # within reach
 
 
 def test_tracking_finds_the_shifted_feature_and_keeps_the_template() -> None:
     then = features(0, size=(16, 24))
-    s = replace(gooddrag, image=GRID, handles=(Handle((6.0, 8.0), (16.0, 8.0)), Handle((1.0, 15.0), (9.0, 15.0))))
+    s = replace(
+        gooddrag, image=GRID, handles=(Handle((6.0, 8.0), (16.0, 8.0)), Handle((1.0, 15.0), (9.0, 15.0)))
+    )
     state = s.init([then])
     first, done = s.track([then.roll((-1, 3), (2, 3))], [then], state)
     assert first.tolist() == [[9.0, 7.0], [4.0, 14.0]] and not done
@@ -157,8 +169,12 @@ def test_traces_are_image_pixels() -> None:
 
 
 def test_places_come_in_pairs() -> None:
-    """Cells of the moved mask and where they come from (DragNeXt's Π): a quarter turn about grid place (7.5, 5.5)."""
-    to, origin = regions.places(replace(MOVED, motion=AffineMotion(angle=math.pi / 2, anchor=(31.5, 23.5))), 1.0)
+    """Cells of the moved mask and where they come from (DragNeXt's Π): a quarter turn about grid place (7.5,
+    5.5).
+    """
+    to, origin = regions.places(
+        replace(MOVED, motion=AffineMotion(angle=math.pi / 2, anchor=(31.5, 23.5))), 1.0
+    )
     assert sorted(to.tolist()) == [[float(x), float(y)] for x in range(6, 10) for y in range(2, 6)]
     assert torch.allclose(origin, torch.stack([2 + to[:, 1], 13 - to[:, 0]], -1))
 

@@ -1,4 +1,6 @@
-"""What the user drew becomes masks, motions and handles; everything odd is an error or a note, in a sentence."""
+"""What the user drew becomes masks, motions and handles; everything odd is an error or a note, in a
+sentence.
+"""
 
 from __future__ import annotations
 

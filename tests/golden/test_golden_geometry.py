@@ -28,7 +28,9 @@ def test_dragflow_affine(kind: str, index: int) -> None:
     got = warp(data["region"], matrix)[0]
     assert (got - data[f"{kind}_region"][index]).abs().mean() < 1e-5
     flipped = ((got > 0.5) != (data[f"{kind}_region"][index] > 0.5)).float().mean()
-    assert flipped < 5e-3  # border pixels alone: half a pixel of shift puts a row of 20 exactly on the threshold
+    assert (
+        flipped < 5e-3
+    )  # border pixels alone: half a pixel of shift puts a row of 20 exactly on the threshold
 
 
 def test_dragflow_rotation_angle() -> None:
@@ -45,7 +47,9 @@ def test_dragflow_centroid_is_ours_rounded() -> None:
 
 @pytest.mark.parametrize("index", range(3))
 def test_dragnext_angle(index: int) -> None:
-    """Theirs: where handle and target lie seen from the centre, counter-clockwise, [row, col]; used in steps of 2°."""
+    """Theirs: where handle and target lie seen from the centre, counter-clockwise, [row, col]; used in steps
+    of 2°.
+    """
     data = golden("dragnext_geometry")
     centre, handle, target = [(c, r) for r, c in data["angle_cases"][index].tolist()]
     first, last = data["angles"][index].tolist()
@@ -56,13 +60,17 @@ def test_dragnext_angle(index: int) -> None:
 
 
 def test_dragnext_rotated_mask() -> None:
-    """torchvision counts its centre (32, 24) from the picture's corner, half a pixel before ours, and turns against us."""
+    """torchvision counts its centre (32, 24) from the picture's corner, half a pixel before ours, and turns
+    against us.
+    """
     data = golden("dragnext_geometry")
     matrix = motion_matrix(AffineMotion(angle=-math.radians(30), anchor=(31.5, 23.5)))
     assert torch.equal(warp(data["mask"], matrix, mode="nearest"), data["rotated"])
 
 
-@pytest.mark.parametrize(("moved", "want"), [("translated", "adaptive_translate"), ("rotated", "adaptive_rotate")])
+@pytest.mark.parametrize(
+    ("moved", "want"), [("translated", "adaptive_translate"), ("rotated", "adaptive_rotate")]
+)
 def test_dragflow_adaptive_mask(moved: str, want: str) -> None:
     data = {name: (x > 0).float() for name, x in golden("dragflow_adaptive_mask").items()}
     assert torch.equal(enclosing_box(torch.maximum(data["mask"], data[moved])), data[want])

@@ -18,12 +18,21 @@ from drag_core.supervise import PointSupervision
 from drag_core.types import KV, FeatureTap, Grid, Handle, Schedule, Trajectory
 from tests.golden.load import golden, handles, points, relative
 
-HALF = Grid(64, 64)  # the files' points are cells of this grid; as image and grid alike it leaves them as they are
+HALF = Grid(
+    64, 64
+)  # the files' points are cells of this grid; as image and grid alike it leaves them as they are
 
 
 def gooddrag(pairs: tuple[Handle, ...], search: int = 12, radius: int = 4) -> PointSupervision:
     return PointSupervision(
-        pairs, HALF, HALF, radius=radius, search=search, stride=4.0, preserve=True, factor=float((2 * radius) ** 2)
+        pairs,
+        HALF,
+        HALF,
+        radius=radius,
+        search=search,
+        stride=4.0,
+        preserve=True,
+        factor=float((2 * radius) ** 2),
     )
 
 
@@ -43,7 +52,10 @@ def test_gooddrag_loss_and_gradients() -> None:
 
 @pytest.mark.parametrize(
     ("file", "start", "want", "search"),
-    [("gooddrag_primitives", "handles_init", "tracked_l1", 12), ("dragdiffusion_loop", "track_in", "track_out", 3)],
+    [
+        ("gooddrag_primitives", "handles_init", "tracked_l1", 12),
+        ("dragdiffusion_loop", "track_in", "track_out", 3),
+    ],
 )
 def test_tracking(file: str, start: str, want: str, search: int) -> None:
     """The second file's second handle is one cell from the border: the search window is cut there."""
@@ -70,7 +82,9 @@ def test_reach(gap: float, key: str) -> None:
 
 
 class ToyUNet:
-    """The files' network with features at the latent's own 16x16: the lookup stands in for the upsampling to 64x64."""
+    """The files' network with features at the latent's own 16x16: the lookup stands in for the upsampling to
+    64x64.
+    """
 
     def __init__(self, noise: Tensor, features: Tensor) -> None:
         self.noise, self.feature_weight = noise, features
@@ -100,17 +114,31 @@ def test_dragdiffusion_loop(masked: bool) -> None:
     editable = F.interpolate(data["mask64"], (16, 16), mode="nearest")
     constraint: Constraint = SoftBackground(editable, 0.1) if masked else FreeBackground()
     supervision = PointSupervision(
-        handles(data["handles"], data["targets"]), HALF, HALF, radius=1, search=3, stride=1.0, preserve=False,
+        handles(data["handles"], data["targets"]),
+        HALF,
+        HALF,
+        radius=1,
+        search=3,
+        stride=1.0,
+        preserve=False,
         factor=9.0,
     )
     s, backbone = from_681(1), ToyUNet(data["We"], data["Wf"])
     recipe = Recipe(
-        schedule=s, solver=ddim, taps=(FeatureTap("up.2"),), supervision=supervision, constraint=constraint,
-        optimizer=partial(torch.optim.Adam, lr=0.01), ramp=((1.0,) * 40,), track_every=1,
+        schedule=s,
+        solver=ddim,
+        taps=(FeatureTap("up.2"),),
+        supervision=supervision,
+        constraint=constraint,
+        optimizer=partial(torch.optim.Adam, lr=0.01),
+        ramp=((1.0,) * 40,),
+        track_every=1,
     )
     seen: list[Tensor] = []
     result = drag(
-        backbone, Trajectory(s, (data["z0"], data["z0"])), recipe,
+        backbone,
+        Trajectory(s, (data["z0"], data["z0"])),
+        recipe,
         on_step=lambda step: seen.append(step.z.clone()) if step.level == 0 else None,
     )
     assert len(seen) == len(result.losses) == 40

@@ -28,7 +28,9 @@ def test_ddim_schedule() -> None:
 
 @pytest.mark.parametrize("index", range(5))
 def test_ddim_jump(index: int) -> None:
-    """`step` goes from t to the next cleaner level; `inv_step` arrives at t with the noise found one level below."""
+    """`step` goes from t to the next cleaner level; `inv_step` arrives at t with the noise found one level
+    below.
+    """
     data = golden("ddim_steps")
     s = ddim(50)
     i = s.t.index(float(data["t"][index]))
@@ -76,7 +78,11 @@ def test_fireflow_inversion_and_reconstruction() -> None:
 
 @pytest.mark.parametrize(
     ("key", "shift"),
-    [("schedule_25_1024", flux_shift(1024)), ("schedule_25_4096", flux_shift(4096)), ("schedule_noshift", 0.0)],
+    [
+        ("schedule_25_1024", flux_shift(1024)),
+        ("schedule_25_4096", flux_shift(4096)),
+        ("schedule_noshift", 0.0),
+    ],
 )
 def test_flow_schedule(key: str, shift: float) -> None:
     s = flow(25, shift=shift)
