@@ -4,7 +4,7 @@ the mask changes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -95,8 +95,12 @@ def run_task(
     variant: Variant = "ours",
     seed: int = 0,
     on_step: OnStep = quiet,
+    updates: bool = True,
 ) -> tuple[Result, Tensor]:
-    """The edited latent and its picture (1, 3, H, W), for a picture of the model's size."""
+    """The edited latent and its picture (1, 3, H, W), for a picture of the model's size.
+
+    `updates` False: the recipe's starting point is only denoised, to see what the updates add.
+    """
     preset = PRESETS.get(model.name)
     z0 = model.codec.encode(image)
     base = choose(model, task, recipe, variant, preset, seed)
@@ -109,6 +113,8 @@ def run_task(
             filled = invert(model.backbone, empty, preset.schedule, base.solver, on_step=on_step)
             warped = model.codec.encode(pixel_warp(image[0], task.regions)[None])
         base = adapt(base, preset, task, filled, warped)
+    if not updates:
+        base = replace(base, ramp=())
     source = invert(model.backbone, z0, base.schedule, base.solver, base.kv_blocks, on_step)
     result = drag(model.backbone, source, base, on_step)
     return result, model.codec.decode(result.z)

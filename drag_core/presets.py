@@ -1,9 +1,9 @@
 """What the embedded models need: settings of the same recipes, measured for networks of this size, and no new
 code path.
 
-Small networks carry less in their features and more in their latents than SD or FLUX do: compare at both
-scales with equal weight, start at six tenths of the noise, spread few updates over many levels, step by a
-fixed length, empty the source first, start from a paste.
+Small networks carry less in their features and more in their latents than SD or FLUX do: compare where the
+probe (tools/embedded/probe.py) finds the drag, start at six tenths of the noise, spread few updates over many
+levels, step by a fixed length, empty the source first, start from a paste.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Preset:
 
 
 EMBEDDED_SD = Preset(
-    taps=(FeatureTap("up.0"), FeatureTap("up.1")), schedule=ddim(50, 0.6), levels=20, updates=3, step=0.03
+    taps=(FeatureTap("up.1"),), schedule=ddim(50, 0.6), levels=20, updates=3, step=0.03
 )
 EMBEDDED_FLUX = Preset(
     taps=(FeatureTap("double.1"), FeatureTap("single.0"), FeatureTap("single.1")),

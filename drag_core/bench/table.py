@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..backends.load import Model, load_model
 from ..drag import invert
-from ..edit import run_task
+from ..edit import DEFAULT_RECIPE, run_task
 from ..inpaint import pixel_warp
 from ..masks import on_grid
 from ..overlay import overlay, stack, strip
@@ -30,6 +30,8 @@ ROWS = (
     ("copy_paste", "embedded-sd"),
     ("copy_paste", "embedded-flux"),
     ("pixel warp + inpainting", ""),
+    ("start only", "embedded-sd"),
+    ("start only", "embedded-flux"),
     ("dragnext", "embedded-sd"),
     ("gooddrag", "embedded-sd"),
     ("dragdiffusion", "embedded-sd"),
@@ -61,7 +63,11 @@ def run_row(name: str, model: Model | None, case: Case) -> tuple[Tensor, bool]:
         return pixel_warp(case.source, case.task.regions), True
     if name == "no edit":
         return no_edit(model, image)[0], True
-    result, decoded = run_task(model, image, case.task, name)
+    if name == "start only":
+        recipe = DEFAULT_RECIPE[model.family]
+        result, decoded = run_task(model, image, case.task, recipe, updates=False)
+    else:
+        result, decoded = run_task(model, image, case.task, name)
     outside = on_grid(case.editable, Grid(*result.z.shape[-2:]), 0.05 if name != "copy_paste" else 0.5) < 0.5
     same = torch.equal(
         result.z[outside.expand_as(result.z)], model.codec.encode(image)[outside.expand_as(result.z)]

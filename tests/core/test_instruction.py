@@ -227,7 +227,7 @@ def test_huge_documents_are_refused_quickly(text: str | bytes) -> None:
         start = time.process_time()
         with pytest.raises(DragError) as error:
             parse(text)
-        if (took := time.process_time() - start) < 2:
+        if (took := time.process_time() - start) < 6:
             break
         assert tries_left, f"took {took:.1f} s"
     assert len(str(error.value)) < 400
@@ -240,7 +240,7 @@ def test_the_largest_document_that_is_read_takes_bounded_time() -> None:
     start = time.process_time()
     parse(text)
     assert (
-        time.process_time() - start < 8
+        time.process_time() - start < 24
     )  # 1.6 million corners: 2.7 s of a machine that did three other things
 
 

@@ -67,7 +67,7 @@ def test_polygons_strokes_and_masks_are_united_and_masks_are_scaled() -> None:
 def test_far_coordinates_are_drawn_quickly() -> None:
     start = time.process_time()
     mask = draw(Shape(box(-1e9, -1e9, 1e9, 1e9).polygons, (Stroke(((-1e9, 0), (1e9, 0)), 2),)), SIZE)
-    assert mask.all() and time.process_time() - start < 2
+    assert mask.all() and time.process_time() - start < 6
 
 
 def test_relocation_carries_the_centroid_to_the_target() -> None:
@@ -210,7 +210,7 @@ def test_many_points_take_bounded_time() -> None:
     points = tuple(PointSpec((k % 500, k // 3), (k // 3, k % 500)) for k in range(1024))
     start = time.process_time()
     build_task(DragInstruction(points=points), Grid(512, 512))
-    assert time.process_time() - start < 2
+    assert time.process_time() - start < 6
 
 
 @pytest.mark.parametrize(
