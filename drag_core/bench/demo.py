@@ -18,7 +18,7 @@ from ..pictures import to_bytes, write_gif, write_png
 from ..presets import PRESETS
 from ..solvers import ddim, fireflow
 from .cases import Case, held_out, measure
-from .table import no_edit
+from .table import COLUMNS, cells, no_edit
 
 
 def demo(out: Path) -> None:
@@ -53,12 +53,7 @@ def demo(out: Path) -> None:
 
 
 def _row(label: str, method: str, picture: Tensor, case: Case) -> None:
-    m = measure(picture, case)
-    print(
-        f"| {label} | {method} | {m['centroid']:.1f} | {m['target']:.1f} | {m['vacated']:.1f} | "
-        f"{m['background']:.1f} |",
-        flush=True,
-    )
+    print(f"| {label} | {method} | {cells(measure(picture, case), COLUMNS[:-1])} |", flush=True)
 
 
 def film(model: Model, case: Case, count: int = 24) -> list[Tensor]:

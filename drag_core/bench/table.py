@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Callable
@@ -38,6 +37,11 @@ ROWS = (
     ("dragflow", "embedded-flux"),
 )
 Row = dict[str, float]
+
+
+def cells(row: Row, columns: tuple[str, ...]) -> str:
+    """A table row's numbers; a dash where there is none."""
+    return " | ".join("–" if math.isnan(row[c]) else f"{row[c]:.1f}" for c in columns)
 
 
 def no_edit(model: Model, image: Tensor) -> Tensor:
@@ -110,11 +114,7 @@ def table(cases: int, folder: Path | None, say: Callable[[str], None] = print) -
             f"background dB | seconds |\n|---|---|---|---|---|---|"
         )
         for row, kinds in averages.items():
-            say(
-                f"| {row} | "
-                + " | ".join("–" if math.isnan(kinds[kind][c]) else f"{kinds[kind][c]:.1f}" for c in COLUMNS)
-                + " |"
-            )
+            say(f"| {row} | {cells(kinds[kind], COLUMNS)} |")
     say("")
     for name, model_name, share in (("dragnext", "embedded-sd", 0.25), ("dragflow", "embedded-flux", 0.35)):
         say(bars({row: kinds["move"] for row, kinds in averages.items()}, name, model_name, share))
@@ -130,7 +130,7 @@ def table(cases: int, folder: Path | None, say: Callable[[str], None] = print) -
         for kind in KINDS:
             rows = [strip([*kept[c.seed], c.truth], captions) for c in drawn if c.kind == kind]
             write_png(folder / f"{kind}.png", to_bytes(stack(rows)))
-        write_json(folder / "table.json", json.loads(json.dumps(found)))
+        write_json(folder / "table.json", found)
     return averages
 
 
