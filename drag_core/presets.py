@@ -2,7 +2,7 @@
 code path.
 
 Small networks carry less in their features and more in their latents than SD or FLUX do: compare where the
-probe (tools/embedded/probe.py) finds the drag, start at six tenths of the noise, spread few updates over many
+probe (tools/embedded/probe.py) finds the drag, start at half of the noise, spread few updates over many
 levels, step by a fixed length, empty the source first, start from a paste.
 """
 
@@ -37,15 +37,13 @@ class Preset:
     kv_blocks: tuple[str, ...] = ()
 
 
-EMBEDDED_SD = Preset(
-    taps=(FeatureTap("up.1"),), schedule=ddim(50, 0.6), levels=20, updates=3, step=0.03
-)
+EMBEDDED_SD = Preset(taps=(FeatureTap("up.1"),), schedule=ddim(50, 0.5), levels=15, updates=3, step=0.03)
 EMBEDDED_FLUX = Preset(
     taps=(FeatureTap("double.1"), FeatureTap("single.0"), FeatureTap("single.1")),
-    schedule=flow(25, skip=10, shift=0.5),
-    levels=1,
-    updates=50,
-    step=0.03,
+    schedule=flow(25, skip=13, shift=0.5),
+    levels=8,
+    updates=6,
+    step=0.015,
 )
 PRESETS = {"embedded-sd": EMBEDDED_SD, "embedded-flux": EMBEDDED_FLUX}
 
