@@ -72,8 +72,8 @@ def dotted(node: ast.AST) -> str:
 
 
 def at_import(node: ast.AST) -> Iterator[ast.AST]:
-    """Every node that runs when the module is imported: class bodies, defaults and decorators, but no body
-    of a function.
+    """Every node that runs when the module is imported: class bodies, defaults and decorators, but
+    no body of a function.
     """
     if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
         inner = [*node.decorator_list, *node.args.defaults, *(d for d in node.args.kw_defaults if d)]
@@ -270,9 +270,11 @@ LOAD = """
 import asyncio, importlib.util, json, sys, types
 from pathlib import Path
 root = Path(sys.argv[1])
-spec = importlib.util.spec_from_file_location("pack-under-test", root / "__init__.py",
-submodule_search_locations=[str(root)]) pack = sys.modules["pack-under-test"] =
-importlib.util.module_from_spec(spec) before = set(sys.modules)
+spec = importlib.util.spec_from_file_location(
+    "pack-under-test", root / "__init__.py", submodule_search_locations=[str(root)]
+)
+pack = sys.modules["pack-under-test"] = importlib.util.module_from_spec(spec)
+before = set(sys.modules)
 spec.loader.exec_module(pack)
 loaded = sorted(set(sys.modules) - before)
 latest = types.ModuleType("comfy_api.latest")
@@ -280,9 +282,9 @@ latest.ComfyExtension, latest.io = object, types.SimpleNamespace(ComfyNode=objec
 sys.modules |= {"comfy_api": types.ModuleType("comfy_api"), "comfy_api.latest": latest}
 async def nodes():
     return await (await pack.comfy_entrypoint()).get_node_list()
-print(json.dumps({"loaded": loaded, "web": (root / pack.WEB_DIRECTORY).is_dir(), "nodes":
-len(asyncio.run(nodes())), "v1": hasattr(pack, "NODE_CLASS_MAPPINGS"), "torch": "torch" in sys.modules, "own":
-"nodes" in sys.modules}))
+said = {"loaded": loaded, "web": (root / pack.WEB_DIRECTORY).is_dir(), "nodes": len(asyncio.run(nodes()))}
+said |= {"v1": hasattr(pack, "NODE_CLASS_MAPPINGS"), "torch": "torch" in sys.modules, "own": "nodes" in sys.modules}
+print(json.dumps(said))
 """
 
 

@@ -68,7 +68,7 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Host:
     text, pooled = model.backbone.text, model.backbone.pooled
     assert text.shape == (1, 1, 32) and pooled.shape == (1, 32) and not text.any() and not pooled.any()
     given = {"z": z, "picture": picture, "text": text, "y": pooled}
-    given |= {"t": torch.tensor([TIME]), "guidance": torch.tensor([1.0])}
+    given |= {"t": torch.tensor([TIME]), "guidance": torch.tensor([3.5])}
     np.savez(folder / "inputs.npz", **{k: v.numpy() for k, v in given.items()})
     job = {
         "flux": str(MODELS / EMBEDDED["embedded-flux"]),
