@@ -283,7 +283,8 @@ sys.modules |= {"comfy_api": types.ModuleType("comfy_api"), "comfy_api.latest": 
 async def nodes():
     return await (await pack.comfy_entrypoint()).get_node_list()
 said = {"loaded": loaded, "web": (root / pack.WEB_DIRECTORY).is_dir(), "nodes": len(asyncio.run(nodes()))}
-said |= {"v1": hasattr(pack, "NODE_CLASS_MAPPINGS"), "torch": "torch" in sys.modules, "own": "nodes" in sys.modules}
+said |= {"torch": "torch" in sys.modules, "own": "nodes" in sys.modules}
+said |= {"v1": hasattr(pack, "NODE_CLASS_MAPPINGS")}
 print(json.dumps(said))
 """
 
