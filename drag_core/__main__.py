@@ -80,7 +80,14 @@ def _edit(a: argparse.Namespace) -> None:
         raise DragError(
             f"the folder {a.out.parent} does not exist: make it, or choose another place for {a.out.name}"
         )
-    model = load_model(a.model, prompt=instruction.source_prompt, vae=a.vae, text=a.text, device=a.device)
+    model = load_model(
+        a.model,
+        prompt=instruction.source_prompt,
+        target_prompt=instruction.target_prompt,
+        vae=a.vae,
+        text=a.text,
+        device=a.device,
+    )
     print(
         f"dragging with {a.recipe or DEFAULT_RECIPE[model.family]} on {model.name}",
         file=sys.stderr,

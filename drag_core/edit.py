@@ -116,7 +116,7 @@ def run_task(
     if not updates:
         base = replace(base, ramp=())
     source = invert(model.backbone, z0, base.schedule, base.solver, base.kv_blocks, on_step)
-    result = drag(model.backbone, source, base, on_step)
+    result = drag(model.target or model.backbone, source, base, on_step)
     return result, model.codec.decode(result.z)
 
 

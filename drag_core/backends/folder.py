@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 PIPELINES = {"StableDiffusionPipeline": "sd", "FluxPipeline": "flux"}
 
 
-def read_folder(path: Path, prompt: str, encode: bool = True) -> Parts:
-    """Denoiser, autoencoder and, with `encode`, the prompt through the folder's text encoders."""
+def read_folder(path: Path) -> Parts:
+    """Denoiser, autoencoder, and the folder's text encoders (read when a prompt comes)."""
     from diffusers import FluxTransformer2DModel, UNet2DConditionModel
 
     from .load import Parts
@@ -44,13 +44,11 @@ def read_folder(path: Path, prompt: str, encode: bool = True) -> Parts:
                 f"{path.name} predicts {prediction}; SD models that predict noise (epsilon) are read"
             )
         net = UNet2DConditionModel.from_pretrained(path / "unet", local_files_only=True, use_safetensors=True)
-        return Parts("sd", net, codec, _clip(path, prompt)[0] if encode else None, None)
+        return Parts("sd", net, codec, lambda prompt: (_clip(path, prompt)[0], None))
     net = FluxTransformer2DModel.from_pretrained(
         path / "transformer", local_files_only=True, use_safetensors=True
     )
-    if not encode:
-        return Parts("flux", net, codec, None, None)
-    return Parts("flux", net, codec, _t5(path, prompt), _clip(path, prompt)[1])
+    return Parts("flux", net, codec, lambda prompt: (_t5(path, prompt), _clip(path, prompt)[1]))
 
 
 def read_vae_folder(path: Path) -> Codec:

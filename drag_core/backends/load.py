@@ -7,6 +7,7 @@ Nothing is downloaded and nothing pickled is read.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -31,10 +32,14 @@ MODELS = Path(__file__).resolve().parents[2] / "models"
 Family = Literal["sd", "flux"]
 
 
+EDIT_GUIDANCE = 3.5  # FLUX's own guidance under a target prompt, as DragFlow's release; inversion has 1
+
+
 @dataclass(frozen=True)
 class Model:
-    """A backbone with its codec. `side`: pictures of about side² pixels suit it; sizes are multiples of
-    `multiple` pixels.
+    """A backbone bound to the source prompt, with its codec; `target` is the same network under the target
+    prompt, if there is one. `side`: pictures of about side² pixels suit it, in multiples of `multiple`
+    pixels.
     """
 
     name: str
@@ -43,23 +48,29 @@ class Model:
     codec: Codec
     side: int
     multiple: int
+    target: Backbone | None = None
+
+
+Conditioning = tuple[Tensor, Tensor | None]  # text (1, L, D) and, for FLUX, pooled (1, P)
 
 
 @dataclass(frozen=True)
 class Parts:
-    """What a path gave: the network, and whatever else lay with it."""
+    """What a path gave: the network, and whatever else lay with it; `encode` turns a prompt into
+    conditioning.
+    """
 
     family: Family
     net: Any
     codec: Codec | None
-    text: Tensor | None
-    pooled: Tensor | None
+    encode: Callable[[str], Conditioning] | None
 
 
 def load_model(
     name: str,
     *,
     prompt: str = "",
+    target_prompt: str = "",
     vae: Path | None = None,
     text: Path | None = None,
     models: Path = MODELS,
@@ -68,7 +79,8 @@ def load_model(
     """`name`: embedded-sd, embedded-flux, a diffusers folder, or a .safetensors file.
 
     `vae`: autoencoder for a file that has none; `text`: safetensors with `prompt_embeds` (1, L, D) (FLUX also
-    `pooled_prompt_embeds` (1, P)), in place of encoding `prompt`.
+    `pooled_prompt_embeds` (1, P)) in place of encoding `prompt`, the same names after `target_` for the
+    target.
     """
     if name in EMBEDDED:
         return _embedded(name, models, device)
@@ -78,37 +90,51 @@ def load_model(
     if path.is_dir():
         from .folder import read_folder
 
-        parts = read_folder(path, prompt, encode=text is None)
+        parts = read_folder(path)
     else:
-        parts = single_file.read_file(path, prompt)
-    if text is not None:
-        given = read_weights(text)
-        if "prompt_embeds" not in given:
-            raise DragError(
-                f"{text.name} has no tensor 'prompt_embeds'; it has {', '.join(sorted(given)[:5]) or 'none'}"
-            )
-        parts = Parts(
-            parts.family,
-            parts.net,
-            parts.codec,
-            given["prompt_embeds"],
-            given.get("pooled_prompt_embeds", parts.pooled),
-        )
+        parts = single_file.read_file(path)
     codec = parts.codec if vae is None else read_vae(vae, parts.family)
     if codec is None:
         raise DragError(f"{path.name} holds no autoencoder: give one with --vae")
-    if parts.text is None or (parts.family == "flux" and parts.pooled is None):
-        raise DragError(
-            f"{path.name} holds no text encoder: give a diffusers folder, or prompt embeddings with --text"
-        )
+    source, target = _conditioning(parts, path.name, prompt, target_prompt, text)
     codec.vae.to(device)
-    net, conditioning = parts.net.to(device), parts.text.to(device)
-    if parts.family == "sd":
-        return Model(path.name, "sd", DiffusersUNet(net, conditioning), codec, 512, 64)
-    assert parts.pooled is not None
-    return Model(
-        path.name, "flux", DiffusersFlux(net, conditioning, parts.pooled.to(device)), codec, 1024, 16
-    )
+    net = parts.net.to(device)
+
+    def bound(c: Conditioning, guidance: float) -> Backbone:
+        if parts.family == "sd":
+            return DiffusersUNet(net, c[0].to(device))
+        if c[1] is None:
+            raise DragError(
+                "FLUX needs pooled_prompt_embeds beside prompt_embeds: add them to the --text file"
+            )
+        return DiffusersFlux(net, c[0].to(device), c[1].to(device), guidance)
+
+    side, multiple = (512, 64) if parts.family == "sd" else (1024, 16)
+    edited = None if target is None else bound(target, EDIT_GUIDANCE)
+    return Model(path.name, parts.family, bound(source, 1.0), codec, side, multiple, edited)
+
+
+def _conditioning(
+    parts: Parts, name: str, prompt: str, target_prompt: str, text: Path | None
+) -> tuple[Conditioning, Conditioning | None]:
+    """Source and, if asked for, target conditioning: from the `text` file, else by the model's own
+    encoders.
+    """
+    if text is not None:
+        w = read_weights(text)
+        if "prompt_embeds" not in w:
+            has = ", ".join(sorted(w)[:5]) or "none"
+            raise DragError(f"{text.name} has no tensor 'prompt_embeds'; it has {has}")
+        target = w.get("target_prompt_embeds")
+        pooled = w.get("pooled_prompt_embeds")
+        return (w["prompt_embeds"], pooled), (
+            None if target is None else (target, w.get("target_pooled_prompt_embeds", pooled))
+        )
+    if parts.encode is None:
+        raise DragError(
+            f"{name} holds no text encoder: give a diffusers folder, or prompt embeddings with --text"
+        )
+    return parts.encode(prompt), parts.encode(target_prompt) if target_prompt else None
 
 
 def read_weights(path: Path) -> Weights:

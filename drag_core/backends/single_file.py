@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     from .load import Family, Parts
 
 FLUX_SCALE, FLUX_SHIFT, SD_SCALE = 0.3611, 0.1159, 0.18215
+CLIP_PREFIX = "cond_stage_model.transformer."
 
 
-def read_file(path: Path, prompt: str) -> Parts:
+def read_file(path: Path) -> Parts:
     """The parts of a single .safetensors file of SD1.5 (whole checkpoint) or FLUX (transformer, perhaps with
     autoencoder).
     """
@@ -29,11 +30,11 @@ def read_file(path: Path, prompt: str) -> Parts:
     weights = read_weights(path)
     inner = {k.removeprefix(LDM_PREFIX): v for k, v in weights.items() if k.startswith(LDM_PREFIX)} or weights
     if any(k.startswith("double_blocks.") for k in inner):
-        return Parts("flux", flux(inner), kl_codec(weights, "flux"), None, None)
+        return Parts("flux", flux(inner), kl_codec(weights, "flux"), None)
     if "input_blocks.0.0.weight" in inner:
-        return Parts(
-            "sd", sd_unet(weights), kl_codec(weights, "sd"), clip_text(weights, prompt, path.name), None
-        )
+        has_text = any(k.startswith(CLIP_PREFIX) for k in weights)
+        encode = (lambda prompt: (clip_text(weights, prompt, path.name), None)) if has_text else None
+        return Parts("sd", sd_unet(weights), kl_codec(weights, "sd"), encode)
     first = ", ".join(sorted(weights)[:3])
     raise DragError(
         f"{path.name} is neither an SD1.5 nor a FLUX model in its original names; first tensors: {first}"
@@ -164,18 +165,15 @@ def kl_codec(weights: Weights, family: Family) -> Codec | None:
     return Codec(vae, FLUX_SHIFT, FLUX_SCALE) if family == "flux" else Codec(vae, 0.0, SD_SCALE)
 
 
-def clip_text(weights: Weights, prompt: str, name: str) -> Tensor | None:
+def clip_text(weights: Weights, prompt: str, name: str) -> Tensor:
     """The empty prompt through the file's own CLIP text model; other prompts need a tokenizer, which no such
     file has.
     """
-    start = "cond_stage_model.transformer."
     w = {
-        k.removeprefix(start).removeprefix("text_model."): v
+        k.removeprefix(CLIP_PREFIX).removeprefix("text_model."): v
         for k, v in weights.items()
-        if k.startswith(start)
+        if k.startswith(CLIP_PREFIX)
     }
-    if not w:
-        return None
     if prompt:
         raise DragError(
             f"{name} has no tokenizer, so that only the empty prompt can be encoded: leave the prompt "

@@ -235,6 +235,18 @@ def test_the_empty_prompt_through_a_files_own_clip() -> None:
         single_file.clip_text(weights, "a cat", "x")
 
 
+def test_a_target_prompt_conditions_the_drag_and_not_the_inversion(tmp_path: Path) -> None:
+    sd_file(tmp_path / "sd.safetensors")
+    text = {"prompt_embeds": torch.randn(1, 3, 64), "target_prompt_embeds": torch.randn(1, 3, 64)}
+    save_file(text, tmp_path / "text.safetensors")
+    model = load_model(str(tmp_path / "sd.safetensors"), text=tmp_path / "text.safetensors")
+    z = torch.randn(1, 4, 8, 8)
+    assert model.target is not None
+    assert not torch.equal(model.target.predict(z, 400.0), model.backbone.predict(z, 400.0))
+    save_file({"prompt_embeds": text["prompt_embeds"]}, tmp_path / "text.safetensors")
+    assert load_model(str(tmp_path / "sd.safetensors"), text=tmp_path / "text.safetensors").target is None
+
+
 def test_a_single_flux_file_is_the_network_it_was(tmp_path: Path) -> None:
     net = tiny_flux()
     original = keys.flux_to_original(net.state_dict(), 2, 2)
