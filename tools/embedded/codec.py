@@ -10,9 +10,12 @@ and the last convolution takes the lift off again.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 import torch.nn.functional as F
 from diffusers import AutoencoderTiny
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 MIDDLE = 63  # channels left beside the constant one
@@ -49,6 +52,22 @@ class LinearEncoder(nn.Module):
         self.mix.weight.zero_()
         self.mix.weight[torch.arange(16), torch.arange(16), 1, 1] = gain
         self.mix.bias.copy_(-gain * (vectors.T[:16] @ mean))
+
+
+SHIPPED = Path(__file__).with_name("linear_encoder.safetensors")
+
+
+def read_linear(path: Path) -> tuple[LinearEncoder, float]:
+    """The linear encoder and the deviation of its latents, from a checkpoint of train_vae or from SHIPPED."""
+    encoder = LinearEncoder()
+    if path.suffix == ".pt":
+        state = torch.load(path, weights_only=True)
+        encoder.load_state_dict(state["encoder"])
+        return encoder, float(state["deviation"])
+    weights = load_file(path)
+    deviation = float(weights.pop("deviation"))
+    encoder.load_state_dict(weights)
+    return encoder, deviation
 
 
 def taesd() -> AutoencoderTiny:

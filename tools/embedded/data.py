@@ -11,7 +11,7 @@ import torch
 
 from drag_core.bench.scenes import HELD_OUT, render, sample_scene
 
-from .codec import LinearEncoder
+from .codec import SHIPPED, read_linear
 
 
 def _picture(seed: int) -> np.ndarray:
@@ -23,14 +23,12 @@ def _latent(job: tuple[range, str]) -> np.ndarray:
     """Latents of the seeds and of their mirror images, one after the other."""
     torch.set_num_threads(1)
     seeds, weights = job
-    state = torch.load(weights, weights_only=True)
-    encoder = LinearEncoder()
-    encoder.load_state_dict(state["encoder"])
+    encoder, deviation = read_linear(Path(weights))
     out = []
     with torch.no_grad():
         for seed in seeds:
             x = render(sample_scene(seed))
-            out.append((encoder(torch.stack([x, x.flip(2)])) / state["deviation"]).half().numpy())
+            out.append((encoder(torch.stack([x, x.flip(2)])) / deviation).half().numpy())
     return np.concatenate(out)
 
 
@@ -43,7 +41,9 @@ def pictures(first: int, count: int, workers: int = 2) -> torch.Tensor:
 def main() -> None:
     """Write `count` scenes and their mirrors as latents: (2·count, 16, 32, 32) half, .npy."""
     p = argparse.ArgumentParser(description=main.__doc__)
-    p.add_argument("--vae", required=True, help="checkpoint of train_vae")
+    p.add_argument(
+        "--vae", default=str(SHIPPED), help="checkpoint of train_vae; default: the shipped encoder"
+    )
     p.add_argument("--out", type=Path, required=True)
     p.add_argument("--first", type=int, default=0)
     p.add_argument("--count", type=int, default=16000)

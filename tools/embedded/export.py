@@ -18,7 +18,7 @@ from drag_core.backends.keys import LDM_PREFIX, flux_to_original, rename, taesd_
 from drag_core.backends.load import EMBEDDED, EMBEDDED_VAE
 from drag_core.backends.single_file import FLUX_SCALE, FLUX_SHIFT
 
-from .codec import LinearEncoder, taesd, write_into_taesd
+from .codec import SHIPPED, LinearEncoder, taesd, write_into_taesd
 from .models import TEXT, tiny_flux, tiny_unet
 
 LIMIT = 15_000_000
@@ -67,6 +67,7 @@ def main() -> None:
     # ComfyUI: model latent = TAESD latent / vae_scale · 0.3611, i.e. divided by its deviation
     out |= {"vae_scale": torch.tensor(FLUX_SCALE * state["deviation"]), "vae_shift": torch.tensor(FLUX_SHIFT)}
     write(a.models / EMBEDDED_VAE, out, {"steps": state["step"]})
+    save_file(linear.state_dict() | {"deviation": torch.tensor(state["deviation"])}, SHIPPED)
     state = torch.load(a.train / "unet.pt", weights_only=True)
     unet = tiny_unet()
     unet.load_state_dict(state["ema"])

@@ -13,11 +13,13 @@ import argparse
 import copy
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from drag_core.backends.load import load_model
 from drag_core.schedules import sd_alphas_cumprod
 
 from .common import Log, ema_update, save
@@ -66,6 +68,7 @@ def main() -> None:
     p.add_argument("--decay", type=float, default=0.6, help="the part of the time over which the rate falls")
     p.add_argument("--lr", type=float, default=1e-3)
     p.add_argument("--batch", type=int, default=24)
+    p.add_argument("--warm", action="store_true", help="start from the shipped weights, not from nothing")
     p.add_argument("--threads", type=int, default=1)
     a = p.parse_args()
     torch.set_num_threads(a.threads)
@@ -77,6 +80,9 @@ def main() -> None:
     model = UNetNoise(net) if a.name == "unet" else FluxVelocity(net)
     layout = torch.channels_last if a.name == "unet" else torch.contiguous_format
     model.to(memory_format=layout)
+    if a.warm:
+        shipped: Any = load_model("embedded-sd" if a.name == "unet" else "embedded-flux").backbone
+        net.load_state_dict(shipped.net.state_dict())
     ema = copy.deepcopy(model)
     opts = optimisers(a.name, net, a.lr)
     store, step, spent = a.out / f"{a.name}.pt", 0, 0.0
