@@ -2,8 +2,8 @@
 code path.
 
 Small networks carry less in their features and more in their latents than SD or FLUX do: compare where the
-probe (tools/embedded/probe.py) finds the drag, start at half of the noise, spread few updates over many
-levels, step by a fixed length, empty the source first, start from a paste.
+probe (tools/embedded/probe.py) finds the drag, start at four tenths of the steps, spread few updates over
+many levels, step by a fixed length, empty the source first, start from a paste.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ class Preset:
     kv_blocks: tuple[str, ...] = ()
 
 
-EMBEDDED_SD = Preset(taps=(FeatureTap("up.1"),), schedule=ddim(50, 0.5), levels=15, updates=3, step=0.03)
+EMBEDDED_SD = Preset(taps=(FeatureTap("up.1"),), schedule=ddim(50, 0.4), levels=12, updates=3, step=0.012)
 EMBEDDED_FLUX = Preset(
     taps=(FeatureTap("double.1"), FeatureTap("single.0"), FeatureTap("single.1")),
-    schedule=flow(25, skip=13, shift=0.5),
-    levels=8,
-    updates=6,
-    step=0.015,
+    schedule=flow(25, skip=16, shift=0.5),
+    levels=6,
+    updates=4,
+    step=0.007,
 )
 PRESETS = {"embedded-sd": EMBEDDED_SD, "embedded-flux": EMBEDDED_FLUX}
 
