@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from .constrain import Constraint
-from .solvers import Solver, ddim_jump
+from .solvers import Solver, alf, ddim_jump
 from .supervise import Supervision
 from .types import KV, Backbone, FeatureTap, KVCache, KVInject, KVRecord, Point, Schedule, Trajectory
 
@@ -109,7 +109,8 @@ def drag(
     inject: KV = KVInject(source.kv, r.kv_blocks) if source.kv and r.kv_blocks else None
     run = _Run(backbone, source, r, inject if r.kv_while_dragging else None, on_step)
     z = ref = source.z[0]
-    carry = carry_ref = source.carry
+    # FireFlow starts anew with a true midpoint step; alf needs the velocity that it arrived with
+    carry = carry_ref = source.carry if r.solver is alf else None
     for i in range(len(s.t) - 1):
         started = z if r.start is None else r.start(z, source, i)
         if i < len(r.ramp) and r.ramp[i] and not run.finished:

@@ -122,9 +122,9 @@ def main() -> None:
             + f"\n\nLog:\n\n{table}\n\n{seen}:\n\n![]({path.stem}.png)\n\n"
             f"Reproduce (DIR is any folder; training resumes from its "
             f"checkpoints):\n\n```\n{COMMANDS[name]}\npython -m tools.embedded.export "
-            "--train DIR\n```\n\nTo go on from these weights without the checkpoints, give `train_denoiser` the "
-            "option `--warm`. Trained on generated pictures only: it knows no photographs. Licence: "
-            "Apache-2.0.\n"
+            "--train DIR\n```\n\nTo go on from these weights without the checkpoints, give "
+            "`train_denoiser` the option `--warm`. Trained on generated pictures only: it knows no photographs. "
+            "Licence: Apache-2.0.\n"
         )
         print(path.with_suffix(".md"))
 
