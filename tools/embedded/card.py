@@ -123,8 +123,8 @@ def main() -> None:
             f"Reproduce (DIR is any folder; training resumes from its "
             f"checkpoints):\n\n```\n{COMMANDS[name]}\npython -m tools.embedded.export "
             "--train DIR\n```\n\nTo go on from these weights without the checkpoints, give "
-            "`train_denoiser` the option `--warm`. Trained on generated pictures only: it knows no photographs. "
-            "Licence: Apache-2.0.\n"
+            "`train_denoiser` the option `--warm`. Trained on generated pictures only: it knows no "
+            "photographs. Licence: Apache-2.0.\n"
         )
         print(path.with_suffix(".md"))
 
