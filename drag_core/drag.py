@@ -101,6 +101,18 @@ def invert(
     return Trajectory(schedule, tuple(reversed(path)), cache if kv_blocks else None, carry)
 
 
+@torch.no_grad()
+def denoise(
+    backbone: Backbone, z: Tensor, schedule: Schedule, solver: Solver, carry: Tensor | None = None
+) -> Tensor:
+    """The clean latent of z at the schedule's first level, without any edit; `carry`: a Trajectory's, for
+    alf.
+    """
+    for i in range(len(schedule.t) - 1):
+        z, carry = solver(backbone, z, schedule, i, i + 1, None, carry)
+    return z
+
+
 def drag(
     backbone: Backbone, source: Trajectory, recipe: Recipe, on_step: OnStep = lambda step: None
 ) -> Result:

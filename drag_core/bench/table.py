@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..backends.load import Model, load_model
-from ..drag import invert
+from ..drag import denoise, invert
 from ..edit import DEFAULT_RECIPE, run_task
 from ..inpaint import pixel_warp
 from ..masks import on_grid
@@ -47,15 +47,8 @@ def cells(row: Row, columns: tuple[str, ...]) -> str:
 def no_edit(model: Model, image: Tensor) -> Tensor:
     """Inverted from the model's own starting level and denoised again."""
     solver, schedule = (fireflow if model.family == "flux" else ddim), PRESETS[model.name].schedule
-    z, carry, last = (
-        invert(model.backbone, model.codec.encode(image), schedule, solver).z[0],
-        None,
-        len(schedule.t) - 1,
-    )
-    with torch.no_grad():
-        for i in range(last):
-            z, carry = solver(model.backbone, z, schedule, i, i + 1, None, carry)
-    return model.codec.decode(z)
+    source = invert(model.backbone, model.codec.encode(image), schedule, solver)
+    return model.codec.decode(denoise(model.backbone, source.z[0], schedule, solver))
 
 
 def run_row(name: str, model: Model | None, case: Case) -> tuple[Tensor, bool]:

@@ -19,7 +19,7 @@ from drag_core.backends.load import EMBEDDED, EMBEDDED_VAE, MODELS, Model, load_
 from drag_core.bench.cases import Case, held_out, measure, psnr
 from drag_core.bench.scenes import HELD_OUT, render, sample_scene
 from drag_core.bench.table import run_row
-from drag_core.drag import invert
+from drag_core.drag import denoise, invert
 from drag_core.schedules import ddim as ddim_schedule
 from drag_core.schedules import flow, flux_shift
 from drag_core.solvers import Solver, alf, ddim, euler, fireflow
@@ -29,13 +29,9 @@ PICTURES = [render(sample_scene(HELD_OUT + 500 + k))[None] for k in range(8)]
 model = cache(load_model)
 
 
-@torch.no_grad()
 def round_trip(m: Model, z: Tensor, schedule: Schedule, solver: Solver) -> Tensor:
     path = invert(m.backbone, z, schedule, solver)
-    out, carry = path.z[0], path.carry if solver is alf else None
-    for i in range(len(schedule.t) - 1):
-        out, carry = solver(m.backbone, out, schedule, i, i + 1, None, carry)
-    return out
+    return denoise(m.backbone, path.z[0], schedule, solver, path.carry if solver is alf else None)
 
 
 def quality(m: Model, schedule: Schedule, solver: Solver) -> float:

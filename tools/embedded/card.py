@@ -14,6 +14,7 @@ from torch import Tensor
 from drag_core.backends.load import EMBEDDED, EMBEDDED_VAE, Model, load_model
 from drag_core.bench.cases import psnr
 from drag_core.bench.scenes import HELD_OUT, render, sample_scene
+from drag_core.drag import denoise
 from drag_core.pictures import to_bytes, write_png
 from drag_core.schedules import ddim as ddim_schedule
 from drag_core.schedules import flow, flux_shift
@@ -57,9 +58,7 @@ def samples(model: Model, count: int = 12, seed: int = 0) -> Tensor:
     out = []
     for k in range(count):
         z = torch.randn(1, 16, 32, 32, generator=torch.Generator().manual_seed(seed + k))
-        for i in range(len(schedule.t) - 1):
-            z, _ = solver(model.backbone, z, schedule, i, i + 1, None, None)
-        out.append(model.codec.decode(z)[0])
+        out.append(model.codec.decode(denoise(model.backbone, z, schedule, solver))[0])
     return torch.cat([torch.cat(out[r : r + 6], 2) for r in range(0, count, 6)], 1)
 
 
