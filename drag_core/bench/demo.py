@@ -56,7 +56,7 @@ def _row(label: str, method: str, picture: Tensor, case: Case) -> None:
     print(f"| {label} | {method} | {cells(measure(picture, case), COLUMNS[:-1])} |", flush=True)
 
 
-def film(model: Model, case: Case, count: int = 24) -> list[Tensor]:
+def film(model: Model, case: Case, count: int = 16) -> list[Tensor]:
     """Frames (3, H, W) bytes: the instruction, then the edit as it forms."""
     solver = fireflow if model.family == "flux" else ddim
     source = invert(
