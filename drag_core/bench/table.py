@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -100,6 +101,7 @@ def table(cases: int, folder: Path | None, say: Callable[[str], None] = print) -
             numbers = measure(picture, case) | {"seconds": time.perf_counter() - began}
             found.setdefault(row, {}).setdefault(case.kind, []).append(numbers)
             kept[case.seed].append(picture)
+        print(f"{row}: {len(drawn)} scenes", file=sys.stderr, flush=True)
     averages = {row: {kind: mean(v) for kind, v in kinds.items()} for row, kinds in found.items()}
     for kind in KINDS:
         say(
