@@ -1,0 +1,46 @@
+"""The host's IMAGE and MASK tensors <-> the core's."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from ..drag_core.types import DragError, Grid
+
+
+def picture(image: Tensor) -> Tensor:
+    """IMAGE (B, H, W, C) in [0, 1] -> (1, 3, H, W) float32, a copy. One picture; a fourth channel is left out."""
+    if image.shape[0] != 1:
+        raise DragError(
+            f"the image input holds {image.shape[0]} pictures and a drag edits one: pick one with ImageFromBatch"
+        )
+    if image.shape[-1] < 3:
+        raise DragError(f"the picture has {image.shape[-1]} channel(s); a drag needs RGB: convert it first")
+    return image[..., :3].float().cpu().movedim(-1, 1).clone()
+
+
+def host_image(pixels: Tensor) -> Tensor:
+    """(B, 3, H, W) or (3, H, W) in [0, 1] -> IMAGE (B, H, W, 3)."""
+    batch = pixels if pixels.ndim == 4 else pixels[None]
+    return batch.detach().float().cpu().clamp(0, 1).movedim(1, -1).contiguous()
+
+
+def masks(mask: Tensor, size: Grid | None = None) -> list[Tensor]:
+    """MASK (B, H, W) or (H, W) -> one (H, W) in {0, 1} each (set above one half); wrong sizes are refused."""
+    batch = mask if mask.ndim == 3 else mask[None]
+    here = (batch.shape[-2], batch.shape[-1])
+    if size is not None and here != (size.height, size.width):
+        raise DragError(
+            f"the mask is {here[1]}x{here[0]} and the picture is {size.width}x{size.height}: "
+            f"paint the mask on this picture"
+        )
+    return [(m.float().cpu() > 0.5).float() for m in batch]
+
+
+def host_mask(mask: Tensor) -> Tensor:
+    """(H, W) -> MASK (1, H, W)."""
+    return mask.detach().float().cpu()[None].clone()
+
+
+def said(notes: tuple[str, ...]) -> str:
+    """Notes as one text, a sentence a line."""
+    return "\n".join(notes)

@@ -1,0 +1,15 @@
+"""The pack's own socket types, named once, and what travels through them.
+
+The host keeps every output for its cache: what travels is frozen, holds CPU tensors, and is never changed.
+"""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+
+CATEGORY = "drag"
+
+Regions = io.Custom("DRAG_REGIONS")  # drag_core.types.Task: what moves where, on a picture of a given size
+Trajectory = io.Custom("DRAG_TRAJECTORY")  # nodes.host.session.Inversion
+Constraint = io.Custom("DRAG_CONSTRAINT")  # nodes.background.Background
+Crop = io.Custom("DRAG_CROP")  # drag_core.crop.Crop
