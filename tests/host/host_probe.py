@@ -3,59 +3,17 @@
     python host_probe.py COMFYUI JOB.json
 
 JOB.json names the files of the models, an .npz of inputs and the two files to write: arrays (.npz), facts
-(.json). Imports nothing of this repository, which therefore stays off this process's sys.path.
+(.json). Imports nothing of this repository but standins.py, and keeps it off this process's sys.path.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-from importlib.machinery import ModuleSpec
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
-# of torchvision's operators, the two that its Python part asks for while it is imported
-OPERATORS = (
-    "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
-    "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
-)
-
-
-def forget(package: str) -> None:
-    for name in [n for n in sys.modules if n == package or n.startswith(package + ".")]:
-        del sys.modules[name]
-
-
-def stand_in() -> list[Any]:
-    """Where torchvision or torchaudio don't load beside this torch (a CPU build next to theirs for CUDA),
-    enough of them that `import comfy.sd` succeeds; nothing here calls them. The result must be kept.
-    """
-    import torch
-
-    kept: list[Any] = []
-    try:
-        import torchvision  # noqa: F401
-    except (ImportError, OSError, RuntimeError):
-        forget("torchvision")
-        library = torch.library.Library("torchvision", "FRAGMENT")
-        for schema in OPERATORS:
-            library.define(schema)
-        kept.append(library)
-        import torchvision  # noqa: F401
-    try:
-        import torchaudio  # noqa: F401
-    except (ImportError, OSError, RuntimeError):
-        forget("torchaudio")
-        whole = ModuleType("torchaudio")
-        for name in ("functional", "transforms"):
-            part = ModuleType(f"torchaudio.{name}")
-            part.__spec__ = ModuleSpec(part.__name__, None)
-            sys.modules[part.__name__] = part
-            setattr(whole, name, part)
-        whole.__spec__, whole.__path__ = ModuleSpec("torchaudio", None, is_package=True), []
-        sys.modules["torchaudio"] = whole
-    return kept
+from standins import on_cpu
 
 
 def flux(job: dict[str, Any], given: dict[str, Any], facts: dict[str, Any]) -> tuple[dict[str, Any], Any]:
@@ -109,11 +67,7 @@ def vae(job: dict[str, Any], given: dict[str, Any], facts: dict[str, Any], model
 
 def main() -> None:
     comfyui, job_file = Path(sys.argv[1]).resolve(), Path(sys.argv[2])
-    sys.path[0] = str(comfyui)  # in place of this file's folder
-    kept = stand_in()
-    import comfy.cli_args
-
-    comfy.cli_args.args.cpu = True  # before comfy.model_management, which reads it when imported
+    kept = on_cpu(comfyui)
     import comfyui_version
     import numpy as np
     import torch

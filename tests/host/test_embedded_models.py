@@ -8,7 +8,6 @@ shadow each other's `nodes` and `tests`. Arrays and facts come back through file
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,11 +21,8 @@ from torch import Tensor
 from drag_core.backends.diffusers_flux import DiffusersFlux
 from drag_core.backends.load import EMBEDDED, EMBEDDED_VAE, MODELS, Model, load_model
 from drag_core.bench.scenes import HELD_OUT, render, sample_scene
+from tests.host.place import COMFYUI, PYTHON, ROOT, environment
 
-ROOT = Path(__file__).resolve().parents[2]
-COMFYUI = Path(os.environ.get("COMFYUI_PATH") or Path.home() / "ComfyUI").expanduser().absolute()
-PYTHON = Path(os.environ.get("COMFYUI_PYTHON") or Path.home() / "comfy-venv/bin/python")
-PYTHON = PYTHON.expanduser().absolute()  # not resolved: through the link a venv's Python leaves its venv
 SECONDS = 600
 TIME = 0.5
 
@@ -38,24 +34,6 @@ class Host:
     model: Model
     z: Tensor
     picture: Tensor
-
-
-def missing() -> str | None:
-    """What of the host is not there, and how to get it; None if all is."""
-    if not (COMFYUI / "comfy" / "sd.py").exists():
-        return (
-            f"no ComfyUI in {COMFYUI}: git clone https://github.com/Comfy-Org/ComfyUI {COMFYUI}, "
-            f"or set COMFYUI_PATH"
-        )
-    if not PYTHON.exists():
-        return (
-            f"no Python of ComfyUI at {PYTHON}: python3 -m venv {PYTHON.parents[1]}, then {PYTHON} -m pip "
-            f"install -r {COMFYUI / 'requirements.txt'}, or set COMFYUI_PYTHON"
-        )
-    return None
-
-
-pytestmark = pytest.mark.skipif(missing() is not None, reason=str(missing()))
 
 
 @pytest.fixture(scope="module")
@@ -78,11 +56,10 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Host:
         "facts": str(folder / "facts.json"),
     }
     (folder / "job.json").write_text(json.dumps(job))
-    env = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "VIRTUAL_ENV"))}
     done = subprocess.run(
         [str(PYTHON), str(Path(__file__).with_name("host_probe.py")), str(COMFYUI), str(folder / "job.json")],
         cwd=folder,
-        env=env,
+        env=environment(),
         capture_output=True,
         text=True,
         timeout=SECONDS,

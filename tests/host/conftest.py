@@ -1,0 +1,21 @@
+"""Tests against a real ComfyUI (COMFYUI_PATH, COMFYUI_PYTHON): `python dev.py test --host`.
+
+Each runs the host in a process of its own. inside/ holds tests that run in that process: test_inside.py
+starts them.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.host.place import missing
+
+collect_ignore = ["inside"]
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Without a host, one test stands for all and says why it is skipped: one line, not one a test."""
+    if (said := missing()) and items:
+        items[0].add_marker(pytest.mark.skip(reason=said))
+        config.hook.pytest_deselected(items=items[1:])
+        del items[1:]

@@ -1,0 +1,34 @@
+"""Boots ComfyUI on the CPU in this process and loads the pack: tests here import `comfy`, `nodes`
+(ComfyUI's) and `region_drag_editing` (ours, from this checkout).
+
+By hand: COMFYUI_PYTHON -m pytest tests/host/inside/test_pack.py, in any folder.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+COMFYUI = Path(os.environ.get("COMFYUI_PATH") or Path.home() / "ComfyUI").expanduser().absolute()
+
+if not (COMFYUI / "comfy" / "sd.py").exists():
+    raise RuntimeError(f"no ComfyUI in {COMFYUI}: set COMFYUI_PATH")
+sys.path.insert(0, str(HERE.parent))
+import standins  # noqa: E402
+
+KEPT = standins.on_cpu(COMFYUI)  # takes the folder off sys.path again
+standins.load_pack()
+
+import folder_paths  # noqa: E402
+
+# What a node writes here goes away with the process.
+FOLDER = tempfile.TemporaryDirectory(prefix="drag-host-")
+atexit.register(FOLDER.cleanup)
+for name in ("output", "input", "temp", "user"):
+    folder = Path(FOLDER.name, name)
+    folder.mkdir()
+    getattr(folder_paths, f"set_{name}_directory")(str(folder))

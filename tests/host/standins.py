@@ -1,0 +1,90 @@
+"""Lets a process of the host's Python start ComfyUI on a machine where parts of it don't load, on the CPU.
+
+Imported in the host's own Python, by scripts that lie beside it; imports nothing of this repository.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+PACK = "region_drag_editing"  # the name that load_pack() gives the pack
+
+# of torchvision's operators, the two that its Python part asks for while it is imported
+OPERATORS = (
+    "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
+    "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
+)
+
+
+def forget(package: str) -> None:
+    for name in [n for n in sys.modules if n == package or n.startswith(package + ".")]:
+        del sys.modules[name]
+
+
+def stand_in() -> list[Any]:
+    """Where torchvision or torchaudio don't load beside this torch (a CPU build next to theirs for CUDA),
+    enough of them that `import comfy.sd` succeeds; nothing here calls them. The result must be kept.
+    """
+    import torch
+
+    kept: list[Any] = []
+    try:
+        import torchvision  # noqa: F401
+    except (ImportError, OSError, RuntimeError):
+        forget("torchvision")
+        library = torch.library.Library("torchvision", "FRAGMENT")
+        for schema in OPERATORS:
+            library.define(schema)
+        kept.append(library)
+        import torchvision  # noqa: F401
+    try:
+        import torchaudio  # noqa: F401
+    except (ImportError, OSError, RuntimeError):
+        forget("torchaudio")
+        whole = ModuleType("torchaudio")
+        for name in ("functional", "transforms"):
+            part = ModuleType(f"torchaudio.{name}")
+            part.__spec__ = ModuleSpec(part.__name__, None)
+            sys.modules[part.__name__] = part
+            setattr(whole, name, part)
+        whole.__spec__, whole.__path__ = ModuleSpec("torchaudio", None, is_package=True), []
+        sys.modules["torchaudio"] = whole
+    return kept
+
+
+def host_path(comfyui: Path) -> None:
+    """ComfyUI first on sys.path, and off it the folders of this repository and the current one: `nodes`,
+    `server` and `tests` there would shadow ComfyUI's.
+    """
+    ours = (ROOT, ROOT / "tests", ROOT / "tests" / "host")
+    sys.path[:] = [p for p in sys.path if p and Path(p).resolve() not in ours]
+    sys.path.insert(0, str(comfyui))
+
+
+def on_cpu(comfyui: Path) -> list[Any]:
+    """Makes `import comfy...` work in this process, on the CPU. The result must be kept."""
+    host_path(comfyui)
+    kept = stand_in()
+    import comfy.cli_args
+
+    comfy.cli_args.args.cpu = True  # before comfy.model_management, which reads it when imported
+    return kept
+
+
+def load_pack() -> ModuleType:
+    """The pack from this checkout as ComfyUI loads it, from the file and outside the root, but under a name
+    that can be imported: `from region_drag_editing.nodes.host import grad`.
+    """
+    spec = importlib.util.spec_from_file_location(
+        PACK, ROOT / "__init__.py", submodule_search_locations=[str(ROOT)]
+    )
+    assert spec is not None and spec.loader is not None
+    pack = sys.modules[PACK] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(pack)
+    return pack
