@@ -68,6 +68,19 @@ class Recipe:
 
 
 @dataclass(frozen=True)
+class Handoff:
+    """The latent as the last update or start left it, at `level` of the schedule: any sampler can go on from
+    there. Beside it the background and the solver's velocities of that level.
+    """
+
+    level: int
+    z: Tensor
+    background: Tensor
+    carry: Tensor | None = None
+    carry_background: Tensor | None = None
+
+
+@dataclass(frozen=True)
 class Result:
     """z: the edited clean latent; reconstruction: the background's; one loss an update; handle places after
     each tracking.
@@ -77,6 +90,7 @@ class Result:
     reconstruction: Tensor
     losses: tuple[float, ...]
     traces: tuple[tuple[Point, ...], ...]
+    handoff: Handoff
 
 
 @torch.no_grad()
@@ -87,11 +101,12 @@ def invert(
     solver: Solver,
     kv_blocks: tuple[str, ...] = (),
     on_step: OnStep = lambda step: None,
+    keep_on: str | None = None,
 ) -> Trajectory:
     """The noisy latents of the clean latent z0 (1, C, h, w) at every level of `schedule`, K/V of `kv_blocks`
-    recorded.
+    recorded and kept on the device `keep_on` (None: where they are made).
     """
-    cache = KVCache()
+    cache = KVCache(keep_on)
     kv: KV = KVRecord(cache, kv_blocks) if kv_blocks else None
     z, carry, path, last = z0, None, [z0], len(schedule.t) - 1
     for i in range(last, 0, -1):
@@ -114,21 +129,42 @@ def denoise(
 
 
 def drag(
-    backbone: Backbone, source: Trajectory, recipe: Recipe, on_step: OnStep = lambda step: None
+    backbone: Backbone,
+    source: Trajectory,
+    recipe: Recipe,
+    on_step: OnStep = lambda step: None,
+    *,
+    pause: bool = False,
+    resume: Result | None = None,
 ) -> Result:
-    """Edit the inverted picture `source` as `recipe` says."""
+    """Edit the inverted picture `source` as `recipe` says.
+
+    `pause`: return after the last update, before the denoising that follows it (z is then the handoff).
+    `resume`: such a result, to go on from; the two may run on differently loaded models.
+    """
     s, r = source.schedule, recipe
-    inject: KV = KVInject(source.kv, r.kv_blocks) if source.kv and r.kv_blocks else None
-    run = _Run(backbone, source, r, inject if r.kv_while_dragging else None, on_step)
-    z = ref = source.z[0]
+    store = source.kv.copy() if source.kv and r.kv_blocks else None  # the source's own is never added to
+    inject: KV = KVInject(store, r.kv_blocks) if store else None
+    run = _Run(backbone, source, r, store, inject if r.kv_while_dragging else None, on_step)
     # FireFlow starts anew with a true midpoint step; alf needs the velocity that it arrived with
     carry = carry_ref = source.carry if r.solver is alf else None
-    for i in range(len(s.t) - 1):
-        started = z if r.start is None else r.start(z, source, i)
-        if i < len(r.ramp) and r.ramp[i] and not run.finished:
-            z, carry = run.optimise(started, ref, i), None
-        elif started is not z:
-            z, carry = started, None
+    here = Handoff(0, source.z[0], source.z[0], carry, carry_ref)
+    if resume is not None:
+        here = resume.handoff
+        run.go_on(resume)
+    z, ref, carry, carry_ref = here.z, here.background, here.carry, here.carry_background
+    last = max((i for i, updates in enumerate(r.ramp) if updates), default=0)
+    for i in range(here.level, len(s.t) - 1):
+        if not (resume and i == here.level):
+            before = z
+            z = z if r.start is None else r.start(z, source, i)
+            if i < len(r.ramp) and r.ramp[i] and not run.finished:
+                z = run.optimise(z, ref, i)
+            if z is not before:
+                carry = None
+                here = Handoff(i, z, ref, None, carry_ref)
+        if pause and (i >= last or run.finished):
+            return Result(z, ref, run.read_losses(), tuple(run.traces), here)
         kv = inject if r.kv_while_dragging or run.finished or i + 1 >= len(r.ramp) else None
         with torch.no_grad():
             z, carry = r.solver(backbone, z, s, i, i + 1, kv, carry)
@@ -138,7 +174,7 @@ def drag(
                 ref = source.z[i + 1]
             z = r.constraint.project(z, ref)
         run.tell(i + 1, z)
-    return Result(z, ref, tuple(torch.stack(run.losses).tolist()) if run.losses else (), tuple(run.traces))
+    return Result(z, ref, run.read_losses(), tuple(run.traces), here)
 
 
 def clean_estimate(z: Tensor, source: Trajectory, level: int) -> Tensor:
@@ -152,14 +188,30 @@ class _Run:
     """What one edit carries from level to level: supervision state, losses, traces, progress."""
 
     def __init__(
-        self, backbone: Backbone, source: Trajectory, recipe: Recipe, kv: KV, on_step: OnStep
+        self,
+        backbone: Backbone,
+        source: Trajectory,
+        recipe: Recipe,
+        store: KVCache | None,
+        kv: KV,
+        on_step: OnStep,
     ) -> None:
-        self.backbone, self.source, self.recipe, self.kv, self.on_step = backbone, source, recipe, kv, on_step
+        self.backbone, self.source, self.recipe, self.on_step = backbone, source, recipe, on_step
+        self.store, self.kv = store, kv
         self.state: Any = None
         self.finished = False
         self.losses: list[Tensor] = []
         self.traces: list[tuple[Point, ...]] = []
         self.done, self.total = 0, len(source.schedule.t) - 1 + sum(map(len, recipe.ramp))
+
+    def go_on(self, earlier: Result) -> None:
+        self.losses = [torch.tensor(x) for x in earlier.losses]
+        self.traces = list(earlier.traces)
+        self.finished = True
+        self.done = len(earlier.losses) + earlier.handoff.level
+
+    def read_losses(self) -> tuple[float, ...]:
+        return tuple(torch.stack(self.losses).tolist()) if self.losses else ()
 
     def tell(self, level: int, z: Tensor) -> None:
         self.done += 1
@@ -171,7 +223,7 @@ class _Run:
         r, s, t = self.recipe, self.source.schedule, self.source.schedule.t[i]
         stop = not r.constraint.needs_prediction
         with torch.no_grad():
-            anchor: KV = KVRecord(self.source.kv, r.kv_blocks) if self.source.kv and r.kv_blocks else None
+            anchor: KV = KVRecord(self.store, r.kv_blocks) if self.store else None
             wanted, predicted = self.backbone.features(ref, t, r.taps, anchor, stop=stop)
             ref_next = ref if predicted is None else _next(ref, predicted, s, i)
         z = z.detach().clone().requires_grad_()

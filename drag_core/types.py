@@ -84,34 +84,47 @@ class FeatureTap:
 
 
 class KVCache:
-    """Self-attention keys and values of one branch, by (level t, block). Owned by the run that fills it."""
+    """Self-attention keys and values of one branch, by (level t, block). Owned by the run that fills it.
 
-    def __init__(self) -> None:
+    `device`: where they are kept ("cpu" for a trajectory that stays); None: where they were made.
+    """
+
+    def __init__(self, device: str | None = None) -> None:
+        self.device = device
         self._kv: dict[float, dict[str, tuple[Tensor, Tensor]]] = {}
 
-    def put(self, t: float, block: str, which: int, x: Tensor) -> None:
-        """Keep K (which 0) or V (1) of `block` at level `t`."""
-        pair = self._kv.setdefault(t, {}).setdefault(block, (x.detach(), x.detach()))
-        self._kv[t][block] = (x.detach(), pair[1]) if which == 0 else (pair[0], x.detach())
+    def put(self, t: float, block: str, k: Tensor, v: Tensor) -> None:
+        """Keep K and V of `block` at level `t`; one tensor given for both is kept once."""
+        kept = k.detach() if self.device is None else k.detach().to(self.device)
+        same = kept if v is k else v.detach() if self.device is None else v.detach().to(self.device)
+        self._kv.setdefault(t, {})[block] = (kept, same)
 
-    def get(self, t: float, block: str, which: int) -> Tensor:
-        """K or V of `block` at the stored level nearest to `t` (aligned by noise level, not by call
-        order).
-        """
+    def get(self, t: float, block: str) -> tuple[Tensor, Tensor]:
+        """K and V of `block` at the stored level nearest to `t` (aligned by noise level, not by call order)."""
         levels = [level for level, blocks in self._kv.items() if block in blocks]
         if not levels:
             raise KeyError(f"no K/V stored for block {block!r}; record it first (KVRecord with this block)")
-        return self._kv[min(levels, key=lambda level: abs(level - t))][block][which]
+        return self._kv[min(levels, key=lambda level: abs(level - t))][block]
+
+    def copy(self) -> KVCache:
+        """The same tensors under a list of their own: what is added to the copy does not reach this one."""
+        out = KVCache(self.device)
+        out._kv = {t: dict(blocks) for t, blocks in self._kv.items()}
+        return out
 
     @property
     def levels(self) -> tuple[float, ...]:
         return tuple(sorted(self._kv))
 
     @property
+    def blocks(self) -> tuple[str, ...]:
+        """Every block that has something stored, in the order of recording."""
+        return tuple(dict.fromkeys(b for blocks in self._kv.values() for b in blocks))
+
+    @property
     def bytes(self) -> int:
-        return sum(
-            x.numel() * x.element_size() for blocks in self._kv.values() for kv in blocks.values() for x in kv
-        )
+        pairs = [kv for blocks in self._kv.values() for kv in blocks.values()]
+        return sum(x.numel() * x.element_size() for k, v in pairs for x in ((k,) if v is k else (k, v)))
 
 
 @dataclass(frozen=True)

@@ -53,6 +53,7 @@ def exchanging(
     equals doing it after them.
     """
     handles = []
+    half: dict[str, Tensor] = {}  # K of a block until its V comes
     for block in kv.blocks if kv is not None else ():
         if block not in projections:
             raise DragError(f"K/V block {block!r} is not in this model; it has {', '.join(projections)}")
@@ -64,9 +65,12 @@ def exchanging(
                 assert kv is not None
                 first = tokens.get(block, 0)
                 if isinstance(kv, KVRecord):
-                    kv.cache.put(t, block, which, out[:, first:])
+                    if which == 0:
+                        half[block] = out[:, first:]
+                    else:
+                        kv.cache.put(t, block, half.pop(block), out[:, first:])
                     return None
-                stored = kv.cache.get(t, block, which).to(out)
+                stored = kv.cache.get(t, block)[which].to(out)
                 replaced = out.clone()
                 replaced[:, first:] = stored
                 return replaced

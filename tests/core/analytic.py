@@ -71,10 +71,9 @@ class Linear:
 
     def _attend(self, z: Tensor, t: float, kv: KV) -> None:
         if isinstance(kv, KVRecord):
-            kv.cache.put(t, "a", 0, z)
-            kv.cache.put(t, "a", 1, 2 * z)
+            kv.cache.put(t, "a", z, 2 * z)
         if isinstance(kv, KVInject):
-            self.injected.append((t, kv.cache.get(t, "a", 0)))
+            self.injected.append((t, kv.cache.get(t, "a")[0]))
 
     def predict(self, z: Tensor, t: float, kv: KV = None) -> Tensor:
         self.calls.append(("predict", t))

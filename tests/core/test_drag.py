@@ -250,17 +250,46 @@ def test_keys_and_values_come_from_the_inversion_at_the_same_level(while_draggin
 def test_cache_gives_the_nearest_level() -> None:
     cache = KVCache()
     for t in (0.2, 0.5, 0.9):
-        cache.put(t, "a", 0, torch.full((2, 3), t, requires_grad=True))
-        cache.put(t, "a", 1, torch.full((2, 3), 10 * t))
-    cache.put(0.6, "b", 0, torch.zeros(1))
-    assert float(cache.get(0.69, "a", 0)[0, 0]) == pytest.approx(0.5)
-    assert float(cache.get(0.71, "a", 1)[0, 0]) == pytest.approx(9.0)
-    assert float(cache.get(5.0, "a", 0)[0, 0]) == pytest.approx(0.9)
-    assert not cache.get(0.5, "a", 0).requires_grad
+        cache.put(t, "a", torch.full((2, 3), t, requires_grad=True), torch.full((2, 3), 10 * t))
+    both = torch.zeros(1)
+    cache.put(0.6, "b", both, both)
+    assert float(cache.get(0.69, "a")[0][0, 0]) == pytest.approx(0.5)
+    assert float(cache.get(0.71, "a")[1][0, 0]) == pytest.approx(9.0)
+    assert float(cache.get(5.0, "a")[0][0, 0]) == pytest.approx(0.9)
+    assert not cache.get(0.5, "a")[0].requires_grad
     assert cache.levels == (0.2, 0.5, 0.6, 0.9)
-    assert cache.bytes == 4 * (3 * 2 * 6 + 2)
+    assert cache.bytes == 4 * (3 * 2 * 6 + 1)  # the pair that is one tensor counts once
     with pytest.raises(KeyError, match="'c'"):
-        cache.get(0.5, "c", 0)
+        cache.get(0.5, "c")[0]
+
+
+@pytest.mark.parametrize("background", ["trajectory", "reconstruction"])
+@pytest.mark.parametrize("ramp", [((1.0, 1.0),), ((0.5,), (1.0, 1.0)), ((1.0,), ())])
+def test_pause_and_resume_give_the_whole_drag(ramp: tuple[tuple[float, ...], ...], background: str) -> None:
+    backbone = Linear(rate=0.3)
+    path = source(backbone)
+    r = replace(recipe(ramp=ramp), background=background)
+    whole = drag(backbone, path, r)
+    steps: list[Step] = []
+    half = drag(backbone, path, r, steps.append, pause=True)
+    asked = len(backbone.calls)
+    rest = drag(backbone, path, r, steps.append, resume=half)
+    assert torch.equal(rest.z, whole.z) and torch.equal(rest.reconstruction, whole.reconstruction)
+    assert rest.losses == whole.losses and torch.equal(rest.handoff.z, half.handoff.z)
+    assert rest.handoff.level == half.handoff.level == max(i for i, u in enumerate(ramp) if u)
+    assert [s.done for s in steps] == list(range(1, steps[-1].total + 1))
+    assert all(kind == "predict" for kind, _ in backbone.calls[asked:])  # no update is made twice
+
+
+def test_handoff_is_the_latent_after_the_last_update() -> None:
+    backbone = Linear()
+    path = source(backbone)
+    seen: list[Step] = []
+    out = drag(backbone, path, recipe(ramp=((1.0,), (1.0, 1.0))), seen.append)
+    updates = [s for s in seen if s.level == 1]
+    assert out.handoff.level == 1 and torch.equal(out.handoff.z, updates[-1].z)
+    untouched = drag(backbone, path, recipe(ramp=()))
+    assert untouched.handoff.level == 0 and torch.equal(untouched.handoff.z, path.z[0])
 
 
 def test_a_listener_can_cancel() -> None:

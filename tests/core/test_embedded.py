@@ -16,10 +16,11 @@ import torch
 from torch import Tensor
 
 from drag_core.backends.load import EMBEDDED, EMBEDDED_VAE, MODELS, Model, load_model
-from drag_core.bench.cases import Case, held_out, measure, psnr
+from drag_core.bench.cases import Case, held_out, measure
 from drag_core.bench.scenes import HELD_OUT, render, sample_scene
 from drag_core.bench.table import run_row
 from drag_core.drag import denoise, invert
+from drag_core.metrics.region import psnr
 from drag_core.schedules import ddim as ddim_schedule
 from drag_core.schedules import flow, flux_shift
 from drag_core.solvers import Solver, alf, ddim, euler, fireflow

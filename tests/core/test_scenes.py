@@ -7,9 +7,8 @@ from dataclasses import replace
 
 import pytest
 import torch
-from torch import Tensor
 
-from drag_core.bench.cases import KINDS, held_out, make_case, measure, psnr
+from drag_core.bench.cases import KINDS, held_out, make_case, measure
 from drag_core.bench.scenes import (
     HELD_OUT,
     Scene,
@@ -131,14 +130,3 @@ def test_held_out_cases_were_never_trained_on() -> None:
     assert [c.kind for c in cases] == [k for k in KINDS for _ in range(2)]
     assert all(c.seed >= HELD_OUT for c in cases) and len({c.seed for c in cases}) == 6
     assert [c.seed for c in cases] == sorted(c.seed for c in cases)
-
-
-def test_psnr() -> None:
-    a = torch.zeros(3, 8, 8)
-    b: Tensor = a.clone()
-    b[:, :4] = 0.1
-    top = torch.zeros(8, 8)
-    top[:4] = 1
-    assert psnr(a, b, top) == pytest.approx(20, abs=1e-4) and psnr(a, b, 1 - top) == pytest.approx(100)
-    assert psnr(a, b) == pytest.approx(20 + 10 * math.log10(2), abs=1e-4)
-    assert math.isnan(psnr(a, b, torch.zeros(8, 8)))

@@ -1,0 +1,135 @@
+"""The host's model sampling <-> the core's noise levels.
+
+The core's latent is z_t = alpha·z_0 + sigma·noise at level t. The host's flow models use the same; its noise models
+use x = z / alpha at sigma_host = sigma / alpha.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import comfy.model_sampling as ms
+import torch
+from torch import Tensor
+
+from ...drag_core.schedules import ddim, flow, flux_shift
+from ...drag_core.types import DragError, Schedule
+
+
+def prediction_of(sampling: Any) -> str:
+    """ "velocity" or "noise": what the core calls the model's kind."""
+    if isinstance(sampling, ms.CONST) and isinstance(sampling, (ms.ModelSamplingFlux, ms.ModelSamplingDiscreteFlow)):
+        if getattr(sampling, "multiplier", 1.0) == 1.0:
+            return "velocity"
+    if isinstance(sampling, ms.ModelSamplingDiscrete) and isinstance(sampling, ms.EPS):
+        return "noise"  # V_PREDICTION is a subclass of EPS
+    bases = " + ".join(c.__name__ for c in type(sampling).__mro__[1:3])
+    raise DragError(
+        f"the model samples by {bases}, and drags know SD's noise or v-prediction and FLUX's flow: "
+        f"connect such a model, without a ModelSampling node of another kind"
+    )
+
+
+def shift_of(sampling: Any) -> float:
+    """FLUX's mu of the model itself."""
+    if isinstance(sampling, ms.ModelSamplingFlux):
+        return float(sampling.shift)
+    return math.log(float(sampling.shift))  # schnell: a plain factor
+
+
+def schedule_for(sampling: Any, steps: int, strength: float, shift: str, tokens: int) -> Schedule:
+    """The noisiest `strength` of `steps` kept. `shift`: "model", or "auto" by resolution (FLUX.1-dev's own rule)."""
+    if not 0 < strength <= 1:
+        raise DragError(f"strength is {strength:g}; it must be above 0 and at most 1")
+    if prediction_of(sampling) == "velocity":
+        by_size = shift == "auto" and isinstance(sampling, ms.ModelSamplingFlux)
+        mu = flux_shift(tokens) if by_size else shift_of(sampling)
+        return flow(steps, skip=steps - max(1, round(steps * strength)), shift=mu)
+    sigmas = sampling.sigmas.double().cpu()
+    if steps > len(sigmas):
+        raise DragError(f"steps is {steps}; this model knows {len(sigmas)} noise levels")
+    return ddim(steps, strength, 1 / (1 + sigmas**2))
+
+
+def host_sigma(sampling: Any, t: float) -> float:
+    """The host's sigma at the core's level t."""
+    if prediction_of(sampling) == "velocity":
+        return t
+    return float(sampling.sigmas[min(round(t), len(sampling.sigmas) - 1)])
+
+
+def core_level(sampling: Any, sigma: float) -> float:
+    """The core's level at a host sigma; the inverse of host_sigma."""
+    if prediction_of(sampling) == "velocity":
+        return sigma
+    return float(sampling.timestep(torch.tensor([max(sigma, 1e-8)])))
+
+
+def to_host(z: Tensor, schedule: Schedule, level: int) -> Tensor:
+    """The core's latent at a level of the schedule as the host's samplers hold it."""
+    return z if schedule.prediction == "velocity" else z / schedule.alpha[level]
+
+
+def host_sigmas(schedule: Schedule, first: int = 0) -> Tensor:
+    """SIGMAS from level `first` to the clean end, which is 0."""
+    values = [
+        d if schedule.prediction == "velocity" else d / a
+        for d, a in zip(schedule.sigma[first:-1], schedule.alpha[first:-1], strict=True)
+    ]
+    return torch.tensor([*values, 0.0])
+
+
+@dataclass(frozen=True)
+class RestartNoise:
+    """NOISE that makes any of the host's samplers start at `x`, whatever latent it is given beside it.
+
+    x (1, C, h, w) is the host's noisy latent at `sigma`. The sampler puts noise·factor + latent·share together; this
+    solves for the noise. `seed` is read by the host.
+    """
+
+    x: Tensor
+    sigma: float
+    sigma_max: float
+    flow: bool
+    latent_format: Any
+    scale: float = 1.0
+    seed: int = 0
+
+    def generate_noise(self, latent: dict[str, Any]) -> Tensor:
+        given = latent["samples"]
+        if given.shape[1:] != self.x.shape[1:]:
+            raise DragError(
+                f"the inverted latent is {self.x.shape[-1]}x{self.x.shape[-2]} and the sampler was given one of "
+                f"{given.shape[-1]}x{given.shape[-2]}: connect the latent that DragInvert puts out"
+            )
+        x = self.x.to(given).expand_as(given)
+        clean = self.latent_format.process_in(given) if torch.count_nonzero(given) > 0 else given
+        if self.flow:
+            return (x - (1 - self.sigma) * clean) / (self.sigma * self.scale)
+        full = math.isclose(self.sigma, self.sigma_max, rel_tol=1e-5) or self.sigma > self.sigma_max
+        return (x - clean) / (math.sqrt(1 + self.sigma**2) if full else self.sigma)
+
+
+def restart_noise(model: Any, z: Tensor, schedule: Schedule, level: int) -> RestartNoise:
+    """NOISE that starts at the core's latent z of `level`; `model` is the host's BaseModel."""
+    sampling = model.model_sampling
+    is_flow = schedule.prediction == "velocity"
+    sigma = float(host_sigmas(schedule, level)[0])
+    x = to_host(z, schedule, level).detach().float().cpu().clone()
+    scale = float(getattr(sampling, "noise_scale", 1.0))
+    return RestartNoise(x, sigma, float(sampling.sigma_max), is_flow, model.latent_format, scale)
+
+
+def restart_latent(model: Any, z: Tensor, schedule: Schedule, level: int) -> Tensor:
+    """The LATENT samples that start a sampler at z when it is given no noise (DisableNoise)."""
+    x = to_host(z, schedule, level).detach().float().cpu()
+    if schedule.prediction == "velocity":
+        if schedule.t[level] > 1 - 1e-4:
+            raise DragError(
+                "at full noise a FLUX latent cannot be handed on without its noise: use the noise output, or "
+                "invert with strength below 1"
+            )
+        x = x / (1 - schedule.t[level])
+    return model.process_latent_out(x)
