@@ -6,11 +6,12 @@ import math
 import random
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from ..geometry import apply, motion_matrix, rotation, scaling, translation
 from ..masks import adaptive_mask, grow
+from ..metrics.place import residue_centroid
+from ..metrics.region import psnr
 from ..task import MARGIN
 from ..types import AffineMotion, Grid, Handle, Point, Region, Task
 from .scenes import HELD_OUT, Scene, Thing, move_top, place, render, sample_scene, thing_mask, without_top
@@ -127,33 +128,11 @@ def held_out(per_kind: int = 8, first: int = HELD_OUT, kinds: tuple[str, ...] = 
     return out
 
 
-def psnr(a: Tensor, b: Tensor, mask: Tensor | None = None) -> float:
-    """dB between pictures (3, H, W) in [0, 1], over the set pixels of mask (H, W); nan if there are under
-    20.
-    """
-    d = (a - b).square().mean(0)
-    if mask is not None:
-        d = d[mask > 0.5]
-        if d.numel() < 20:
-            return math.nan
-    return -10 * math.log10(max(float(d.mean()), 1e-10))
-
-
-def residue_centroid(image: Tensor, case: Case) -> Point:
-    """Where, inside the editable mask, the picture differs from the scene without its object."""
-    weight = ((image - case.empty).abs().sum(0) - 0.25).clamp(0, 0.6) * case.editable
-    total = float(weight.sum())
-    if total < 3:
-        return math.nan, math.nan
-    y, x = torch.meshgrid(*(torch.arange(n, dtype=torch.float32) for n in weight.shape), indexing="ij")
-    return float((weight * x).sum()) / total, float((weight * y).sum()) / total
-
-
 def measure(image: Tensor, case: Case) -> dict[str, float]:
     """Centroid error (px; 99 if nothing is left of the object) and PSNR (dB): target, vacated area,
     background.
     """
-    here, there = residue_centroid(image, case), residue_centroid(case.truth, case)
+    here, there = (residue_centroid(p, case.empty, case.editable) for p in (image, case.truth))
     error = math.dist(here, there)
     return {
         "centroid": 99.0 if math.isnan(error) else error,

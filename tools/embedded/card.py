@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from drag_core.backends.load import EMBEDDED, EMBEDDED_VAE, Model, load_model
-from drag_core.bench.cases import psnr
 from drag_core.bench.scenes import HELD_OUT, render, sample_scene
 from drag_core.drag import denoise
+from drag_core.metrics.region import psnr
 from drag_core.pictures import to_bytes, write_png
 from drag_core.schedules import ddim as ddim_schedule
 from drag_core.schedules import flow, flux_shift
