@@ -6,9 +6,12 @@ starts them.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from tests.host.place import missing
+from tests.host.server import Server
 
 collect_ignore = ["inside"]
 
@@ -19,3 +22,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[0].add_marker(pytest.mark.skip(reason=said))
         config.hook.pytest_deselected(items=items[1:])
         del items[1:]
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One server for all tests, since a start takes most of a minute: leave its queue empty."""
+    with Server(tmp_path_factory.mktemp("server")) as started:
+        yield started

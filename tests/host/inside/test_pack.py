@@ -95,6 +95,26 @@ def test_the_repository_is_not_on_the_path() -> None:
     assert not Path(str(server.__file__)).is_relative_to(ROOT)
 
 
+def test_the_pack_registers_no_route() -> None:
+    """The host's own loader takes the checkout in, beside a server that knows all of its routes by then."""
+    import server
+
+    import nodes
+
+    loop = asyncio.new_event_loop()
+    try:
+        host = server.PromptServer(loop)
+        before = [str(r) for r in host.routes] + [str(r) for r in host.app.router.routes()]
+        host.routes.get("/watched")(lambda request: None)
+        assert len([*host.routes]) + len([*host.app.router.routes()]) == len(before) + 1  # the watch works
+        before += [str(r) for r in [*host.routes][-1:]]
+        assert loop.run_until_complete(nodes.load_custom_node(str(ROOT)))
+        after = [str(r) for r in host.routes] + [str(r) for r in host.app.router.routes()]
+        assert sorted(after) == sorted(before)
+    finally:
+        loop.close()
+
+
 def test_loading_the_pack_is_quick(facts: dict[str, Any]) -> None:
     print("seconds of processor time beyond the host's own modules:", facts["seconds"])
     assert facts["seconds"] <= SECONDS

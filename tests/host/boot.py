@@ -1,0 +1,44 @@
+"""Starts ComfyUI's server on the CPU, also where torchvision or torchaudio don't load (see standins.py).
+
+COMFYUI_PYTHON boot.py COMFYUI_PATH [--while-stdin-is-open] -- <arguments of main.py>
+"""
+
+from __future__ import annotations
+
+import os
+import runpy
+import sys
+import threading
+from pathlib import Path
+
+from standins import host_path, stand_in
+
+
+def leave_with_parent() -> None:
+    """End with the process that holds the other end of stdin, however that one ends."""
+
+    def wait() -> None:
+        while sys.stdin.buffer.read(1024):
+            pass
+        os._exit(0)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+def main() -> None:
+    split = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
+    own, theirs = sys.argv[1:split], sys.argv[split + 1 :]
+    if not own or own[1:] not in ([], ["--while-stdin-is-open"]):
+        sys.exit(__doc__)
+    comfyui = Path(own[0]).resolve()
+    if own[1:]:
+        leave_with_parent()
+    host_path(comfyui)
+    kept = stand_in()
+    sys.argv = [str(comfyui / "main.py"), "--cpu", *theirs]
+    runpy.run_path(sys.argv[0], run_name="__main__")
+    del kept
+
+
+if __name__ == "__main__":
+    main()
