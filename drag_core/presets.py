@@ -27,8 +27,12 @@ from .types import FeatureTap, Grid, Schedule, Task, Trajectory
 class Preset:
     """taps, schedule (where the drag starts), levels with updates, updates at each, step length, K/V blocks
     after the drag.
+
+    `geometry` tells the model: the UNet's (channels, multipliers ..., latent channels), FLUX's (width, double
+    blocks, single blocks, text width).
     """
 
+    geometry: tuple[int, ...]
     taps: tuple[FeatureTap, ...]
     schedule: Schedule
     levels: int
@@ -37,8 +41,16 @@ class Preset:
     kv_blocks: tuple[str, ...] = ()
 
 
-EMBEDDED_SD = Preset(taps=(FeatureTap("up.1"),), schedule=ddim(50, 0.4), levels=12, updates=3, step=0.012)
+EMBEDDED_SD = Preset(
+    geometry=(64, 1, 2, 2, 16),
+    taps=(FeatureTap("up.1"),),
+    schedule=ddim(50, 0.4),
+    levels=12,
+    updates=3,
+    step=0.012,
+)
 EMBEDDED_FLUX = Preset(
+    geometry=(256, 2, 2, 32),
     taps=(FeatureTap("double.1"), FeatureTap("single.0"), FeatureTap("single.1")),
     schedule=flow(25, skip=16, shift=0.5),
     levels=6,

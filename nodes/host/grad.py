@@ -1,9 +1,10 @@
 """Gradients through the host's modules without touching or saving a weight ("frozen ops").
 
-The host's weights may be inference tensors, views of a buffer that the next layer overwrites, quantised, or patched
-by a LoRA on the fly. So a linear or a convolution runs as an autograd function of our own that saves no weight and
-asks the host for it again in backward; a norm runs on a copy of its input, since the host's blocks add their
-residuals in place. Measured exact in every memory mode (design/notes/host-gradients.md 2, 3).
+The host's weights may be inference tensors, views of a buffer that the next layer overwrites, quantised, or
+patched by a LoRA on the fly. So a linear or a convolution runs as an autograd function of our own that saves
+no weight and asks the host for it again in backward; a norm runs on a copy of its input, since the host's
+blocks add their residuals in place. Measured exact in every memory mode (design/notes/host-gradients.md 2,
+3).
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ NORMS = (nn.GroupNorm, nn.LayerNorm, nn.RMSNorm)
 
 @contextmanager
 def fetched(m: nn.Module, like: Tensor) -> Iterator[tuple[Any, Any]]:
-    """Weight and bias of `m` as the host would use them on `like`: cast, moved, patched; given back afterwards."""
+    """Weight and bias of `m` as the host would use them on `like`: cast, moved, patched; given back
+    afterwards.
+    """
     own = getattr(m, "cast_bias_weight", None)  # GGUF modules bring their own
     if own is not None:
         got = own(like)
@@ -145,7 +148,8 @@ def frozen(root: nn.Module) -> Iterator[None]:
         owner = getattr(m.__dict__["forward"], "__module__", "?")
         raise DragError(
             f"the model's layer {name} has been replaced by {owner} (a LoRA in bypass mode, or another node "
-            f"pack): no exact gradient passes it; load that LoRA without bypass, or connect the model before it"
+            "pack): no exact gradient passes it; load that LoRA without bypass, or connect the model "
+            "before it"
         )
     done: list[nn.Module] = []
     training = getattr(mm, "in_training", None)
@@ -156,7 +160,9 @@ def frozen(root: nn.Module) -> Iterator[None]:
                 if kind is None:
                     continue
 
-                def run(x: Tensor, *args: Any, _m: Any = m, _f: Any = m.forward, _k: Any = kind, **kw: Any) -> Any:
+                def run(
+                    x: Tensor, *args: Any, _m: Any = m, _f: Any = m.forward, _k: Any = kind, **kw: Any
+                ) -> Any:
                     if torch.is_grad_enabled() and x.requires_grad:
                         return _k(_m, _f, x)
                     return _f(x, *args, **kw)
@@ -200,8 +206,9 @@ class _Down(torch.autograd.Function):
 
 
 def scaled(x: Tensor) -> tuple[Tensor, Callable[[list[Tensor]], list[Tensor]]]:
-    """For models that compute in float16, whose gradients would underflow: x (float32) to give the model, and what
-    its float32 outputs must pass. Between the two every gradient is larger by one exact power of two; no sync.
+    """For models that compute in float16, whose gradients would underflow: x (float32) to give the model, and
+    what its float32 outputs must pass. Between the two every gradient is larger by one exact power of two; no
+    sync.
     """
     if not (torch.is_grad_enabled() and x.requires_grad):
         return x, lambda maps: maps

@@ -1,7 +1,7 @@
 """The host's model sampling <-> the core's noise levels.
 
-The core's latent is z_t = alpha·z_0 + sigma·noise at level t. The host's flow models use the same; its noise models
-use x = z / alpha at sigma_host = sigma / alpha.
+The core's latent is z_t = alpha·z_0 + sigma·noise at level t. The host's flow models use the same; its noise
+models use x = z / alpha at sigma_host = sigma / alpha.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ from ...drag_core.types import DragError, Schedule
 
 def prediction_of(sampling: Any) -> str:
     """ "velocity" or "noise": what the core calls the model's kind."""
-    if isinstance(sampling, ms.CONST) and isinstance(sampling, (ms.ModelSamplingFlux, ms.ModelSamplingDiscreteFlow)):
+    if isinstance(sampling, ms.CONST) and isinstance(
+        sampling, (ms.ModelSamplingFlux, ms.ModelSamplingDiscreteFlow)
+    ):
         if getattr(sampling, "multiplier", 1.0) == 1.0:
             return "velocity"
     if isinstance(sampling, ms.ModelSamplingDiscrete) and isinstance(sampling, ms.EPS):
@@ -40,7 +42,9 @@ def shift_of(sampling: Any) -> float:
 
 
 def schedule_for(sampling: Any, steps: int, strength: float, shift: str, tokens: int) -> Schedule:
-    """The noisiest `strength` of `steps` kept. `shift`: "model", or "auto" by resolution (FLUX.1-dev's own rule)."""
+    """The noisiest `strength` of `steps` kept. `shift`: "model", or "auto" by resolution (FLUX.1-dev's own
+    rule).
+    """
     if not 0 < strength <= 1:
         raise DragError(f"strength is {strength:g}; it must be above 0 and at most 1")
     if prediction_of(sampling) == "velocity":
@@ -85,8 +89,8 @@ def host_sigmas(schedule: Schedule, first: int = 0) -> Tensor:
 class RestartNoise:
     """NOISE that makes any of the host's samplers start at `x`, whatever latent it is given beside it.
 
-    x (1, C, h, w) is the host's noisy latent at `sigma`. The sampler puts noise·factor + latent·share together; this
-    solves for the noise. `seed` is read by the host.
+    x (1, C, h, w) is the host's noisy latent at `sigma`. The sampler puts noise·factor + latent·share
+    together; this solves for the noise. `seed` is read by the host.
     """
 
     x: Tensor
@@ -101,7 +105,8 @@ class RestartNoise:
         given = latent["samples"]
         if given.shape[1:] != self.x.shape[1:]:
             raise DragError(
-                f"the inverted latent is {self.x.shape[-1]}x{self.x.shape[-2]} and the sampler was given one of "
+                f"the inverted latent is {self.x.shape[-1]}x{self.x.shape[-2]} and the sampler was given "
+                "one of "
                 f"{given.shape[-1]}x{given.shape[-2]}: connect the latent that DragInvert puts out"
             )
         x = self.x.to(given).expand_as(given)

@@ -1,0 +1,122 @@
+"""One call of the host's model inside a session: conditioning, patches and wrappers are the host's own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import comfy.samplers
+import torch
+from comfy.ldm.modules.attention import attention_pytorch
+from comfy.patcher_extension import WrappersMP
+from torch import Tensor
+
+from ...drag_core.types import DragError
+from .schedule import host_sigma, prediction_of
+
+
+class StopForward(BaseException):
+    """Raised by the hook of the last tap: nothing after it runs. No pack's `except Exception` swallows it."""
+
+
+@dataclass
+class Call:
+    """`model` is the host's BaseModel, `cond` the one processed conditioning, `options` the run's model
+    options.
+    """
+
+    model: Any
+    cond: list[dict[str, Any]]
+    options: dict[str, Any]
+    calls: int = 0
+
+    def __post_init__(self) -> None:
+        self.sampling = self.model.model_sampling
+        self.kind = prediction_of(self.sampling)
+
+    def __call__(self, z: Tensor, t: float, changes: dict[str, Any]) -> Tensor:
+        """Noise or velocity at the core's latent z, level t. `changes` are merged into a copy of the
+        transformer options. Gradients flow to z when it asks for them and frozen() is open.
+        """
+        sigma = host_sigma(self.sampling, t)
+        raw: list[Tensor] = []
+
+        def keep(executor: Any, *args: Any, **kw: Any) -> Any:
+            out = executor(*args, **kw)
+            raw.append(out)
+            return out
+
+        to = dict(self.options["transformer_options"])
+        to.update(changes)
+        wrappers = {k: dict(v) for k, v in to.get("wrappers", {}).items()}
+        # outermost, so that what other wrappers do to the output is seen
+        wrappers[WrappersMP.DIFFUSION_MODEL] = {
+            "drag": [keep],
+            **wrappers.get(WrappersMP.DIFFUSION_MODEL, {}),
+        }
+        to["wrappers"] = wrappers
+        options = {**self.options, "transformer_options": to}
+        x = z if self.kind == "velocity" else z * (sigma**2 + 1) ** 0.5
+        at = torch.full((z.shape[0],), sigma, device=z.device, dtype=torch.float32)
+        self.calls += 1
+        clean = comfy.samplers.calc_cond_batch(self.model, [self.cond], x, at, options)[0]
+        if self.kind == "noise":
+            return (x - clean) / sigma  # also of a v-prediction
+        if len(raw) != 1:
+            raise DragError(
+                f"the model was evaluated {len(raw)} times for one step (context windows?): remove that patch"
+            )
+        return raw[0].float()
+
+
+def forced_attention(transformer_options: dict[str, Any]) -> dict[str, Any]:
+    """PyTorch's attention for the pass that has gradients: sage and int8 kernels lose them silently."""
+    before = transformer_options.get("optimized_attention_override")
+
+    def plain(_: Any, *args: Any, **kw: Any) -> Any:
+        return attention_pytorch(*args, **kw) if before is None else before(attention_pytorch, *args, **kw)
+
+    return {"optimized_attention_override": plain}
+
+
+def plain_conds(cond: dict[str, Any]) -> dict[str, Any]:
+    """The conditioning with tensors made outside inference mode, which autograd may save."""
+
+    def plain(x: Any) -> Any:
+        if torch.is_tensor(x):
+            return x.clone()
+        if isinstance(x, (list, tuple)):
+            return type(x)(plain(y) for y in x)
+        return x
+
+    held = {
+        k: v._copy_with(plain(v.cond)) if hasattr(v, "_copy_with") else v
+        for k, v in cond["model_conds"].items()
+    }
+    return {**cond, "model_conds": held}
+
+
+def check_cond(conds: list[dict[str, Any]], sigmas: tuple[float, float]) -> None:
+    """One plain conditioning, active over the whole range of noise (from, to) that the run needs."""
+    if len(conds) != 1:
+        raise DragError(
+            f"the conditioning has {len(conds)} parts and a drag takes one: don't combine prompts here"
+        )
+    cond = conds[0]
+    for key, what in (
+        ("area", "an area"),
+        ("mask", "a mask"),
+        ("hooks", "hooks"),
+        ("control", "a ControlNet"),
+    ):
+        if cond.get(key) is not None:
+            raise DragError(
+                f"the conditioning has {what}, through which a drag has no gradient: connect it without"
+            )
+    start, end = cond.get("timestep_start"), cond.get("timestep_end")
+    if (start is not None and float(start) < sigmas[0]) or (end is not None and float(end) > sigmas[1]):
+        raise DragError(
+            f"the conditioning is active from sigma {start} to {end} and the drag runs from {sigmas[0]:.3g} "
+            "to "
+            f"{sigmas[1]:.3g}: without conditioning a step would return noise; widen its timestep range"
+        )

@@ -1,0 +1,119 @@
+"""What kind of model the user connected: its family, its layers for taps and K/V, and what stands in a drag's
+way.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from comfy.ldm.flux.model import Flux
+from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
+
+from ...drag_core.presets import PRESETS, Preset
+from ...drag_core.recipes import FLUX_KV
+from ...drag_core.types import DragError, FeatureTap
+from . import flux, unet
+
+SKIPS_STEPS = ("easycache", "lazycache", "teacache", "torch.compile")
+
+
+@dataclass(frozen=True)
+class Family:
+    """name: "sd" or "flux"; label for people; blocks that can be tapped; `kv`: the K/V layers of the papers,
+    counted for this model; `preset`: settings of an embedded model, else None.
+    """
+
+    name: str
+    label: str
+    blocks: tuple[str, ...]
+    kv: tuple[str, ...]
+    preset: Preset | None
+
+    @property
+    def multiple(self) -> int:
+        """Latent cells a side must be divisible by."""
+        return 2 if self.name == "flux" else 1
+
+    def taps(self, wanted: tuple[FeatureTap, ...]) -> tuple[FeatureTap, ...]:
+        """A recipe's taps on this model: up blocks are counted from the last one (SD1.5 has four, SDXL
+        three).
+        """
+        if self.name == "flux":
+            return wanted
+        ups = sum(b.startswith("up.") for b in self.blocks)
+        moved = [(int(t.block.split(".")[1]) - 4 + ups, t) for t in wanted if t.block.startswith("up.")]
+        return tuple(FeatureTap(f"up.{i}", t.site) for i, t in moved if i >= 0)
+
+
+def geometry(net: Any) -> tuple[int, ...]:
+    """Width and depth: what tells one of our own models from all others."""
+    if isinstance(net, Flux):
+        return (net.hidden_size, len(net.double_blocks), len(net.single_blocks), net.params.context_in_dim)
+    return (net.model_channels, *net.channel_mult, net.in_channels)
+
+
+def family_of(model: Any) -> Family:
+    """`model` is the host's BaseModel. Anything that a drag cannot use is refused in one sentence."""
+    net = model.diffusion_model
+    preset = next((p for p in PRESETS.values() if p.geometry == geometry_or_none(net)), None)
+    if type(net) is Flux:
+        if net.params.global_modulation or net.patch_size != 2:
+            raise DragError(
+                "this model is of FLUX.2's kind, whose blocks this release cannot tap: use a FLUX.1 model "
+                "(dev, "
+                "schnell, Krea, Kontext) or a Stable Diffusion one"
+            )
+        names = tuple(flux.block_names(net))
+        kv = names[len(names) // 2 :] if preset else tuple(b for b in FLUX_KV if b in names)
+        return Family("flux", "embedded FLUX" if preset else "FLUX.1", names, kv, preset)
+    if type(net) is UNetModel:
+        attentions = unet.self_attentions(net)
+        # SD1.5's layers 10 to 15 are those of the last two levels on the way up, whatever the model's depth
+        first = sum(n + 1 for n in list(reversed(net.num_res_blocks))[: len(net.channel_mult) - 2])
+        kv = tuple(name for (part, i, _), name in attentions.items() if part == "output" and i >= first)
+        label = {768: "SD1.x", 1024: "SD2.x", 2048: "SDXL"}.get(_context(net) or 0, "Stable Diffusion")
+        label = "embedded UNet" if preset else label
+        return Family("sd", label, tuple(unet.tap_modules(net)), kv, preset)
+    kind = type(net).__name__
+    if "nunchaku" in type(net).__module__ or kind == "ComfyFluxWrapper":
+        raise DragError(
+            "this is a nunchaku model, which has no gradients and no blocks to tap: load the original FLUX "
+            "weights"
+        )
+    raise DragError(f"this is a {kind} model; drags work on FLUX.1 and on Stable Diffusion 1.x, 2.x and XL")
+
+
+def geometry_or_none(net: Any) -> tuple[int, ...] | None:
+    return geometry(net) if type(net) in (Flux, UNetModel) else None
+
+
+def _context(net: UNetModel) -> int | None:
+    for module in net.modules():
+        if hasattr(module, "attn2") and module.attn2 is not None:
+            return int(module.attn2.to_k.in_features)
+    return None
+
+
+def in_the_way(patcher: Any) -> str | None:
+    """What another node put on the model that keeps a drag from working, and what to do; None if nothing."""
+    options = patcher.model_options
+    if "model_function_wrapper" in options:
+        owner = getattr(options["model_function_wrapper"], "__module__", "a pack")
+        return (
+            f"{owner} wraps the model's function (as TeaCache does), which hides its blocks: connect the model "
+            f"before it"
+        )
+    wrappers = [dict(patcher.wrappers), options.get("transformer_options", {}).get("wrappers", {})]
+    keys = {str(key).lower() for kinds in wrappers for by_key in kinds.values() for key in by_key}
+    for skipper in SKIPS_STEPS:
+        if skipper in keys:
+            return f"{skipper} skips or recompiles steps of this model: connect the model before that node"
+    net = patcher.model.diffusion_model
+    if "forward_orig" in net.__dict__:
+        owner = getattr(net.__dict__["forward_orig"], "__module__", "another pack")
+        return (
+            f"{owner} replaced FLUX's forward_orig (as PuLID does), so that our hooks are not reached: restart "
+            f"without it"
+        )
+    return None

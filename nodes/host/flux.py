@@ -1,0 +1,201 @@
+"""Backbone over the host's FLUX: taps, early stop, K/V exchange, per-block checkpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from ...drag_core.types import KV, DragError, FeatureTap, KVRecord
+from . import grad
+from .call import Call, StopForward, forced_attention
+
+
+@contextmanager
+def _input_of(module: nn.Module) -> Iterator[list[Tensor]]:
+    """What `module` is called with while open."""
+    seen: list[Tensor] = []
+    handle = module.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+    try:
+        yield seen
+    finally:
+        handle.remove()
+
+
+def block_names(net: Any) -> list[str]:
+    doubles = [f"double.{i}" for i in range(len(net.double_blocks))]
+    return doubles + [f"single.{i}" for i in range(len(net.single_blocks))]
+
+
+def kv_patch(
+    kv: KV, t: Callable[[dict[str, Any]], float], hits: set[str] | None = None
+) -> Callable[..., Any]:
+    """An attn1_patch of the host's FLUX blocks: records or replaces K and V of the image tokens.
+
+    `t` gives the core's level from the block's options; `hits` collects the blocks that were reached. After
+    the norm and before RoPE, which act per token: the same as exchanging the projections' outputs.
+    """
+    wanted = set(kv.blocks) if kv is not None else set()
+
+    def patch(q: Tensor, k: Tensor, v: Tensor, extra_options: dict[str, Any], **kw: Any) -> dict[str, Tensor]:
+        name = f"{extra_options['block_type']}.{extra_options['block_index']}"
+        if name not in wanted or kv is None:
+            return {}
+        if hits is not None:
+            hits.add(name)
+        first = extra_options["img_slice"][0]
+        if isinstance(kv, KVRecord):
+            last = first + extra_options.get("drag_tokens", k.shape[2] - first)
+            kv.cache.put(t(extra_options), name, k[:, :, first:last], v[:, :, first:last])
+            return {}
+        stored = kv.cache.get(t(extra_options), name)
+        last = first + stored[0].shape[2]
+        if last > k.shape[2]:
+            raise DragError(
+                f"the stored K/V has {stored[0].shape[2]} image tokens and this latent {k.shape[2] - first}: "
+                f"use the size of the picture that was inverted"
+            )
+        out = {"k": k.clone(), "v": v.clone()}
+        for key, new in zip(("k", "v"), stored, strict=True):
+            out[key][:, :, first:last] = new.to(out[key])
+        return out
+
+    return patch
+
+
+class ComfyFlux:
+    """The host's Flux as a Backbone. `remember` checkpoints every block (a third more work, a sixth of the
+    memory).
+    """
+
+    def __init__(self, call: Call, remember: bool = False) -> None:
+        self.call, self.checkpoint = call, remember
+        self.net = call.model.diffusion_model
+        self.half = call.model.get_dtype_inference() == torch.float16
+        self.hits: set[str] = set()
+
+    @property
+    def blocks(self) -> list[str]:
+        return block_names(self.net)
+
+    def _changes(self, kv: KV, t: float, z: Tensor) -> dict[str, Any]:
+        if kv is None:
+            return {}
+        if missing := [b for b in kv.blocks if b not in self.blocks]:
+            raise DragError(f"K/V block {missing[0]!r} is not in this model; it has {', '.join(self.blocks)}")
+        before = self.call.options["transformer_options"].get("patches", {})
+        patches = {k: list(v) for k, v in before.items()}
+        patches.setdefault("attn1_patch", []).append(kv_patch(kv, lambda _: t, self.hits))
+        h, w = z.shape[-2:]
+        return {"patches": patches, "drag_tokens": -(-h // 2) * -(-w // 2)}
+
+    def predict(self, z: Tensor, t: float, kv: KV = None) -> Tensor:
+        return self.call(z, t, self._changes(kv, t, z))
+
+    def features(
+        self, z: Tensor, t: float, taps: tuple[FeatureTap, ...], kv: KV = None, *, stop: bool = True
+    ) -> tuple[list[Tensor], Tensor | None]:
+        found: dict[FeatureTap, Tensor] = {}
+        x, finish = grad.scaled(z) if self.half else (z, list)
+        options = self.call.options["transformer_options"]
+        changes = self._changes(kv, t, z) | forced_attention(options)
+        replace = {k: dict(v) for k, v in options.get("patches_replace", {}).items()}
+        others = replace.get("dit", {})
+        replace["dit"] = {**others, **self._blocks(z, taps, found, stop, others)}
+        changes["patches_replace"] = replace
+        prediction: Tensor | None = None
+        try:
+            prediction = self.call(x, t, changes)
+        except StopForward:
+            pass
+        if missing := [tap for tap in taps if tap not in found]:
+            raise DragError(
+                f"the model never reached its block {missing[0].block}: another patch replaces FLUX's "
+                "forward; "
+                f"connect the model before it"
+            )
+        maps = [found[tap].float() for tap in taps]
+        out = finish(maps if prediction is None else [*maps, prediction])
+        return (out, None) if prediction is None else (out[:-1], out[-1])
+
+    def _blocks(
+        self,
+        z: Tensor,
+        taps: tuple[FeatureTap, ...],
+        found: dict[FeatureTap, Tensor],
+        stop: bool,
+        others: dict[Any, Any],
+    ) -> dict[tuple[str, int], Callable[..., Any]]:
+        """A replacement for every block up to the last tapped one: the host's own block on cloned inputs."""
+        h, w = -(-z.shape[-2] // 2), -(-z.shape[-1] // 2)
+        names = self.blocks
+        for tap in taps:
+            if tap.block not in names:
+                raise DragError(f"feature tap {tap.block!r} is not in this model; it has {', '.join(names)}")
+        last = max((names.index(tap.block) for tap in taps), default=-1)
+        return {
+            (f"{name.split('.')[0]}_block", int(name.split(".")[1])): self._block(
+                name, [t for t in taps if t.block == name], found, (h, w), stop and i == last, others
+            )
+            for i, name in enumerate(names[: last + 1 if stop else None])
+        }
+
+    def _block(
+        self,
+        name: str,
+        taps: list[FeatureTap],
+        found: dict[FeatureTap, Tensor],
+        size: tuple[int, int],
+        ends: bool,
+        others: dict[Any, Any],
+    ) -> Callable[..., Any]:
+        kind, index = name.split(".")
+        double = kind == "double"
+        block = (self.net.double_blocks if double else self.net.single_blocks)[int(index)]
+        attention_input = block.img_attn.qkv if double else block.linear1
+        other = others.get((f"{kind}_block", int(index)))
+
+        def replacement(args: dict[str, Any], extra: dict[str, Any]) -> dict[str, Tensor]:
+            # a snapshot: the host changes the one dict block by block, and a checkpoint runs again later
+            to = dict(args["transformer_options"])
+            fixed = {
+                "vec": args["vec"],
+                "pe": args["pe"],
+                "attn_mask": args.get("attn_mask"),
+                "transformer_options": to,
+            }
+
+            def own(a: dict[str, Any]) -> dict[str, Tensor]:
+                # never extra["original_block"]: it is bound to the host's loop variable
+                given = {k: a[k] for k in ("vec", "pe", "attn_mask", "transformer_options")}
+                if double:
+                    img, txt = block(img=a["img"], txt=a["txt"], **given)
+                    return {"img": img, "txt": txt}
+                return {"img": block(a["img"], **given)}
+
+            def run(*streams: Tensor) -> tuple[Tensor, ...]:
+                copies = [s.clone() for s in streams]  # the host adds its residuals in place
+                given = dict(zip(("img", "txt"), copies, strict=False)) | fixed
+                with _input_of(attention_input) as seen:
+                    out = own(given) if other is None else other(given, {**extra, "original_block": own})
+                return (out["img"], *([out["txt"]] if double else []), *seen[:1])
+
+            streams = [args["img"], args["txt"]] if double else [args["img"]]
+            if self.checkpoint and torch.is_grad_enabled() and args["img"].requires_grad:
+                out = checkpoint(run, *streams, use_reentrant=False, preserve_rng_state=False)
+            else:
+                out = run(*streams)
+            first = 0 if double else to["img_slice"][0]
+            for tap in taps:
+                tokens = (out[-1] if tap.site == "norm1" else out[0])[:, first : first + size[0] * size[1]]
+                found[tap] = rearrange(tokens, "b (h w) c -> b c h w", h=size[0], w=size[1])
+            if ends:
+                raise StopForward
+            return {"img": out[0], "txt": out[1]} if double else {"img": out[0]}
+
+        return replacement

@@ -1,0 +1,42 @@
+"""The core's on_step -> the host's progress bar, preview and interrupt."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import comfy.model_management as mm
+import comfy.utils
+import latent_preview
+import torch
+
+from ...drag_core.drag import OnStep, Step, clean_estimate
+from ...drag_core.types import Trajectory
+
+
+def quiet(step: Step) -> None:
+    """Only listens for the user's interrupt."""
+    mm.throw_exception_if_processing_interrupted()
+
+
+def listener(patcher: Any, source: Trajectory | None = None, every: int = 1) -> OnStep:
+    """Tells the host after every step; with `source`, the estimated picture every `every` steps (0: never).
+
+    The preview costs no model call. Which one is shown (latent2rgb, TAESD, none) is the user's setting.
+    """
+    previewer = (
+        latent_preview.get_previewer(patcher.load_device, patcher.model.latent_format) if every else None
+    )
+    bar: list[Any] = []
+
+    def tell(step: Step) -> None:
+        mm.throw_exception_if_processing_interrupted()
+        if not bar:
+            bar.append(comfy.utils.ProgressBar(step.total))
+        picture = None
+        if previewer is not None and source is not None and step.done % every == 0:
+            with torch.no_grad():
+                estimate = clean_estimate(step.z, source, step.level)
+                picture = previewer.decode_latent_to_preview_image("JPEG", estimate)
+        bar[0].update_absolute(step.done, step.total, picture)
+
+    return tell

@@ -1,0 +1,153 @@
+"""Runs a body of ours inside the host's own sampling: loading, conditioning, devices and clean-up are the
+host's.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import comfy.model_management as mm
+import comfy.model_patcher
+import comfy.samplers
+import torch
+from comfy.patcher_extension import WrappersMP, add_wrapper_with_key
+from torch import Tensor
+
+from ...drag_core.types import Backbone, DragError, FeatureTap
+from . import memory
+from .call import Call, check_cond, plain_conds
+from .family import family_of, in_the_way
+from .flux import ComfyFlux
+from .grad import frozen
+from .unet import ComfyUNet
+
+T = TypeVar("T")
+Body = Callable[[Backbone, Tensor], T]
+
+
+@dataclass(frozen=True)
+class Need:
+    """What the body will ask: gradients of features at `taps`, `whole` forward passes with a gradient (a
+    penalty on the prediction), the host's sigmas (low, high) that it visits.
+    """
+
+    taps: tuple[FeatureTap, ...] = ()
+    gradients: bool = False
+    whole: bool = False
+    sigmas: tuple[float, float] = (0.0, 0.0)
+
+
+class _Sampler(comfy.samplers.Sampler):
+    """The host's sampler whose whole work is the body."""
+
+    def __init__(self, body: Body[Any], need: Need, remember: bool) -> None:
+        self.body, self.need, self.remember = body, need, remember
+        self.result: Any = None
+
+    def sample(
+        self,
+        model_wrap: Any,
+        sigmas: Tensor,
+        extra_args: dict[str, Any],
+        callback: Any,
+        noise: Tensor,
+        latent_image: Any = None,
+        denoise_mask: Any = None,
+        disable_pbar: bool = False,
+    ) -> Any:
+        # the executor runs nodes in inference mode, where no autograd exists
+        with torch.inference_mode(False), torch.enable_grad():
+            model = model_wrap.inner_model
+            conds = model_wrap.conds["positive"]
+            check_cond(conds, self.need.sigmas)
+            call = Call(model, [plain_conds(c) for c in conds], extra_args["model_options"])
+            kind = ComfyFlux if family_of(model).name == "flux" else ComfyUNet
+            backbone = kind(call, self.remember)
+            with frozen(model.diffusion_model) if self.need.gradients else nullcontext():
+                self.result = self.body(backbone, latent_image.clone())
+        return latent_image
+
+
+def _once(
+    patcher: Any,
+    positive: Any,
+    samples: Tensor,
+    body: Body[T],
+    need: Need,
+    remember: bool,
+    sigmas: Tensor,
+    seed: int,
+) -> T:
+    size = (int(samples.shape[-2]), int(samples.shape[-1]))
+    net = patcher.model.diffusion_model
+    guider = comfy.samplers.CFGGuider(patcher)
+    guider.inner_set_conds({"positive": positive})
+    guider.set_cfg(1.0)
+    guider.model_options = comfy.model_patcher.create_model_options_clone(guider.model_options)
+    if need.gradients:
+        wanted = memory.activation_bytes(net, size, need.taps, need.whole, remember)
+        one = max(float(patcher.model.memory_required([1, *samples.shape[1:]])), 1.0)
+        rows = math.ceil(max(wanted / one, 1.0))
+
+        def prepare(executor: Any, model: Any, shape: Any, *args: Any, **kw: Any) -> Any:
+            # the host's estimate is for inference and linear in the batch: as many rows as the gradient pass
+            # takes
+            return executor(model, [rows * shape[0], *shape[1:]], *args, **kw)
+
+        add_wrapper_with_key(
+            WrappersMP.PREPARE_SAMPLING, "drag", prepare, guider.model_options, is_model_options=True
+        )
+    sampler = _Sampler(body, need, remember)
+    guider.sample(torch.zeros_like(samples), samples, sampler, sigmas, disable_pbar=True, seed=seed)
+    out: T = sampler.result
+    return out
+
+
+def run(
+    patcher: Any,
+    positive: Any,
+    samples: Tensor,
+    body: Body[T],
+    need: Need = Need(),
+    sigmas: Tensor | None = None,
+    seed: int = 0,
+) -> T:
+    """body(backbone, clean latent) inside the host's sampling of `patcher` with one conditioning.
+
+    samples: a LATENT's (1, C, h, w). The body runs outside inference mode with gradients on; it may be run a
+    second time, with checkpoints, when memory did not suffice. Afterwards nothing of ours is left on the
+    model.
+    """
+    if (obstacle := in_the_way(patcher)) is not None:
+        raise DragError(obstacle)
+    if samples.ndim != 4 or samples.shape[0] != 1:
+        raise DragError(
+            f"the latent has shape {tuple(samples.shape)} and a drag edits one picture: use LatentFromBatch"
+        )
+    family = family_of(patcher.model)
+    size = (int(samples.shape[-2]), int(samples.shape[-1]))
+    net = patcher.model.diffusion_model
+    steps = torch.tensor([1.0, 0.0]) if sigmas is None else sigmas
+    can_remember = need.gradients and family.name == "flux"
+    act = memory.activation_bytes(net, size, need.taps, need.whole, False)
+    start = can_remember and act + int(patcher.model_size()) > memory.free_bytes(patcher)
+    for remember in (False, True)[int(start) : 1 + int(can_remember)]:
+        try:
+            return _once(patcher, positive, samples.clone(), body, need, remember, steps, seed)
+        except Exception as error:
+            if not mm.is_oom(error):
+                raise
+            logging.warning("drag: out of memory%s", " with checkpoints" if remember else "")
+        mm.soft_empty_cache()
+    wanted = memory.activation_bytes(net, size, need.taps, need.whole, can_remember)
+    side = memory.largest_side(patcher, size, wanted)
+    raise DragError(
+        f"a drag at {size[1] * 8}x{size[0] * 8} needs about {wanted / 2**30:.1f} GiB beside the weights, "
+        "more than "
+        f"this device has: use DragCrop, or a picture of about {max(side, 64)}x{max(side, 64)}"
+    )
