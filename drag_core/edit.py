@@ -11,20 +11,16 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .backends.load import Model
-from .drag import OnStep, Recipe, Result, Step, drag, invert
+from .choice import DEFAULT_RECIPE, choose
+from .drag import OnStep, Result, Step, drag, invert
 from .inpaint import painted_over, pixel_warp
 from .instruction import DragInstruction
-from .masks import edge_distance
-from .presets import PRESETS, Preset, adapt
-from .recipes import RECIPES, copy_paste
-from .solvers import ddim, fireflow
+from .paste import put_back
+from .presets import PRESETS, adapt
 from .task import MaskReader, build_task
 from .types import DragError, Grid, Task, Trajectory, Variant
 
 SMALLEST = 32
-SEAM = 6.0  # px inside the editable mask over which the edit fades in
-FAMILY = {"dragflow": "flux", "dragnext": "sd", "gooddrag": "sd", "dragdiffusion": "sd"}
-DEFAULT_RECIPE = {"sd": "dragnext", "flux": "dragflow"}
 
 
 def quiet(step: Step) -> None:
@@ -76,7 +72,7 @@ def edit_picture(
     result, decoded = run_task(
         model, small, task, recipe or DEFAULT_RECIPE[model.family], variant, seed, on_step
     )
-    return Edit(put_back(image, small, decoded, task.editable), decoded, result, task, notes)
+    return Edit(put_back(image, decoded, task.editable), decoded, result, task, notes)
 
 
 def working_size(height: int, width: int, model: Model) -> Grid:
@@ -103,7 +99,7 @@ def run_task(
     """
     preset = PRESETS.get(model.name)
     z0 = model.codec.encode(image)
-    base = choose(model, task, recipe, variant, preset, seed)
+    base = choose(model.family, model.name, task, recipe, variant, preset, seed)
     if preset is not None and recipe != "copy_paste":
         filled: Trajectory | None = None
         warped: Tensor | None = None
@@ -118,40 +114,3 @@ def run_task(
     source = invert(model.backbone, z0, base.schedule, base.solver, base.kv_blocks, on_step)
     result = drag(model.target or model.backbone, source, base, on_step)
     return result, model.codec.decode(result.z)
-
-
-def choose(
-    model: Model, task: Task, recipe: str, variant: Variant, preset: Preset | None, seed: int
-) -> Recipe:
-    """The recipe by name, checked against the model."""
-    if recipe == "copy_paste":
-        solver = fireflow if model.family == "flux" else ddim
-        schedule = (
-            preset.schedule if preset else RECIPES[DEFAULT_RECIPE[model.family]](task, variant).schedule
-        )
-        return copy_paste(task, schedule, solver, seed=seed)
-    if recipe not in RECIPES:
-        raise DragError(f"there is no recipe {recipe!r}; recipes: {', '.join(RECIPES)}, copy_paste")
-    if FAMILY[recipe] != model.family:
-        fitting = " or ".join(r for r, family in FAMILY.items() if family == model.family)
-        raise DragError(
-            f"recipe {recipe} does not fit {model.name}, a model of the {model.family} family: use {fitting}"
-        )
-    return RECIPES[recipe](task, variant)
-
-
-def put_back(image: Tensor, small: Tensor, decoded: Tensor, editable: Tensor | None) -> Tensor:
-    """The edit in the input's own pixels: outside the editable mask they stay bit for bit, inside the edit
-    fades in over the seam.
-    """
-    size = tuple(image.shape[-2:])
-
-    def full(x: Tensor, mode: str) -> Tensor:
-        return x if x.shape[-2:] == image.shape[-2:] else F.interpolate(x, size, mode=mode)
-
-    edited = full(decoded, "bicubic").clamp(0, 1)
-    if editable is None:
-        return edited
-    mask = (full(editable[None, None], "nearest")[0, 0] > 0.5).to(image)
-    share = (edge_distance(mask) / SEAM).clamp(0, 1)[None, None]
-    return torch.where(mask > 0.5, image * (1 - share) + edited * share, image)

@@ -5,7 +5,8 @@ odd.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -78,16 +79,48 @@ def motion_of(spec: RegionSpec, mask: Tensor) -> AffineMotion:
     return translation(centre, spec.target)
 
 
+def fitted(x: DragInstruction, size: Grid) -> tuple[DragInstruction, tuple[str, ...]]:
+    """The instruction in the pixels of a picture of `size`, and a note where that changed its numbers."""
+    given = (x.width or size.width, x.height or size.height)
+    note = (
+        f"the drag was drawn on {given[0]}x{given[1]} and the picture is {size.width}x{size.height}: it was "
+        f"scaled to fit",
+    )
+    return rescaled(x, size.width, size.height), () if given == (size.width, size.height) else note
+
+
+def weighted(regions: Sequence[Region], weights: Sequence[float]) -> tuple[Region, ...]:
+    """The regions with the user's weights, each times its γ among these regions (DragFlow eq. 22-24)."""
+    if not regions:
+        return ()
+    gamma = region_weights([r.mask for r in regions])
+    return tuple(replace(r, weight=g * w) for r, g, w in zip(regions, gamma, weights, strict=True))
+
+
+def user_weights(regions: Sequence[Region]) -> tuple[float, ...]:
+    """The weights that the user gave: what weighted() multiplied by γ."""
+    gamma = region_weights([r.mask for r in regions])
+    return tuple(r.weight / g for r, g in zip(regions, gamma, strict=True))
+
+
+def joined(a: Task, b: Task) -> Task:
+    """Both drags in one: all regions and handles, γ over all of them; what either may change may change."""
+    if a.image != b.image:
+        here, there = (f"{t.image.width}x{t.image.height}" for t in (a, b))
+        raise DragError(
+            f"the regions are drawn on pictures of two sizes, {here} and {there}: draw them on one picture"
+        )
+    regions = weighted((*a.regions, *b.regions), (*user_weights(a.regions), *user_weights(b.regions)))
+    editable = None if a.editable is None or b.editable is None else torch.maximum(a.editable, b.editable)
+    return Task(a.image, regions, (*a.handles, *b.handles), editable)
+
+
 def build_task(
     instruction: DragInstruction, size: Grid, read_mask: MaskReader | None = None
 ) -> tuple[Task, tuple[str, ...]]:
     """The task on a picture of `size`, and notes: sentences about what will hardly work or was adapted."""
-    notes: list[str] = []
-    given = (instruction.width or size.width, instruction.height or size.height)
-    if given != (size.width, size.height):
-        drawn, here = f"{given[0]}x{given[1]}", f"{size.width}x{size.height}"
-        notes.append(f"the drag was drawn on {drawn} and the picture is {here}: it was scaled to fit")
-    x = rescaled(instruction, size.width, size.height)
+    x, fitting = fitted(instruction, size)
+    notes = list(fitting)
     if not x.regions and not x.points:
         raise DragError("the drag instruction moves nothing: add a region with a target, or a pair of points")
     regions: list[Region] = []
@@ -113,9 +146,7 @@ def build_task(
         if (travel := _travel(region)) < 2:
             notes.append(f"{name} moves by {travel:.1f} px; under 2 px the result will hardly differ")
         regions.append(region)
-    if regions:
-        gamma = region_weights([r.mask for r in regions])
-        regions = [Region(r.mask, r.motion, g * r.weight) for r, g in zip(regions, gamma, strict=True)]
+    regions = list(weighted(regions, [r.weight for r in regions]))
     handles = []
     for i, p in enumerate(x.points):
         _inside(p.start, size, f"point {i + 1}")
