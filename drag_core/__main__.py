@@ -64,8 +64,9 @@ def _edit(a: argparse.Namespace) -> None:
     from tqdm import tqdm
 
     from .backends.load import load_model
+    from .choice import DEFAULT_RECIPE
     from .drag import Step
-    from .edit import DEFAULT_RECIPE, edit_picture
+    from .edit import edit_picture
     from .instruction import parse
     from .pictures import read_mask, read_picture, to_bytes, write_json, write_png
 

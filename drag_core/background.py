@@ -10,8 +10,8 @@ from .types import Trajectory
 
 
 def background_at(source: Trajectory, sigma: float) -> Tensor:
-    """The source's own latent (1, C, h, w) at noise level `sigma`: exact at the stored levels, straight between
-    them, and the noisiest level's noise scaled beyond it; the clean latent at 0.
+    """The source's own latent (1, C, h, w) at noise level `sigma`: exact at the stored levels, straight
+    between them, and the noisiest level's noise scaled beyond it; the clean latent at 0.
 
     Flow schedules: sigma is t in [0, 1]. VP schedules: sigma = sigma_t / alpha_t and the latent is divided by
     alpha_t, the frame that ComfyUI's and k-diffusion's samplers work in.

@@ -101,12 +101,12 @@ def invert(
     solver: Solver,
     kv_blocks: tuple[str, ...] = (),
     on_step: OnStep = lambda step: None,
-    keep_on: str | None = None,
+    cache: KVCache | None = None,
 ) -> Trajectory:
     """The noisy latents of the clean latent z0 (1, C, h, w) at every level of `schedule`, K/V of `kv_blocks`
-    recorded and kept on the device `keep_on` (None: where they are made).
+    recorded in `cache` (None: a new one, which keeps them where they are made).
     """
-    cache = KVCache(keep_on)
+    cache = KVCache() if cache is None else cache
     kv: KV = KVRecord(cache, kv_blocks) if kv_blocks else None
     z, carry, path, last = z0, None, [z0], len(schedule.t) - 1
     for i in range(last, 0, -1):

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .constrain import FreeBackground, HardBackground
-from .drag import NormalisedDescent, Recipe
+from .drag import NormalisedDescent, Recipe, Start
 from .masks import discs, moved, on_grid
 from .schedules import ddim, flow
 from .start import Both, Paste, Refill
@@ -68,34 +68,48 @@ def adapt(
     `filled`: the trajectory of the picture with its regions painted over (empties the source); `warped`: the
     clean latent of the picture warped in pixels (where the paste starts).
     """
+    out = adapt_shape(recipe, preset, task)
+    region = isinstance(out.supervision, RegionSupervision)
+    return replace(
+        out,
+        schedule=preset.schedule,
+        optimizer=partial(NormalisedDescent, lr=preset.step),
+        ramp=((1.0,) * preset.updates,) * preset.levels if region else recipe.ramp,
+        hold_gain=1.0,
+        start=starting(task, filled, warped) if region else None,
+    )
+
+
+def adapt_shape(recipe: Recipe, preset: Preset, task: Task) -> Recipe:
+    """Only what the model's size asks for: taps, grid, normalisation, masks; steps and rates stay."""
     latent = Grid(task.image.height // 8, task.image.width // 8)
     editable = None if task.editable is None else on_grid(task.editable, latent, 0.05)
     supervision = recipe.supervision
     if isinstance(supervision, RegionSupervision):
         quarter = Grid(task.image.height // 4, task.image.width // 4)
         supervision = replace(supervision, grid=quarter, mean="region", equal_taps=True, unpack=False)
-        ramp = ((1.0,) * preset.updates,) * preset.levels
-    else:
-        ramp = recipe.ramp
-    start = None
-    if filled is not None and task.regions:
-        start = Both(
-            Refill(filled, editable),
-            Paste(task.regions, task.image, levels=1, fill="keep", split=True, warped=warped),
-        )
     return replace(
         recipe,
-        schedule=preset.schedule,
         taps=preset.taps,
         supervision=supervision,
         constraint=FreeBackground() if editable is None else HardBackground(editable),
-        optimizer=partial(NormalisedDescent, lr=preset.step),
-        ramp=ramp,
         kv_blocks=preset.kv_blocks,
-        hold_gain=1.0,
-        start=start if isinstance(supervision, RegionSupervision) else None,
         update_mask=around_targets(task, latent),
     )
+
+
+def starting(task: Task, filled: Trajectory | None, warped: Tensor | None) -> Start | None:
+    """Where a drag starts: the source emptied by the trajectory `filled`, the regions pasted at their
+    targets, their clean part from the latent `warped`. Neither given: where the inversion ended.
+    """
+    if not task.regions or (filled is None and warped is None):
+        return None
+    paste = Paste(task.regions, task.image, levels=1, fill="keep", split=True, warped=warped)
+    if filled is None:
+        return paste
+    latent = Grid(task.image.height // 8, task.image.width // 8)
+    editable = None if task.editable is None else on_grid(task.editable, latent, 0.05)
+    return Both(Refill(filled, editable), paste)
 
 
 def around_targets(task: Task, size: Grid) -> Tensor | None:

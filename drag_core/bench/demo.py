@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from ..backends.load import Model, load_model
+from ..choice import DEFAULT_RECIPE
 from ..drag import Step, clean_estimate, invert
-from ..edit import DEFAULT_RECIPE, run_task
+from ..edit import run_task
 from ..overlay import overlay, stack, strip
 from ..pictures import to_bytes, write_gif, write_png
 from ..presets import PRESETS

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from ..backends.load import Model, load_model
+from ..choice import DEFAULT_RECIPE
 from ..drag import denoise, invert
-from ..edit import DEFAULT_RECIPE, run_task
+from ..edit import run_task
 from ..inpaint import pixel_warp
 from ..masks import on_grid
 from ..overlay import overlay, stack, strip

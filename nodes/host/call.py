@@ -32,6 +32,7 @@ class Call:
 
     def __post_init__(self) -> None:
         self.sampling = self.model.model_sampling
+        self.device = self.model.current_patcher.load_device
         self.kind = prediction_of(self.sampling)
 
     def __call__(self, z: Tensor, t: float, changes: dict[str, Any]) -> Tensor:
@@ -74,7 +75,12 @@ def forced_attention(transformer_options: dict[str, Any]) -> dict[str, Any]:
     before = transformer_options.get("optimized_attention_override")
 
     def plain(_: Any, *args: Any, **kw: Any) -> Any:
-        return attention_pytorch(*args, **kw) if before is None else before(attention_pytorch, *args, **kw)
+        out = attention_pytorch(*args, **kw) if before is None else before(attention_pytorch, *args, **kw)
+        wanted = torch.is_grad_enabled() and any(torch.is_tensor(a) and a.requires_grad for a in args)
+        if wanted and not out.requires_grad:
+            owner = getattr(before, "__module__", "a patch")
+            raise DragError(f"the attention of {owner} has no gradient: connect the model before that node")
+        return out
 
     return {"optimized_attention_override": plain}
 

@@ -101,7 +101,8 @@ def in_the_way(patcher: Any) -> str | None:
     if "model_function_wrapper" in options:
         owner = getattr(options["model_function_wrapper"], "__module__", "a pack")
         return (
-            f"{owner} wraps the model's function (as TeaCache does), which hides its blocks: connect the model "
+            f"{owner} wraps the model's function (as TeaCache does), which hides its blocks: connect the "
+            "model "
             f"before it"
         )
     wrappers = [dict(patcher.wrappers), options.get("transformer_options", {}).get("wrappers", {})]
@@ -113,7 +114,8 @@ def in_the_way(patcher: Any) -> str | None:
     if "forward_orig" in net.__dict__:
         owner = getattr(net.__dict__["forward_orig"], "__module__", "another pack")
         return (
-            f"{owner} replaced FLUX's forward_orig (as PuLID does), so that our hooks are not reached: restart "
+            f"{owner} replaced FLUX's forward_orig (as PuLID does), so that our hooks are not reached: "
+            "restart "
             f"without it"
         )
     return None

@@ -1,0 +1,139 @@
+"""The three ways of dragging with numbers of the user's own, on whatever family, taps and schedule."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+
+from .constrain import Constraint, FreeBackground, HardBackground, SoftBackground
+from .drag import Recipe
+from .masks import adaptive_mask, on_grid
+from .recipes import linear, per_level
+from .solvers import Solver
+from .supervise import PointSupervision, RegionSupervision
+from .types import DragError, FeatureTap, Grid, Schedule, Task
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What the model and the trajectory give a recipe: taps, K/V layers, schedule, solver."""
+
+    taps: tuple[FeatureTap, ...]
+    kv_blocks: tuple[str, ...]
+    schedule: Schedule
+    solver: Solver
+
+
+def _latent(task: Task) -> Grid:
+    return Grid(task.image.height // 8, task.image.width // 8)
+
+
+def _hard(task: Task) -> Constraint:
+    editable = adaptive_mask(task.regions) if task.editable is None and task.regions else task.editable
+    return FreeBackground() if editable is None else HardBackground(on_grid(editable, _latent(task), 0.5))
+
+
+def _soft(task: Task, weight: float) -> Constraint:
+    if task.editable is None or weight == 0:
+        return FreeBackground()
+    return SoftBackground(on_grid(task.editable, _latent(task), 0.5), weight)
+
+
+def _regions(task: Task) -> None:
+    if not task.regions:
+        raise DragError("this method moves regions and the drag has none: mark a region, or use method point")
+
+
+def region(task: Task, ground: Ground, iterations: int = 50, hold: int = 20, step: float = 1000.0) -> Recipe:
+    """DragFlow's way: `iterations` moving and `hold` resting updates at the trajectory's noisiest level, hard
+    background.
+
+    `step` is plain gradient descent's rate at 512x512, scaled by the picture's area.
+    """
+    _regions(task)
+    size = _latent(task)
+    quarter = Grid(task.image.height // 4, task.image.width // 4)
+    return Recipe(
+        schedule=ground.schedule,
+        solver=ground.solver,
+        taps=ground.taps,
+        supervision=RegionSupervision(task.regions, task.image, quarter, mean="map"),
+        constraint=_hard(task),
+        optimizer=partial(torch.optim.SGD, lr=step * size.height * size.width / 64**2),
+        ramp=(linear(iterations, hold=hold),),
+        kv_blocks=ground.kv_blocks,
+        hold_gain=1.2,
+    )
+
+
+def pbsi(
+    task: Task,
+    ground: Ground,
+    levels: int = 6,
+    updates: int = 10,
+    step: float = 0.02,
+    background: float = 0.2,
+) -> Recipe:
+    """DragNeXt's way: `updates` at each of the `levels` noisiest levels, moving on all the while; Adam with
+    `step`; the background weighs `background` in the loss.
+    """
+    _regions(task)
+    half = Grid(task.image.height // 2, task.image.width // 2)
+    return Recipe(
+        schedule=ground.schedule,
+        solver=ground.solver,
+        taps=ground.taps,
+        supervision=RegionSupervision(task.regions, task.image, half, mean="region"),
+        constraint=_soft(task, background),
+        optimizer=partial(torch.optim.Adam, lr=step),
+        ramp=per_level(linear(levels * updates), updates),
+        kv_blocks=ground.kv_blocks,
+        kv_while_dragging=False,
+    )
+
+
+def point(
+    task: Task,
+    ground: Ground,
+    levels: int = 7,
+    updates: int = 30,
+    tracking: int = 3,
+    radius: int = 4,
+    search: int = 12,
+    stride: float = 4.0,
+    preserve: bool = True,
+    step: float = 0.02,
+    background: float = 0.2,
+) -> Recipe:
+    """GoodDrag's way (`preserve`) or DragDiffusion's: `updates` at each of `levels` levels, handles tracked
+    after every `tracking` of them; radius, search and stride in cells of half the picture's resolution.
+    """
+    if not task.handles:
+        raise DragError("this method moves points and the drag has none: set a point pair, or mark a region")
+    half = Grid(task.image.height // 2, task.image.width // 2)
+    return Recipe(
+        schedule=ground.schedule,
+        solver=ground.solver,
+        taps=ground.taps[:1],
+        supervision=PointSupervision(
+            task.handles,
+            task.image,
+            half,
+            radius=radius,
+            search=search,
+            stride=stride,
+            preserve=preserve,
+            factor=float((2 * radius + 1) ** 2),
+        ),
+        constraint=_soft(task, background),
+        optimizer=partial(torch.optim.Adam, lr=step),
+        ramp=((1.0,) * updates,) * levels,
+        kv_blocks=ground.kv_blocks,
+        kv_while_dragging=False,
+        track_every=tracking,
+    )
+
+
+METHODS = {"region": region, "pbsi": pbsi, "point": point}
