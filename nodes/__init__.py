@@ -2,9 +2,34 @@
 
 from comfy_api.latest import ComfyExtension, io
 
-NODES: list[type[io.ComfyNode]] = []
+from .adapter import DragAdapterInjection
+from .background import DragBackgroundHardConstraint
+from .host.loaders import list_folders
+from .invert import DragInvert
+from .kv import DragKVInject
+from .loaders import DragEmbeddedModel
+from .metrics import DragMetrics
+from .optimize import DragOptimize
+from .paste import DragCrop, DragPasteBack
+from .region import RegionMaskAffine
+
+NODES: list[type[io.ComfyNode]] = [
+    DragInvert,
+    RegionMaskAffine,
+    DragOptimize,
+    DragBackgroundHardConstraint,
+    DragKVInject,
+    DragAdapterInjection,
+    DragMetrics,
+    DragCrop,
+    DragPasteBack,
+    DragEmbeddedModel,
+]
 
 
 class DragEditing(ComfyExtension):
+    async def on_load(self) -> None:
+        list_folders()
+
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         return NODES

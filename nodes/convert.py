@@ -8,10 +8,13 @@ from ..drag_core.types import DragError, Grid
 
 
 def picture(image: Tensor) -> Tensor:
-    """IMAGE (B, H, W, C) in [0, 1] -> (1, 3, H, W) float32, a copy. One picture; a fourth channel is left out."""
+    """IMAGE (B, H, W, C) in [0, 1] -> (1, 3, H, W) float32, a copy. One picture; a fourth channel is left
+    out.
+    """
     if image.shape[0] != 1:
         raise DragError(
-            f"the image input holds {image.shape[0]} pictures and a drag edits one: pick one with ImageFromBatch"
+            f"the image input holds {image.shape[0]} pictures and a drag edits one: pick one with "
+            "ImageFromBatch"
         )
     if image.shape[-1] < 3:
         raise DragError(f"the picture has {image.shape[-1]} channel(s); a drag needs RGB: convert it first")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -159,6 +159,7 @@ class ComfyFlux:
         block = (self.net.double_blocks if double else self.net.single_blocks)[int(index)]
         attention_input = block.img_attn.qkv if double else block.linear1
         other = others.get((f"{kind}_block", int(index)))
+        reads_input = any(tap.site == "norm1" for tap in taps)
 
         def replacement(args: dict[str, Any], extra: dict[str, Any]) -> dict[str, Tensor]:
             # a snapshot: the host changes the one dict block by block, and a checkpoint runs again later
@@ -181,7 +182,7 @@ class ComfyFlux:
             def run(*streams: Tensor) -> tuple[Tensor, ...]:
                 copies = [s.clone() for s in streams]  # the host adds its residuals in place
                 given = dict(zip(("img", "txt"), copies, strict=False)) | fixed
-                with _input_of(attention_input) as seen:
+                with _input_of(attention_input) if reads_input else nullcontext([]) as seen:
                     out = own(given) if other is None else other(given, {**extra, "original_block": own})
                 return (out["img"], *([out["txt"]] if double else []), *seen[:1])
 
@@ -193,9 +194,12 @@ class ComfyFlux:
             first = 0 if double else to["img_slice"][0]
             for tap in taps:
                 tokens = (out[-1] if tap.site == "norm1" else out[0])[:, first : first + size[0] * size[1]]
-                found[tap] = rearrange(tokens, "b (h w) c -> b c h w", h=size[0], w=size[1])
+                found.setdefault(tap, rearrange(tokens, "b (h w) c -> b c h w", h=size[0], w=size[1]))
             if ends:
                 raise StopForward
             return {"img": out[0], "txt": out[1]} if double else {"img": out[0]}
 
+        if other is not None:  # read by adapter.py
+            replacement.around = other
+            replacement.bare = self._block(name, taps, found, size, ends, {})
         return replacement

@@ -98,10 +98,8 @@ def make_recipe(
             recipe = adapt(recipe, preset, task, filled, warped)
         else:
             recipe = replace(recipe, taps=family.taps(recipe.taps))
-        known = set(family.kv)
-        recipe = replace(recipe, kv_blocks=tuple(b for b in recipe.kv_blocks if b in known) or family.kv)
-        if preset is not None or wish.recipe == "copy_paste":
-            recipe = replace(recipe, kv_blocks=())
+        small = preset is not None or wish.recipe == "copy_paste"
+        recipe = replace(recipe, kv_blocks=() if small or not recipe.kv_blocks else family.kv)
     recipe = replace(recipe, solver=SOLVERS[inversion.solver], schedule=source.schedule)
     if recipe.taps or wish.recipe != "copy_paste":
         recipe = replace(recipe, taps=read_taps(wish.taps, recipe.taps))

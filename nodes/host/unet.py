@@ -132,7 +132,7 @@ class ComfyUNet:
         for tap in taps:
 
             def hook(_: nn.Module, __: Any, output: Tensor, tap: FeatureTap = tap) -> None:
-                found[tap] = output
+                found.setdefault(tap, output)  # an adapter at part strength evaluates twice: the first has it
                 if stop and len(found) == len(taps):
                     raise StopForward
 

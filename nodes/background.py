@@ -1,0 +1,59 @@
+"""DragBackgroundHardConstraint: outside the mask the picture stays (DragFlow eq. 4)."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+
+from ..drag_core.masks import on_grid
+from ..drag_core.types import DragError, Grid
+from . import sockets
+from .convert import masks
+from .host.optimise import Background
+from .host.patches import keep_background
+
+
+class DragBackgroundHardConstraint(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="DragBackgroundHardConstraint",
+            display_name="Drag: Background Hard Constraint",
+            category=sockets.CATEGORY,
+            description="Keeps the picture outside the editable mask at every step. The constraint goes to "
+            "DragOptimize; the model does the same in any stock sampler.",
+            inputs=[
+                io.Model.Input("model", tooltip="The model that was inverted."),
+                sockets.Trajectory.Input(
+                    "trajectory", tooltip="From DragInvert: the picture at every noise level."
+                ),
+                io.Mask.Input("editable", tooltip="White: may change. Black: stays. At the picture's size."),
+                io.Combo.Input(
+                    "source",
+                    options=["trajectory", "reconstruction"],
+                    default="trajectory",
+                    tooltip="trajectory: the inverted picture itself, exact and free. reconstruction: "
+                    "denoised beside the "
+                    "edit as in the paper, one more model call a step.",
+                ),
+            ],
+            outputs=[
+                io.Model.Output(
+                    display_name="model", tooltip="For stock samplers: blends the background every step."
+                ),
+                sockets.Constraint.Output(display_name="constraint", tooltip="For DragOptimize."),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, model, trajectory, editable, source) -> io.NodeOutput:
+        h, w = trajectory.trajectory.z[0].shape[-2:]
+        given = masks(editable, Grid(8 * h, 8 * w))
+        mask = given[0]
+        for other in given[1:]:
+            mask = mask.maximum(other)
+        if mask.sum() == 0:
+            raise DragError(
+                "the editable mask is empty, so that nothing may change: paint it white where the drag is"
+            )
+        cells = on_grid(mask, Grid(h, w), 0.05)
+        return io.NodeOutput(keep_background(model, trajectory, cells, source), Background(mask, source))

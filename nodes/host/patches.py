@@ -1,0 +1,137 @@
+"""Patched MODELs for stock samplers: the background kept at every step, K/V from the inversion."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from comfy.ldm.flux.model import Flux
+from comfy.patcher_extension import WrappersMP
+from torch import Tensor
+
+from ...drag_core.background import background_at
+from ...drag_core.types import DragError, KVInject
+from . import flux, unet
+from .inversion import Inversion
+from .schedule import core_level
+
+
+class _Background:
+    """Puts the inverted picture's own latent outside the editable cells before and after every model call.
+
+    The model then sees the true background at each level, and its clean estimate there is the picture:
+    whatever sampler runs, it ends on the picture outside the mask. `reconstruct` carries a second latent
+    along by Euler's rule instead, at the cost of a second model call a step.
+    """
+
+    def __init__(self, inversion: Inversion, cells: Tensor, reconstruct: bool) -> None:
+        self.source, self.cells, self.reconstruct = inversion.trajectory, cells, reconstruct
+        self.state: tuple[float, Tensor, Tensor] | None = None
+
+    def _keep(self, x: Tensor, background: Tensor) -> Tensor:
+        if x.shape[-2:] != self.cells.shape[-2:]:
+            raise DragError(
+                f"the background was inverted at {self.cells.shape[-1] * 8}x{self.cells.shape[-2] * 8} and "
+                "this "
+                f"latent is of {x.shape[-1] * 8}x{x.shape[-2] * 8}: sample at the inverted size"
+            )
+        return torch.where(self.cells.to(x.device) > 0.5, x, background.to(x).expand_as(x))
+
+    def predict(self, executor: Any, x: Tensor, timestep: Tensor, *args: Any, **kw: Any) -> Tensor:
+        sigma = float(timestep.flatten()[0])
+        if self.reconstruct:
+            _, noisy, clean = self._reconstructed(executor, x, timestep, sigma, args, kw)
+        else:
+            noisy, clean = background_at(self.source, sigma), self.source.z[-1]
+        out = executor(self._keep(x, noisy), timestep, *args, **kw)
+        return self._keep(out, clean)
+
+    def _reconstructed(
+        self, executor: Any, x: Tensor, timestep: Tensor, sigma: float, args: Any, kw: Any
+    ) -> tuple[float, Tensor, Tensor]:
+        if self.state is None or sigma > self.state[0]:
+            noisy = background_at(self.source, sigma).to(x)
+        elif sigma == self.state[0]:
+            return self.state
+        else:
+            before, z, clean = self.state
+            noisy = z + (sigma - before) / before * (z - clean)
+        clean = executor(noisy.expand(x.shape[0], -1, -1, -1), timestep, *args, **kw)[:1]
+        self.state = (sigma, noisy, clean)
+        return self.state
+
+    def sample(self, executor: Any, guider: Any, sigmas: Tensor, *args: Any, **kw: Any) -> Any:
+        self.state = None
+        out = executor(guider, sigmas, *args, **kw)
+        last = float(sigmas[-1])
+        if self.reconstruct and self.state is not None and last < self.state[0]:
+            before, z, clean = self.state
+            background = z + (last - before) / before * (z - clean)
+        else:
+            background = background_at(self.source, last)
+        sampling = guider.inner_model.model_sampling  # what the host's samplers do to their result
+        return self._keep(out, sampling.inverse_noise_scaling(sigmas[-1:], background.to(sigmas.device)))
+
+
+def keep_background(patcher: Any, inversion: Inversion, cells: Tensor, source: str) -> Any:
+    """A clone of `patcher` with which any sampler keeps the picture outside `cells` (1, 1, h, w) in {0, 1}.
+    """
+    inversion.need_model(patcher)
+    patch = _Background(inversion, cells, source == "reconstruction")
+    clone = patcher.clone()
+    clone.add_wrapper_with_key(WrappersMP.PREDICT_NOISE, "drag_background", patch.predict)
+    clone.add_wrapper_with_key(WrappersMP.SAMPLER_SAMPLE, "drag_background", patch.sample)
+    return clone
+
+
+def inject_kv(
+    patcher: Any, inversion: Inversion, layers: tuple[str, ...], sigmas: tuple[float, float]
+) -> Any:
+    """A clone of `patcher` whose self-attentions look at the inverted picture's K and V while the sampler's
+    sigma is within `sigmas` (low, high), each at the stored level nearest to it.
+    """
+    inversion.need_model(patcher)
+    cache = inversion.trajectory.kv
+    stored = cache.blocks if cache is not None else ()
+    if missing := [layer for layer in layers if layer not in stored]:
+        raise DragError(
+            f"the trajectory holds no K/V of {missing[0]}; it holds {', '.join(stored) or 'none'}: name "
+            "that layer in "
+            f"DragInvert's kv_layers"
+        )
+    if cache is None or not layers:
+        raise DragError("there is no K/V to inject: set kv_layers to auto in DragInvert")
+    model = patcher.model
+    kv, sampling = KVInject(cache, layers), model.model_sampling
+
+    def level(options: dict[str, Any]) -> float:
+        return core_level(sampling, float(options["sigmas"].flatten()[0]))
+
+    def active(options: dict[str, Any]) -> bool:
+        return sigmas[0] <= float(options["sigmas"].flatten()[0]) <= sigmas[1]
+
+    if isinstance(model.diffusion_model, Flux):
+        inject = flux.kv_patch(kv, level)
+
+        def patch(*args: Any, **kw: Any) -> Any:
+            return inject(*args, **kw) if active(kw["extra_options"]) else {}
+    else:
+        replaced = unet.kv_patch(kv, model.diffusion_model, level)
+
+        def patch(*args: Any, **kw: Any) -> Any:
+            return replaced(*args, **kw) if active(args[3]) else args[:3]
+
+    clone = patcher.clone()
+    clone.set_model_attn1_patch(patch)
+    return clone
+
+
+def sigma_range(patcher: Any, start_percent: float, end_percent: float) -> tuple[float, float]:
+    """The host's sigmas (low, high) between two percentages of sampling, as its own nodes count them."""
+    if not 0 <= start_percent < end_percent <= 1:
+        raise DragError(
+            f"the range goes from {start_percent:g} to {end_percent:g}; start must be below end, both "
+            "within 0 and 1"
+        )
+    sampling = patcher.model.model_sampling
+    return float(sampling.percent_to_sigma(end_percent)), float(sampling.percent_to_sigma(start_percent))

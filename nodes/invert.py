@@ -1,0 +1,102 @@
+"""DragInvert: the picture's own path through the noise."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+
+from . import sockets
+from .host.inversion import invert_latent
+from .host.schedule import host_sigmas, restart_noise
+
+
+class DragInvert(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="DragInvert",
+            display_name="Drag: Invert",
+            category=sockets.CATEGORY,
+            description="Inverts a picture along the model's noise levels. The trajectory feeds "
+            "DragOptimize; noise, "
+            "latent and sigmas restart any stock sampler (SamplerCustomAdvanced) at the inverted state.",
+            search_aliases=["inversion", "fireflow", "ddim inversion", "unsample"],
+            inputs=[
+                io.Model.Input("model", tooltip="FLUX.1 or Stable Diffusion 1.x, 2.x, XL; also with LoRAs."),
+                io.Conditioning.Input(
+                    "positive", tooltip="What the picture shows (source prompt); an empty prompt works too."
+                ),
+                io.Latent.Input("latent", tooltip="The picture, encoded with VAE Encode. One picture."),
+                io.Combo.Input(
+                    "solver",
+                    options=["auto", "fireflow", "ddim", "euler", "alf"],
+                    default="auto",
+                    tooltip="auto: fireflow for FLUX, ddim for Stable Diffusion. alf returns exactly to "
+                    "the picture, "
+                    "euler is first order (both FLUX).",
+                ),
+                io.Int.Input(
+                    "steps",
+                    default=25,
+                    min=1,
+                    max=1000,
+                    tooltip="Noise levels from clean to full noise: FLUX 25, Stable Diffusion 50.",
+                ),
+                io.Float.Input(
+                    "strength",
+                    default=0.76,
+                    min=0.01,
+                    max=1.0,
+                    step=0.01,
+                    tooltip="How far into the noise, as a share of the steps: more lets the drag change "
+                    "more. DragFlow "
+                    "0.76 (25 steps, 6 skipped), Stable Diffusion 0.7 to 0.75.",
+                ),
+                io.Combo.Input(
+                    "shift",
+                    options=["auto", "model"],
+                    default="auto",
+                    tooltip="FLUX only. auto: the noise levels follow the resolution; model: as set on the "
+                    "model "
+                    "(1.15 or ModelSamplingFlux).",
+                ),
+                io.Float.Input(
+                    "guidance",
+                    default=1.0,
+                    min=0.0,
+                    max=30.0,
+                    step=0.1,
+                    tooltip="FLUX's guidance while inverting; written into the prompt, whatever it says. 1 "
+                    "keeps the "
+                    "picture best.",
+                ),
+                io.String.Input(
+                    "kv_layers",
+                    default="auto",
+                    tooltip="Whose attention keys and values are kept for the drag. auto: the layers of "
+                    "the papers for "
+                    "this model; none; or a list as 'single.6, single.9' or 'attn.10, attn.11'. Costs "
+                    "memory.",
+                ),
+            ],
+            outputs=[
+                io.Noise.Output(
+                    display_name="noise", tooltip="For SamplerCustomAdvanced: starts at the inverted state."
+                ),
+                io.Latent.Output(display_name="latent", tooltip="The latent that came in."),
+                io.Sigmas.Output(
+                    display_name="sigmas", tooltip="The noise levels from the inverted state to clean."
+                ),
+                sockets.Trajectory.Output(display_name="trajectory"),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls, model, positive, latent, solver, steps, strength, shift, guidance, kv_layers
+    ) -> io.NodeOutput:
+        inversion = invert_latent(
+            model, positive, latent["samples"], solver, steps, strength, shift, guidance, kv_layers
+        )
+        path = inversion.trajectory
+        noise = restart_noise(model.model, path.z[0], path.schedule, 0)
+        return io.NodeOutput(noise, latent, host_sigmas(path.schedule), inversion)

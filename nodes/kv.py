@@ -1,0 +1,60 @@
+"""DragKVInject: stock samplers look at the inverted picture's keys and values."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+
+from . import sockets
+from .host.inversion import choose_kv, kv_layers
+from .host.patches import inject_kv, sigma_range
+
+
+class DragKVInject(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="DragKVInject",
+            display_name="Drag: KV Inject",
+            category=sockets.CATEGORY,
+            description="Patches a model so that self-attention uses the inverted picture's keys and "
+            "values, matched by "
+            "noise level: identity and texture stay. DragOptimize does this by itself where its recipe "
+            "wants it.",
+            inputs=[
+                io.Model.Input("model", tooltip="The model that was inverted."),
+                sockets.Trajectory.Input(
+                    "trajectory", tooltip="From DragInvert, with kv_layers other than none."
+                ),
+                io.String.Input(
+                    "layers",
+                    default="auto",
+                    tooltip="auto: the papers' layers for this model (Stable Diffusion: self-attention "
+                    "from layer 10; "
+                    "FLUX: DragFlow's 13). Or a list as 'single.6, single.9'; they must be in the "
+                    "trajectory.",
+                ),
+                io.Float.Input(
+                    "start_percent",
+                    default=0.0,
+                    min=0.0,
+                    max=1.0,
+                    step=0.01,
+                    tooltip="From this share of sampling on.",
+                ),
+                io.Float.Input(
+                    "end_percent",
+                    default=1.0,
+                    min=0.0,
+                    max=1.0,
+                    step=0.01,
+                    tooltip="Up to this share of sampling.",
+                ),
+            ],
+            outputs=[io.Model.Output(display_name="model")],
+        )
+
+    @classmethod
+    def execute(cls, model, trajectory, layers, start_percent, end_percent) -> io.NodeOutput:
+        chosen = choose_kv(layers, *kv_layers(model))
+        sigmas = sigma_range(model, start_percent, end_percent)
+        return io.NodeOutput(inject_kv(model, trajectory, chosen, sigmas))

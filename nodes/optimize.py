@@ -1,0 +1,234 @@
+"""DragOptimize: the drag itself."""
+
+from __future__ import annotations
+
+import json
+
+from comfy_api.latest import io, ui
+
+from ..drag_core.plot import loss_curve
+from . import sockets
+from .convert import host_image
+from .host.optimise import Wish, drag_latent
+from .host.schedule import host_sigmas, restart_latent, restart_noise
+
+
+def _number(kind, name, default, low, high, tooltip, step=None):
+    more = {} if step is None else {"step": step}
+    return kind.Input(name, default=default, min=low, max=high, tooltip=tooltip, **more)
+
+
+def _methods() -> list[io.DynamicCombo.Option]:
+    step = _number(io.Float, "step", 0.02, 0.0001, 10.0, "Adam's step on the latent.", 0.001)
+    soft = _number(
+        io.Float,
+        "background",
+        0.2,
+        0.0,
+        100.0,
+        "Weight of the unchanged background in the loss; 0: none.",
+        0.05,
+    )
+    rate = "Gradient descent's rate at 512x512 pixels; scaled by the picture's area."
+    return [
+        io.DynamicCombo.Option(
+            "region",
+            [
+                _number(
+                    io.Int, "iterations", 50, 1, 1000, "Updates while the regions move to their targets."
+                ),
+                _number(io.Int, "hold", 20, 0, 1000, "Further updates at the target."),
+                _number(io.Float, "step", 1000.0, 0.001, 100000.0, rate, 1.0),
+            ],
+        ),
+        io.DynamicCombo.Option(
+            "pbsi",
+            [
+                _number(io.Int, "levels", 6, 1, 100, "Noise levels that are updated, from the noisiest on."),
+                _number(io.Int, "updates", 10, 1, 200, "Updates at each level."),
+                step,
+                soft,
+            ],
+        ),
+        io.DynamicCombo.Option(
+            "point",
+            [
+                _number(io.Int, "levels", 7, 1, 100, "Noise levels that are updated, from the noisiest on."),
+                _number(io.Int, "updates", 30, 1, 500, "Updates at each level."),
+                _number(
+                    io.Int, "tracking", 3, 1, 100, "Handles are looked for again after every so many updates."
+                ),
+                _number(
+                    io.Int,
+                    "radius",
+                    4,
+                    1,
+                    32,
+                    "Half side of the patch around a handle, in steps of 2 pixels.",
+                ),
+                _number(io.Int, "search", 12, 1, 64, "How far a handle is looked for, in steps of 2 pixels."),
+                _number(
+                    io.Float,
+                    "stride",
+                    4.0,
+                    0.5,
+                    16.0,
+                    "How far it is pulled at once, in steps of 2 pixels.",
+                    0.5,
+                ),
+                io.Boolean.Input(
+                    "preserve",
+                    default=True,
+                    tooltip="On: compare with the picture's own features (GoodDrag). Off: with the last "
+                    "update's "
+                    "(DragDiffusion).",
+                ),
+                step,
+                soft,
+            ],
+        ),
+    ]
+
+
+class DragOptimize(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="DragOptimize",
+            display_name="Drag: Optimize",
+            category=sockets.CATEGORY,
+            description="Drags the regions or points of an inverted picture to their targets and denoises "
+            "the result.",
+            search_aliases=["drag", "dragflow", "dragnext", "gooddrag", "dragdiffusion", "drag editing"],
+            inputs=[
+                io.Model.Input("model", tooltip="The model that was inverted; an adapter on it may differ."),
+                io.Conditioning.Input("positive", tooltip="What the edited picture shows (target prompt)."),
+                sockets.Trajectory.Input("trajectory", tooltip="From DragInvert."),
+                sockets.Regions.Input("regions", tooltip="From DragRegionMaskAffine: what moves where."),
+                io.Combo.Input(
+                    "recipe",
+                    options=["dragflow", "dragnext", "gooddrag", "dragdiffusion", "copy_paste", "custom"],
+                    default="dragflow",
+                    tooltip="A paper's method with its numbers: dragflow (FLUX, regions), dragnext (SD, "
+                    "regions), "
+                    "gooddrag and dragdiffusion (SD, points), copy_paste (no optimisation). custom: method "
+                    "and its "
+                    "numbers below.",
+                ),
+                io.Combo.Input(
+                    "variant",
+                    options=["ours", "paper", "released"],
+                    default="ours",
+                    tooltip="Where a paper and its released code differ: the paper, the code, or what "
+                    "works best.",
+                ),
+                io.DynamicCombo.Input(
+                    "method",
+                    options=_methods(),
+                    tooltip="Used when recipe is custom: region (DragFlow's way), pbsi (DragNeXt's), point "
+                    "(GoodDrag's).",
+                ),
+                io.String.Input(
+                    "taps",
+                    default="auto",
+                    tooltip="Where features are compared. auto: the recipe's; or a list as 'double.17, "
+                    "double.18:norm1' "
+                    "or 'up.1, up.2'.",
+                ),
+                io.Combo.Input(
+                    "kv",
+                    options=["recipe", "off", "drag and denoise", "denoise"],
+                    default="recipe",
+                    tooltip="When the inverted picture's keys and values are used; they come from "
+                    "DragInvert's kv_layers.",
+                ),
+                io.Int.Input(
+                    "seed",
+                    default=0,
+                    min=0,
+                    max=0xFFFFFFFFFFFFFFFF,
+                    control_after_generate=io.ControlAfterGenerate.fixed,
+                    tooltip="For what a recipe fills with fresh noise. The same seed gives the same picture.",
+                ),
+                io.Int.Input(
+                    "preview_every",
+                    default=5,
+                    min=0,
+                    max=1000,
+                    tooltip="Shows the picture after every so many updates; 0: never. Costs no model call.",
+                ),
+                sockets.Constraint.Input(
+                    "constraint",
+                    optional=True,
+                    tooltip="From DragBackgroundHardConstraint; without it the recipe keeps what is "
+                    "outside the regions' "
+                    "editable mask in its own way.",
+                ),
+                sockets.Trajectory.Input(
+                    "refill",
+                    optional=True,
+                    tooltip="DragInvert of DragRegionMaskAffine's filled picture: empties the place that "
+                    "is left.",
+                ),
+                io.Latent.Input(
+                    "warped",
+                    optional=True,
+                    tooltip="DragRegionMaskAffine's warped picture, encoded: the drag starts with the "
+                    "regions there.",
+                ),
+            ],
+            outputs=[
+                io.Latent.Output(display_name="latent", tooltip="The finished edit, for VAE Decode."),
+                io.Latent.Output(
+                    display_name="noisy_latent",
+                    tooltip="After the last update, still noisy: for a stock sampler with DisableNoise and "
+                    "these sigmas.",
+                ),
+                io.Sigmas.Output(
+                    display_name="sigmas", tooltip="The noise levels that are left after the last update."
+                ),
+                io.Noise.Output(
+                    display_name="noise",
+                    tooltip="The same start as a noise, which also works with a noise mask.",
+                ),
+                io.String.Output(
+                    display_name="report", tooltip="JSON: losses, handle places, seconds, memory."
+                ),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        model,
+        positive,
+        trajectory,
+        regions,
+        recipe,
+        variant,
+        method,
+        taps,
+        kv,
+        seed,
+        preview_every,
+        constraint=None,
+        refill=None,
+        warped=None,
+    ) -> io.NodeOutput:
+        numbers = tuple((k, v) for k, v in method.items() if k != "method")
+        wish = Wish(recipe, variant, method["method"], numbers, taps, kv, seed, preview_every)
+        start = None if warped is None else warped["samples"]
+        edited = drag_latent(model, positive, trajectory, regions, wish, constraint, refill, start)
+        base, schedule, here = model.model, trajectory.trajectory.schedule, edited.result.handoff
+        finished = {"samples": base.process_latent_out(edited.result.z.float().cpu())}
+        noisy = {"samples": restart_latent(base, here.z, schedule, here.level)}
+        report = json.dumps(edited.report, indent=1)
+        shown = ui.PreviewImage(host_image(loss_curve(edited.report["losses"])), cls=cls).as_dict()
+        return io.NodeOutput(
+            finished,
+            noisy,
+            host_sigmas(schedule, here.level),
+            restart_noise(base, here.z, schedule, here.level),
+            report,
+            ui=shown | {"drag_losses": edited.report["losses"], "drag_report": [report]},
+        )
