@@ -267,7 +267,7 @@ def test_a_broken_rule_of_the_nodes_is_found(tmp_path: Path, path: str, source: 
 
 
 LOAD = """
-import asyncio, importlib.util, json, sys, types
+import importlib.util, json, sys
 from pathlib import Path
 root = Path(sys.argv[1])
 spec = importlib.util.spec_from_file_location(
@@ -277,29 +277,17 @@ pack = sys.modules["pack-under-test"] = importlib.util.module_from_spec(spec)
 before = set(sys.modules)
 spec.loader.exec_module(pack)
 loaded = sorted(set(sys.modules) - before)
-latest = types.ModuleType("comfy_api.latest")
-latest.ComfyExtension, latest.io = object, types.SimpleNamespace(ComfyNode=object)
-sys.modules |= {"comfy_api": types.ModuleType("comfy_api"), "comfy_api.latest": latest}
-async def nodes():
-    return await (await pack.comfy_entrypoint()).get_node_list()
-said = {"loaded": loaded, "web": (root / pack.WEB_DIRECTORY).is_dir(), "nodes": len(asyncio.run(nodes()))}
-said |= {"torch": "torch" in sys.modules, "own": "nodes" in sys.modules}
+said = {"loaded": loaded, "web": (root / pack.WEB_DIRECTORY).is_dir(), "entry": callable(pack.comfy_entrypoint)}
 said |= {"v1": hasattr(pack, "NODE_CLASS_MAPPINGS")}
 print(json.dumps(said))
 """
 
 
-def test_the_host_can_load_the_pack(tmp_path: Path) -> None:
-    """As ComfyUI does, from the file and outside the root; `comfy_api` is a stand-in.
-
-    Importing the pack loads nothing else.
-    """
+def test_importing_the_pack_loads_nothing(tmp_path: Path) -> None:
+    """As ComfyUI does, from the file and outside the root. Its nodes need the real host: tests/host."""
     done = subprocess.run(
         [sys.executable, "-I", "-B", "-c", LOAD, str(ROOT)], capture_output=True, text=True, cwd=tmp_path
     )
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout)
-    assert said["loaded"] == [] and said["web"] and not said["v1"] and not said["own"]
-    assert (
-        said["nodes"] == 0 and not said["torch"]
-    )  # no node types yet; those to come need the real comfy_api: tests/nodes
+    assert said == {"loaded": [], "web": True, "entry": True, "v1": False}
