@@ -126,8 +126,8 @@ def test_own_keys_and_values_change_nothing_and_others_do(setup: dict[str, Any])
     other = float((shaken[0] - shaken[1]).abs().max())
     print(setup["name"], "same", same, "other", other)
     assert same <= 0.01 and other > 0.1
-    late = DragKVInject.execute(setup["model"], inversion, "auto", 0.99, 1.0).args[0]
-    assert torch.equal(sample(setup, late, shake=1.0), shaken[0])  # out of its range it does nothing
+    early = DragKVInject.execute(setup["model"], inversion, "auto", 0.0, 0.01).args[0]
+    assert torch.equal(sample(setup, early, shake=1.0), shaken[0])  # out of its range it does nothing
     batch = sample(setup, model, cfg=2.0, shake=1.0)  # positive and negative in one batch
     assert torch.isfinite(batch).all()
 
