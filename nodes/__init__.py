@@ -4,6 +4,7 @@ from comfy_api.latest import ComfyExtension, io
 
 from .adapter import DragAdapterInjection
 from .background import DragBackgroundHardConstraint
+from .example import DragExampleScene
 from .host.loaders import list_folders
 from .invert import DragInvert
 from .kv import DragKVInject
@@ -24,6 +25,7 @@ NODES: list[type[io.ComfyNode]] = [
     DragCrop,
     DragPasteBack,
     DragEmbeddedModel,
+    DragExampleScene,
 ]
 
 

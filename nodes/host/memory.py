@@ -37,7 +37,8 @@ def activation_bytes(
             else max((names.index(t.block) for t in taps if t.block in names), default=0)
         )
         kept = [DOUBLE if n.startswith("double") else SINGLE for n in names[: last + 1]]
-        # beside what is kept a backward holds about half a block's (measured peaks: 7.4 and 1.3 GiB at 1024x1024)
+        # beside what is kept a backward holds about half a block's (measured peaks: 7.4 and 1.3 GiB at
+        # 1024x1024)
         return int(token * (2 * max(kept) + len(kept) if remember else sum(kept) + 7))
     block = "up.3" if whole else max((t.block for t in taps), default="up.3")
     return int(UNET.get(block, UNET["up.3"]) * 1024 * h * w * item / 2 * net.model_channels / 320)
