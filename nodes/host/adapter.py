@@ -130,7 +130,7 @@ class _Mix:
 
 
 def inject(plain: Any, adapted: Any, scale: float, sigmas: tuple[float, float], whole: bool) -> Any:
-    """A MODEL with the adapter at `scale` while sigma is within `sigmas`; `whole`: that is all of sampling."""
+    """A MODEL with the adapter at `scale` while sigma is within `sigmas` (`whole`: all of sampling)."""
     found = compare(plain, adapted)
     if scale == 0:
         return plain

@@ -74,7 +74,7 @@ class _Background:
 
 
 def keep_background(patcher: Any, inversion: Inversion, cells: Tensor, source: str) -> Any:
-    """A clone of `patcher` with which any sampler keeps the picture outside `cells` (1, 1, h, w) in {0, 1}."""
+    """A clone of `patcher` with which any sampler keeps the picture outside `cells` (1, 1, h, w)."""
     inversion.need_model(patcher)
     patch = _Background(inversion, cells, source == "reconstruction")
     clone = patcher.clone()
