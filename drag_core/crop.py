@@ -218,8 +218,8 @@ def framed(image: Tensor, crop: Crop) -> Tensor:
     """Picture (3, H, W) in [0, 1] with the crop's rectangle drawn on it."""
     canvas = np.ascontiguousarray(image.permute(1, 2, 0).cpu().numpy()).copy()
     last = (crop.x + crop.width - 1, crop.y + crop.height - 1)
-    thick = max(1, round(min(canvas.shape[:2]) / 256))
-    for colour, width in (((0.0, 0.0, 0.0), 3 * thick), (ORANGE, thick)):
+    thick = max(2, round(min(canvas.shape[:2]) / 256))
+    for colour, width in (((0.0, 0.0, 0.0), thick + 2), (ORANGE, thick)):
         cv2.rectangle(canvas, (crop.x, crop.y), last, colour, width)
     return torch.from_numpy(canvas).permute(2, 0, 1).to(image)
 
