@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from tests.host.place import COMFYUI, ROOT
 from tests.host.server import PACK, Prompt, Refused, Server
+from tests.host.workflows import to_prompt
+from tools.workflows import Node, workflow
 
 
 def picture(height: int = 48, width: int = 64) -> np.ndarray:
@@ -37,7 +40,7 @@ def test_its_nodes_come_from_this_checkout(server: Server) -> None:
     """And no other pack's: the user's ComfyUI may have any."""
     custom = {i: n for i, n in server.object_info().items() if n["python_module"].startswith("custom_nodes.")}
     assert {n["python_module"] for n in custom.values()} <= {f"custom_nodes.{PACK}"}
-    assert all(i.startswith("Drag") for i in custom)
+    assert custom and all(i.startswith("Drag") for i in custom)
 
 
 def test_the_server_stays_out_of_the_users_folders(server: Server) -> None:
@@ -91,6 +94,62 @@ def test_an_error_in_a_node_is_told(server: Server) -> None:
     assert run.error["node_id"] == "1" and run.error["node_type"] == "LoadImage"
     server.upload(picture(), "torn.png")
     assert server.run(prompt).ok
+
+
+def test_a_dynamic_combo_runs(server: Server) -> None:
+    """Its inputs arrive under the names that the converter gives them."""
+    info, name = server.object_info(), server.upload(picture(), "dynamic.png")
+    size = {"resize_type.width": 20, "resize_type.height": 12, "resize_type.crop": "disabled"}
+    nodes = [
+        Node(1, "LoadImage", {"image": name}),
+        Node(2, "ResizeImageMaskNode", {"resize_type": "scale dimensions", **size}, {"input": (1, "IMAGE")}),
+        Node(3, "SaveImage", {"filename_prefix": "dynamic"}, {"images": (2, 0)}),
+    ]
+    run = server.run(to_prompt(workflow(nodes, info), info))
+    assert run.ok
+    assert server.image(run.outputs["3"]["images"][0]).shape == (12, 20, 3)
+
+
+def sampling(steps: int) -> Prompt:
+    """A stock KSampler on the pack's smallest model, which needs no file of the user's."""
+    settings = {
+        "seed": 0,
+        "steps": steps,
+        "cfg": 1.0,
+        "sampler_name": "euler",
+        "scheduler": "simple",
+        "denoise": 1.0,
+    }
+    model = {"model": ["1", 0], "positive": ["1", 1], "negative": ["1", 1], "latent_image": ["2", 0]}
+    return {
+        "1": {"class_type": "DragEmbeddedModel", "inputs": {"model_name": "embedded-flux"}},
+        "2": {"class_type": "EmptyLatentImage", "inputs": {"width": 256, "height": 256, "batch_size": 1}},
+        "3": {"class_type": "KSampler", "inputs": settings | model},
+        "4": {"class_type": "VAEDecode", "inputs": {"samples": ["3", 0], "vae": ["1", 2]}},
+        "5": {"class_type": "PreviewImage", "inputs": {"images": ["4", 0]}},
+    }
+
+
+def test_progress_and_previews_are_heard(server: Server) -> None:
+    run = server.run(sampling(6), extra_data={"preview_method": "latent2rgb"})
+    assert run.ok and run.progress("3")[-1] == (6, 6)
+    assert len(run.previews) >= 2 and all(p[:3] == b"\xff\xd8\xff" for p in run.previews)  # JPEG
+    assert server.image(run.outputs["5"]["images"][0]).shape == (256, 256, 3)
+
+
+def test_an_interrupted_prompt_ends_and_the_next_runs(server: Server) -> None:
+    asked = []
+
+    def stop(kind: str, data: dict[str, Any]) -> None:
+        if kind == "progress" and data["value"] >= 5 and not asked:
+            asked.append(data["value"])
+            server.interrupt()
+
+    run = server.run(sampling(2000), on_event=stop)
+    assert asked and not run.ok and run.error is None
+    assert run.interrupted is not None and run.interrupted["node_id"] == "3"
+    assert run.progress("3")[-1][0] < 2000
+    assert server.run(sampling(2)).ok
 
 
 def test_a_server_that_does_not_start_says_why(tmp_path: Path) -> None:
