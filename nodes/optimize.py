@@ -147,7 +147,7 @@ class DragOptimize(io.ComfyNode):
                     default=0,
                     min=0,
                     max=0xFFFFFFFFFFFFFFFF,
-                    control_after_generate=io.ControlAfterGenerate.fixed,
+                    control_after_generate=False,
                     tooltip="For what a recipe fills with fresh noise. The same seed gives the same picture.",
                 ),
                 io.Int.Input(

@@ -1,0 +1,67 @@
+"""Writes example_workflows/ (with thumbnails from real runs) and the golden schema of our nodes, with a
+server that it starts: python -m tests.host.record_examples
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from tests.host.place import ROOT
+from tests.host.server import Server
+from tests.host.workflows import to_prompt
+from tools.examples import FOLDER, examples
+
+GOLDEN = ROOT / "tests" / "golden" / "object_info.json"
+RUNS_ALONE = ("dragflow", "dragnext", "gooddrag", "dragdiffusion", "copy-paste", "drag-upscale-refine")
+
+
+def ours(object_info: dict[str, Any]) -> dict[str, Any]:
+    """Our nodes' schemas, without where this checkout lies."""
+    return {
+        name: {k: v for k, v in info.items() if k != "python_module"}
+        for name, info in sorted(object_info.items())
+        if info["python_module"].startswith("custom_nodes.")
+    }
+
+
+def pictures(server: Server, workflow: dict[str, Any], outputs: dict[str, Any]) -> list[np.ndarray]:
+    """What the workflow's PreviewImage and SaveImage nodes showed, in this order."""
+    kinds = {str(n["id"]): n["type"] for n in workflow["nodes"]}
+    return [
+        server.image(outputs[i]["images"][0])
+        for kind in ("PreviewImage", "SaveImage")
+        for i in sorted(outputs, key=int)
+        if kinds.get(i) == kind
+    ]
+
+
+def thumbnail(shown: list[np.ndarray], side: int = 320) -> np.ndarray:
+    """What goes where, and what came of it, side by side; BGR."""
+    cells = [cv2.resize(p, (side, side), interpolation=cv2.INTER_AREA) for p in shown]
+    return np.ascontiguousarray(np.hstack(cells)[..., ::-1])
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as base, Server(Path(base)) as server:
+        info = server.object_info()
+        GOLDEN.write_text(json.dumps(ours(info), indent=1) + "\n", encoding="utf-8")
+        for name, content in examples(info).items():
+            text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+            (FOLDER / f"{name}.json").write_text(text, encoding="utf-8")
+            if name in RUNS_ALONE:
+                run = server.run(to_prompt(content, info))
+                if not run.ok:
+                    raise SystemExit(f"{name}: {run.error}")
+                shown = thumbnail(pictures(server, content, run.outputs))
+                cv2.imwrite(str(FOLDER / f"{name}.jpg"), shown, [cv2.IMWRITE_JPEG_QUALITY, 88])
+                print(f"{name}: {run.seconds:.1f} s")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,251 @@
+"""Writes the example workflows: python -m tools.examples OBJECT_INFO.json [FOLDER]
+
+OBJECT_INFO.json is what a running ComfyUI with this pack answers under /object_info.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from .workflows import Group, Node, Note, workflow
+
+FOLDER = Path(__file__).resolve().parents[1] / "example_workflows"
+# The embedded models: how far to invert (their cards say why)
+STEPS = {"embedded-flux": (25, 0.36), "embedded-sd": (50, 0.4)}
+ABOUT = {
+    "dragflow": "DragFlow's recipe on FLUX's architecture: regions, compared block by block; hard "
+    "background.",
+    "dragnext": "DragNeXt's recipe on Stable Diffusion's UNet: regions, moved on through many noise levels.",
+    "gooddrag": "GoodDrag's recipe: points, tracked while they are pulled; dragging and denoising alternate.",
+    "dragdiffusion": "DragDiffusion's recipe: points, pulled a little and looked for again.",
+    "copy-paste": "No optimisation: the inverted latents are moved and denoised (RegionDrag's way). The "
+    "baseline.",
+}
+KIND = {
+    "dragflow": "move",
+    "dragnext": "rotate",
+    "gooddrag": "move",
+    "dragdiffusion": "move",
+    "copy-paste": "move",
+}
+
+
+def embedded(name: str, recipe: str, model: str, number: int = 0) -> list[Node]:
+    """A drag of an example scene with an embedded model, measured against the exact result."""
+    steps, strength = STEPS[model]
+    inversion = {"steps": steps, "strength": strength, "kv_layers": "none"}
+    return [
+        Node(1, "DragExampleScene", {"kind": KIND[name], "number": number}),
+        Node(2, "DragEmbeddedModel", {"model_name": model}),
+        Node(3, "DragRegionMaskAffine", {}, {"image": (1, "image"), "instruction": (1, "instruction")}),
+        Node(4, "VAEEncode", {}, {"pixels": (1, "image"), "vae": (2, "vae")}, title="Encode the picture"),
+        Node(
+            5,
+            "VAEEncode",
+            {},
+            {"pixels": (3, "filled"), "vae": (2, "vae")},
+            title="Encode it without the region",
+        ),
+        Node(6, "VAEEncode", {}, {"pixels": (3, "warped"), "vae": (2, "vae")}, title="Encode it warped"),
+        Node(
+            7,
+            "DragInvert",
+            inversion,
+            {"model": (2, "model"), "positive": (2, "positive"), "latent": (4, 0)},
+        ),
+        Node(
+            8,
+            "DragInvert",
+            inversion,
+            {"model": (2, "model"), "positive": (2, "positive"), "latent": (5, 0)},
+            title="Drag: Invert (refill)",
+        ),
+        Node(
+            9,
+            "DragOptimize",
+            {"recipe": recipe},
+            {
+                "model": (2, "model"),
+                "positive": (2, "positive"),
+                "trajectory": (7, "trajectory"),
+                "regions": (3, "regions"),
+                "refill": (8, "trajectory"),
+                "warped": (6, 0),
+            },
+        ),
+        Node(10, "VAEDecode", {}, {"samples": (9, "latent"), "vae": (2, "vae")}),
+        Node(
+            11, "DragPasteBack", {}, {"original": (1, "image"), "edited": (10, 0), "regions": (3, "regions")}
+        ),
+        Node(12, "SaveImage", {"filename_prefix": f"drag_{name}"}, {"images": (11, "image")}),
+        Node(
+            13,
+            "DragMetrics",
+            {},
+            {
+                "original": (1, "image"),
+                "edited": (11, "image"),
+                "regions": (3, "regions"),
+                "reference": (1, "truth"),
+            },
+        ),
+        Node(14, "PreviewImage", {}, {"images": (3, "preview")}, title="What goes where"),
+    ]
+
+
+def refine() -> list[Node]:
+    """The drag's result goes on: twice the size, and a plain KSampler over it."""
+    nodes = embedded("dragflow", "dragflow", "embedded-flux", number=1)
+    model = {"model": (2, "model"), "positive": (2, "positive"), "negative": (2, "positive")}
+    return [
+        *[n for n in nodes if n.type not in ("SaveImage", "DragMetrics")],
+        Node(20, "ImageScaleBy", {"upscale_method": "lanczos", "scale_by": 2.0}, {"image": (11, "image")}),
+        Node(
+            21, "VAEEncode", {}, {"pixels": (20, 0), "vae": (2, "vae")}, title="Encode the upscaled picture"
+        ),
+        Node(
+            22,
+            "KSampler",
+            {
+                "seed": 1,
+                "control_after_generate": "fixed",
+                "steps": 8,
+                "cfg": 1.0,
+                "sampler_name": "euler",
+                "scheduler": "simple",
+                "denoise": 0.12,
+            },
+            {**model, "latent_image": (21, 0)},
+            title="Refine",
+        ),
+        Node(23, "VAEDecode", {}, {"samples": (22, 0), "vae": (2, "vae")}),
+        Node(24, "SaveImage", {"filename_prefix": "drag_refined"}, {"images": (23, 0)}),
+    ]
+
+
+# The middle of whatever picture is loaded, moved to the right: to be replaced by the user's own drag
+CENTRE = {
+    "version": 1,
+    "image": {"width": 512, "height": 512},
+    "regions": [
+        {
+            "label": "what moves",
+            "task": "relocation",
+            "polygons": [[[200, 200], [312, 200], [312, 312], [200, 312]]],
+            "target": [320, 256],
+        }
+    ],
+}
+
+
+def real(kind: str) -> list[Node]:
+    """The same with a checkpoint that the user has: crop to model size, drag, put back."""
+    flux = kind == "flux"
+    if flux:
+        load = [
+            Node(1, "UNETLoader", {"unet_name": "flux1-dev.safetensors", "weight_dtype": "default"}),
+            Node(
+                2,
+                "DualCLIPLoader",
+                {"clip_name1": "clip_l.safetensors", "clip_name2": "t5xxl_fp16.safetensors", "type": "flux"},
+            ),
+            Node(3, "VAELoader", {"vae_name": "ae.safetensors"}),
+        ]
+        model, clip, vae = (1, 0), (2, 0), (3, 0)
+        inversion = {"steps": 25, "strength": 0.76}
+        recipe, side = "dragflow", 1024
+    else:
+        load = [Node(1, "CheckpointLoaderSimple", {"ckpt_name": "v1-5-pruned-emaonly.safetensors"})]
+        model, clip, vae = (1, 0), (1, 1), (1, 2)
+        inversion = {"steps": 50, "strength": 0.75}
+        recipe, side = "dragnext", 512
+    return [
+        *load,
+        Node(10, "LoadImage", {"image": "example.png"}),
+        Node(
+            11,
+            "DragRegionMaskAffine",
+            {"instruction": json.dumps(CENTRE, indent=1)},
+            {"image": (10, 0)},
+            title="What moves where",
+        ),
+        Node(12, "DragCrop", {"side": side}, {"image": (10, 0), "regions": (11, "regions")}),
+        Node(13, "CLIPTextEncode", {"text": ""}, {"clip": clip}, title="What the picture shows"),
+        Node(14, "CLIPTextEncode", {"text": ""}, {"clip": clip}, title="What it will show"),
+        Node(15, "VAEEncode", {}, {"pixels": (12, "image"), "vae": vae}),
+        Node(16, "DragInvert", inversion, {"model": model, "positive": (13, 0), "latent": (15, 0)}),
+        Node(
+            17,
+            "DragOptimize",
+            {"recipe": recipe},
+            {
+                "model": model,
+                "positive": (14, 0),
+                "trajectory": (16, "trajectory"),
+                "regions": (12, "regions"),
+            },
+        ),
+        Node(18, "VAEDecode", {}, {"samples": (17, "latent"), "vae": vae}),
+        Node(
+            19,
+            "DragPasteBack",
+            {},
+            {"original": (10, 0), "edited": (18, 0), "regions": (11, "regions"), "crop": (12, "crop")},
+        ),
+        Node(20, "SaveImage", {"filename_prefix": f"drag_{kind}"}, {"images": (19, "image")}),
+        Node(21, "PreviewImage", {}, {"images": (11, "preview")}, title="What goes where"),
+    ]
+
+
+def note(text: str) -> list[Note]:
+    return [Note(text, (0, -260), (560, 200), "About this workflow")]
+
+
+def examples(object_info: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """File name -> workflow."""
+    out = {}
+    for name, recipe, model in (
+        ("dragflow", "dragflow", "embedded-flux"),
+        ("dragnext", "dragnext", "embedded-sd"),
+        ("gooddrag", "gooddrag", "embedded-sd"),
+        ("dragdiffusion", "dragdiffusion", "embedded-sd"),
+        ("copy-paste", "copy_paste", "embedded-flux"),
+    ):
+        text = (
+            f"{ABOUT[name]}\n\nRuns as it is, on the small model that comes with the pack and a drawn "
+            "scene. The "
+            f"metrics compare with the exact result."
+        )
+        groups = [Group("Start: the source emptied, the region pasted", (5, 6, 8))]
+        out[name] = workflow(embedded(name, recipe, model), object_info, note(text), groups)
+    text = "A drag, then an upscale, then a plain KSampler over it: the result is an ordinary picture."
+    out["drag-upscale-refine"] = workflow(refine(), object_info, note(text))
+    for kind, files in (
+        ("sd15", "a Stable Diffusion 1.5 checkpoint"),
+        ("flux-dev", "FLUX.1-dev with its text encoders and autoencoder"),
+    ):
+        text = (
+            f"Needs {files}: choose your files in the loaders, load your picture, and say in the "
+            "instruction what "
+            "moves where (or paint a mask, connect it, empty the instruction, and set the task). The drag "
+            "happens "
+            f"at the model's size; the rest of the picture stays as it is, pixel by pixel."
+        )
+        out[kind] = workflow(real("flux" if kind == "flux-dev" else "sd15"), object_info, note(text))
+    return out
+
+
+def main(argv: list[str]) -> None:
+    info = json.loads(Path(argv[0]).read_text(encoding="utf-8"))
+    folder = Path(argv[1]) if len(argv) > 1 else FOLDER
+    for name, content in examples(info).items():
+        path = folder / f"{name}.json"
+        path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        print(path)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
