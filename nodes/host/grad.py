@@ -56,7 +56,10 @@ class _Linear(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
         with torch.no_grad(), fetched(ctx.m, g) as (weight, _):
-            return g @ dense(weight).to(g.dtype), None, None
+            out = g @ dense(weight).to(g.dtype)
+            # quantised layers may scale their input first (AWQ smoothing, which NVFP4 files bring)
+            smoothing = getattr(ctx.m, "pre_quant_scale", None)
+            return out if smoothing is None else out * smoothing.to(out), None, None
 
 
 class _Conv(torch.autograd.Function):

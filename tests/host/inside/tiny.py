@@ -18,6 +18,7 @@ import comfy.model_detection
 import comfy.model_management as mm
 import comfy.model_patcher
 import comfy.ops
+import comfy.samplers
 import comfy.sd
 import torch
 from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
@@ -229,20 +230,48 @@ def in_session(patcher: Any, body: Callable[..., Any], taps: tuple[FeatureTap, .
         return run(patcher, positive(), latent, body, Need(taps, True), **kw)
 
 
+def gradients(
+    patcher: Any,
+    taps: tuple[FeatureTap, ...] | None = None,
+    remember: tuple[bool, ...] = (False, True),
+    see: Callable[[Any], Any] = lambda backbone: None,
+) -> list[Tensor]:
+    """Of one and the same drag's loss, without checkpoints and with them (where there are any)."""
+
+    def body(backbone: Any, _: Tensor) -> list[Tensor]:
+        by_block = hasattr(backbone.net, "double_blocks")
+        t, usual = (FLOW_T, FLUX_TAPS) if by_block else (NOISE_T, UNET_TAPS)
+        z = noise(1, patcher.model.latent_format.latent_channels, *LATENT, seed=3)
+        wanted = taps or usual
+        with torch.no_grad():
+            shapes = [m.shape for m in backbone.features(z, t, wanted)[0]]
+        asked = Asked(z, [noise(*s, seed=7 + i) for i, s in enumerate(shapes)])
+        out = []
+        for on in remember:
+            backbone.checkpoint = on
+            out.append(gradient(backbone, asked, t, wanted).gradient)
+        see(backbone)
+        return out
+
+    found: list[Tensor] = in_session(patcher, body, taps or FLUX_TAPS)
+    assert all(not g.is_inference() and g.norm() > 0 for g in found)
+    return found
+
+
 def error(got: Tensor, want: Tensor) -> float:
     """Relative, in the 2-norm."""
     return float((got.double() - want.double()).norm() / want.double().norm())
 
 
 def output(patcher: Any) -> Tensor:
-    """What the host's model makes of a fixed latent, as a sampler node would see it."""
-
-    def body(backbone: Any, _: Tensor) -> Tensor:
-        z = noise(1, patcher.model.latent_format.latent_channels, *LATENT, seed=5)
-        t = FLOW_T if hasattr(backbone.net, "double_blocks") else NOISE_T
-        with torch.no_grad():
-            return backbone.predict(z, t)
-
+    """Two steps of the host's Euler sampler from a fixed latent, in inference mode as a sampler node."""
     with torch.inference_mode():
         channels = patcher.model.latent_format.latent_channels
-        return run(patcher, positive(), torch.zeros(1, channels, *LATENT), body)
+        guider = comfy.samplers.CFGGuider(patcher)
+        guider.inner_set_conds({"positive": positive()})
+        guider.set_cfg(1.0)
+        sigmas = torch.tensor([0.9, 0.5, 0.0])
+        start = noise(1, channels, *LATENT, seed=5)
+        sampler = comfy.samplers.sampler_object("euler")
+        out: Tensor = guider.sample(start, torch.zeros_like(start), sampler, sigmas, disable_pbar=True)
+        return out.clone()
