@@ -26,7 +26,7 @@ ABOUT = {
 }
 KIND = {
     "dragflow": "move",
-    "dragnext": "rotate",
+    "dragnext": "move",
     "gooddrag": "move",
     "dragdiffusion": "move",
     "copy-paste": "move",

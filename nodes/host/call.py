@@ -103,7 +103,7 @@ def plain_conds(cond: dict[str, Any]) -> dict[str, Any]:
 
 
 def check_cond(conds: list[dict[str, Any]], sigmas: tuple[float, float]) -> None:
-    """One plain conditioning, active over the whole range of noise (from, to) that the run needs."""
+    """One plain conditioning, active over the whole range of sigmas (low, high) that the run visits."""
     if len(conds) != 1:
         raise DragError(
             f"the conditioning has {len(conds)} parts and a drag takes one: don't combine prompts here"
@@ -119,10 +119,12 @@ def check_cond(conds: list[dict[str, Any]], sigmas: tuple[float, float]) -> None
             raise DragError(
                 f"the conditioning has {what}, through which a drag has no gradient: connect it without"
             )
-    start, end = cond.get("timestep_start"), cond.get("timestep_end")
-    if (start is not None and float(start) < sigmas[0]) or (end is not None and float(end) > sigmas[1]):
+    (low, high), start, end = sigmas, cond.get("timestep_start"), cond.get("timestep_end")
+    if (start is not None and float(start) < high) or (end is not None and float(end) > low):
+        active = (
+            f"from sigma {'the highest' if start is None else f'{float(start):.3g}'} to {float(end or 0):.3g}"
+        )
         raise DragError(
-            f"the conditioning is active from sigma {start} to {end} and the drag runs from {sigmas[0]:.3g} "
-            "to "
-            f"{sigmas[1]:.3g}: without conditioning a step would return noise; widen its timestep range"
+            f"the conditioning is active {active} and the drag runs from {high:.3g} to {low:.3g}: without "
+            "conditioning a step would return noise; widen its timestep range"
         )

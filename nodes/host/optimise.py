@@ -135,7 +135,7 @@ def _with_kv(recipe: Recipe, kv: str, inversion: Inversion) -> Recipe:
     return replace(recipe, kv_blocks=wanted, kv_while_dragging=while_dragging)
 
 
-def _check(task: Task, source: Trajectory, recipe: Recipe, others: list[tuple[str, Any]]) -> None:
+def _check_sizes(task: Task, source: Trajectory, others: list[tuple[str, Any]]) -> None:
     h, w = source.z[0].shape[-2:]
     if (task.image.height, task.image.width) != (8 * h, 8 * w):
         raise DragError(
@@ -144,6 +144,15 @@ def _check(task: Task, source: Trajectory, recipe: Recipe, others: list[tuple[st
             f"{8 * w}x{8 * h} picture: use one picture for both, with sides divisible by 16 (DragCrop makes "
             "one)"
         )
+    for name, x in others:
+        if x is not None and x.shape[-2:] != (h, w):
+            raise DragError(
+                f"{name} is of a {8 * x.shape[-1]}x{8 * x.shape[-2]} picture and the trajectory of one of "
+                f"{8 * w}x{8 * h}: make it from the same picture"
+            )
+
+
+def _check_levels(source: Trajectory, recipe: Recipe) -> None:
     levels = len(source.schedule.t) - 1
     if len(recipe.ramp) > levels:
         raise DragError(
@@ -151,12 +160,6 @@ def _check(task: Task, source: Trajectory, recipe: Recipe, others: list[tuple[st
             "invert with "
             f"more steps or a higher strength"
         )
-    for name, x in others:
-        if x is not None and x.shape[-2:] != (h, w):
-            raise DragError(
-                f"{name} is of a {8 * x.shape[-1]}x{8 * x.shape[-2]} picture and the trajectory of one of "
-                f"{8 * w}x{8 * h}: make it from the same picture"
-            )
 
 
 def drag_latent(
@@ -176,6 +179,8 @@ def drag_latent(
     """
     family = family_of(patcher.model)
     inversion.need_model(patcher)
+    inverted = [("refill", None if refill is None else refill.trajectory.z[0]), ("warped", warped)]
+    _check_sizes(task, inversion.trajectory, inverted)
     if refill is not None:
         refill.need_model(patcher)
         _same_levels(inversion, refill)
@@ -185,7 +190,7 @@ def drag_latent(
     filled = None if refill is None else refill.moved(device)
     with torch.inference_mode(False):
         recipe = make_recipe(family, inversion, task, wish, filled, clean, background)
-    _check(task, source, recipe, [("warped", clean), ("refill", None if filled is None else filled.z[0])])
+    _check_levels(source, recipe)
     updates = sum(map(len, recipe.ramp))
     sigmas = host_sigmas(source.schedule)
     need = Need(

@@ -271,6 +271,11 @@ class Server:
         finally:
             ws.close()
 
+    def drain(self) -> None:
+        """Waits until nothing runs and nothing waits."""
+        while any(self.get("/queue").values()):
+            time.sleep(0.1)
+
     def interrupt(self) -> None:
         assert self.ask("/interrupt", b"{}")[0] == 200
 

@@ -12,7 +12,7 @@ import pytest
 
 from tests.host.place import ROOT
 from tests.host.record_examples import RUNS_ALONE, pictures
-from tests.host.server import Refused, Run, Server
+from tests.host.server import Run, Server
 from tests.host.workflows import to_prompt
 from tools.examples import FOLDER, examples
 
@@ -20,9 +20,9 @@ SECONDS = 120.0
 # What the embedded models reach on the shipped scene, with room: error of the moved thing's place in px, PSNR
 # (dB) of
 # the target region against the exact picture. The starting point alone ("copy-paste") is worse in both.
-BARS = {
+BARS: dict[str, tuple[float, float]] = {
     "dragflow": (2.0, 22.0),
-    "dragnext": (None, 18.0),
+    "dragnext": (2.0, 22.0),
     "gooddrag": (2.0, 22.0),
     "dragdiffusion": (2.0, 20.0),
     "copy-paste": (6.0, 14.0),
@@ -78,9 +78,8 @@ def test_it_does_what_it_says(server: Server, runs: dict[str, Run], name: str) -
 
     place, target = BARS[name]
     assert value("background, PSNR") == 100.0  # pasted back: not a bit outside the mask
-    if place is not None:
-        assert value("centroid error") <= place
-    assert value("reference, target, PSNR") >= target
+    assert value("centroid error") <= place
+    assert value("target region, to the reference, PSNR") >= target
 
 
 def test_the_refined_picture_is_twice_as_large_and_much_the_same(
@@ -108,12 +107,11 @@ def test_the_real_ones_lack_only_their_models(server: Server, name: str, files: 
     picture.
     """
     server.upload(np.full((512, 512, 3), 128, np.uint8), "example.png")
-    with pytest.raises(Refused) as refused:
-        server.run(to_prompt(shipped(name), server.object_info()))
-    found = [e for node in refused.value.body["node_errors"].values() for e in node["errors"]]
-    assert refused.value.status == 400
+    _, body = server.post(to_prompt(shipped(name), server.object_info()))
+    found = [e for node in body["node_errors"].values() for e in node["errors"]]
     assert {e["type"] for e in found} == {"value_not_in_list"}
     assert {e["extra_info"]["received_value"] for e in found} == files
+    server.drain()  # the preview of the regions needs no model and runs
 
 
 def test_the_server_offers_them_as_templates(server: Server) -> None:
