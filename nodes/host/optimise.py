@@ -15,6 +15,7 @@ from ...drag_core.custom import METHODS, Ground
 from ...drag_core.drag import Recipe, Result, drag
 from ...drag_core.masks import on_grid
 from ...drag_core.presets import adapt, adapt_shape, starting
+from ...drag_core.recipes import FLUX_TAPS, SD_UP
 from ...drag_core.types import DragError, FeatureTap, Grid, Task, Trajectory, Variant
 from . import memory
 from .family import Family, family_of
@@ -88,8 +89,8 @@ def make_recipe(
         base = METHODS[wish.method](  # type: ignore[operator]
             task, Ground((), family.kv, source.schedule, SOLVERS[inversion.solver]), **dict(wish.numbers)
         )
-        papers = choose(family.name, family.label, task, _paper(family, wish.method), "ours")
-        recipe = replace(base, taps=family.taps(papers.taps))
+        one = SD_UP[2:3] if wish.method == "point" else SD_UP
+        recipe = replace(base, taps=family.taps(FLUX_TAPS if family.name == "flux" else one))
         if preset is not None:
             recipe = adapt_shape(recipe, preset, task)
     else:
@@ -109,12 +110,6 @@ def make_recipe(
         cells = on_grid(background.editable, _cells(task), 0.05 if preset is not None else 0.5)
         recipe = replace(recipe, constraint=HardBackground(cells), background=background.source)
     return _with_kv(recipe, wish.kv, inversion)
-
-
-def _paper(family: Family, method: str) -> str:
-    if family.name == "flux":
-        return "dragflow"
-    return "gooddrag" if method == "point" else "dragnext"
 
 
 def _cells(task: Task) -> Grid:
@@ -185,10 +180,10 @@ def drag_latent(
         refill.need_model(patcher)
         _same_levels(inversion, refill)
     device = patcher.load_device
-    source = inversion.moved(device)
-    clean = None if warped is None else patcher.model.process_latent_in(warped.clone()).float().to(device)
-    filled = None if refill is None else refill.moved(device)
-    with torch.inference_mode(False):
+    with torch.inference_mode(False):  # autograd may save what these become
+        source = inversion.moved(device)
+        clean = None if warped is None else patcher.model.process_latent_in(warped.clone()).float().to(device)
+        filled = None if refill is None else refill.moved(device)
         recipe = make_recipe(family, inversion, task, wish, filled, clean, background)
     _check_levels(source, recipe)
     updates = sum(map(len, recipe.ramp))

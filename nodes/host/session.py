@@ -129,6 +129,13 @@ def run(
         raise DragError(
             f"the latent has shape {tuple(samples.shape)} and a drag edits one picture: use LatentFromBatch"
         )
+    channels = patcher.model.latent_format.latent_channels
+    if samples.shape[1] != channels:
+        raise DragError(
+            f"the latent has {samples.shape[1]} channels and this model works on {channels}: encode the "
+            "picture with "
+            f"the VAE that belongs to the model"
+        )
     family = family_of(patcher.model)
     size = (int(samples.shape[-2]), int(samples.shape[-1]))
     net = patcher.model.diffusion_model

@@ -236,7 +236,7 @@ def test_a_full_sd15_checkpoint_drags(tmp_path: Path) -> None:
             editable="adaptive",
             instruction="",
         ).args[0]
-        method = {"method": "pbsi", "levels": 1, "updates": 2, "step": 0.002, "background": 0.0}
+        method = {"method": "region", "iterations": 1, "hold": 1, "step": 100.0}
         out = DragOptimize.execute(
             model, positive, inverted, regions, "custom", "ours", method, "auto", "recipe", 0, 0
         ).args
