@@ -1,0 +1,212 @@
+"""DragOptimize through the host, beyond the examples: methods, K/V, pruning, the self-test, refusals."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+import torch
+from region_drag_editing.drag_core.types import DragError
+from region_drag_editing.nodes import DragInvert, DragOptimize, RegionMaskAffine
+from region_drag_editing.nodes.host import flux, selftest
+from region_drag_editing.nodes.host.loaders import load_embedded
+from region_drag_editing.nodes.host.optimise import Wish, drag_latent
+from torch import Tensor
+
+SIDE = 128
+POINTS = '{"version": 1, "points": [{"start": [40, 56], "target": [72, 60]}]}'
+METHODS = {
+    "region": {"iterations": 2, "hold": 1, "step": 1.0},
+    "pbsi": {"levels": 2, "updates": 2, "step": 0.01, "background": 0.2},
+    "point": {
+        "levels": 2,
+        "updates": 3,
+        "tracking": 2,
+        "radius": 2,
+        "search": 4,
+        "stride": 2.0,
+        "preserve": True,
+        "step": 0.01,
+        "background": 0.2,
+    },
+}
+
+
+@pytest.fixture(scope="module", params=["embedded-flux", "embedded-sd"])
+def setup(request: pytest.FixtureRequest) -> dict[str, Any]:
+    with torch.inference_mode():
+        model, positive, vae = load_embedded(request.param)
+        y, x = torch.meshgrid(torch.linspace(0, 1, SIDE), torch.linspace(0, 1, SIDE), indexing="ij")
+        disc = (((x - 0.3) ** 2 + (y - 0.44) ** 2) < 0.02).float()
+        picture = torch.stack([x * (1 - disc) + disc, y, 0.5 + 0.5 * torch.sin(9 * x)], -1)[None]
+        latent = {"samples": vae.encode(picture)}
+        steps = 8 if request.param == "embedded-flux" else 12
+        inverted = DragInvert.execute(model, positive, latent, "auto", steps, 0.5, "auto", 1.0, "auto").args
+        task = {"task": "relocation", "target_x": 72.0, "target_y": 60.0}
+        rest = {"weight": 1.0, "editable": "adaptive"}
+        regions = RegionMaskAffine.execute(
+            image=picture, mask=disc[None], task=task, instruction="", **rest
+        ).args[0]
+        points = RegionMaskAffine.execute(image=picture, task=task, instruction=POINTS, **rest).args[0]
+    return {
+        "name": request.param,
+        "model": model,
+        "positive": positive,
+        "latent": latent,
+        "inversion": inverted[3],
+        "regions": regions,
+        "points": points,
+    }
+
+
+def optimise(
+    setup: dict[str, Any],
+    method: str,
+    regions: str = "regions",
+    kv: str = "off",
+    model: Any = None,
+    taps: str = "auto",
+    **numbers: Any,
+) -> tuple[Tensor, dict[str, Any]]:
+    with torch.inference_mode():
+        out = DragOptimize.execute(
+            model or setup["model"],
+            setup["positive"],
+            setup["inversion"],
+            setup[regions],
+            "custom",
+            "ours",
+            {"method": method, **METHODS[method], **numbers},
+            taps,
+            kv,
+            0,
+            0,
+        ).args
+    report: dict[str, Any] = json.loads(out[4])
+    return out[0]["samples"], report
+
+
+@pytest.mark.parametrize("method", list(METHODS))
+def test_every_method_runs_on_both_families(setup: dict[str, Any], method: str) -> None:
+    samples, report = optimise(setup, method)
+    assert torch.isfinite(samples).all() and report["method"] == method
+    expected = {"region": 3, "pbsi": 4}.get(method)
+    assert len(report["losses"]) == (expected or report["updates"]) and report["updates"] >= 2
+    again, _ = optimise(setup, method)
+    assert torch.equal(samples, again)
+
+
+def test_points_without_a_region(setup: dict[str, Any]) -> None:
+    samples, report = optimise(setup, "point", "points")
+    assert torch.isfinite(samples).all() and report["handles"]
+    with pytest.raises(DragError, match="moves regions and the drag has none"):
+        optimise(setup, "region", "points")
+
+
+def test_keys_and_values_act_and_the_trajectory_stays_as_it_was(setup: dict[str, Any]) -> None:
+    cache = setup["inversion"].trajectory.kv
+    before = (cache.levels, cache.bytes)
+    without, _ = optimise(setup, "region", kv="off")
+    both, report = optimise(setup, "region", kv="drag and denoise")
+    after, _ = optimise(setup, "region", kv="denoise")
+    assert report["kv_layers"] == list(cache.blocks)
+    assert not torch.equal(both, without) and not torch.equal(after, without)
+    assert not torch.equal(both, after)
+    assert (cache.levels, cache.bytes) == before
+
+
+def test_a_pruned_model_drags_the_same(setup: dict[str, Any]) -> None:
+    """Two runs, the first on a clone without the blocks behind the last tap: bit for bit the same."""
+    numbers = tuple(METHODS["region"].items())
+    if setup["name"] != "embedded-flux":
+        numbers = tuple(METHODS["pbsi"].items())
+    taps = "double.0, double.1:norm1" if setup["name"] == "embedded-flux" else "up.0"
+    wish = Wish(
+        "custom", method="region" if "flux" in setup["name"] else "pbsi", numbers=numbers, taps=taps, kv="off"
+    )
+    args = (setup["model"], setup["positive"], setup["inversion"], setup["regions"], wish)
+    with torch.inference_mode():
+        whole = drag_latent(*args, prune=False)
+        part = drag_latent(*args, prune=True)
+        again = drag_latent(*args, prune=False)
+    assert whole.report["pruned"] is False and part.report["pruned"] is ("flux" in setup["name"])
+    assert torch.equal(whole.result.z, part.result.z) and whole.result.losses == part.result.losses
+    assert torch.equal(whole.result.z, again.result.z)
+
+
+def test_taps_of_the_users_own(setup: dict[str, Any]) -> None:
+    taps = "double.0:norm1, single.1" if setup["name"] == "embedded-flux" else "mid, up.1"
+    _, report = optimise(setup, "region", taps=taps)
+    assert len(report["taps"]) == 2
+    with pytest.raises(DragError, match="'nowhere.1' is not in this model"):
+        optimise(setup, "region", taps="nowhere.1")
+    with pytest.raises(DragError, match="has site 'middle'; use out or norm1"):
+        optimise(setup, "region", taps="double.0:middle")
+
+
+def test_what_takes_the_gradient_away_is_named(setup: dict[str, Any]) -> None:
+    """A sage-like attention: right values, no gradient."""
+    selftest.forget()
+    patched = setup["model"].clone()
+
+    def detached(function: Any, q: Tensor, k: Tensor, v: Tensor, *args: Any, **kw: Any) -> Tensor:
+        return function(q.detach(), k.detach(), v.detach(), *args, **kw)
+
+    patched.model_options["transformer_options"]["optimized_attention_override"] = detached
+    with pytest.raises(DragError, match=r"the attention of test_drag_nodes has no gradient"):
+        optimise(setup, "region", model=patched)
+
+
+def test_a_wrong_gradient_stops_before_the_drag(
+    setup: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Checkpoints that compute something else in backward, as torch's do around the host's own block closure.
+    """
+    selftest.forget()
+    if setup["name"] != "embedded-flux":
+        monkeypatch.setattr(selftest, "checkpoint", lambda f, x, **kw: tuple(1.1 * m for m in f(x)))
+    else:
+        monkeypatch.setattr(flux, "checkpoint", lambda f, *x, **kw: tuple(1.1 * y for y in f(*x)))
+    with pytest.raises(DragError, match="the gradient through this model is wrong by"):
+        optimise(setup, "region")
+    monkeypatch.undo()
+    optimise(setup, "region")
+
+
+def test_hooks_that_are_not_reached_are_named(setup: dict[str, Any]) -> None:
+    """Another pack's replacement of a block that leaves out the host's attention patches."""
+    selftest.forget()
+    if setup["name"] != "embedded-flux":  # a UNet has no replacement of whole blocks
+        return
+    patched = setup["model"].clone()
+    replace = {("single_block", 1): lambda args, extra: {"img": args["img"]}}
+    patched.model_options["transformer_options"]["patches_replace"] = {"dit": replace}
+    with pytest.raises(DragError, match="the K/V hooks of single.1 were not reached"):
+        optimise(setup, "region", kv="drag and denoise", model=patched)
+
+
+def test_bad_latents_are_one_sentence(setup: dict[str, Any]) -> None:
+    def inverted(samples: Tensor) -> None:
+        with torch.inference_mode():
+            DragInvert.execute(
+                setup["model"], setup["positive"], {"samples": samples}, "auto", 8, 0.5, "auto", 1.0, "none"
+            )
+
+    with pytest.raises(DragError, match="the latent has 4 channels and this model works on 16"):
+        inverted(torch.zeros(1, 4, 16, 16))
+    with pytest.raises(DragError, match="a drag edits one picture"):
+        inverted(torch.zeros(2, 16, 16, 16))
+    if setup["name"] == "embedded-flux":
+        with pytest.raises(DragError, match="the latent is 15x16 cells and FLUX cuts it into 2x2"):
+            inverted(torch.zeros(1, 16, 16, 15))
+
+
+def test_a_diverging_drag_says_so(setup: dict[str, Any]) -> None:
+    with pytest.raises(DragError, match="the drag diverged"):
+        optimise(setup, "region", step=1e38)
+
+
+def test_too_few_levels(setup: dict[str, Any]) -> None:
+    with pytest.raises(DragError, match="updates at 90 noise levels and the trajectory has"):
+        optimise(setup, "pbsi", levels=90)
