@@ -113,7 +113,13 @@ def _kind(m: nn.Module) -> Callable[[nn.Module, Forward, Tensor], Tensor] | None
 
 def replaced(root: nn.Module) -> list[tuple[str, nn.Module]]:
     """Modules whose forward somebody replaced on the instance (a bypass LoRA, another pack)."""
-    return [(name, m) for name, m in root.named_modules() if "forward" in m.__dict__]
+    return [(name, m) for name, m in root.named_modules() if "forward" in m.__dict__ and not _own(m)]
+
+
+def _own(m: nn.Module) -> bool:
+    """The module's own forward, kept on the instance: so the host leaves it after a bypass LoRA."""
+    f = m.__dict__["forward"]
+    return getattr(f, "__self__", None) is m and getattr(f, "__func__", None) is type(m).forward
 
 
 def _alias(x: Tensor) -> Tensor:

@@ -258,6 +258,13 @@ def gradients(
     return found
 
 
+def hooks(net: torch.nn.Module) -> int:
+    """How many hooks its modules have."""
+    return sum(
+        len(m._forward_hooks) + len(m._forward_pre_hooks) + len(m._backward_hooks) for m in net.modules()
+    )
+
+
 def error(got: Tensor, want: Tensor) -> float:
     """Relative, in the 2-norm."""
     return float((got.double() - want.double()).norm() / want.double().norm())
