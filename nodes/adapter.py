@@ -14,7 +14,7 @@ class DragAdapterInjection(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="DragAdapterInjection",
-            display_name="Drag: Adapter Injection",
+            display_name="Drag Adapter Injection",
             category=sockets.CATEGORY,
             description="Uses an adapter (LoRA, IP-Adapter, PuLID ... already applied to the model by its "
             "own node) while "

@@ -17,7 +17,7 @@ class DragBackgroundHardConstraint(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="DragBackgroundHardConstraint",
-            display_name="Drag: Background Hard Constraint",
+            display_name="Drag Background Hard Constraint",
             category=sockets.CATEGORY,
             description="Keeps the picture outside the editable mask at every step. The constraint goes to "
             "DragOptimize; the model does the same in any stock sampler.",

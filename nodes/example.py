@@ -16,7 +16,7 @@ class DragExampleScene(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="DragExampleScene",
-            display_name="Drag: Example Scene",
+            display_name="Drag Example Scene",
             category=sockets.CATEGORY,
             description="A drawn 256x256 picture with a drag whose exact result is known: for the example "
             "workflows and for "

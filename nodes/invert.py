@@ -14,7 +14,7 @@ class DragInvert(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="DragInvert",
-            display_name="Drag: Invert",
+            display_name="Drag Invert",
             category=sockets.CATEGORY,
             description="Inverts a picture along the model's noise levels. The trajectory feeds "
             "DragOptimize; noise, "

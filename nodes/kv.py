@@ -14,7 +14,7 @@ class DragKVInject(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="DragKVInject",
-            display_name="Drag: KV Inject",
+            display_name="Drag KV Inject",
             category=sockets.CATEGORY,
             description="Patches a model so that self-attention uses the inverted picture's keys and "
             "values, matched by "

@@ -13,7 +13,7 @@ class DragEmbeddedModel(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="DragEmbeddedModel",
-            display_name="Drag: Embedded Model",
+            display_name="Drag Embedded Model",
             category=sockets.CATEGORY,
             description="Loads one of the small models that come with this pack (12 MB, trained on drawn "
             "shapes at "

@@ -95,7 +95,7 @@ class DragOptimize(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="DragOptimize",
-            display_name="Drag: Optimize",
+            display_name="Drag Optimize",
             category=sockets.CATEGORY,
             description="Drags the regions or points of an inverted picture to their targets and denoises "
             "the result.",
@@ -223,7 +223,8 @@ class DragOptimize(io.ComfyNode):
         finished = {"samples": base.process_latent_out(edited.result.z.float().cpu())}
         noisy = {"samples": restart_latent(base, here.z, schedule, here.level)}
         report = json.dumps(edited.report, indent=1)
-        shown = ui.PreviewImage(host_image(loss_curve(edited.report["losses"])), cls=cls).as_dict()
+        curve = loss_curve(edited.report["losses"], edited.report["updates_by_level"])
+        shown = ui.PreviewImage(host_image(curve), cls=cls).as_dict()
         return io.NodeOutput(
             finished,
             noisy,

@@ -13,6 +13,7 @@ from typing import Any
 from .workflows import Group, Node, Note, workflow
 
 FOLDER = Path(__file__).resolve().parents[1] / "example_workflows"
+PREVIEWED, CURVED = (400.0, 820.0), (300.0, 800.0)  # px: room for the picture that the node shows
 # The embedded models: how far to invert (their cards say why)
 STEPS = {"embedded-flux": (25, 0.36), "embedded-sd": (50, 0.4)}
 ABOUT = {
@@ -40,7 +41,13 @@ def embedded(name: str, recipe: str, model: str, number: int = 0) -> list[Node]:
     return [
         Node(1, "DragExampleScene", {"kind": KIND[name], "number": number}),
         Node(2, "DragEmbeddedModel", {"model_name": model}),
-        Node(3, "DragRegionMaskAffine", {}, {"image": (1, "image"), "instruction": (1, "instruction")}),
+        Node(
+            3,
+            "DragRegionMaskAffine",
+            {},
+            {"image": (1, "image"), "instruction": (1, "instruction")},
+            size=PREVIEWED,
+        ),
         Node(4, "VAEEncode", {}, {"pixels": (1, "image"), "vae": (2, "vae")}, title="Encode the picture"),
         Node(
             5,
@@ -61,7 +68,7 @@ def embedded(name: str, recipe: str, model: str, number: int = 0) -> list[Node]:
             "DragInvert",
             inversion,
             {"model": (2, "model"), "positive": (2, "positive"), "latent": (5, 0)},
-            title="Drag: Invert (refill)",
+            title="Drag Invert (refill)",
         ),
         Node(
             9,
@@ -75,6 +82,7 @@ def embedded(name: str, recipe: str, model: str, number: int = 0) -> list[Node]:
                 "refill": (8, "trajectory"),
                 "warped": (6, 0),
             },
+            size=CURVED,
         ),
         Node(10, "VAEDecode", {}, {"samples": (9, "latent"), "vae": (2, "vae")}),
         Node(
@@ -92,7 +100,6 @@ def embedded(name: str, recipe: str, model: str, number: int = 0) -> list[Node]:
                 "reference": (1, "truth"),
             },
         ),
-        Node(14, "PreviewImage", {}, {"images": (3, "preview")}, title="What goes where"),
     ]
 
 
@@ -170,6 +177,7 @@ def real(kind: str) -> list[Node]:
             "DragRegionMaskAffine",
             {"instruction": json.dumps(CENTRE, indent=1)},
             {"image": (10, 0)},
+            size=PREVIEWED,
             title="What moves where",
         ),
         Node(12, "DragCrop", {"side": side}, {"image": (10, 0), "regions": (11, "regions")}),
@@ -187,6 +195,7 @@ def real(kind: str) -> list[Node]:
                 "trajectory": (16, "trajectory"),
                 "regions": (12, "regions"),
             },
+            size=CURVED,
         ),
         Node(18, "VAEDecode", {}, {"samples": (17, "latent"), "vae": vae}),
         Node(
@@ -196,7 +205,6 @@ def real(kind: str) -> list[Node]:
             {"original": (10, 0), "edited": (18, 0), "regions": (11, "regions"), "crop": (12, "crop")},
         ),
         Node(20, "SaveImage", {"filename_prefix": f"drag_{kind}"}, {"images": (19, "image")}),
-        Node(21, "PreviewImage", {}, {"images": (11, "preview")}, title="What goes where"),
     ]
 
 

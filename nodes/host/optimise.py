@@ -241,6 +241,7 @@ def drag_latent(
         "kv_layers": list(recipe.kv_blocks),
         "levels": len(source.schedule.t) - 1,
         "updates": len(result.losses),
+        "updates_by_level": [len(u) for u in recipe.ramp],
         "losses": [round(x, 8) for x in result.losses],
         "handles": [[[round(v, 2) for v in p] for p in places] for places in result.traces],
         "seconds": round(seconds, 3),

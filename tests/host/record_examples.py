@@ -31,11 +31,11 @@ def ours(object_info: dict[str, Any]) -> dict[str, Any]:
 
 
 def pictures(server: Server, workflow: dict[str, Any], outputs: dict[str, Any]) -> list[np.ndarray]:
-    """What the workflow's PreviewImage and SaveImage nodes showed, in this order."""
+    """What the workflow's region and SaveImage nodes showed, in this order."""
     kinds = {str(n["id"]): n["type"] for n in workflow["nodes"]}
     return [
         server.image(outputs[i]["images"][0])
-        for kind in ("PreviewImage", "SaveImage")
+        for kind in ("DragRegionMaskAffine", "SaveImage")
         for i in sorted(outputs, key=int)
         if kinds.get(i) == kind
     ]
