@@ -1,0 +1,63 @@
+// Under some of our nodes stands what they said when they ran: notes, a table, a report.
+import { app } from '../../scripts/app.js'
+
+const NODES = ['DragRegionMaskAffine', 'DragCrop', 'DragMetrics', 'DragAdapterInjection', 'DragOptimize']
+const NAME = 'drag_text'
+
+/** DragOptimize's report without its long lists: the losses are shown as a curve. */
+function shortened(report) {
+  const lines = Object.entries(JSON.parse(report)).filter(([key, value]) => value !== null && !['losses', 'handles'].includes(key))
+  return lines.map(([key, value]) => `${key}: ${typeof value === 'object' ? JSON.stringify(value) : value}`).join('\n')
+}
+
+function said(output) {
+  if (output?.drag_report) return output.drag_report.map(shortened).join('\n')
+  return [output?.text ?? []].flat().join('\n')
+}
+
+/** A read-only text, the node's last widget; it goes into neither the workflow nor the prompt. */
+function textWidget(node) {
+  const area = document.createElement('textarea')
+  area.className = 'comfy-multiline-input'
+  area.readOnly = true
+  area.ariaLabel = 'What the node said'
+  area.placeholder = 'nothing to note'
+  area.dataset.captureWheel = 'true' // else Nodes 2.0 zooms the graph where the text should scroll
+  area.style.minHeight = '120px'
+  if (node.comfyClass === 'DragMetrics') area.style.whiteSpace = 'pre' // a table
+  const widget = node.addDOMWidget(NAME, 'DRAG_TEXT', area, {
+    getValue: () => area.value,
+    setValue: (text) => { area.value = text },
+    getMinHeight: () => 120,
+    hideInPanel: true,
+    serialize: false // not in the prompt
+  })
+  widget.serialize = false // not in the workflow
+  node.expandToFitContent?.()
+  return widget
+}
+
+function show(node, output) {
+  const text = said(output)
+  const widget = node.widgets?.find((w) => w.name === NAME) ?? (text && textWidget(node))
+  if (widget) widget.value = text
+}
+
+app.registerExtension({
+  name: 'drag.Text',
+  nodeCreated(node) {
+    if (!NODES.includes(node.comfyClass)) return
+    const before = node.onExecuted
+    node.onExecuted = function (output) {
+      before?.call(this, output)
+      show(this, output)
+    }
+  },
+  /** Results that come back with a workflow, as when its tab is opened again. */
+  onNodeOutputsUpdated(outputs) {
+    for (const [id, output] of Object.entries(outputs)) {
+      const node = app.graph?.getNodeById(id)
+      if (NODES.includes(node?.comfyClass)) show(node, output)
+    }
+  }
+})
