@@ -4,10 +4,12 @@ import { app } from '../../scripts/app.js'
 const NODES = ['DragRegionMaskAffine', 'DragCrop', 'DragMetrics', 'DragAdapterInjection', 'DragOptimize']
 const NAME = 'drag_text'
 
-/** DragOptimize's report without its long lists: the losses are shown as a curve. */
+const LISTS = ['losses', 'updates_by_level', 'handles'] // of DragOptimize's report; the losses stand there as a curve
+
+/** DragOptimize's report, a line for each field but the long lists. */
 function shortened(report) {
-  const lines = Object.entries(JSON.parse(report)).filter(([key, value]) => value !== null && !['losses', 'handles'].includes(key))
-  return lines.map(([key, value]) => `${key}: ${typeof value === 'object' ? JSON.stringify(value) : value}`).join('\n')
+  const fields = Object.entries(JSON.parse(report)).filter(([name, x]) => x !== null && !LISTS.includes(name))
+  return fields.map(([name, x]) => `${name}: ${typeof x === 'object' ? JSON.stringify(x) : x}`).join('\n')
 }
 
 function said(output) {
