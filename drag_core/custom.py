@@ -137,3 +137,37 @@ def point(
 
 
 METHODS = {"region": region, "pbsi": pbsi, "point": point}
+
+# Each paper's recipe as one of these: what an editor shows when it is chosen, where own numbers start.
+NUMBERS: dict[str, tuple[str, dict[str, float]]] = {
+    "dragflow": ("region", {"iterations": 50, "hold": 20, "step": 1000.0}),
+    "dragnext": ("pbsi", {"levels": 6, "updates": 10, "step": 0.02, "background": 0.2}),
+    "gooddrag": (
+        "point",
+        {
+            "levels": 7,
+            "updates": 30,
+            "tracking": 3,
+            "radius": 4,
+            "search": 12,
+            "stride": 4.0,
+            "preserve": True,
+            "step": 0.02,
+            "background": 0.2,
+        },
+    ),
+    "dragdiffusion": (
+        "point",
+        {
+            "levels": 1,
+            "updates": 80,
+            "tracking": 1,
+            "radius": 1,
+            "search": 3,
+            "stride": 1.0,
+            "preserve": False,
+            "step": 0.01,
+            "background": 0.1,
+        },
+    ),
+}

@@ -15,7 +15,7 @@ from torch import Tensor
 def loss_curve(
     losses: Sequence[float], levels: Sequence[int] = (), width: int = 384, height: int = 192
 ) -> Tensor:
-    """(3, H, W) in [0, 1]: the loss from the first update to the last, zero at the bottom; its ends in figures.
+    """(3, H, W) in [0, 1]: the loss from the first update to the last, zero at the bottom, ends in figures.
 
     `levels`: how many updates each noise level had; a line stands where a level ends, since losses of
     different levels don't compare.

@@ -17,8 +17,7 @@ class DragAdapterInjection(io.ComfyNode):
             display_name="Drag Adapter Injection",
             category=sockets.CATEGORY,
             description="Uses an adapter (LoRA, IP-Adapter, PuLID ... already applied to the model by its "
-            "own node) while "
-            "inverting, while dragging, or both, at any strength.",
+            "own node) while inverting, while dragging, or both, at any strength.",
             inputs=[
                 io.Model.Input("model", tooltip="The plain model."),
                 io.Model.Input("adapted", tooltip="The same model after the adapter's own node."),
@@ -29,8 +28,8 @@ class DragAdapterInjection(io.ComfyNode):
                     max=4.0,
                     step=0.05,
                     tooltip="Strength: 1 as the adapter's node set it, 0 none. A LoRA is scaled in its "
-                    "weights; other "
-                    "adapters by mixing the outputs with and without, at two model calls a step.",
+                    "weights; other adapters by mixing the outputs with and without, at two model "
+                    "calls a step.",
                 ),
                 io.Combo.Input(
                     "stage",

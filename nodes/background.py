@@ -32,8 +32,7 @@ class DragBackgroundHardConstraint(io.ComfyNode):
                     options=["trajectory", "reconstruction"],
                     default="trajectory",
                     tooltip="trajectory: the inverted picture itself, exact and free. reconstruction: "
-                    "denoised beside the "
-                    "edit as in the paper, one more model call a step.",
+                    "denoised beside the edit as in the paper, one more model call a step.",
                 ),
             ],
             outputs=[

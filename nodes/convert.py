@@ -33,8 +33,8 @@ def masks(mask: Tensor, size: Grid | None = None) -> list[Tensor]:
     here = (batch.shape[-2], batch.shape[-1])
     if size is not None and here != (size.height, size.width):
         raise DragError(
-            f"the mask is {here[1]}x{here[0]} and the picture is {size.width}x{size.height}: "
-            f"paint the mask on this picture"
+            f"the mask is {here[1]}x{here[0]} and the picture is {size.width}x{size.height}: paint the mask "
+            "on this picture"
         )
     return [(m.float().cpu() > 0.5).float() for m in batch]
 

@@ -19,8 +19,8 @@ class DragExampleScene(io.ComfyNode):
             display_name="Drag Example Scene",
             category=sockets.CATEGORY,
             description="A drawn 256x256 picture with a drag whose exact result is known: for the example "
-            "workflows and for "
-            "trying out settings. The embedded models were not trained on these pictures.",
+            "workflows and for trying out settings. The embedded models were not trained on "
+            "these pictures.",
             inputs=[
                 io.Combo.Input(
                     "kind",

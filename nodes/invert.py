@@ -17,8 +17,8 @@ class DragInvert(io.ComfyNode):
             display_name="Drag Invert",
             category=sockets.CATEGORY,
             description="Inverts a picture along the model's noise levels. The trajectory feeds "
-            "DragOptimize; noise, "
-            "latent and sigmas restart any stock sampler (SamplerCustomAdvanced) at the inverted state.",
+            "DragOptimize; noise, latent and sigmas restart any stock sampler "
+            "(SamplerCustomAdvanced) at the inverted state.",
             search_aliases=["inversion", "fireflow", "ddim inversion", "unsample"],
             inputs=[
                 io.Model.Input("model", tooltip="FLUX.1 or Stable Diffusion 1.x, 2.x, XL; also with LoRAs."),
@@ -30,9 +30,8 @@ class DragInvert(io.ComfyNode):
                     "solver",
                     options=["auto", "fireflow", "ddim", "euler", "alf"],
                     default="auto",
-                    tooltip="auto: fireflow for FLUX, ddim for Stable Diffusion. alf returns exactly to "
-                    "the picture, "
-                    "euler is first order (both FLUX).",
+                    tooltip="auto: fireflow for FLUX, ddim for Stable Diffusion. alf returns exactly to the "
+                    "picture, euler is first order (both FLUX).",
                 ),
                 io.Int.Input(
                     "steps",
@@ -48,16 +47,14 @@ class DragInvert(io.ComfyNode):
                     max=1.0,
                     step=0.01,
                     tooltip="How far into the noise, as a share of the steps: more lets the drag change "
-                    "more. DragFlow "
-                    "0.76 (25 steps, 6 skipped), Stable Diffusion 0.7 to 0.75.",
+                    "more. DragFlow 0.76 (25 steps, 6 skipped), Stable Diffusion 0.7 to 0.75.",
                 ),
                 io.Combo.Input(
                     "shift",
                     options=["auto", "model"],
                     default="auto",
                     tooltip="FLUX only. auto: the noise levels follow the resolution; model: as set on the "
-                    "model "
-                    "(1.15 or ModelSamplingFlux).",
+                    "model (1.15 or ModelSamplingFlux).",
                 ),
                 io.Float.Input(
                     "guidance",
@@ -66,16 +63,14 @@ class DragInvert(io.ComfyNode):
                     max=30.0,
                     step=0.1,
                     tooltip="FLUX's guidance while inverting; written into the prompt, whatever it says. 1 "
-                    "keeps the "
-                    "picture best.",
+                    "keeps the picture best.",
                 ),
                 io.String.Input(
                     "kv_layers",
                     default="auto",
-                    tooltip="Whose attention keys and values are kept for the drag. auto: the layers of "
-                    "the papers for "
-                    "this model; none; or a list as 'single.6, single.9' or 'attn.10, attn.11'. Costs "
-                    "memory.",
+                    tooltip="Whose attention keys and values are kept for the drag. auto: the layers of the "
+                    "papers for this model; none; or a list as 'single.6, single.9' or 'attn.10, "
+                    "attn.11'. Costs memory.",
                 ),
             ],
             outputs=[

@@ -17,9 +17,8 @@ class DragKVInject(io.ComfyNode):
             display_name="Drag KV Inject",
             category=sockets.CATEGORY,
             description="Patches a model so that self-attention uses the inverted picture's keys and "
-            "values, matched by "
-            "noise level: identity and texture stay. DragOptimize does this by itself where its recipe "
-            "wants it.",
+            "values, matched by noise level: identity and texture stay. DragOptimize does this "
+            "by itself where its recipe wants it.",
             inputs=[
                 io.Model.Input("model", tooltip="The model that was inverted."),
                 sockets.Trajectory.Input(
@@ -28,10 +27,9 @@ class DragKVInject(io.ComfyNode):
                 io.String.Input(
                     "layers",
                     default="auto",
-                    tooltip="auto: the papers' layers for this model (Stable Diffusion: self-attention "
-                    "from layer 10; "
-                    "FLUX: DragFlow's 13). Or a list as 'single.6, single.9'; they must be in the "
-                    "trajectory.",
+                    tooltip="auto: the papers' layers for this model (Stable Diffusion: self-attention from "
+                    "layer 10; FLUX: DragFlow's 13). Or a list as 'single.6, single.9'; they must "
+                    "be in the trajectory.",
                 ),
                 io.Float.Input(
                     "start_percent",

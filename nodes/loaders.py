@@ -16,16 +16,14 @@ class DragEmbeddedModel(io.ComfyNode):
             display_name="Drag Embedded Model",
             category=sockets.CATEGORY,
             description="Loads one of the small models that come with this pack (12 MB, trained on drawn "
-            "shapes at "
-            "256x256): to try a drag and to test workflows, not for photographs.",
+            "shapes at 256x256): to try a drag and to test workflows, not for photographs.",
             inputs=[
                 io.Combo.Input(
                     "model_name",
                     options=list(FILES),
                     default="embedded-flux",
                     tooltip="embedded-flux: FLUX's architecture (recipe dragflow). embedded-sd: Stable "
-                    "Diffusion's UNet "
-                    "(recipes dragnext, gooddrag, dragdiffusion).",
+                    "Diffusion's UNet (recipes dragnext, gooddrag, dragdiffusion).",
                 )
             ],
             outputs=[

@@ -20,8 +20,9 @@ class DragMetrics(io.ComfyNode):
             display_name="Drag Metrics",
             category=CATEGORY,
             description=(
-                "Measures a drag edit: was the content carried to its target (DAI, moved content, centroid), "
-                "is the background kept, how much changed. Beside every number stands that of no edit at all."
+                "Measures a drag edit: was the content carried to its target (DAI, moved content, "
+                "centroid), is the background kept, how much changed. Beside every number stands that of no "
+                "edit at all."
             ),
             inputs=[
                 io.Image.Input("original", tooltip="The picture before the drag."),
@@ -31,8 +32,8 @@ class DragMetrics(io.ComfyNode):
                     "reference",
                     optional=True,
                     tooltip=(
-                        "The right result, if you have one (a video frame, a rendered scene): adds how close "
-                        "the edit comes to it. Same size in pixels."
+                        "The right result, if you have one (a video frame, a rendered scene): adds how "
+                        "close the edit comes to it. Same size in pixels."
                     ),
                 ),
             ],

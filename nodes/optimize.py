@@ -6,6 +6,7 @@ import json
 
 from comfy_api.latest import io, ui
 
+from ..drag_core.custom import NUMBERS
 from ..drag_core.plot import loss_curve
 from . import sockets
 from .convert import host_image
@@ -80,8 +81,7 @@ def _methods() -> list[io.DynamicCombo.Option]:
                     "preserve",
                     default=True,
                     tooltip="On: compare with the picture's own features (GoodDrag). Off: with the last "
-                    "update's "
-                    "(DragDiffusion).",
+                    "update's (DragDiffusion).",
                 ),
                 step,
                 soft,
@@ -110,17 +110,16 @@ class DragOptimize(io.ComfyNode):
                     options=["dragflow", "dragnext", "gooddrag", "dragdiffusion", "copy_paste", "custom"],
                     default="dragflow",
                     tooltip="A paper's method with its numbers: dragflow (FLUX, regions), dragnext (SD, "
-                    "regions), "
-                    "gooddrag and dragdiffusion (SD, points), copy_paste (no optimisation). custom: method "
-                    "and its "
-                    "numbers below.",
+                    "regions), gooddrag and dragdiffusion (SD, points), copy_paste (no "
+                    "optimisation). custom: method and its numbers below.",
+                    extra_dict={"drag_numbers": NUMBERS},  # read by web/drag_recipes.js
                 ),
                 io.Combo.Input(
                     "variant",
                     options=["ours", "paper", "released"],
                     default="ours",
-                    tooltip="Where a paper and its released code differ: the paper, the code, or what "
-                    "works best.",
+                    tooltip="Where a paper and its released code differ: the paper, the code, or what works "
+                    "best.",
                 ),
                 io.DynamicCombo.Input(
                     "method",
@@ -132,8 +131,7 @@ class DragOptimize(io.ComfyNode):
                     "taps",
                     default="auto",
                     tooltip="Where features are compared. auto: the recipe's; or a list as 'double.17, "
-                    "double.18:norm1' "
-                    "or 'up.1, up.2'.",
+                    "double.18:norm1' or 'up.1, up.2'.",
                 ),
                 io.Combo.Input(
                     "kv",
@@ -160,15 +158,14 @@ class DragOptimize(io.ComfyNode):
                 sockets.Constraint.Input(
                     "constraint",
                     optional=True,
-                    tooltip="From DragBackgroundHardConstraint; without it the recipe keeps what is "
-                    "outside the regions' "
-                    "editable mask in its own way.",
+                    tooltip="From DragBackgroundHardConstraint; without it the recipe keeps what is outside "
+                    "the regions' editable mask in its own way.",
                 ),
                 sockets.Trajectory.Input(
                     "refill",
                     optional=True,
-                    tooltip="DragInvert of DragRegionMaskAffine's filled picture: empties the place that "
-                    "is left.",
+                    tooltip="DragInvert of DragRegionMaskAffine's filled picture: empties the place that is "
+                    "left.",
                 ),
                 io.Latent.Input(
                     "warped",

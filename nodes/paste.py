@@ -19,8 +19,8 @@ class DragCrop(io.ComfyNode):
             node_id="DragCrop",
             display_name="Drag Crop",
             category=sockets.CATEGORY,
-            description="Cuts out what the drag needs and resizes it to the model's size. "
-            "Drag Paste Back puts the result back.",
+            description="Cuts out what the drag needs and resizes it to the model's size. Drag Paste Back "
+            "puts the result back.",
             inputs=[
                 io.Image.Input("image", tooltip="The whole picture, that the regions were drawn on."),
                 sockets.Regions.Input("regions", tooltip="What moves where on the whole picture."),
@@ -31,7 +31,8 @@ class DragCrop(io.ComfyNode):
                     max=8192,
                     step=8,
                     tooltip="The model's working size in pixels: the crop has about as many pixels as a "
-                    "square of this side (512 for SD1.5, 1024 for SDXL and FLUX). 0 keeps the crop's pixels.",
+                    "square of this side (512 for SD1.5, 1024 for SDXL and FLUX). 0 keeps the "
+                    "crop's pixels.",
                 ),
                 io.Float.Input(
                     "margin",
@@ -99,8 +100,8 @@ class DragPasteBack(io.ComfyNode):
                 sockets.Crop.Input(
                     "crop",
                     optional=True,
-                    tooltip="Where the crop lies, from Drag Crop. Without it the edited picture is taken for "
-                    "the whole picture.",
+                    tooltip="Where the crop lies, from Drag Crop. Without it the edited picture is taken "
+                    "for the whole picture.",
                 ),
                 io.Float.Input(
                     "seam",

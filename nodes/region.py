@@ -96,8 +96,8 @@ class RegionMaskAffine(io.ComfyNode):
             node_id="DragRegionMaskAffine",
             display_name="Drag Region (Mask + Affine)",
             category=sockets.CATEGORY,
-            description="Says what shall move where: every mask is a region with one motion. "
-            "Chain several of these nodes for several motions.",
+            description="Says what shall move where: every mask is a region with one motion. Chain several "
+            "of these nodes for several motions.",
             inputs=[
                 io.Image.Input("image", tooltip="The picture to drag in. One picture, RGB."),
                 io.Mask.Input(

@@ -10,10 +10,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from drag_core.custom import NUMBERS
+
 from .workflows import Group, Node, Note, workflow
 
 FOLDER = Path(__file__).resolve().parents[1] / "example_workflows"
-PREVIEWED, CURVED = (400.0, 820.0), (300.0, 800.0)  # px: room for the picture that the node shows
+# px: room for the picture or the text that the node shows
+PREVIEWED, CURVED, TABLED = (400.0, 660.0), (320.0, 820.0), (640.0, 560.0)
 # The embedded models: how far to invert (their cards say why)
 STEPS = {"embedded-flux": (25, 0.36), "embedded-sd": (50, 0.4)}
 ABOUT = {
@@ -32,6 +35,14 @@ KIND = {
     "dragdiffusion": "move",
     "copy-paste": "move",
 }
+
+
+def chosen(recipe: str) -> dict[str, Any]:
+    """DragOptimize's widgets with the recipe's own numbers in its method, as the editor fills them in."""
+    if recipe not in NUMBERS:
+        return {"recipe": recipe}
+    method, numbers = NUMBERS[recipe]
+    return {"recipe": recipe, "method": method, **{f"method.{k}": v for k, v in numbers.items()}}
 
 
 def embedded(name: str, recipe: str, model: str, number: int = 0) -> list[Node]:
@@ -73,7 +84,7 @@ def embedded(name: str, recipe: str, model: str, number: int = 0) -> list[Node]:
         Node(
             9,
             "DragOptimize",
-            {"recipe": recipe},
+            chosen(recipe),
             {
                 "model": (2, "model"),
                 "positive": (2, "positive"),
@@ -99,6 +110,7 @@ def embedded(name: str, recipe: str, model: str, number: int = 0) -> list[Node]:
                 "regions": (3, "regions"),
                 "reference": (1, "truth"),
             },
+            size=TABLED,
         ),
     ]
 
@@ -188,7 +200,7 @@ def real(kind: str) -> list[Node]:
         Node(
             17,
             "DragOptimize",
-            {"recipe": recipe},
+            chosen(recipe),
             {
                 "model": model,
                 "positive": (14, 0),
@@ -224,8 +236,7 @@ def examples(object_info: dict[str, Any]) -> dict[str, dict[str, Any]]:
     ):
         text = (
             f"{ABOUT[name]}\n\nRuns as it is, on the small model that comes with the pack and a drawn "
-            "scene. The "
-            f"metrics compare with the exact result."
+            "scene. The metrics compare with the exact result."
         )
         groups = [Group("Start: the source emptied, the region pasted", (5, 6, 8))]
         out[name] = workflow(embedded(name, recipe, model), object_info, note(text), groups)
@@ -236,11 +247,9 @@ def examples(object_info: dict[str, Any]) -> dict[str, dict[str, Any]]:
         ("flux-dev", "FLUX.1-dev with its text encoders and autoencoder"),
     ):
         text = (
-            f"Needs {files}: choose your files in the loaders, load your picture, and say in the "
-            "instruction what "
-            "moves where (or paint a mask, connect it, empty the instruction, and set the task). The drag "
-            "happens "
-            f"at the model's size; the rest of the picture stays as it is, pixel by pixel."
+            f"Needs {files}: choose your files in the loaders, load your picture, and say in the instruction "
+            "what moves where (or paint a mask, connect it, empty the instruction, and set the task). The "
+            "drag happens at the model's size; the rest of the picture stays as it is, pixel by pixel."
         )
         out[kind] = workflow(real("flux" if kind == "flux-dev" else "sd15"), object_info, note(text))
     return out

@@ -41,8 +41,7 @@ def compare(plain: Any, adapted: Any) -> Found:
     if not adapted.is_clone(plain):
         raise DragError(
             "the adapted model is not made from this model: connect the same loader's MODEL to the adapter "
-            "node and "
-            "here"
+            "node and here"
         )
     weights = sum(len(entries) > len(plain.patches.get(k, [])) for k, entries in adapted.patches.items())
     mine, theirs = (p.model_options.get("transformer_options", {}) for p in (plain, adapted))
@@ -138,8 +137,8 @@ def inject(plain: Any, adapted: Any, scale: float, sigmas: tuple[float, float], 
         return adapted
     if found.fixed:
         raise DragError(
-            f"this adapter has {found.fixed[0]}, which only acts as a whole: set scale to 1 and the range "
-            "to 0 - 1"
+            f"this adapter has {found.fixed[0]}, which only acts as a whole: set scale to 1 and the range to "
+            "0 - 1"
         )
     if found.weights and not whole:
         raise DragError(

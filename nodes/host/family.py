@@ -61,8 +61,7 @@ def family_of(model: Any) -> Family:
         if net.params.global_modulation or net.patch_size != 2:
             raise DragError(
                 "this model is of FLUX.2's kind, whose blocks this release cannot tap: use a FLUX.1 model "
-                "(dev, "
-                "schnell, Krea, Kontext) or a Stable Diffusion one"
+                "(dev, schnell, Krea, Kontext) or a Stable Diffusion one"
             )
         names = tuple(flux.block_names(net))
         kv = names[len(names) // 2 :] if preset else tuple(b for b in FLUX_KV if b in names)
@@ -102,8 +101,7 @@ def in_the_way(patcher: Any) -> str | None:
         owner = getattr(options["model_function_wrapper"], "__module__", "a pack")
         return (
             f"{owner} wraps the model's function (as TeaCache does), which hides its blocks: connect the "
-            "model "
-            f"before it"
+            "model before it"
         )
     wrappers = [dict(patcher.wrappers), options.get("transformer_options", {}).get("wrappers", {})]
     keys = {str(key).lower() for kinds in wrappers for by_key in kinds.values() for key in by_key}
@@ -115,7 +113,6 @@ def in_the_way(patcher: Any) -> str | None:
         owner = getattr(net.__dict__["forward_orig"], "__module__", "another pack")
         return (
             f"{owner} replaced FLUX's forward_orig (as PuLID does), so that our hooks are not reached: "
-            "restart "
-            f"without it"
+            "restart without it"
         )
     return None

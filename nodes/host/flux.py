@@ -58,7 +58,7 @@ def kv_patch(
         if last > k.shape[2]:
             raise DragError(
                 f"the stored K/V has {stored[0].shape[2]} image tokens and this latent {k.shape[2] - first}: "
-                f"use the size of the picture that was inverted"
+                "use the size of the picture that was inverted"
             )
         out = {"k": k.clone(), "v": v.clone()}
         for key, new in zip(("k", "v"), stored, strict=True):
@@ -116,8 +116,7 @@ class ComfyFlux:
         if missing := [tap for tap in taps if tap not in found]:
             raise DragError(
                 f"the model never reached its block {missing[0].block}: another patch replaces FLUX's "
-                "forward; "
-                f"connect the model before it"
+                "forward; connect the model before it"
             )
         maps = [found[tap].float() for tap in taps]
         out = finish(maps if prediction is None else [*maps, prediction])

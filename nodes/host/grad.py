@@ -157,8 +157,8 @@ def frozen(root: nn.Module) -> Iterator[None]:
         owner = getattr(m.__dict__["forward"], "__module__", "?")
         raise DragError(
             f"the model's layer {name} has been replaced by {owner} (a LoRA in bypass mode, or another node "
-            "pack): no exact gradient passes it; load that LoRA without bypass, or connect the model "
-            "before it"
+            "pack): no exact gradient passes it; load that LoRA without bypass, or connect the model before "
+            "it"
         )
     done: list[nn.Module] = []
     training = getattr(mm, "in_training", None)

@@ -50,8 +50,7 @@ class Inversion:
         if self.base() is not patcher.model:
             raise DragError(
                 f"the trajectory was inverted with another {self.label} model: connect the same checkpoint "
-                "to "
-                f"DragInvert and here"
+                "to DragInvert and here"
             )
 
 
@@ -102,9 +101,8 @@ def choose_kv(text: str, auto: tuple[str, ...], known: tuple[str, ...]) -> tuple
     layers = tuple(dict.fromkeys(part.strip() for part in word.replace("\n", ",").split(",") if part.strip()))
     if unknown := [layer for layer in layers if layer not in known]:
         raise DragError(
-            f"K/V layer {unknown[0]!r} is not in this model; it has {known[0]} to {known[-1]}: write a "
-            "list, auto or "
-            f"none"
+            f"K/V layer {unknown[0]!r} is not in this model; it has {known[0]} to {known[-1]}: write a list, "
+            "auto or none"
         )
     return layers
 
@@ -143,9 +141,8 @@ def invert_latent(
     h, w = samples.shape[-2:]
     if h % family.multiple or w % family.multiple:
         raise DragError(
-            f"the latent is {w}x{h} cells and FLUX cuts it into 2x2: use a picture whose sides are "
-            "divisible by 16 "
-            f"(DragCrop makes one)"
+            f"the latent is {w}x{h} cells and FLUX cuts it into 2x2: use a picture whose sides are divisible "
+            "by 16 (DragCrop makes one)"
         )
     plan = levels.schedule_for(sampling, steps, strength, shift, h * w // 4)
     digest = hashlib.sha256()
@@ -184,7 +181,6 @@ def _check_room(wanted: float, blocks: tuple[str, ...]) -> None:
     free = psutil.virtual_memory().available
     if wanted > MOST * free:
         raise DragError(
-            f"the K/V of {len(blocks)} layers would take {wanted / 2**30:.1f} GiB and {free / 2**30:.1f} "
-            "GiB are free: "
-            f"name fewer layers in kv_layers, or none"
+            f"the K/V of {len(blocks)} layers would take {wanted / 2**30:.1f} GiB and {free / 2**30:.1f} GiB "
+            "are free: name fewer layers in kv_layers, or none"
         )

@@ -123,8 +123,8 @@ def _with_kv(recipe: Recipe, kv: str, inversion: Inversion) -> Recipe:
     wanted = recipe.kv_blocks if kv == "recipe" else stored
     if not wanted or [b for b in wanted if b not in stored]:
         raise DragError(
-            f"K/V of {len(wanted) or 'no'} layers are to be injected and the trajectory holds "
-            f"{len(stored)}: set kv_layers to auto in DragInvert, or kv to off here"
+            f"K/V of {len(wanted) or 'no'} layers are to be injected and the trajectory holds {len(stored)}: "
+            "set kv_layers to auto in DragInvert, or kv to off here"
         )
     while_dragging = recipe.kv_while_dragging if kv == "recipe" else kv == "drag and denoise"
     return replace(recipe, kv_blocks=wanted, kv_while_dragging=while_dragging)
@@ -135,9 +135,8 @@ def _check_sizes(task: Task, source: Trajectory, others: list[tuple[str, Any]]) 
     if (task.image.height, task.image.width) != (8 * h, 8 * w):
         raise DragError(
             f"the regions are drawn on {task.image.width}x{task.image.height} and the inverted latent is of "
-            "a "
-            f"{8 * w}x{8 * h} picture: use one picture for both, with sides divisible by 16 (DragCrop makes "
-            "one)"
+            f"a {8 * w}x{8 * h} picture: use one picture for both, with sides divisible by 16 (DragCrop "
+            "makes one)"
         )
     for name, x in others:
         if x is not None and x.shape[-2:] != (h, w):
@@ -151,9 +150,8 @@ def _check_levels(source: Trajectory, recipe: Recipe) -> None:
     levels = len(source.schedule.t) - 1
     if len(recipe.ramp) > levels:
         raise DragError(
-            f"this recipe updates at {len(recipe.ramp)} noise levels and the trajectory has {levels}: "
-            "invert with "
-            f"more steps or a higher strength"
+            f"this recipe updates at {len(recipe.ramp)} noise levels and the trajectory has {levels}: invert "
+            "with more steps or a higher strength"
         )
 
 
@@ -229,8 +227,7 @@ def drag_latent(
     if not all(torch.isfinite(torch.tensor(x)) for x in result.losses) or not torch.isfinite(result.z).all():
         raise DragError(
             "the drag diverged (a loss or the latent is not finite): use a smaller step, or load the model "
-            "in "
-            "bfloat16 or float32"
+            "in bfloat16 or float32"
         )
     report = {
         "recipe": wish.recipe,

@@ -32,8 +32,7 @@ class _Background:
         if x.shape[-2:] != self.cells.shape[-2:]:
             raise DragError(
                 f"the background was inverted at {self.cells.shape[-1] * 8}x{self.cells.shape[-2] * 8} and "
-                "this "
-                f"latent is of {x.shape[-1] * 8}x{x.shape[-2] * 8}: sample at the inverted size"
+                f"this latent is of {x.shape[-1] * 8}x{x.shape[-2] * 8}: sample at the inverted size"
             )
         return torch.where(self.cells.to(x.device) > 0.5, x, background.to(x).expand_as(x))
 
@@ -94,9 +93,8 @@ def inject_kv(
     stored = cache.blocks if cache is not None else ()
     if missing := [layer for layer in layers if layer not in stored]:
         raise DragError(
-            f"the trajectory holds no K/V of {missing[0]}; it holds {', '.join(stored) or 'none'}: name "
-            "that layer in "
-            f"DragInvert's kv_layers"
+            f"the trajectory holds no K/V of {missing[0]}; it holds {', '.join(stored) or 'none'}: name that "
+            "layer in DragInvert's kv_layers"
         )
     if cache is None or not layers:
         raise DragError("there is no K/V to inject: set kv_layers to auto in DragInvert")
@@ -129,8 +127,8 @@ def sigma_range(patcher: Any, start_percent: float, end_percent: float) -> tuple
     """The host's sigmas (low, high) between two percentages of sampling, as its own nodes count them."""
     if not 0 <= start_percent < end_percent <= 1:
         raise DragError(
-            f"the range goes from {start_percent:g} to {end_percent:g}; start must be below end, both "
-            "within 0 and 1"
+            f"the range goes from {start_percent:g} to {end_percent:g}; start must be below end, both within "
+            "0 and 1"
         )
     sampling = patcher.model.model_sampling
     return float(sampling.percent_to_sigma(end_percent)), float(sampling.percent_to_sigma(start_percent))

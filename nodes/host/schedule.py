@@ -29,8 +29,8 @@ def prediction_of(sampling: Any) -> str:
         return "noise"  # V_PREDICTION is a subclass of EPS
     bases = " + ".join(c.__name__ for c in type(sampling).__mro__[1:3])
     raise DragError(
-        f"the model samples by {bases}, and drags know SD's noise or v-prediction and FLUX's flow: "
-        f"connect such a model, without a ModelSampling node of another kind"
+        f"the model samples by {bases}, and drags know SD's noise or v-prediction and FLUX's flow: connect "
+        "such a model, without a ModelSampling node of another kind"
     )
 
 
@@ -105,9 +105,8 @@ class RestartNoise:
         given = latent["samples"]
         if given.shape[1:] != self.x.shape[1:]:
             raise DragError(
-                f"the inverted latent is {self.x.shape[-1]}x{self.x.shape[-2]} and the sampler was given "
-                "one of "
-                f"{given.shape[-1]}x{given.shape[-2]}: connect the latent that DragInvert puts out"
+                f"the inverted latent is {self.x.shape[-1]}x{self.x.shape[-2]} and the sampler was given one "
+                f"of {given.shape[-1]}x{given.shape[-2]}: connect the latent that DragInvert puts out"
             )
         x = self.x.to(given).expand_as(given)
         clean = self.latent_format.process_in(given) if torch.count_nonzero(given) > 0 else given
@@ -133,8 +132,8 @@ def restart_latent(model: Any, z: Tensor, schedule: Schedule, level: int) -> Ten
     if schedule.prediction == "velocity":
         if schedule.t[level] > 1 - 1e-4:
             raise DragError(
-                "at full noise a FLUX latent cannot be handed on without its noise: use the noise output, or "
-                "invert with strength below 1"
+                "at full noise a FLUX latent cannot be handed on without its noise: use the noise output, "
+                "or invert with strength below 1"
             )
         x = x / (1 - schedule.t[level])
     return model.process_latent_out(x)

@@ -60,15 +60,15 @@ def self_test(
     size = float(plain.norm())
     if not torch.isfinite(plain).all() or size == 0:
         raise DragError(
-            f"the gradient through this model is {'zero' if size == 0 else 'not finite'} in the self-test"
-            f"{_whose(owners)}: connect the model without it, or load it in another precision"
+            f"the gradient through this model is {'zero' if size == 0 else 'not finite'} in the "
+            f"self-test{_whose(owners)}: connect the model without it, or load it in another precision"
         )
     error = float((plain - remembered).norm()) / size
     if error > (1e-4 if dtype == torch.float32 else 2e-2):
         raise DragError(
             f"the gradient through this model is wrong by {error:.1%} in the self-test{_whose(owners)}: "
-            "connect the "
-            f"model without it, or report it with your ComfyUI version {comfyui_version.__version__}"
+            "connect the model without it, or report it with your ComfyUI version "
+            f"{comfyui_version.__version__}"
         )
     logging.info("drag: self-test passed, gradients agree to %.1e", error)
     _passed.add(key)

@@ -133,8 +133,7 @@ def run(
     if samples.shape[1] != channels:
         raise DragError(
             f"the latent has {samples.shape[1]} channels and this model works on {channels}: encode the "
-            "picture with "
-            f"the VAE that belongs to the model"
+            "picture with the VAE that belongs to the model"
         )
     family = family_of(patcher.model)
     size = (int(samples.shape[-2]), int(samples.shape[-1]))
@@ -155,6 +154,5 @@ def run(
     side = memory.largest_side(patcher, size, wanted)
     raise DragError(
         f"a drag at {size[1] * 8}x{size[0] * 8} needs about {wanted / 2**30:.1f} GiB beside the weights, "
-        "more than "
-        f"this device has: use DragCrop, or a picture of about {max(side, 64)}x{max(side, 64)}"
+        f"more than this device has: use DragCrop, or a picture of about {max(side, 64)}x{max(side, 64)}"
     )

@@ -74,9 +74,8 @@ def kv_patch(
         stored = kv.cache.get(t(extra), name)[0].to(n)
         if stored.shape[1:] != n.shape[1:]:
             raise DragError(
-                f"the stored K/V of {name} has {stored.shape[1]} cells and this latent {n.shape[1]}: use "
-                "the size "
-                f"of the picture that was inverted"
+                f"the stored K/V of {name} has {stored.shape[1]} cells and this latent {n.shape[1]}: use the "
+                "size of the picture that was inverted"
             )
         stored = stored.expand(
             n.shape[0], -1, -1
@@ -148,8 +147,7 @@ class ComfyUNet:
         if missing := [tap for tap in taps if tap not in found]:
             raise DragError(
                 f"the model never reached its block {missing[0].block}: another patch replaces the UNet's "
-                "forward; "
-                f"connect the model before it"
+                "forward; connect the model before it"
             )
         maps = [found[tap].float() for tap in taps]
         out = finish(maps if prediction is None else [*maps, prediction])
