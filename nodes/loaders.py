@@ -15,7 +15,7 @@ class DragEmbeddedModel(io.ComfyNode):
             node_id="DragEmbeddedModel",
             display_name="Drag Embedded Model",
             category=sockets.CATEGORY,
-            description="Loads one of the small models that come with this pack (12 MB, trained on drawn "
+            description="Loads one of the small models that come with this pack (13 MB, trained on drawn "
             "shapes at 256x256): to try a drag and to test workflows, not for photographs.",
             inputs=[
                 io.Combo.Input(

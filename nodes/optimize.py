@@ -218,13 +218,16 @@ class DragOptimize(io.ComfyNode):
         edited = drag_latent(model, positive, trajectory, regions, wish, constraint, refill, start)
         base, schedule, here = model.model, trajectory.trajectory.schedule, edited.result.handoff
         finished = {"samples": base.process_latent_out(edited.result.z.float().cpu())}
-        noisy = {"samples": restart_latent(base, here.z, schedule, here.level)}
-        report = json.dumps(edited.report, indent=1)
+        noisy, notes = restart_latent(base, here.z, schedule, here.level), []
+        if noisy is None:
+            noisy = base.process_latent_out(trajectory.trajectory.z[-1])
+            notes.append("at full noise noisy_latent is the picture itself: go on with the noise output")
+        report = json.dumps({**edited.report, "notes": notes}, indent=1)
         curve = loss_curve(edited.report["losses"], edited.report["updates_by_level"])
         shown = ui.PreviewImage(host_image(curve), cls=cls).as_dict()
         return io.NodeOutput(
             finished,
-            noisy,
+            {"samples": noisy},
             host_sigmas(schedule, here.level),
             restart_noise(base, here.z, schedule, here.level),
             report,

@@ -71,7 +71,7 @@ def _unet(path: Path) -> Any:
 
 
 def load_embedded(name: str) -> tuple[Any, Any, Any]:
-    """MODEL, CONDITIONING and VAE of an embedded model, in float32 (12 MB and less).
+    """MODEL, CONDITIONING and VAE of an embedded model, in float32.
 
     The conditioning is the empty one: these models were trained without text.
     """

@@ -126,14 +126,15 @@ def restart_noise(model: Any, z: Tensor, schedule: Schedule, level: int) -> Rest
     return RestartNoise(x, sigma, float(sampling.sigma_max), is_flow, model.latent_format, scale)
 
 
-def restart_latent(model: Any, z: Tensor, schedule: Schedule, level: int) -> Tensor:
-    """The LATENT samples that start a sampler at z when it is given no noise (DisableNoise)."""
+def restart_latent(model: Any, z: Tensor, schedule: Schedule, level: int) -> Tensor | None:
+    """The LATENT samples that start a sampler at z when it is given no noise (DisableNoise).
+
+    None at full noise of a flow, where the sampler multiplies the latent by zero: only a noise can start there.
+    """
     x = to_host(z, schedule, level).detach().float().cpu()
     if schedule.prediction == "velocity":
         if schedule.t[level] > 1 - 1e-4:
-            raise DragError(
-                "at full noise a FLUX latent cannot be handed on without its noise: use the noise output, "
-                "or invert with strength below 1"
-            )
+            return None
         x = x / (1 - schedule.t[level])
-    return model.process_latent_out(x)
+    out: Tensor = model.process_latent_out(x)
+    return out

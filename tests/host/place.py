@@ -15,8 +15,8 @@ def missing() -> str | None:
     """What of the host is not there, and how to get it; None if all is."""
     if not (COMFYUI / "comfy" / "sd.py").exists():
         return (
-            f"no ComfyUI in {COMFYUI}: git clone https://github.com/Comfy-Org/ComfyUI {COMFYUI}, "
-            f"or set COMFYUI_PATH"
+            f"no ComfyUI in {COMFYUI}: git clone https://github.com/Comfy-Org/ComfyUI {COMFYUI}, or set "
+            "COMFYUI_PATH"
         )
     if not PYTHON.exists():
         return (

@@ -100,7 +100,8 @@ def test_the_stock_sampler_comes_back_to_the_picture(setup: dict[str, Any]) -> N
 
 
 def test_full_noise_restarts_too() -> None:
-    """At the last level the host scales noise otherwise (max_denoise); FLUX has no latent left to hand over.
+    """At the last level the host scales noise otherwise (max_denoise). FLUX has no latent left to hand over: a
+    drag from there ends all the same, and says so.
     """
     for name in MODELS:
         with torch.inference_mode():
@@ -112,6 +113,25 @@ def test_full_noise_restarts_too() -> None:
         start, _ = sampled(one, out[0], latent, out[2])
         wanted = to_host(inversion.trajectory.z[0], inversion.trajectory.schedule, 0)
         assert error(start, wanted) <= 1e-5 * float(wanted.abs().max()), name
+        mask = torch.zeros(1, 128, 128)
+        mask[:, 40:72, 24:56] = 1
+        with torch.inference_mode():
+            regions = RegionMaskAffine.execute(
+                image=torch.zeros(1, 128, 128, 3),
+                mask=mask,
+                task={"task": "relocation", "target_x": 72.0, "target_y": 56.0},
+                weight=1.0,
+                editable="adaptive",
+                instruction="",
+            ).args[0]
+            method = {"method": "region", "iterations": 1, "hold": 0, "step": 1.0}
+            dragged = DragOptimize.execute(
+                model, positive, inversion, regions, "custom", "ours", method, "auto", "off", 0, 0
+            ).args
+        notes = json.loads(dragged[4])["notes"]
+        assert len(notes) == (1 if name == "embedded-flux" else 0)
+        again, _ = sampled(one, dragged[3], dragged[1], dragged[2])
+        assert torch.isfinite(again).all() and torch.isfinite(dragged[0]["samples"]).all()
 
 
 def test_another_size_is_refused(setup: dict[str, Any]) -> None:
