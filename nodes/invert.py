@@ -93,5 +93,5 @@ class DragInvert(io.ComfyNode):
             model, positive, latent["samples"], solver, steps, strength, shift, guidance, kv_layers
         )
         path = inversion.trajectory
-        noise = restart_noise(model.model, path.z[0], path.schedule, 0)
+        noise = restart_noise(model, path.z[0], path.schedule, 0)
         return io.NodeOutput(noise, latent, host_sigmas(path.schedule), inversion)

@@ -218,7 +218,7 @@ class DragOptimize(io.ComfyNode):
         edited = drag_latent(model, positive, trajectory, regions, wish, constraint, refill, start)
         base, schedule, here = model.model, trajectory.trajectory.schedule, edited.result.handoff
         finished = {"samples": base.process_latent_out(edited.result.z.float().cpu())}
-        noisy, notes = restart_latent(base, here.z, schedule, here.level), []
+        noisy, notes = restart_latent(model, here.z, schedule, here.level), []
         if noisy is None:
             noisy = base.process_latent_out(trajectory.trajectory.z[-1])
             notes.append("at full noise noisy_latent is the picture itself: go on with the noise output")
@@ -229,7 +229,7 @@ class DragOptimize(io.ComfyNode):
             finished,
             {"samples": noisy},
             host_sigmas(schedule, here.level),
-            restart_noise(base, here.z, schedule, here.level),
+            restart_noise(model, here.z, schedule, here.level),
             report,
             ui=shown | {"drag_losses": edited.report["losses"], "drag_report": [report]},
         )

@@ -69,8 +69,8 @@ def kv_patch(
 
 
 class ComfyFlux:
-    """The host's Flux as a Backbone. `remember` checkpoints every block: four tenths more work, a sixth of the
-    memory.
+    """The host's Flux as a Backbone. `remember` checkpoints every block: four tenths more work, a sixth of
+    the memory.
     """
 
     def __init__(self, call: Call, remember: bool = False) -> None:

@@ -133,7 +133,7 @@ def invert_latent(
     The same picture, prompt, model object and settings give the remembered inversion.
     """
     family = family_of(patcher.model)
-    sampling = patcher.model.model_sampling
+    sampling = levels.sampling_of(patcher)
     if family.name == "flux":
         positive = node_helpers.conditioning_set_values(positive, {"guidance": guidance})
     name = choose_solver(solver, levels.prediction_of(sampling))

@@ -13,7 +13,7 @@ from ...drag_core.background import background_at
 from ...drag_core.types import DragError, KVInject
 from . import flux, unet
 from .inversion import Inversion
-from .schedule import core_level
+from .schedule import core_level, sampling_of
 
 
 class _Background:
@@ -99,7 +99,7 @@ def inject_kv(
     if cache is None or not layers:
         raise DragError("there is no K/V to inject: set kv_layers to auto in DragInvert")
     model = patcher.model
-    kv, sampling = KVInject(cache, layers), model.model_sampling
+    kv, sampling = KVInject(cache, layers), sampling_of(patcher)
 
     def level(options: dict[str, Any]) -> float:
         return core_level(sampling, float(options["sigmas"].flatten()[0]))
@@ -130,5 +130,5 @@ def sigma_range(patcher: Any, start_percent: float, end_percent: float) -> tuple
             f"the range goes from {start_percent:g} to {end_percent:g}; start must be below end, both within "
             "0 and 1"
         )
-    sampling = patcher.model.model_sampling
+    sampling = sampling_of(patcher)
     return float(sampling.percent_to_sigma(end_percent)), float(sampling.percent_to_sigma(start_percent))

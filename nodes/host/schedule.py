@@ -116,25 +116,30 @@ class RestartNoise:
         return (x - clean) / (math.sqrt(1 + self.sigma**2) if full else self.sigma)
 
 
-def restart_noise(model: Any, z: Tensor, schedule: Schedule, level: int) -> RestartNoise:
-    """NOISE that starts at the core's latent z of `level`; `model` is the host's BaseModel."""
-    sampling = model.model_sampling
+def sampling_of(patcher: Any) -> Any:
+    """The model sampling that will run: a ModelSampling node puts its own over the model's."""
+    return patcher.get_model_object("model_sampling")
+
+
+def restart_noise(patcher: Any, z: Tensor, schedule: Schedule, level: int) -> RestartNoise:
+    """NOISE that starts at the core's latent z of `level`."""
+    sampling = sampling_of(patcher)
     is_flow = schedule.prediction == "velocity"
     sigma = float(host_sigmas(schedule, level)[0])
     x = to_host(z, schedule, level).detach().float().cpu().clone()
     scale = float(getattr(sampling, "noise_scale", 1.0))
-    return RestartNoise(x, sigma, float(sampling.sigma_max), is_flow, model.latent_format, scale)
+    return RestartNoise(x, sigma, float(sampling.sigma_max), is_flow, patcher.model.latent_format, scale)
 
 
-def restart_latent(model: Any, z: Tensor, schedule: Schedule, level: int) -> Tensor | None:
+def restart_latent(patcher: Any, z: Tensor, schedule: Schedule, level: int) -> Tensor | None:
     """The LATENT samples that start a sampler at z when it is given no noise (DisableNoise).
 
-    None at full noise of a flow, where the sampler multiplies the latent by zero: only a noise can start there.
+    None at full noise of a flow, where the sampler multiplies the latent by zero: only a noise starts there.
     """
     x = to_host(z, schedule, level).detach().float().cpu()
     if schedule.prediction == "velocity":
         if schedule.t[level] > 1 - 1e-4:
             return None
         x = x / (1 - schedule.t[level])
-    out: Tensor = model.process_latent_out(x)
+    out: Tensor = patcher.model.process_latent_out(x)
     return out

@@ -1,4 +1,4 @@
-"""Every example workflow, as shipped, in a real server; the results are measured against the exact answers."""
+"""Every example workflow, as shipped, in a real server; results are measured against the exact answers."""
 
 from __future__ import annotations
 

@@ -13,6 +13,7 @@ from comfy_extras.nodes_custom_sampler import (
     DisableNoise,
     SamplerCustomAdvanced,
 )
+from comfy_extras.nodes_model_advanced import ModelSamplingFlux
 from region_drag_editing.drag_core.types import DragError
 from region_drag_editing.nodes import DragInvert, DragOptimize, RegionMaskAffine
 from region_drag_editing.nodes.host.loaders import load_embedded
@@ -100,8 +101,8 @@ def test_the_stock_sampler_comes_back_to_the_picture(setup: dict[str, Any]) -> N
 
 
 def test_full_noise_restarts_too() -> None:
-    """At the last level the host scales noise otherwise (max_denoise). FLUX has no latent left to hand over: a
-    drag from there ends all the same, and says so.
+    """At the last level the host scales noise otherwise (max_denoise). FLUX has no latent left to hand over:
+    a drag from there ends all the same, and says so.
     """
     for name in MODELS:
         with torch.inference_mode():
@@ -132,6 +133,23 @@ def test_full_noise_restarts_too() -> None:
         assert len(notes) == (1 if name == "embedded-flux" else 0)
         again, _ = sampled(one, dragged[3], dragged[1], dragged[2])
         assert torch.isfinite(again).all() and torch.isfinite(dragged[0]["samples"]).all()
+
+
+def test_a_model_sampling_node_counts() -> None:
+    """ModelSamplingFlux sits on the patcher, not in the model, until the model runs."""
+    with torch.inference_mode():
+        model, positive, _ = load_embedded("embedded-flux")
+        (shifted,) = ModelSamplingFlux().patch(model, 3.0, 3.0, 128, 128)
+        latent = {"samples": torch.randn(1, 16, 16, 16, generator=torch.Generator().manual_seed(1))}
+        outs = [
+            DragInvert.execute(m, positive, latent, "auto", 6, 0.5, shift, 1.0, "none").args
+            for m, shift in ((model, "model"), (shifted, "model"), (shifted, "auto"))
+        ]
+    first = [float(out[2][0]) for out in outs]
+    assert first[1] > first[0] + 0.1 and first[2] < first[0]  # 3, 1.15 and the resolution's own shift
+    one = {"model": shifted, "positive": positive}
+    start, _ = sampled(one, outs[1][0], latent, outs[1][2])
+    assert error(start, outs[1][3].trajectory.z[0]) <= 1e-5
 
 
 def test_another_size_is_refused(setup: dict[str, Any]) -> None:
