@@ -277,8 +277,8 @@ pack = sys.modules["pack-under-test"] = importlib.util.module_from_spec(spec)
 before = set(sys.modules)
 spec.loader.exec_module(pack)
 loaded = sorted(set(sys.modules) - before)
-said = {"loaded": loaded, "web": (root / pack.WEB_DIRECTORY).is_dir(), "entry": callable(pack.comfy_entrypoint)}
-said |= {"v1": hasattr(pack, "NODE_CLASS_MAPPINGS")}
+said = {"loaded": loaded, "web": (root / pack.WEB_DIRECTORY).is_dir()}
+said |= {"entry": callable(pack.comfy_entrypoint), "v1": hasattr(pack, "NODE_CLASS_MAPPINGS")}
 print(json.dumps(said))
 """
 
