@@ -17,6 +17,7 @@ from torch.utils.checkpoint import checkpoint
 from ...drag_core.types import DragError, FeatureTap, KVCache, KVInject, KVRecord
 
 SIDE = 16  # latent cells
+STEP, SLACK = 0.05, 0.03  # of the finite difference: its length, and what curvature and rounding may take
 _passed: set[tuple[Any, ...]] = set()
 
 
@@ -29,11 +30,11 @@ def self_test(
 ) -> None:
     """Once per host version, model class, set of patches, taps and K/V layers; raises what is wrong.
 
-    The gradient of a plain loss with and without checkpoints must agree, be finite and not zero; every K/V
-    layer must have been reached. Needs frozen() open.
+    The gradient of a plain loss with and without checkpoints must agree, be finite and not zero, and in
+    float32 agree with a finite difference along itself, which finds what both share; every K/V layer must
+    have been reached. Needs frozen() open.
     """
-    patches = backbone.call.options["transformer_options"].get("patches", {})
-    owners = tuple(sorted({getattr(p, "__module__", "?") for several in patches.values() for p in several}))
+    owners = _owners(backbone.call.options["transformer_options"])
     model = backbone.call.model
     key = (comfyui_version.__version__, type(model), type(model.diffusion_model), owners, taps, kv_blocks)
     if key in _passed and not again:
@@ -64,6 +65,12 @@ def self_test(
             f"self-test{_whose(owners)}: connect the model without it, or load it in another precision"
         )
     error = float((plain - remembered).norm()) / size
+    if dtype == torch.float32:
+        along = plain / size
+        with torch.no_grad():
+            ahead, behind = (_loss(backbone, z + h * along, t, taps, kv) for h in (STEP, -STEP))
+        slope = float(ahead - behind) / (2 * STEP)
+        error = max(error, abs(slope / size - 1) - SLACK)
     if error > (1e-4 if dtype == torch.float32 else 2e-2):
         raise DragError(
             f"the gradient through this model is wrong by {error:.1%} in the self-test{_whose(owners)}: "
@@ -72,6 +79,15 @@ def self_test(
         )
     logging.info("drag: self-test passed, gradients agree to %.1e", error)
     _passed.add(key)
+
+
+def _owners(options: dict[str, Any]) -> tuple[str, ...]:
+    """Modules of everything that other nodes hung on this model's blocks."""
+    found = [p for several in options.get("patches", {}).values() for p in several]
+    found += [p for keys in options.get("patches_replace", {}).values() for p in keys.values()]
+    found += [w for kinds in options.get("wrappers", {}).values() for ws in kinds.values() for w in ws]
+    found += [options[k] for k in ("optimized_attention_override",) if options.get(k) is not None]
+    return tuple(sorted({getattr(p, "__module__", type(p).__module__) for p in found}))
 
 
 def _gradient(
@@ -87,13 +103,21 @@ def _gradient(
                 return tuple(backbone.features(y, t, taps, kv)[0])
 
             maps = list(checkpoint(whole, x, use_reentrant=False, preserve_rng_state=False))
+            loss = _square(maps)
         else:
-            maps, _ = backbone.features(x, t, taps, kv)
-        loss = torch.stack([m.square().mean() for m in maps]).sum()
+            loss = _loss(backbone, x, t, taps, kv)
         (gradient,) = torch.autograd.grad(loss, x)
     finally:
         backbone.checkpoint = before
     return gradient.float()
+
+
+def _loss(backbone: Any, z: Tensor, t: float, taps: tuple[FeatureTap, ...], kv: Any) -> Tensor:
+    return _square(backbone.features(z, t, taps, kv)[0])
+
+
+def _square(maps: list[Tensor]) -> Tensor:
+    return torch.stack([m.square().mean() for m in maps]).sum()
 
 
 def _whose(owners: tuple[str, ...]) -> str:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import comfy.model_management as mm
 import pytest
 import torch
-from region_drag_editing.drag_core.types import DragError
+from region_drag_editing.drag_core.types import DragError, FeatureTap
 from region_drag_editing.nodes import DragInvert, DragOptimize, RegionMaskAffine
-from region_drag_editing.nodes.host import flux, selftest
+from region_drag_editing.nodes.host import flux, grad, memory, selftest
 from region_drag_editing.nodes.host.loaders import load_embedded
 from region_drag_editing.nodes.host.optimise import Wish, drag_latent
 from torch import Tensor
@@ -135,6 +136,31 @@ def test_a_pruned_model_drags_the_same(setup: dict[str, Any]) -> None:
     assert torch.equal(whole.result.z, again.result.z)
 
 
+def test_the_host_is_asked_for_the_gradients_memory(
+    setup: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The host's own estimate is for inference; what it reserves must cover the gradient pass."""
+    asked: list[tuple[float, float]] = []
+    load = mm.load_models_gpu
+
+    def watch(models: Any, memory_required: float = 0, minimum_memory_required: Any = None, **kw: Any) -> Any:
+        asked.append((memory_required, minimum_memory_required))
+        return load(models, memory_required, minimum_memory_required=minimum_memory_required, **kw)
+
+    monkeypatch.setattr(mm, "load_models_gpu", watch)
+    optimise(setup, "region")
+    net = setup["model"].model.diffusion_model
+    taps = (FeatureTap("single.1"),) if setup["name"] == "embedded-flux" else (FeatureTap("up.1"),)
+    wanted = memory.activation_bytes(net, (16, 16), taps, False, False)
+    assert all(minimum >= wanted > 0 and most >= minimum for most, minimum in asked) and asked
+    asked.clear()
+    with torch.inference_mode():
+        DragInvert.execute(
+            setup["model"], setup["positive"], setup["latent"], "auto", 7, 0.5, "auto", 1.0, "none"
+        )
+    assert asked and asked[0][1] == setup["model"].model.memory_required([1, 16, 16, 16])
+
+
 def test_taps_of_the_users_own(setup: dict[str, Any]) -> None:
     taps = "double.0:norm1, single.1" if setup["name"] == "embedded-flux" else "mid, up.1"
     _, report = optimise(setup, "region", taps=taps)
@@ -172,6 +198,15 @@ def test_a_wrong_gradient_stops_before_the_drag(
         optimise(setup, "region")
     monkeypatch.undo()
     optimise(setup, "region")
+
+
+def test_a_gradient_that_is_wrong_with_and_without_checkpoints_is_found(
+    setup: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    selftest.forget()
+    monkeypatch.setattr(grad, "dense", lambda weight: 1.1 * weight)  # of every layer's backward
+    with pytest.raises(DragError, match="the gradient through this model is wrong by"):
+        optimise(setup, "region")
 
 
 def test_hooks_that_are_not_reached_are_named(setup: dict[str, Any]) -> None:
