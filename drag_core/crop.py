@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .geometry import apply
-from .masks import moved
+from .masks import touched
 from .overlay import ORANGE
 from .task import user_weights, weighted
 from .types import DragError, Grid, Point, Task
@@ -83,7 +83,7 @@ def _needed(task: Task) -> tuple[Span, Span]:
     """The smallest rectangle around everything the drag touches, along x and along y."""
     if task.editable is None:
         return (0, task.image.width), (0, task.image.height)
-    masks = [task.editable, *(m for r in task.regions for m in (r.mask, moved(r)))]
+    masks = [task.editable, *(touched(r) for r in task.regions)]
     union = torch.stack([m.cpu() > 0.5 for m in masks]).any(0)
     for x, y in (p for h in task.handles for p in (h.start, h.target)):
         column = min(max(round(x), 0), task.image.width - 1)
@@ -179,14 +179,18 @@ def task_in(task: Task, crop: Crop) -> Task:
     def at(p: Point) -> Point:
         return apply(matrix, p)
 
+    def shifted(p: Point) -> Point:
+        return p[0] * crop.scale, p[1] * crop.scale
+
     regions = [
         replace(
             r,
             mask=_mask_in(r.mask, crop),
             motion=replace(
                 r.motion,
-                shift=(r.motion.shift[0] * crop.scale, r.motion.shift[1] * crop.scale),
+                shift=shifted(r.motion.shift),
                 anchor=at(r.motion.anchor),
+                path=tuple(map(shifted, r.motion.path)),
             ),
         )
         for r in task.regions

@@ -8,6 +8,7 @@ centre of the first pixel. A grid cell u of a w-cell grid over a W-pixel image s
 from __future__ import annotations
 
 import math
+from itertools import accumulate, pairwise
 
 import torch
 import torch.nn.functional as F
@@ -16,9 +17,10 @@ from torch import Tensor
 from .types import AffineMotion, Grid, Point
 
 
-def translation(start: Point, target: Point) -> AffineMotion:
-    """Relocation and deformation (DragFlow eq. 2): the motion that carries `start` to `target`."""
-    return AffineMotion(shift=(target[0] - start[0], target[1] - start[1]))
+def translation(start: Point, target: Point, path: tuple[Point, ...] = ()) -> AffineMotion:
+    """Relocation and deformation (DragFlow eq. 2): the motion from `start` to `target`, over `path`."""
+    x, y = start
+    return AffineMotion((target[0] - x, target[1] - y), path=tuple((px - x, py - y) for px, py in path))
 
 
 def turn_angle(start: Point, target: Point, anchor: Point) -> float:
@@ -38,14 +40,32 @@ def scaling(scale: Point, anchor: Point) -> AffineMotion:
     return AffineMotion(scale=scale, anchor=anchor)
 
 
+def stops(motion: AffineMotion) -> tuple[float, ...]:
+    """Progress in (0, 1] at the places of the motion's path and at its end; (1,) without a path."""
+    corners = ((0.0, 0.0), *motion.path, motion.shift)
+    lengths = tuple(accumulate(math.dist(a, b) for a, b in pairwise(corners)))
+    return tuple(n / lengths[-1] for n in lengths) if lengths[-1] > 0 else (1.0,)
+
+
+def shift_at(motion: AffineMotion, progress: float) -> Point:
+    """The shift at `progress`: on the straight way, or along the polyline (0, 0) - path - shift by length."""
+    corners, start = ((0.0, 0.0), *motion.path, motion.shift), 0.0
+    for (a, b), end in zip(pairwise(corners), stops(motion), strict=False):
+        if progress <= end and end > start:
+            part = (progress - start) / (end - start)
+            return a[0] + part * (b[0] - a[0]), a[1] + part * (b[1] - a[1])
+        start = end
+    return progress * motion.shift[0], progress * motion.shift[1]
+
+
 def motion_matrix(motion: AffineMotion, progress: float = 1.0) -> Tensor:
     """(3, 3) pixel map at `progress` in [0, 1] of the motion."""
     c, s = math.cos(progress * motion.angle), math.sin(progress * motion.angle)
     sx, sy = motion.scale[0] ** progress, motion.scale[1] ** progress
     a, b, d, e = c * sx, -s * sy, s * sx, c * sy
-    ax, ay = motion.anchor
-    tx = ax - a * ax - b * ay + progress * motion.shift[0]
-    ty = ay - d * ax - e * ay + progress * motion.shift[1]
+    (ax, ay), (x, y) = motion.anchor, shift_at(motion, progress)
+    tx = ax - a * ax - b * ay + x
+    ty = ay - d * ax - e * ay + y
     return torch.tensor([[a, b, tx], [d, e, ty], [0.0, 0.0, 1.0]], dtype=torch.float64)
 
 

@@ -26,7 +26,7 @@ from .untrusted import (
 
 TASKS = ("relocation", "deformation", "rotation", "scale")
 EDITABLE = ("adaptive", "painted", "none")
-MAX_REGIONS, MAX_POINTS, MAX_VERTICES = 256, 1024, 100_000
+MAX_REGIONS, MAX_POINTS, MAX_VERTICES, MAX_PATH = 256, 1024, 100_000, 64
 
 
 @dataclass(frozen=True)
@@ -39,18 +39,21 @@ class Stroke:
 
 @dataclass(frozen=True)
 class Shape:
-    """A painted area: polygons, strokes, and/or the name of a mask picture beside the document."""
+    """A painted area: polygons, strokes, and/or the name of a mask picture beside the document, without
+    `holes`.
+    """
 
     polygons: tuple[tuple[Point, ...], ...] = ()
     strokes: tuple[Stroke, ...] = ()
     mask: str | None = None
+    holes: tuple[tuple[Point, ...], ...] = ()
 
 
 @dataclass(frozen=True)
 class RegionSpec:
     """`target`: where the region's centroid goes (relocation, deformation) or the point that shows the turn
-    (rotation, unless
-    `angle`, in degrees, is given); `scale` (sx, sy) about `anchor`, which defaults to the centroid."""
+    (rotation, unless `angle`, in degrees, is given); `scale` (sx, sy) about `anchor`, which defaults to the
+    centroid; `path`: places of the centroid on its way to `target` (relocation, deformation)."""
 
     shape: Shape
     task: str
@@ -61,6 +64,7 @@ class RegionSpec:
     weight: float | None = None
     label: str = ""
     extra: dict[str, Any] = field(default_factory=dict, compare=False)
+    path: tuple[Point, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -134,14 +138,15 @@ def _region(data: Any, at: str) -> RegionSpec:
         raise DragError(f"{at}.scale is {short(scale)}; a scale needs two factors above 0, as [1.5, 1.5]")
     if weight is not None and weight <= 0:
         raise DragError(f"{at}.weight is {weight}; it must be above 0")
+    path = tuple(read_point(p, f"{at}.path") for p in read_list(d.pop("path", []), f"{at}.path", MAX_PATH))
     shape = _shape(d, at, needed=True)
     label = read_text(d.pop("label", ""), f"{at}.label")
-    return RegionSpec(shape, task, target, anchor, angle, scale, weight, label, _rest(d))
+    return RegionSpec(shape, task, target, anchor, angle, scale, weight, label, _rest(d), path)
 
 
 def _rest(d: dict[str, Any]) -> dict[str, Any]:
     """What is left of an object once its own keys are popped, without the shape's."""
-    return {k: v for k, v in d.items() if k not in ("polygons", "strokes", "mask")}
+    return {k: v for k, v in d.items() if k not in ("polygons", "holes", "strokes", "mask")}
 
 
 def _shape(d: dict[str, Any], at: str, needed: bool) -> Shape:
@@ -157,7 +162,9 @@ def _shape(d: dict[str, Any], at: str, needed: bool) -> Shape:
     if needed and not (polygons or strokes or mask):
         raise DragError(f"{at} marks nothing: give it polygons, strokes or a mask")
     outlines = tuple(_outline(poly, f"{at}.polygons[{i}]") for i, poly in enumerate(polygons))
-    return Shape(outlines, tuple(_stroke(s, f"{at}.strokes[{i}]") for i, s in enumerate(strokes)), mask)
+    brushed = tuple(_stroke(s, f"{at}.strokes[{i}]") for i, s in enumerate(strokes))
+    cut = read_list(d.get("holes", []), f"{at}.holes", 4096)
+    return Shape(outlines, brushed, mask, tuple(_outline(h, f"{at}.holes[{i}]") for i, h in enumerate(cut)))
 
 
 def _outline(data: Any, at: str) -> tuple[Point, ...]:
@@ -208,13 +215,16 @@ def _region_dict(r: RegionSpec) -> dict[str, Any]:
     for key in ("target", "anchor", "scale"):
         if (value := getattr(r, key)) is not None:
             out[key] = list(value)
+    if r.path:
+        out["path"] = [list(p) for p in r.path]
     return out | {k: v for k, v in (("angle", r.angle), ("weight", r.weight)) if v is not None}
 
 
 def _shape_dict(s: Shape) -> dict[str, Any]:
     out: dict[str, Any] = {}
-    if s.polygons:
-        out["polygons"] = [[list(p) for p in poly] for poly in s.polygons]
+    for key, outlines in (("polygons", s.polygons), ("holes", s.holes)):
+        if outlines:
+            out[key] = [[list(p) for p in outline] for outline in outlines]
     if s.strokes:
         out["strokes"] = [{"points": [list(p) for p in k.points], "radius": k.radius} for k in s.strokes]
     return out | ({"mask": s.mask} if s.mask else {})
@@ -231,11 +241,13 @@ def rescaled(x: DragInstruction, width: int, height: int) -> DragInstruction:
 
     def shape(s: Shape) -> Shape:
         strokes = tuple(Stroke(tuple(map(at, k.points)), k.radius * (kx + ky) / 2) for k in s.strokes)
-        return Shape(tuple(tuple(map(at, poly)) for poly in s.polygons), strokes, s.mask)
+        polygons, holes = (tuple(tuple(map(at, outline)) for outline in o) for o in (s.polygons, s.holes))
+        return Shape(polygons, strokes, s.mask, holes)
 
-    regions = tuple(
-        replace(r, shape=shape(r.shape), target=r.target and at(r.target), anchor=r.anchor and at(r.anchor))
-        for r in x.regions
-    )
+    def region(r: RegionSpec) -> RegionSpec:
+        target, anchor = r.target and at(r.target), r.anchor and at(r.anchor)
+        return replace(r, shape=shape(r.shape), target=target, anchor=anchor, path=tuple(map(at, r.path)))
+
+    regions = tuple(map(region, x.regions))
     points = tuple(replace(p, start=at(p.start), target=at(p.target)) for p in x.points)
     return replace(x, width=width, height=height, regions=regions, points=points, painted=shape(x.painted))

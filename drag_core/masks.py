@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .geometry import motion_matrix, warp
+from .geometry import motion_matrix, stops, warp
 from .types import DragError, Grid, Point, Region
 
 
@@ -38,6 +38,12 @@ def moved(region: Region, progress: float = 1.0) -> Tensor:
     return (out[0, 0] > 0.5).float()
 
 
+def touched(region: Region) -> Tensor:
+    """The region's mask with where it goes, and every place of its path."""
+    places = [moved(region, s) for s in stops(region.motion)]
+    return torch.stack([region.mask.float(), *places]).amax(0)
+
+
 def enclosing_box(mask: Tensor) -> Tensor:
     """The filled rotated rectangle of least area around the set pixels (DragFlow eq. 26-27)."""
     pixels = torch.nonzero(mask > 0.5).flip(1).to(torch.float32).cpu().numpy()
@@ -50,12 +56,12 @@ def enclosing_box(mask: Tensor) -> Tensor:
 
 
 def adaptive_mask(regions: Sequence[Region]) -> Tensor:
-    """Editable mask of DragFlow eq. 25-27: per region the box around source and moved region; their union."""
-    boxes = [enclosing_box(torch.maximum(r.mask.float(), moved(r))) for r in regions]
-    union = torch.stack(boxes).amax(0)
-    return torch.maximum(
-        union, torch.stack([torch.maximum(r.mask.float(), moved(r)) for r in regions]).amax(0)
-    )
+    """Editable mask of DragFlow eq. 25-27: per region the box around source and moved region; their union.
+
+    The places of a region's path lie in its box too.
+    """
+    parts = [touched(r) for r in regions]
+    return torch.stack([*parts, *map(enclosing_box, parts)]).amax(0)
 
 
 def grow(mask: Tensor, radius: int) -> Tensor:

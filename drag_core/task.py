@@ -26,7 +26,7 @@ MaskReader = Callable[[str], Tensor]  # name -> (H, W) in {0, 1}
 
 
 def draw(shape: Shape, size: Grid, read_mask: MaskReader | None = None) -> Tensor:
-    """(H, W) in {0, 1}: the painted area."""
+    """(H, W) in {0, 1}: the painted area. A hole takes away its edge too, as a polygon adds its own."""
     out = np.zeros((size.height, size.width), np.uint8)
     for poly in shape.polygons:
         cv2.fillPoly(out, [_pixels(poly)], 1)
@@ -45,7 +45,10 @@ def draw(shape: Shape, size: Grid, read_mask: MaskReader | None = None) -> Tenso
                 F.interpolate(painted[None, None].float(), tuple(mask.shape), mode="area")[0, 0] > 0.5
             ).float()
         mask = torch.maximum(mask, painted.float())
-    return mask
+    cut = np.zeros((size.height, size.width), np.uint8)
+    for hole in shape.holes:
+        cv2.fillPoly(cut, [_pixels(hole)], 1)
+    return mask * (1 - torch.from_numpy(cut).float()) if shape.holes else mask
 
 
 def _pixels(points: tuple[Point, ...]) -> np.ndarray:
@@ -76,7 +79,7 @@ def motion_of(spec: RegionSpec, mask: Tensor) -> AffineMotion:
             )
         return rotation(centre, spec.target, anchor)
     assert spec.target is not None
-    return translation(centre, spec.target)
+    return translation(centre, spec.target, spec.path)
 
 
 def fitted(x: DragInstruction, size: Grid) -> tuple[DragInstruction, tuple[str, ...]]:
@@ -136,6 +139,8 @@ def build_task(
             "deformation",
         ):  # a turn's target is a direction only
             _inside(spec.target, size, f"the target of {name}")
+            for place in spec.path:
+                _inside(place, size, f"a place on the path of {name}")
         region = Region(mask, motion_of(spec, mask), spec.weight or 1.0)
         after = moved(region)
         if after.sum() == 0:

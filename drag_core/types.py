@@ -34,13 +34,15 @@ class Grid:
 class AffineMotion:
     """An affine motion at full progress, in image pixels: scale and turn about `anchor`, then shift.
 
-    `scale` is along the image's axes (sx, sy > 0). Progress s gives shift·s, angle·s and scale**s.
+    `scale` is along the image's axes (sx, sy > 0). Progress s gives shift·s, angle·s and scale**s; with a
+    `path`, shifts on the way from (0, 0) to `shift`, the shift runs along that polyline by its length.
     """
 
     shift: Point = (0.0, 0.0)
     angle: float = 0.0
     scale: Point = (1.0, 1.0)
     anchor: Point = (0.0, 0.0)
+    path: tuple[Point, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -98,6 +98,8 @@ def write_dragflow(
                 f"{name} turns by {math.degrees(region.motion.angle):g} degrees: DragFlow turns the "
                 f"shorter way"
             )
+        if region.motion.path:
+            notes.append(f"{name} goes to its target over a path: DragFlow goes straight")
         labels = components(free.astype(np.uint8))
         area = np.bincount(labels.ravel())[1:]
         for k in 1 + np.flatnonzero((area >= SPECK) | (area.max() < SPECK)):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from drag_core.crop import Crop, choose_crop, cut, framed, notes_of, task_in, to_crop
-from drag_core.geometry import apply, motion_matrix, to_grid
+from drag_core.geometry import apply, motion_matrix, stops, to_grid
 from drag_core.masks import centroid, moved, region_weights
 from drag_core.paste import paste_back, put_back
 from drag_core.task import weighted
@@ -44,7 +44,8 @@ def tasks(draw: st.DrawFn) -> Task:
     shift = (draw(st.floats(-30, 30)), draw(st.floats(-30, 30)))
     scale = (draw(st.floats(0.5, 2)), draw(st.floats(0.5, 2)))
     anchor = (draw(st.floats(-50, 250)), draw(st.floats(-50, 250)))
-    region = Region(mask, AffineMotion(shift, draw(st.floats(-3, 3)), scale, anchor))
+    path = tuple(draw(st.lists(st.tuples(st.floats(-30, 30), st.floats(-30, 30)), max_size=2)))
+    region = Region(mask, AffineMotion(shift, draw(st.floats(-3, 3)), scale, anchor, path))
     handle = Handle((float(x), float(y)), (float(x + w), float(y + h)), mask)
     editable = draw(st.sampled_from([None, mask, torch.maximum(mask, moved(region))]))
     return Task(size, (region,), (handle,), editable)
@@ -67,7 +68,8 @@ def test_the_crop_holds_the_drag_and_scales_uniformly(
         assert crop.size == Grid(crop.height, crop.width)
     held = torch.zeros(task.image.height, task.image.width)
     held[max(crop.y, 0) : crop.y + crop.height, max(crop.x, 0) : crop.x + crop.width] = 1
-    for mask in (task.regions[0].mask, moved(task.regions[0]), task.editable):
+    (region,) = task.regions
+    for mask in (region.mask, *(moved(region, s) for s in stops(region.motion)), task.editable):
         assert (held >= (torch.ones_like(held) if mask is None else mask)).all()
     # past the picture on an axis only where the crop covers that axis whole
     for first, length, whole in (

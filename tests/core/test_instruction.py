@@ -37,7 +37,8 @@ values = st.recursive(leaves, lambda v: st.lists(v, max_size=3), max_leaves=4)
 unknown = st.dictionaries(text.map(lambda k: f"x-{k}"), values, max_size=3)
 polygons = st.lists(st.lists(point, min_size=3, max_size=5).map(tuple), max_size=3).map(tuple)
 strokes = st.builds(Stroke, st.lists(point, min_size=1, max_size=4).map(tuple), st.floats(0.5, 4096))
-shapes = st.builds(Shape, polygons, st.lists(strokes, max_size=2).map(tuple), st.none() | names)
+shapes = st.builds(Shape, polygons, st.lists(strokes, max_size=2).map(tuple), st.none() | names, polygons)
+paths = st.lists(point, max_size=3).map(tuple)
 positive = st.floats(0.01, 100)
 
 
@@ -50,7 +51,8 @@ def regions(draw: Any) -> RegionSpec:
     scale = draw(st.tuples(positive, positive) if task == "scale" else st.none())
     shape = draw(shapes.filter(lambda s: s.polygons or s.strokes or s.mask))
     anchor, weight = draw(st.none() | point), draw(st.none() | positive)
-    return RegionSpec(shape, task, target, anchor, angle, scale, weight, draw(text), draw(unknown))
+    label, extra, path = draw(text), draw(unknown), draw(paths)
+    return RegionSpec(shape, task, target, anchor, angle, scale, weight, label, extra, path)
 
 
 @st.composite
@@ -178,6 +180,13 @@ BAD = {
     "point without target": ('{"points": [{"start": [1, 1]}]}', "None"),
     "point as pair": ('{"points": [[1, 1]]}', "list of 2"),
     "editable as text": ('{"editable": "all"}', "'all'"),
+    "hole of two corners": (region(holes=[[[1, 1], [2, 2]]]), "holes[0] has 2 corners"),
+    "hole as text": (region(holes="all"), "'all'"),
+    "holes alone": (region(polygons=[], holes=[TRIANGLE]), "marks nothing"),
+    "path of numbers": (region(path=[1, 2]), "path is 1"),
+    "path as null": (region(path=None), "None"),
+    "path of NaN": (region(path=[[float("nan"), 2]]), "NaN"),
+    "path of 65 places": (region(path=[[1, 1]] * 65), "65 entries"),
     "unknown mode": ('{"editable": {"mode": "auto"}}', "'auto'"),
     "mode as list": ('{"editable": {"mode": []}}', "list of 0"),
     "painted nothing": ('{"editable": {"mode": "painted"}}', "marks nothing"),
@@ -274,6 +283,8 @@ def test_64_levels_can_be_read_and_written() -> None:
                         "prompts",
                         "source",
                         "polygons",
+                        "holes",
+                        "path",
                         "strokes",
                         "mask",
                         "task",
@@ -326,9 +337,12 @@ def test_rescaled_is_invertible(x: DragInstruction, w: int, h: int, w2: int, h2:
     ]
     for r, q in zip(x.regions, back.regions, strict=True):
         pairs += [(a, b) for a, b in ((r.target, q.target), (r.anchor, q.anchor)) if a and b]
+        pairs += zip(r.path, q.path, strict=True)
         pairs += [
             (a, b)
-            for p, o in zip(r.shape.polygons, q.shape.polygons, strict=True)
+            for p, o in zip(
+                (*r.shape.polygons, *r.shape.holes), (*q.shape.polygons, *q.shape.holes), strict=True
+            )
             for a, b in zip(p, o, strict=True)
         ]
         assert (r.angle, r.scale, r.weight, r.shape.mask) == (q.angle, q.scale, q.weight, q.shape.mask)
