@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
@@ -12,6 +12,10 @@ from torch import Tensor
 class Constraint(Protocol):
     @property
     def needs_prediction(self) -> bool: ...
+
+    def beside(self, z: Tensor) -> Constraint:
+        """The same with its masks on z's device, for many calls."""
+        ...
 
     def penalty(self, z_next: Tensor, ref_next: Tensor) -> Tensor:
         """Added to the loss; z_next, ref_next are the latents one denoising step ahead."""
@@ -28,6 +32,9 @@ class HardBackground:
 
     editable: Tensor
     needs_prediction: bool = False
+
+    def beside(self, z: Tensor) -> HardBackground:
+        return replace(self, editable=self.editable.to(z))
 
     def penalty(self, z_next: Tensor, ref_next: Tensor) -> Tensor:
         return z_next.new_zeros(())
@@ -46,6 +53,9 @@ class SoftBackground:
     weight: float
     needs_prediction: bool = True
 
+    def beside(self, z: Tensor) -> SoftBackground:
+        return replace(self, editable=self.editable.to(z))
+
     def penalty(self, z_next: Tensor, ref_next: Tensor) -> Tensor:
         return self.weight * ((z_next - ref_next) * (1 - self.editable.to(z_next))).abs().sum()
 
@@ -58,6 +68,9 @@ class FreeBackground:
     """No mask was given: everything may change."""
 
     needs_prediction: bool = False
+
+    def beside(self, z: Tensor) -> FreeBackground:
+        return self
 
     def penalty(self, z_next: Tensor, ref_next: Tensor) -> Tensor:
         return z_next.new_zeros(())

@@ -200,18 +200,25 @@ class _Run:
         self.store, self.kv = store, kv
         self.state: Any = None
         self.finished = False
-        self.losses: list[Tensor] = []
+        self.losses: Tensor | None = None  # one place for each update, read at the end
+        self.made = 0
         self.traces: list[tuple[Point, ...]] = []
         self.done, self.total = 0, len(source.schedule.t) - 1 + sum(map(len, recipe.ramp))
 
     def go_on(self, earlier: Result) -> None:
-        self.losses = [torch.tensor(x) for x in earlier.losses]
+        self.losses, self.made = torch.tensor(earlier.losses), len(earlier.losses)
         self.traces = list(earlier.traces)
         self.finished = True
         self.done = len(earlier.losses) + earlier.handoff.level
 
     def read_losses(self) -> tuple[float, ...]:
-        return tuple(torch.stack(self.losses).tolist()) if self.losses else ()
+        return () if self.losses is None else tuple(self.losses[: self.made].tolist())
+
+    def note(self, loss: Tensor) -> None:
+        if self.losses is None:
+            self.losses = loss.new_zeros(sum(map(len, self.recipe.ramp)))
+        self.losses[self.made] = loss
+        self.made += 1
 
     def tell(self, level: int, z: Tensor) -> None:
         self.done += 1
@@ -227,29 +234,33 @@ class _Run:
             wanted, predicted = self.backbone.features(ref, t, r.taps, anchor, stop=stop)
             ref_next = ref if predicted is None else _next(ref, predicted, s, i)
         z = z.detach().clone().requires_grad_()
+        # all that no update changes is made here: an update neither copies from the host nor waits for it
+        plan = r.supervision.plan(wanted, r.ramp[i])
+        constraint = r.constraint.beside(z)
+        mask = None if r.update_mask is None else r.update_mask.to(z)
         optimizer = r.optimizer([z])
         rates = [group["lr"] for group in optimizer.param_groups]
         if self.state is None:
             self.state = r.supervision.init(wanted)
         for k, progress in enumerate(r.ramp[i]):
             features, predicted = self.backbone.features(z, t, r.taps, self.kv, stop=stop)
-            if r.track_every and self.losses and k % r.track_every == 0:
-                self.state, self.finished = r.supervision.track(features, wanted, self.state)
+            if r.track_every and self.made and k % r.track_every == 0:
+                self.state, self.finished = r.supervision.track(features, plan, self.state)
                 self.traces.append(r.supervision.trace(self.state))
                 if self.finished:
                     break
-            loss = r.supervision.loss(features, wanted, self.state, progress)
+            loss = r.supervision.loss(features, plan, self.state, progress)
             if predicted is not None:
-                loss = loss + r.constraint.penalty(_next(z, predicted, s, i), ref_next)
+                loss = loss + constraint.penalty(_next(z, predicted, s, i), ref_next)
             if loss.requires_grad:
                 (gradient,) = torch.autograd.grad(loss, z)
-                z.grad = gradient if r.update_mask is None else gradient * r.update_mask.to(gradient)
+                z.grad = gradient if mask is None else gradient * mask
                 for group, rate in zip(optimizer.param_groups, rates, strict=True):
                     group["lr"] = rate * (r.hold_gain if progress >= 1 else 1.0)
                 optimizer.step()
                 with torch.no_grad():
-                    z.copy_(r.constraint.project(z, ref))
-            self.losses.append(loss.detach())
+                    z.copy_(constraint.project(z, ref))
+            self.note(loss.detach())
             self.tell(i, z)
         return z.detach()
 

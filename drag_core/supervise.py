@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .geometry import motion_matrix, rescale, sampling_grid, to_grid, warp
-from .lookup import lookup_all
+from .kernels import region as kernel
+from .lookup import patches
 from .masks import on_grid
 from .types import Grid, Handle, Region
 
@@ -22,15 +23,31 @@ class Supervision(Protocol):
         """State before the first update, from the source's features at the first drag level."""
         ...
 
-    def loss(self, features: Maps, reference: Maps, state: Any, progress: float) -> Tensor: ...
+    def plan(self, reference: Maps, ramp: tuple[float, ...]) -> Any:
+        """All that the updates of one level need of the source's features and that no update changes; loss
+        and track take it, or the features themselves, as `reference`.
+        """
+        ...
 
-    def track(self, features: Maps, reference: Maps, state: Any) -> tuple[Any, bool]:
+    def loss(self, features: Maps, reference: Any, state: Any, progress: float) -> Tensor: ...
+
+    def track(self, features: Maps, reference: Any, state: Any) -> tuple[Any, bool]:
         """State after an update, and whether every target is reached."""
         ...
 
     def trace(self, state: Any) -> tuple[tuple[float, float], ...]:
         """Where the handles are now, in image pixels."""
         ...
+
+
+@dataclass(frozen=True)
+class RegionPlan:
+    """Windows for every progress of a level, its reference maps, and what each tap is multiplied by."""
+
+    windows: dict[float, tuple[kernel.Window, ...]]
+    then: Maps
+    scale: list[Tensor] | None
+    packed: int
 
 
 @dataclass(frozen=True)
@@ -54,36 +71,69 @@ class RegionSupervision:
     def init(self, reference: Maps) -> None:
         return None
 
-    def _prepare(self, maps: Maps, reference: Maps) -> Maps:
-        if self.equal_taps:
-            maps = [x / (r.abs().mean() + 1e-6) for x, r in zip(maps, reference, strict=True)]
-        return [F.pixel_shuffle(x, 2) for x in maps] if self.unpack else maps
-
-    def loss(self, features: Maps, reference: Maps, state: None, progress: float) -> Tensor:
-        now, then = self._prepare(features, reference), self._prepare(reference, reference)
+    def loss(self, features: Maps, reference: Any, state: None, progress: float) -> Tensor:
+        """Σ_i γ_i |F(p) - F_0(A_i(s)⁻¹p)|_1 over the cells p of region i moved to progress s, per cell and
+        channel. From features this is the definition; from a plan the same without large maps.
+        """
+        if isinstance(reference, RegionPlan):
+            return kernel.pull(
+                features, reference.then, reference.windows[progress], reference.scale, reference.packed
+            )
+        scale = self._scale(reference)
+        now, then = ([x * s for x, s in zip(maps, scale, strict=True)] for maps in (features, reference))
+        if self.unpack:
+            now, then = ([F.pixel_shuffle(x, 2) for x in maps] for maps in (now, then))
         channels = sum(x.shape[1] for x in now)
-        total = now[0].new_zeros(())
+        total: Tensor = now[0].new_zeros(())
         for region in self.regions:
-            points, came_from = self.places(region, progress)
-            if len(points) == 0:  # moved off the picture
-                continue
-            want = lookup_all(then, self.grid, came_from.to(now[0].device))
-            gap = (lookup_all(now, self.grid, points.to(now[0].device)) - want).abs().sum()
-            cells = self.grid.height * self.grid.width if self.mean == "map" else len(points)
-            total = total + region.weight * gap / (cells * channels)
+            to, came_from = self.places(region, progress)
+            if len(to):  # else it has moved off the picture
+                gap = kernel.gap(now, then, self.grid, to, came_from)
+                total = total + region.weight * gap / (self._cells(len(to)) * channels)
         return total
+
+    def plan(self, reference: Maps, ramp: tuple[float, ...]) -> RegionPlan:
+        packed = 2 if self.unpack else 1
+        channels = sum(x.shape[1] for x in reference) // packed**2
+        windows: dict[float, tuple[kernel.Window, ...]] = {}
+        for progress in dict.fromkeys(ramp):
+            found = []
+            for region in self.regions:
+                matrix, inside = self._moved(region, progress)
+                share = region.weight / (self._cells(max(int(inside.sum()), 1)) * channels)
+                found.append(kernel.window(reference, self.grid, matrix, inside, share, packed))
+            windows[progress] = tuple(w for w in found if w is not None)
+        return RegionPlan(windows, reference, self._scale(reference) if self.equal_taps else None, packed)
+
+    def _scale(self, reference: Maps) -> list[Any]:
+        return [1 / (r.abs().mean() + 1e-6) if self.equal_taps else 1.0 for r in reference]
+
+    def _cells(self, moved: int) -> int:
+        return self.grid.height * self.grid.width if self.mean == "map" else moved
+
+    def _moved(self, region: Region, progress: float) -> tuple[Tensor, Tensor]:
+        """The motion on `grid`, and where (H, W) the moved mask covers more than half a cell."""
+        matrix = rescale(motion_matrix(region.motion, progress), self.image, self.grid)
+        return matrix, warp(on_grid(region.mask.cpu(), self.grid), matrix)[0, 0] > 0.5
 
     def places(self, region: Region, progress: float) -> tuple[Tensor, Tensor]:
         """Cells of the moved mask (N, 2) and the places (N, 2) they come from, (x, y) on `grid`."""
-        matrix = rescale(motion_matrix(region.motion, progress), self.image, self.grid)
-        inside = warp(on_grid(region.mask, self.grid), matrix)[0, 0] > 0.5
+        matrix, inside = self._moved(region, progress)
         return torch.nonzero(inside).flip(1).double(), sampling_grid(matrix, self.grid)[inside]
 
-    def track(self, features: Maps, reference: Maps, state: None) -> tuple[None, bool]:
+    def track(self, features: Maps, reference: Any, state: None) -> tuple[None, bool]:
         return None, False
 
     def trace(self, state: None) -> tuple[tuple[float, float], ...]:
         return ()
+
+
+@dataclass(frozen=True)
+class PointPlan:
+    """The reference's features around every start (ΣC, P, n, n), and at it (ΣC, P, 1, 1)."""
+
+    patch: Tensor
+    middle: Tensor
 
 
 @dataclass(frozen=True)
@@ -117,33 +167,33 @@ class PointSupervision:
     def _targets(self) -> Tensor:
         return self._on_grid([h.target for h in self.handles])
 
-    def _patch(self, maps: Maps, centres: Tensor, radius: int) -> Tensor:
-        """(C, N, 2r+1, 2r+1) around centres (N, 2)."""
-        o = torch.arange(-radius, radius + 1, dtype=centres.dtype)
-        dy, dx = torch.meshgrid(o, o, indexing="ij")
-        points = centres[:, None, None, :] + torch.stack([dx, dy], -1)
-        return lookup_all(maps, self.grid, points.to(maps[0].device))
-
     def init(self, reference: Maps) -> Tensor:
         return self._starts()
 
-    def loss(self, features: Maps, reference: Maps, state: Tensor, progress: float) -> Tensor:
+    def plan(self, reference: Maps, ramp: tuple[float, ...]) -> PointPlan:
+        starts = self._starts()
+        return PointPlan(*(patches(reference, self.grid, starts, r) for r in (self.radius, 0)))
+
+    def loss(self, features: Maps, reference: Any, state: Tensor, progress: float) -> Tensor:
         way = self._targets() - state
         length = way.norm(dim=-1, keepdim=True)
         step = way / length.clamp_min(1e-9) * length.clamp(max=self.stride)
         if self.preserve:
-            want = self._patch(reference, self._starts(), self.radius)
+            want = self._planned(reference).patch
         else:
-            want = self._patch([x.detach() for x in features], state, self.radius)
-        gap = (self._patch(features, state + step, self.radius) - want.detach()).abs().mean((0, 2, 3))
+            want = patches([x.detach() for x in features], self.grid, state, self.radius)
+        gap = (patches(features, self.grid, state + step, self.radius) - want.detach()).abs().mean((0, 2, 3))
         loss: Tensor = self.factor * (gap * (length[:, 0] >= self.reach).to(gap)).sum()
         return loss
 
+    def _planned(self, reference: Any) -> PointPlan:
+        return reference if isinstance(reference, PointPlan) else self.plan(reference, ())
+
     @torch.no_grad()
-    def track(self, features: Maps, reference: Maps, state: Tensor) -> tuple[Tensor, bool]:
+    def track(self, features: Maps, reference: Any, state: Tensor) -> tuple[Tensor, bool]:
         """Nearest cell, in L1 over channels, to the handle's first features (GoodDrag eq. 4)."""
-        want = self._patch(reference, self._starts(), 0)
-        gap = (self._patch(features, state, self.search) - want).abs().sum(0)
+        want = self._planned(reference).middle
+        gap = (patches(features, self.grid, state, self.search) - want).abs().sum(0)
         o = torch.arange(-self.search, self.search + 1, dtype=state.dtype)
         limit = torch.tensor([self.grid.width - 1, self.grid.height - 1], dtype=state.dtype)
         x, y = state[:, :1] + o, state[:, 1:] + o
@@ -167,10 +217,13 @@ class NoSupervision:
     def init(self, reference: Maps) -> None:
         return None
 
-    def loss(self, features: Maps, reference: Maps, state: None, progress: float) -> Tensor:
+    def plan(self, reference: Maps, ramp: tuple[float, ...]) -> None:
+        return None
+
+    def loss(self, features: Maps, reference: Any, state: None, progress: float) -> Tensor:
         return features[0].new_zeros(())
 
-    def track(self, features: Maps, reference: Maps, state: None) -> tuple[None, bool]:
+    def track(self, features: Maps, reference: Any, state: None) -> tuple[None, bool]:
         return None, False
 
     def trace(self, state: None) -> tuple[tuple[float, float], ...]:

@@ -1,0 +1,126 @@
+"""The published loops, restated in our own words: what an iteration costs when it is written the usual way.
+
+Whole maps are upsampled, patches are sliced out of them, weights are not frozen. Checked once against the
+released GoodDrag run for real on the CPU (design/notes/performance.md 1.1); its counts are the constants
+below, and `python -m benchmarks.counts sd15` fails if this restatement leaves them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from benchmarks.meter import Meter, Saved
+
+# GoodDrag's own code: GFLOP of forward and backward; GB of backward at 2 and 12 points; MB saved
+FORWARD, BACKWARD = 803.27, 1666.62
+BACKWARD_GB = {2: 21.67, 12: 49.27}
+SAVED_MB = {2: 1872, 12: 1874}
+# moved by an iteration of the restatement (ladder.py G1); the loss alone: 640 channels 1 and 4 regions of
+# 4096 px, 3520 channels; DragFlow's at 1024 px, 1 and 4 regions
+ITERATION_GB = {2: 30.8, 12: 58.5}
+REGION_GB = {(640, 1): 1.73, (640, 4): 6.36, (3520, 1): 9.45}
+DRAGFLOW_GB = {1: 21.3, 4: 79.3}
+
+
+def gooddrag_loss(upsampled: Tensor, first: Tensor, points: list[tuple[int, int]], r: int = 4) -> Tensor:
+    """Patches of the upsampled map by four slices, blended, against the reference's."""
+    loss: Any = 0.0
+    for y, x in points:
+        want = first[:, :, y - r : y + r + 1, x - r : x + r + 1].detach()
+        weight = torch.tensor([0.3, 0.2, 0.4, 0.1]).to(upsampled.device)
+        corners = torch.stack(
+            [
+                upsampled[:, :, y + dy - r : y + dy + r + 1, x + dx - r : x + dx + r + 1]
+                for dy, dx in ((0, 0), (1, 0), (0, 1), (1, 1))
+            ]
+        )
+        loss = loss + (2 * r) ** 2 * F.l1_loss(want, (weight.view(-1, 1, 1, 1, 1) * corners).sum(0))
+    out: Tensor = loss
+    return out
+
+
+def gooddrag_iteration(unet: Any, points: int, side: int = 64) -> tuple[Meter, int]:
+    """One update as released: gradients for every weight, the whole UNet, the soft background on its
+    output. The counts by phase and the bytes saved for backward."""
+    unet.requires_grad_(True)
+    z = torch.empty(1, 4, side, side, device="meta", requires_grad=True)
+    text = torch.empty(1, 77, unet.config.cross_attention_dim, device="meta")
+    keep, before = torch.empty(1, 1, side, side, device="meta"), torch.empty(1, 4, side, side, device="meta")
+    first = torch.empty(1, 640, 4 * side, 4 * side, device="meta")
+    where = [(60 + 3 * i, 80 + 5 * i) for i in range(points)]
+    found: list[Tensor] = []
+    hook = unet.up_blocks[2].register_forward_hook(lambda _, __, out: found.append(out))
+    meter = Meter()
+    meter.weights(unet)
+    with meter, Saved(unet) as saved:
+        meter.track(z, first)
+        meter.phase = "forward"
+        t = torch.full((1,), 701, device="meta")
+        out = unet(z, t, encoder_hidden_states=text, return_dict=False)[0]
+        hook.remove()
+        meter.phase = "loss"
+        upsampled = F.interpolate(found.pop(), (4 * side, 4 * side), mode="bilinear")
+        loss = gooddrag_loss(upsampled, first, where)
+        loss = loss + 0.1 * ((z * 0.99 + out * 0.05 - before) * (1 - keep)).abs().sum()
+        del upsampled, out
+        meter.phase = "backward"
+        loss.backward()
+        meter.phase = "step"
+        with torch.no_grad():  # Adam
+            g = z.grad
+            assert g is not None
+            m, v = torch.zeros_like(z), torch.zeros_like(z)
+            m.lerp_(g, 0.1)
+            v.mul_(0.999).addcmul_(g, g, value=0.001)
+            z.addcdiv_(m, v.sqrt().add_(1e-8), value=-0.02)
+    unet.requires_grad_(False)
+    for p in unet.parameters():
+        p.grad = None
+    return meter, saved.bytes
+
+
+def dragnext_loss(maps: list[Tensor], regions: int, pixels: int) -> Meter:
+    """DragNeXt's region loss for moves: all maps upsampled and concatenated, cells read by index."""
+    channels = sum(x.shape[1] for x in maps)
+    first = torch.empty(1, channels, 256, 256, device="meta")
+    meter = Meter()
+    with meter:
+        meter.track(maps, first)
+        now = torch.cat([F.interpolate(x, (256, 256), mode="bilinear") for x in maps], 1)
+        loss: Any = 0.0
+        for _ in range(regions):
+            y = torch.empty(pixels, dtype=torch.long, device="meta")
+            loss = loss + F.l1_loss(first[:, :, y, y], now[:, :, y, y]) * 10
+        del now
+        loss.backward()
+    return meter
+
+
+def dragflow_loss(tokens: list[Tensor], regions: int, cut: int = 256) -> Meter:
+    """DragFlow's loss as released, float32: tokens unpacked, upsampled, concatenated; per region the whole
+    reference sampled and masked."""
+    h = int(tokens[0].shape[1] ** 0.5)
+    first = torch.empty(1, 768 * len(tokens), cut, cut, device="meta")
+
+    def unpacked(x: Tensor) -> Tensor:
+        return x.float().reshape(1, h, h, 768, 2, 2).permute(0, 3, 1, 4, 2, 5).reshape(1, 768, 2 * h, 2 * h)
+
+    meter = Meter()
+    with meter:
+        meter.track(tokens, first)
+        meter.reset_peak()
+        now = torch.cat([F.interpolate(unpacked(x), (cut, cut), mode="bilinear") for x in tokens], 1)
+        loss: Any = 0.0
+        for _ in range(regions):
+            grid = torch.empty(1, cut, cut, 2, device="meta")
+            inside = torch.empty(1, 1, cut, cut, device="meta")
+            want = F.grid_sample(first, grid, padding_mode="border", align_corners=False)
+            loss = loss + F.l1_loss(now * inside, want * inside) * 0.5
+            del want
+        del now
+        loss.backward()
+    return meter

@@ -1,0 +1,1 @@
+"""Operations that decide what an update costs; each beside its plain definition."""

@@ -1,0 +1,15 @@
+"""What a region pulls with, as the papers write it: the definition, and the tests' oracle."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from ...lookup import lookup_all
+from ...types import Grid
+
+
+def gap(now: list[Tensor], then: list[Tensor], size: Grid, to: Tensor, came_from: Tensor) -> Tensor:
+    """Σ |F(p) - F_0(A⁻¹p)| over channels and places (DragFlow eq. 1): `now` at `to` (N, 2) against `then` at
+    `came_from` (N, 2), cells of `size`, to which all maps (1, C, h, w) are read as if upsampled.
+    """
+    return (lookup_all(now, size, to) - lookup_all(then, size, came_from)).abs().sum()

@@ -1,0 +1,184 @@
+"""The region pull at the price of the region: no upsampled map, no gradient map but one at native size.
+
+The cells of a moved mask lie in a window; reading a window of an upsampled map is two small matrix products
+with the native cells beneath it, and its gradient is the two transposed ones. All of it, for every map and
+region, is one autograd function that makes its gradient in the forward pass, where the differences are at
+hand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ...geometry import sampling_grid
+from ...lookup import reading
+from ...types import Grid
+
+AT_ONCE = 2**23  # differences held at a time (32 MiB in float32); more are taken channels by channels
+
+
+@dataclass(frozen=True)
+class Read:
+    """A window of an upsampled map: native rows from `top` by `down` (n, k), columns from `left` by `along`
+    (m, l).
+    """
+
+    top: int
+    left: int
+    down: Tensor
+    along: Tensor
+
+
+@dataclass(frozen=True)
+class Window:
+    """One region at one progress; reads of each map's current and reference features.
+
+    `turn` (1, n, m, 2): where in the reference's window the cells come from, for motions that rows and
+    columns cannot say; `inside` (n, m) in {0, 1}: the moved mask (None: the whole window). `share` multiplies
+    the sum.
+    """
+
+    now: tuple[Read, ...]
+    then: tuple[Read, ...]
+    turn: Tensor | None
+    inside: Tensor | None
+    share: float
+
+
+def exact(like: Tensor) -> torch.dtype:
+    """The precision of the sums: float32, or float64 for maps that are."""
+    return torch.float64 if like.dtype == torch.float64 else torch.float32
+
+
+def window(
+    maps: Sequence[Tensor], size: Grid, matrix: Tensor, inside: Tensor, share: float, packed: int = 1
+) -> Window | None:
+    """The plan for a mask moved by `matrix`: `inside` (H, W) bool on `size`, on the CPU. None if it is empty.
+
+    `packed` 2: maps (1, 4C, h, w) are read as pixel_shuffle(x, 2).
+    """
+    at_y, at_x = torch.nonzero(inside, as_tuple=True)
+    if len(at_y) == 0:
+        return None
+    y = torch.arange(int(at_y.min()), int(at_y.max()) + 1, dtype=torch.float64)
+    x = torch.arange(int(at_x.min()), int(at_x.max()) + 1, dtype=torch.float64)
+    area = (slice(int(y[0]), int(y[-1]) + 1), slice(int(x[0]), int(x[-1]) + 1))
+    mask = inside[area]
+    inverse = torch.linalg.inv(matrix)
+    like = maps[0]
+    turn: Tensor | None = None
+    if inverse[0, 1] == 0 and inverse[1, 0] == 0:
+        from_y, from_x = y * inverse[1, 1] + inverse[1, 2], x * inverse[0, 0] + inverse[0, 2]
+    else:
+        came_from = sampling_grid(matrix, size)[area]
+        from_x, from_y = (
+            torch.arange(int(a.floor().clamp_min(0)), int((b.floor() + 1).clamp_max(n - 1)) + 1).double()
+            for a, b, n in zip(
+                came_from[mask].amin(0).clamp_max(torch.tensor([size.width - 1, size.height - 1])),
+                came_from[mask].amax(0).clamp_min(0),
+                (size.width, size.height),
+                strict=True,
+            )
+        )
+        first = torch.stack([from_x[0], from_y[0]])
+        sides = torch.tensor([len(from_x), len(from_y)], dtype=torch.float64)
+        turn = ((came_from - first + 0.5) * 2 / sides - 1)[None].to(like.device, exact(like))
+    made: dict[tuple[int, int], tuple[Read, Read]] = {}
+    for m in maps:
+        h, w = m.shape[-2] * packed, m.shape[-1] * packed
+        if (h, w) not in made:
+            now, then = (_read(a, b, (h, w), size, m, packed) for a, b in ((y, x), (from_y, from_x)))
+            made[h, w] = now, then
+    reads = [made[m.shape[-2] * packed, m.shape[-1] * packed] for m in maps]
+    return Window(
+        tuple(now for now, _ in reads),
+        tuple(then for _, then in reads),
+        turn,
+        None if bool(mask.all()) else mask.to(like.device, exact(like)),
+        share,
+    )
+
+
+def _read(y: Tensor, x: Tensor, native: tuple[int, int], size: Grid, like: Tensor, packed: int) -> Read:
+    top, down = reading(y[None], native[0], size.height, like.dtype, packed)
+    left, along = reading(x[None], native[1], size.width, like.dtype, packed)
+    kind = exact(like)
+    return Read(int(top), int(left), down[0].to(like.device, kind), along[0].to(like.device, kind))
+
+
+def _cut(x: Tensor, channels: slice, r: Read, packed: int) -> Tensor:
+    """The native cells beneath a window, as they lie in the map (channels counted after unpacking)."""
+    few = slice(channels.start * packed**2, channels.stop * packed**2)
+    top, left = r.top // packed, r.left // packed
+    rows, columns = r.down.shape[1] // packed, r.along.shape[1] // packed
+    return x[0, few, top : top + rows, left : left + columns]
+
+
+def _spread(x: Tensor, channels: slice, r: Read, packed: int) -> Tensor:
+    """Native cells of the window, upsampled along x alone: (C, k, m)."""
+    cells = _cut(x, channels, r, packed).to(r.along.dtype, memory_format=torch.contiguous_format)
+    if packed > 1:
+        cells = F.pixel_shuffle(cells, packed)
+    return cells @ r.along.T
+
+
+class _Pull(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, windows: Sequence[Window], then: list[Tensor], scale: list[Tensor] | None, packed: int,
+        *now: Tensor,
+    ) -> Tensor:  # fmt: skip
+        total = torch.zeros((), dtype=exact(now[0]), device=now[0].device)
+        grads: list[Tensor | None] = []
+        for i, (x, x0) in enumerate(zip(now, then, strict=True)):
+            g = torch.zeros_like(x) if ctx.needs_input_grad[4 + i] else None
+            for w in windows:
+                here, there = w.now[i], w.then[i]
+                n, m = here.down.shape[0], here.along.shape[0]
+                back = here.along * w.share if scale is None else here.along * (scale[i] * w.share)
+                whole = x.shape[1] // packed**2
+                step = max(AT_ONCE // (n * m), 1)
+                for c in (slice(a, min(a + step, whole)) for a in range(0, whole, step)):
+                    wide = _spread(x0, c, there, packed)
+                    count = len(wide)
+                    gap = torch.bmm(there.down.expand(count, -1, -1), wide)
+                    if w.turn is not None:
+                        gap = F.grid_sample(gap[None], w.turn, padding_mode="border", align_corners=False)[0]
+                    wide = _spread(x, c, here, packed)
+                    gap.baddbmm_(here.down.expand(count, -1, -1), wide, beta=-1)  # now - then
+                    if w.inside is not None:
+                        gap.mul_(w.inside)
+                    size = torch.linalg.vector_norm(gap, 1) * w.share
+                    total += size if scale is None else size * scale[i]
+                    if g is not None:
+                        cells = torch.bmm(here.down.T.expand(count, -1, -1), gap.sign_()) @ back
+                        _cut(g, c, here, packed).add_(
+                            F.pixel_unshuffle(cells, packed) if packed > 1 else cells
+                        )
+            grads.append(g)
+        ctx.save_for_backward(*grads)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
+        return (None,) * 4 + tuple(None if g is None else g * grad.to(g.dtype) for g in ctx.saved_tensors)
+
+
+def pull(
+    now: list[Tensor],
+    then: list[Tensor],
+    windows: Sequence[Window],
+    scale: list[Tensor] | None = None,
+    packed: int = 1,
+) -> Tensor:
+    """Σ share · reference.gap over `windows`, each map's part times its `scale`; differentiable in `now`."""
+    if not windows:
+        return now[0].new_zeros(())
+    out: Tensor = _Pull.apply(windows, then, scale, packed, *now)  # type: ignore[no-untyped-call]
+    return out
