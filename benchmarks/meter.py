@@ -21,8 +21,8 @@ from torch.utils.flop_counter import flop_registry
 
 VIEWS = set(
     "view _unsafe_view reshape permute transpose t expand slice select unsqueeze squeeze detach alias "
-    "as_strided split split_with_sizes chunk unbind unflatten diagonal lift_fresh narrow view_as _reshape_alias movedim "
-    "numpy_T is_same_size sym_size sym_numel sym_stride".split()
+    "as_strided split split_with_sizes chunk unbind unflatten diagonal lift_fresh narrow view_as movedim "
+    "_reshape_alias numpy_T is_same_size sym_size sym_numel sym_stride".split()
 )
 EMPTY = {"empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided"}
 PADDED = {"slice_backward", "select_backward"}  # fill a whole map with zeros, then write the part

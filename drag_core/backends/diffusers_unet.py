@@ -29,7 +29,8 @@ class DiffusersUNet:
         self.projections = {f"attn.{i}": (m.to_k, m.to_v) for i, m in enumerate(order)}
 
     def _run(self, z: Tensor, t: float) -> Tensor:
-        out: Tensor = self.net(z, torch.tensor([t], device=z.device), self.text.to(z), return_dict=False)[0]
+        at = torch.full((1,), t, device=z.device)
+        out: Tensor = self.net(z, at, self.text.to(z), return_dict=False)[0]
         return out
 
     def predict(self, z: Tensor, t: float, kv: KV = None) -> Tensor:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
-from ..types import KV, DragError, KVRecord
+from ..types import KV, DragError, KVInject
 
 Read = Callable[[Any], Tensor]
 
@@ -44,43 +45,88 @@ def tapped(points: list[tuple[nn.Module, Read]], stop: bool) -> Iterator[list[Te
 
 
 @contextmanager
+def replaced(forwards: Mapping[nn.Module, Callable[..., Any]]) -> Iterator[None]:
+    """Modules compute what `forwards` says while open; afterwards what they did before."""
+    before = {m: m.__dict__.get("forward") for m in forwards}
+    try:
+        for m, forward in forwards.items():
+            m.forward = forward  # type: ignore[method-assign,unused-ignore]
+        yield
+    finally:
+        for m, own in before.items():
+            m.__dict__.pop("forward", None)
+            if own is not None:
+                m.__dict__["forward"] = own
+
+
+def remembered(
+    modules: Iterable[nn.Module], answers: dict[nn.Module, Tensor]
+) -> AbstractContextManager[None]:
+    """While open, `modules` compute once and then answer from `answers`: for what is constant in a loop."""
+
+    def once(m: nn.Module, own: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        def forward(*args: Any, **kwargs: Any) -> Tensor:
+            if m not in answers:
+                answers[m] = own(*args, **kwargs).detach()
+            return answers[m]
+
+        return forward
+
+    return replaced({m: once(m, m.forward) for m in modules})
+
+
+@contextmanager
 def exchanging(
     kv: KV, t: float, projections: Mapping[str, tuple[nn.Module, nn.Module]], tokens: Mapping[str, int]
 ) -> Iterator[None]:
     """Record or replace the outputs of (to_k, to_v) of the blocks that `kv` names, image tokens only.
 
     `tokens[block]` is where the image tokens start. Norm and RoPE come later and act per token, so this
-    equals doing it after them.
+    equals doing it after them. What is replaced is not computed.
     """
     handles = []
     half: dict[str, Tensor] = {}  # K of a block until its V comes
+    forwards: dict[nn.Module, Callable[..., Any]] = {}
     for block in kv.blocks if kv is not None else ():
         if block not in projections:
             raise DragError(f"K/V block {block!r} is not in this model; it has {', '.join(projections)}")
+        first = tokens.get(block, 0)
         for which, module in enumerate(projections[block]):
+            if isinstance(kv, KVInject):
+                forwards[module] = _stored(kv, t, block, which, first, module.forward)
+                continue
 
             def hook(
-                _: nn.Module, __: Any, out: Tensor, block: str = block, which: int = which
-            ) -> Tensor | None:
+                _: nn.Module, __: Any, out: Tensor, block: str = block, which: int = which, first: int = first
+            ) -> None:
                 assert kv is not None
-                first = tokens.get(block, 0)
-                if isinstance(kv, KVRecord):
-                    if which == 0:
-                        half[block] = out[:, first:]
-                    else:
-                        kv.cache.put(t, block, half.pop(block), out[:, first:])
-                    return None
-                stored = kv.cache.get(t, block)[which].to(out)
-                replaced = out.clone()
-                replaced[:, first:] = stored
-                return replaced
+                if which == 0:
+                    half[block] = out[:, first:]
+                else:
+                    kv.cache.put(t, block, half.pop(block), out[:, first:])
 
             handles.append(module.register_forward_hook(hook))
     try:
-        yield
+        with replaced(forwards):
+            yield
     finally:
         for handle in handles:
             handle.remove()
+
+
+def _stored(
+    kv: KVInject, t: float, block: str, which: int, first: int, own: Callable[..., Tensor]
+) -> Callable[..., Tensor]:
+    def forward(x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        kept = kv.cache.get(t, block)[which].to(x)
+        if first + kept.shape[1] != x.shape[1]:
+            raise DragError(
+                f"the stored K/V has {kept.shape[1]} image tokens and this latent {x.shape[1] - first}: use "
+                "the size of the picture that was inverted"
+            )
+        return torch.cat([own(x[:, :first], *args, **kwargs), kept], 1) if first else kept
+
+    return forward
 
 
 def missing_tap(block: str, known: list[str]) -> DragError:
