@@ -11,7 +11,9 @@ from torch import Tensor
 
 from benchmarks.meter import Meter
 from drag_core.drag import Recipe, Step, drag
-from drag_core.types import AffineMotion, Backbone, Grid, Handle, Region, Task, Trajectory
+from drag_core.recipes import FLUX_KV
+from drag_core.supervise import RegionSupervision
+from drag_core.types import AffineMotion, Backbone, Grid, Handle, KVCache, KVRecord, Region, Task, Trajectory
 
 
 def sd15(device: str = "meta", dtype: torch.dtype = torch.float32) -> Any:
@@ -113,3 +115,70 @@ def measure(
         seen = Iterations(meter)
         drag(backbone, path, recipe, seen, pause=True)
     return meter, seen
+
+
+def bare(backbone: Backbone, net: Any, taps: Any, shape: tuple[int, ...], stop: bool) -> dict[str, int]:
+    """The model's own part of an update: features (and prediction) and their gradient."""
+    z = torch.empty(shape, device="meta", requires_grad=True)
+    meter = Meter()
+    meter.weights(net)
+    with meter:
+        maps, out = backbone.features(z, 500.0, taps, stop=stop)
+        outs = [*maps, *([] if out is None else [out])]
+        given = [torch.empty_like(x) for x in outs]
+        torch.autograd.grad(outs, z, given)
+    return meter.total()
+
+
+def with_constraint(recipe: Recipe, constraint: Any) -> Recipe:
+    return replace(recipe, constraint=constraint)
+
+
+def gradient_bytes(net: Any) -> int:
+    return sum(p.grad.numel() * p.grad.element_size() for p in net.parameters() if p.grad is not None)
+
+
+def weight_bytes(net: Any) -> int:
+    return sum(p.numel() * p.element_size() for p in net.parameters())
+
+
+def maps(kinds: list[tuple[int, int]], dtype: torch.dtype = torch.float32) -> list[Tensor]:
+    """(channels, side) -> feature maps with a gradient."""
+    return [torch.empty(1, c, n, n, device="meta", dtype=dtype, requires_grad=True) for c, n in kinds]
+
+
+def token_maps(dtype: torch.dtype, side: int = 64) -> list[Tensor]:
+    """Four maps as FLUX's double blocks give them: tokens seen as (1, 3072, side, side)."""
+    out = []
+    for _ in range(4):
+        tokens = torch.empty(1, side * side, 3072, device="meta", dtype=dtype, requires_grad=True)
+        out.append(tokens.view(1, side, side, 3072).permute(0, 3, 1, 2))
+    return out
+
+
+def apart(count: int, side: int, image: Grid) -> tuple[Region, ...]:
+    """As many squares, where they overlap if they must: only their sizes matter here."""
+    mask = torch.zeros(image.height, image.width)
+    mask[16 : 16 + side, 16 : 16 + side] = 1
+    return (Region(mask, AffineMotion((41.0, 23.0)), 1 / count),) * count
+
+
+def region_loss(supervision: RegionSupervision, now: list[Tensor], progress: float = 0.7) -> Meter:
+    """The planned loss and its gradient, without the model; the peak is what comes on top of the maps."""
+    then = [x.detach() for x in now]
+    plan = supervision.plan(then, (progress,))
+    meter = Meter()
+    with meter:
+        meter.track(now, then)
+        before = meter.live
+        loss = supervision.loss(now, plan, None, progress)
+        torch.autograd.grad(loss, now)
+    meter.peak -= before
+    return meter
+
+
+def kv_bytes(backbone: Backbone, shape: tuple[int, ...], dtype: torch.dtype) -> int:
+    cache = KVCache()
+    with torch.no_grad():
+        backbone.predict(torch.empty(shape, device="meta", dtype=dtype), 0.5, KVRecord(cache, FLUX_KV))
+    return cache.bytes

@@ -20,7 +20,7 @@ from ...geometry import sampling_grid
 from ...lookup import reading
 from ...types import Grid
 
-AT_ONCE = 2**23  # differences held at a time (32 MiB in float32); more are taken channels by channels
+AT_ONCE = 3 * 2**21  # differences held at a time (24 MiB in float32); more are taken channels by channels
 
 
 @dataclass(frozen=True)
@@ -122,52 +122,64 @@ def _cut(x: Tensor, channels: slice, r: Read, packed: int) -> Tensor:
 
 def _spread(x: Tensor, channels: slice, r: Read, packed: int) -> Tensor:
     """Native cells of the window, upsampled along x alone: (C, k, m)."""
-    cells = _cut(x, channels, r, packed).to(r.along.dtype, memory_format=torch.contiguous_format)
+    cells = _cut(x, channels, r, packed)
     if packed > 1:
         cells = F.pixel_shuffle(cells, packed)
-    return cells @ r.along.T
+    cells = cells.to(r.along.dtype)
+    if cells.stride(-1) != 1:  # tokens; else the product reads the map where it lies
+        cells = cells.contiguous()
+    return torch.bmm(cells, r.along.T.expand(len(cells), -1, -1))
 
 
 class _Pull(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, windows: Sequence[Window], then: list[Tensor], scale: list[Tensor] | None, packed: int,
+        ctx: Any,
+        windows: Sequence[Window],
+        then: list[Tensor],
+        scale: list[Tensor] | None,
+        packed: int,
         *now: Tensor,
-    ) -> Tensor:  # fmt: skip
+    ) -> Tensor:
         total = torch.zeros((), dtype=exact(now[0]), device=now[0].device)
-        grads: list[Tensor | None] = []
+        pieces: list[Tensor] = []  # gradients of the native cells beneath the windows
+        places: list[tuple[int, slice, Read]] = []
         for i, (x, x0) in enumerate(zip(now, then, strict=True)):
-            g = torch.zeros_like(x) if ctx.needs_input_grad[4 + i] else None
             for w in windows:
                 here, there = w.now[i], w.then[i]
-                n, m = here.down.shape[0], here.along.shape[0]
-                back = here.along * w.share if scale is None else here.along * (scale[i] * w.share)
-                whole = x.shape[1] // packed**2
-                step = max(AT_ONCE // (n * m), 1)
-                for c in (slice(a, min(a + step, whole)) for a in range(0, whole, step)):
-                    wide = _spread(x0, c, there, packed)
-                    count = len(wide)
-                    gap = torch.bmm(there.down.expand(count, -1, -1), wide)
+                share = w.share if scale is None else scale[i] * w.share
+                channels = x.shape[1] // packed**2
+                step = max(AT_ONCE // (here.down.shape[0] * here.along.shape[0]), 1)
+                for c in (slice(a, min(a + step, channels)) for a in range(0, channels, step)):
+                    count = c.stop - c.start
+                    gap = torch.bmm(there.down.expand(count, -1, -1), _spread(x0, c, there, packed))
                     if w.turn is not None:
                         gap = F.grid_sample(gap[None], w.turn, padding_mode="border", align_corners=False)[0]
-                    wide = _spread(x, c, here, packed)
-                    gap.baddbmm_(here.down.expand(count, -1, -1), wide, beta=-1)  # now - then
+                    # now - then
+                    gap.baddbmm_(here.down.expand(count, -1, -1), _spread(x, c, here, packed), beta=-1)
                     if w.inside is not None:
                         gap.mul_(w.inside)
-                    size = torch.linalg.vector_norm(gap, 1) * w.share
-                    total += size if scale is None else size * scale[i]
-                    if g is not None:
-                        cells = torch.bmm(here.down.T.expand(count, -1, -1), gap.sign_()) @ back
-                        _cut(g, c, here, packed).add_(
-                            F.pixel_unshuffle(cells, packed) if packed > 1 else cells
-                        )
-            grads.append(g)
-        ctx.save_for_backward(*grads)
+                    total += torch.linalg.vector_norm(gap, 1, (1, 2)).sum() * share
+                    if ctx.needs_input_grad[4 + i]:
+                        tall = torch.bmm(here.down.T.expand(count, -1, -1), gap.sign_())
+                        cells = (tall @ (here.along * share)).to(x.dtype)
+                        pieces.append(F.pixel_unshuffle(cells, packed) if packed > 1 else cells)
+                        places.append((i, c, here))
+        ctx.save_for_backward(*pieces)
+        ctx.places, ctx.packed = places, packed
+        ctx.maps = [(x.shape, x.stride(), x.dtype, x.device) for x in now]
         return total
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
-        return (None,) * 4 + tuple(None if g is None else g * grad.to(g.dtype) for g in ctx.saved_tensors)
+        out: list[Tensor | None] = [None] * len(ctx.maps)
+        for piece, (i, c, r) in zip(ctx.saved_tensors, ctx.places, strict=True):
+            whole = out[i]
+            if whole is None:
+                shape, stride, dtype, device = ctx.maps[i]
+                whole = out[i] = torch.empty_strided(shape, stride, dtype=dtype, device=device).zero_()
+            _cut(whole, c, r, ctx.packed).addcmul_(piece, grad.to(piece.dtype))
+        return (None,) * 4 + tuple(out)
 
 
 def pull(
