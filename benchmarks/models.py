@@ -29,6 +29,7 @@ def sd15(device: str = "meta", dtype: torch.dtype = torch.float32) -> Any:
 def flux_dev(device: str = "meta", singles: int = 38) -> Any:
     from diffusers import FluxTransformer2DModel
 
+    logging.getLogger("diffusers").setLevel(logging.ERROR)
     with torch.device(device):
         net = FluxTransformer2DModel(
             in_channels=64,
