@@ -48,7 +48,8 @@ class Recipe:
     never). `update_mask` (1, 1, h, w) limits where the gradient acts. K/V of `kv_blocks` are injected from
     the inversion, with `kv_while_dragging` False only after the last drag level (MasaCtrl as the point
     methods use it). `background` says what the constraint compares with: the stored inversion trajectory, or
-    a reconstruction denoised beside the edit.
+    a reconstruction denoised beside the edit. With `settle` above 0 a level's updates at full progress end
+    when the last five lost less than this share against the five before.
     """
 
     schedule: Schedule
@@ -65,6 +66,7 @@ class Recipe:
     start: Start | None = None
     update_mask: Tensor | None = None
     background: str = "trajectory"
+    settle: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -242,6 +244,7 @@ class _Run:
         rates = [group["lr"] for group in optimizer.param_groups]
         if self.state is None:
             self.state = r.supervision.init(wanted)
+        arrived = 0  # updates at full progress
         for k, progress in enumerate(r.ramp[i]):
             features, predicted = self.backbone.features(z, t, r.taps, self.kv, stop=stop)
             if r.track_every and self.made and k % r.track_every == 0:
@@ -262,7 +265,16 @@ class _Run:
                     z.copy_(constraint.project(z, ref))
             self.note(loss.detach())
             self.tell(i, z)
+            arrived += progress >= 1
+            if r.settle and arrived >= 10 and arrived % 5 == 0 and self.settled():
+                break
         return z.detach()
+
+    def settled(self) -> bool:
+        """Asked every five updates, and only if wanted: then the loop waits for the device."""
+        assert self.losses is not None
+        before, after = self.losses[self.made - 10 : self.made].reshape(2, 5).mean(1).tolist()
+        return bool(after > (1 - self.recipe.settle) * before)
 
 
 def _next(z: Tensor, prediction: Tensor, s: Schedule, i: int) -> Tensor:

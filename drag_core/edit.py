@@ -4,6 +4,7 @@ the mask changes.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from .backends.load import Model
 from .choice import DEFAULT_RECIPE, choose
-from .drag import OnStep, Result, Step, drag, invert
+from .drag import OnStep, Recipe, Result, Step, drag, invert
 from .inpaint import painted_over, pixel_warp
 from .instruction import DragInstruction
 from .paste import put_back
@@ -92,10 +93,12 @@ def run_task(
     seed: int = 0,
     on_step: OnStep = quiet,
     updates: bool = True,
+    change: Callable[[Recipe, Task], Recipe] | None = None,
 ) -> tuple[Result, Tensor]:
     """The edited latent and its picture (1, 3, H, W), for a picture of the model's size.
 
-    `updates` False: the recipe's starting point is only denoised, to see what the updates add.
+    `updates` False: the recipe's starting point is only denoised, to see what the updates add. `change` has
+    the last word on the recipe, as recipes.fast.
     """
     preset = PRESETS.get(model.name)
     z0 = model.codec.encode(image)
@@ -111,6 +114,8 @@ def run_task(
         base = adapt(base, preset, task, filled, warped)
     if not updates:
         base = replace(base, ramp=())
+    if change is not None:
+        base = change(base, task)
     source = invert(model.backbone, z0, base.schedule, base.solver, base.kv_blocks, on_step)
     result = drag(model.target or model.backbone, source, base, on_step)
     return result, model.codec.decode(result.z)

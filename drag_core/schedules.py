@@ -56,3 +56,13 @@ def flow(steps: int = 25, skip: int = 0, shift: float = 0.0) -> Schedule:
     even = [1 - k / steps for k in range(skip, steps)]
     t = tuple(math.exp(shift) / (math.exp(shift) + 1 / x - 1) for x in even) + (0.0,)
     return Schedule(t=t, alpha=tuple(1 - x for x in t), sigma=t, prediction="velocity")
+
+
+def sparser(s: Schedule, steps: int) -> Schedule:
+    """The same way from the same noise in `steps` steps, over levels of `s` chosen evenly."""
+    count = len(s.t) - 1
+    if not 1 <= steps <= count:
+        raise ValueError(f"steps is {steps}; it must be between 1 and the schedule's {count}")
+    kept = [round(k * count / steps) for k in range(steps + 1)]
+    t, alpha, sigma = (tuple(values[k] for k in kept) for values in (s.t, s.alpha, s.sigma))
+    return Schedule(t, alpha, sigma, s.prediction)

@@ -201,6 +201,21 @@ def test_soft_background_holds_what_may_not_change() -> None:
     assert moved[1.0] < 0.3 * moved[0.0]
 
 
+def test_updates_end_when_the_loss_does() -> None:
+    """At full progress, looked at every five updates from the tenth on, and level by level."""
+    backbone = Linear()
+    path = source(backbone)
+    whole = drag(backbone, path, recipe(ramp=((0.5,) * 3 + (1.0,) * 60,) * 2)).losses
+    ended = drag(backbone, path, recipe(ramp=((0.5,) * 3 + (1.0,) * 60,) * 2, settle=0.2)).losses
+    first = next(n for n in range(10, 61, 5) if sum(whole[n - 2 : n + 3]) > 0.8 * sum(whole[n - 7 : n - 2]))
+    assert first < 60 and ended[: 3 + first] == whole[: 3 + first]
+    assert 3 + first + 13 <= len(ended) < len(whole)  # the second level began anew
+    moving = drag(backbone, path, recipe(ramp=((0.5,) * 63,), settle=0.9)).losses
+    assert len(moving) == 63
+    never = drag(backbone, path, recipe(ramp=((1.0,) * 63,), settle=0.0)).losses
+    assert len(never) == 63
+
+
 def test_hold_gain_and_update_mask() -> None:
     backbone, mask = Linear(), torch.zeros(1, 1, 16, 16)
     mask[..., 5:9, 6:11] = 1

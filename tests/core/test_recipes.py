@@ -20,6 +20,7 @@ from drag_core.recipes import (
     dragdiffusion,
     dragflow,
     dragnext,
+    fast,
     gooddrag,
     linear,
     per_level,
@@ -206,6 +207,33 @@ def test_a_task_of_the_other_kind_is_refused_with_advice(name: str) -> None:
         RECIPES[name](Task(Grid(64, 64)))
     with pytest.raises(DragError, match="copy_paste"):
         copy_paste(Task(Grid(64, 64)))
+
+
+def test_only_ours_ends_when_settled() -> None:
+    for name, make in RECIPES.items():
+        assert all(make(task(), v).settle == 0 for v in ("paper", "released"))
+        assert make(task()).settle == (0.01 if name == "dragflow" else 0)
+
+
+def test_fast() -> None:
+    """From the same noise, over the same span of it, in fewer steps and updates, from a paste."""
+    for whole, steps, ramp in (
+        (dragflow(task()), 8, ((1.0,) * 12,)),
+        (
+            dragnext(task()),
+            10,
+            ((1.0,) * 6,) * 2,
+        ),
+    ):
+        r = fast(whole, task(), steps=steps)
+        assert len(r.schedule.t) == steps + 1 and r.schedule.t[0] == whole.schedule.t[0]
+        assert r.schedule.t[-1] == 0 and set(r.schedule.t) <= set(whole.schedule.t)
+        assert r.ramp == ramp and isinstance(r.start, Paste) and (r.start.fill, r.start.levels) == ("keep", 1)
+        assert (r.taps, r.supervision, r.constraint) == (whole.taps, whole.supervision, whole.constraint)
+        assert fast(r, task(), steps=100).schedule == r.schedule and fast(r, task()).start is r.start
+    assert sum(map(len, fast(dragnext(task()), task(), steps=38, updates=20).ramp)) == 20
+    with pytest.raises(DragError, match="recipe fast moves regions"):
+        fast(gooddrag(task()), Task(Grid(64, 64)))
 
 
 def test_ramps() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from drag_core.schedules import ddim, flow, flux_shift, sd_alphas_cumprod
+from drag_core.schedules import ddim, flow, flux_shift, sd_alphas_cumprod, sparser
 from drag_core.types import Schedule
 
 
@@ -81,3 +81,13 @@ def test_flow(skip: int, shift: float) -> None:
 def test_impossible_schedules_are_refused(make: Callable[..., Schedule], values: tuple[float, ...]) -> None:
     with pytest.raises(ValueError, match="must be"):
         make(*values)
+
+
+def test_a_sparser_schedule_goes_the_same_way() -> None:
+    s = flow(10)
+    assert sparser(s, 10) == s
+    assert sparser(s, 5).t == s.t[::2] and sparser(s, 5).sigma == s.sigma[::2]
+    assert sparser(ddim(50, 0.75), 1).alpha == (ddim(50, 0.75).alpha[0], ddim(50, 0.75).alpha[-1])
+    for steps in (0, 11):
+        with pytest.raises(ValueError, match="must be"):
+            sparser(s, steps)
