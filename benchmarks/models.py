@@ -13,7 +13,18 @@ from benchmarks.meter import Meter
 from drag_core.drag import Recipe, Step, drag
 from drag_core.recipes import FLUX_KV
 from drag_core.supervise import RegionSupervision
-from drag_core.types import AffineMotion, Backbone, Grid, Handle, KVCache, KVRecord, Region, Task, Trajectory
+from drag_core.types import (
+    AffineMotion,
+    Backbone,
+    FeatureTap,
+    Grid,
+    Handle,
+    KVCache,
+    KVRecord,
+    Region,
+    Task,
+    Trajectory,
+)
 
 
 def sd15(device: str = "meta", dtype: torch.dtype = torch.float32) -> Any:
@@ -118,16 +129,24 @@ def measure(
     return meter, seen
 
 
-def bare(backbone: Backbone, net: Any, taps: Any, shape: tuple[int, ...], stop: bool) -> dict[str, int]:
-    """The model's own part of an update: features (and prediction) and their gradient."""
-    z = torch.empty(shape, device="meta", requires_grad=True)
+def bare(
+    backbone: Backbone,
+    net: Any,
+    taps: tuple[FeatureTap, ...],
+    shape: tuple[int, ...],
+    stop: bool = True,
+    dtype: torch.dtype = torch.float32,
+    gradient: bool = True,
+) -> dict[str, int]:
+    """The model's own part of an update: features (without `stop` the prediction too) and their gradient."""
+    z = torch.empty(shape, device="meta", dtype=dtype, requires_grad=True)
     meter = Meter()
     meter.weights(net)
-    with meter:
+    with meter, torch.set_grad_enabled(gradient):
         maps, out = backbone.features(z, 500.0, taps, stop=stop)
         outs = [*maps, *([] if out is None else [out])]
-        given = [torch.empty_like(x) for x in outs]
-        torch.autograd.grad(outs, z, given)
+        if gradient:
+            torch.autograd.grad(outs, z, [torch.empty_like(x) for x in outs])
     return meter.total()
 
 

@@ -7,6 +7,7 @@ below, and `python -m benchmarks.counts sd15` fails if this restatement leaves t
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -44,43 +45,69 @@ def gooddrag_loss(upsampled: Tensor, first: Tensor, points: list[tuple[int, int]
     return out
 
 
-def gooddrag_iteration(unet: Any, points: int, side: int = 64) -> tuple[Meter, int]:
-    """One update as released: gradients for every weight, the whole UNet, the soft background on its
-    output. The counts by phase and the bytes saved for backward."""
-    unet.requires_grad_(True)
-    z = torch.empty(1, 4, side, side, device="meta", requires_grad=True)
-    text = torch.empty(1, 77, unet.config.cross_attention_dim, device="meta")
-    keep, before = torch.empty(1, 1, side, side, device="meta"), torch.empty(1, 4, side, side, device="meta")
-    first = torch.empty(1, 640, 4 * side, 4 * side, device="meta")
-    where = [(60 + 3 * i, 80 + 5 * i) for i in range(points)]
-    found: list[Tensor] = []
-    hook = unet.up_blocks[2].register_forward_hook(lambda _, __, out: found.append(out))
+class GoodDrag:
+    """The updates of an edit as released: gradients for every weight, the whole UNet, the soft background on
+    its output. `phase` is told what comes next.
+    """
+
+    def __init__(self, unet: Any, points: int, device: str = "meta", side: int = 64) -> None:
+        self.unet, like = unet.requires_grad_(True), next(unet.parameters())
+
+        def zeros(*shape: int) -> Tensor:
+            return torch.zeros(shape, device=device, dtype=like.dtype)
+
+        self.z = zeros(1, 4, side, side).requires_grad_(True)
+        self.text = zeros(1, 77, unet.config.cross_attention_dim)
+        self.t = torch.full((1,), 701, device=device)
+        self.keep, self.before = zeros(1, 1, side, side), zeros(1, 4, side, side)
+        self.first = zeros(1, unet.config.block_out_channels[1], 4 * side, 4 * side)
+        n = 4 * side - 40
+        self.where = [(20 + (40 + 3 * i) % n, 20 + (60 + 5 * i) % n) for i in range(points)]
+        self.m, self.v = zeros(1, 4, side, side), zeros(1, 4, side, side)
+
+    def update(self, phase: Callable[[str], None] = lambda name: None) -> None:
+        found: list[Tensor] = []
+        hook = self.unet.up_blocks[2].register_forward_hook(lambda _, __, out: found.append(out))
+        phase("forward")
+        out = self.unet(self.z, self.t, encoder_hidden_states=self.text, return_dict=False)[0]
+        hook.remove()
+        phase("loss")
+        upsampled = F.interpolate(found.pop(), self.first.shape[-2:], mode="bilinear")
+        loss = gooddrag_loss(upsampled, self.first, self.where)
+        ahead = self.z * 0.99 + out * 0.05
+        loss = loss + 0.1 * ((ahead - self.before) * (1 - self.keep)).abs().sum()
+        del upsampled, out, ahead
+        phase("backward")
+        loss.backward()
+        phase("step")
+        with torch.no_grad():  # Adam
+            g = self.z.grad
+            assert g is not None
+            self.m.lerp_(g, 0.1)
+            self.v.mul_(0.999).addcmul_(g, g, value=0.001)
+            self.z.addcdiv_(self.m, self.v.sqrt().add_(1e-8), value=-0.02)
+            self.z.grad = None
+
+    def free(self) -> None:
+        """Give the weights' gradients back."""
+        self.unet.requires_grad_(False)
+        for p in self.unet.parameters():
+            p.grad = None
+
+
+def gooddrag_iteration(unet: Any, points: int) -> tuple[Meter, int]:
+    """The counts of one update by phase, and the bytes saved for backward."""
+    loop = GoodDrag(unet, points)
     meter = Meter()
     meter.weights(unet)
     with meter, Saved(unet) as saved:
-        meter.track(z, first)
-        meter.phase = "forward"
-        t = torch.full((1,), 701, device="meta")
-        out = unet(z, t, encoder_hidden_states=text, return_dict=False)[0]
-        hook.remove()
-        meter.phase = "loss"
-        upsampled = F.interpolate(found.pop(), (4 * side, 4 * side), mode="bilinear")
-        loss = gooddrag_loss(upsampled, first, where)
-        loss = loss + 0.1 * ((z * 0.99 + out * 0.05 - before) * (1 - keep)).abs().sum()
-        del upsampled, out
-        meter.phase = "backward"
-        loss.backward()
-        meter.phase = "step"
-        with torch.no_grad():  # Adam
-            g = z.grad
-            assert g is not None
-            m, v = torch.zeros_like(z), torch.zeros_like(z)
-            m.lerp_(g, 0.1)
-            v.mul_(0.999).addcmul_(g, g, value=0.001)
-            z.addcdiv_(m, v.sqrt().add_(1e-8), value=-0.02)
-    unet.requires_grad_(False)
-    for p in unet.parameters():
-        p.grad = None
+        meter.track(loop.z, loop.first)
+
+        def phase(name: str) -> None:
+            meter.phase = name
+
+        loop.update(phase)
+    loop.free()
     return meter, saved.bytes
 
 
@@ -101,27 +128,43 @@ def dragnext_loss(maps: list[Tensor], regions: int, pixels: int) -> Meter:
     return meter
 
 
-def dragflow_loss(tokens: list[Tensor], regions: int, cut: int = 256) -> Meter:
+def dragflow_pull(tokens: list[Tensor], first: Tensor, grid: Tensor, inside: Tensor, regions: int) -> Tensor:
     """DragFlow's loss as released, float32: tokens unpacked, upsampled, concatenated; per region the whole
-    reference sampled and masked."""
-    h = int(tokens[0].shape[1] ** 0.5)
-    first = torch.empty(1, 768 * len(tokens), cut, cut, device="meta")
+    reference sampled at `grid` and masked.
+    """
+    h, width, size = int(tokens[0].shape[1] ** 0.5), tokens[0].shape[2] // 4, first.shape[-2:]
 
     def unpacked(x: Tensor) -> Tensor:
-        return x.float().reshape(1, h, h, 768, 2, 2).permute(0, 3, 1, 4, 2, 5).reshape(1, 768, 2 * h, 2 * h)
+        cells = x.float().reshape(1, h, h, width, 2, 2).permute(0, 3, 1, 4, 2, 5)
+        return cells.reshape(1, width, 2 * h, 2 * h)
 
+    now = torch.cat([F.interpolate(unpacked(x), size, mode="bilinear") for x in tokens], 1)
+    loss: Any = 0.0
+    for _ in range(regions):
+        want = F.grid_sample(first, grid, padding_mode="border", align_corners=False)
+        loss = loss + F.l1_loss(now * inside, want * inside) * 0.5
+        del want
+    out: Tensor = loss
+    return out
+
+
+def dragflow_parts(tokens: list[Tensor], cut: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Its reference map, grid and mask."""
+    like = tokens[0]
+    channels = sum(x.shape[2] // 4 for x in tokens)
+    return (
+        torch.zeros(1, channels, cut, cut, device=like.device),
+        torch.zeros(1, cut, cut, 2, device=like.device),
+        torch.ones(1, 1, cut, cut, device=like.device),
+    )
+
+
+def dragflow_loss(tokens: list[Tensor], regions: int, cut: int = 256) -> Meter:
+    """The counts of the loss and its gradient, without the model."""
+    first, grid, inside = dragflow_parts(tokens, cut)
     meter = Meter()
     with meter:
         meter.track(tokens, first)
         meter.reset_peak()
-        now = torch.cat([F.interpolate(unpacked(x), (cut, cut), mode="bilinear") for x in tokens], 1)
-        loss: Any = 0.0
-        for _ in range(regions):
-            grid = torch.empty(1, cut, cut, 2, device="meta")
-            inside = torch.empty(1, 1, cut, cut, device="meta")
-            want = F.grid_sample(first, grid, padding_mode="border", align_corners=False)
-            loss = loss + F.l1_loss(now * inside, want * inside) * 0.5
-            del want
-        del now
-        loss.backward()
+        dragflow_pull(tokens, first, grid, inside, regions).backward()
     return meter

@@ -1,0 +1,318 @@
+"""python -m benchmarks.gpu [sd|flux ...] [--rounds N] [--json FILE]
+
+Time of one update on this machine's GPU, real sizes, random weights: the published loop restated and ours in
+turn, the median of 20 rounds. Without a GPU: says so and leaves with status 2.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from benchmarks import models, reference
+from benchmarks.meter import flash
+from drag_core.backends.diffusers_flux import DiffusersFlux
+from drag_core.backends.diffusers_unet import DiffusersUNet
+from drag_core.constrain import HardBackground
+from drag_core.drag import Recipe, drag
+from drag_core.masks import on_grid
+from drag_core.recipes import dragflow, dragnext, gooddrag
+from drag_core.types import Backbone, FeatureTap, Grid
+
+# dense half-precision TFLOP/s with float32 sums, as the makers print them
+PEAKS = {
+    "H200": 989, "H100 PCIe": 756, "H100": 989, "A100": 312, "L40S": 362, "L4": 121, "A10": 125,
+    "RTX 5090": 210, "RTX 4090": 165, "RTX 3090": 71, "V100": 125, "T4": 65,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Timing:
+    """`ms` of one update (median), the peak of memory above what was there before, and the work counted."""
+
+    name: str
+    ms: float
+    peak_gb: float
+    tflop: float
+    share: float | None  # of the card's peak FLOP/s
+
+
+class Clock:
+    """Marks on the device's own time line; on a CPU wall time, which is there to test the logic."""
+
+    def __init__(self, device: str) -> None:
+        self.cuda = device.startswith("cuda")
+
+    def mark(self) -> Any:
+        if not self.cuda:
+            return time.perf_counter()
+        event = torch.cuda.Event(enable_timing=True)
+        event.record()  # type: ignore[no-untyped-call]
+        return event
+
+    def between(self, a: Any, b: Any) -> float:
+        """Milliseconds."""
+        if not self.cuda:
+            return float(1000 * (b - a))
+        b.synchronize()
+        return float(a.elapsed_time(b))
+
+
+Way = Callable[[], float]  # makes an update, gives its milliseconds
+
+
+def interleaved(ways: dict[str, Way], rounds: int = 20, warm: int = 3) -> dict[str, float]:
+    """The median of every way, one after the other in each round, forwards and backwards in turn."""
+    times: dict[str, list[float]] = {name: [] for name in ways}
+    for i in range(warm + rounds):
+        for name in ways if i % 2 else reversed(ways):
+            ms = ways[name]()
+            if i >= warm:
+                times[name].append(ms)
+    return {name: statistics.median(t) for name, t in times.items()}
+
+
+def peak_flops(card: str) -> float | None:
+    """TFLOP/s of the first known name that `card` contains."""
+    return next((float(v) for name, v in PEAKS.items() if name in card), None)
+
+
+def our_update(backbone: Backbone, recipe: Recipe, shape: tuple[int, ...], clock: Clock, like: Tensor) -> Way:
+    """The third update of the real loop, from one report to the next."""
+    progress = [u for level in recipe.ramp for u in level]
+    recipe = replace(recipe, ramp=(tuple(progress[len(progress) // 2 :][:3]),), kv_blocks=())
+    path = models.source(recipe, shape, like.dtype, str(like.device))
+    for z in path.z[:1]:
+        z.normal_()
+
+    def way() -> float:
+        marks: list[Any] = []
+        drag(backbone, path, recipe, lambda _: marks.append(clock.mark()), pause=True)
+        return clock.between(marks[1], marks[2])
+
+    return way
+
+
+def plain_update(update: Callable[[], Any], clock: Clock) -> Way:
+    def way() -> float:
+        before = clock.mark()
+        update()
+        return clock.between(before, clock.mark())
+
+    return way
+
+
+def captured(backbone: Backbone, recipe: Recipe, z: Tensor, clock: Clock) -> Way:
+    """Features, loss and gradient of a region recipe as one CUDA graph."""
+    t, progress = recipe.schedule.t[0], 1.0
+    x = z.detach().clone().requires_grad_()
+    with torch.no_grad():
+        wanted, _ = backbone.features(z, t, recipe.taps)
+    plan = recipe.supervision.plan(wanted, (progress,))
+
+    def step() -> Tensor:
+        maps, _ = backbone.features(x, t, recipe.taps)
+        loss = recipe.supervision.loss(maps, plan, None, progress)
+        return torch.autograd.grad(loss, x)[0]
+
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        for _ in range(3):
+            step()
+    torch.cuda.current_stream().wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        step()
+    return plain_update(graph.replay, clock)
+
+
+def timings(
+    ways: dict[str, Way], work: dict[str, float], device: str, card: str, rounds: int
+) -> list[Timing]:
+    """`work`: TFLOP of an update of each way."""
+    peaks = {}
+    for name, way in ways.items():
+        if device.startswith("cuda"):
+            torch.cuda.synchronize()
+            torch.cuda.reset_peak_memory_stats()
+            before = torch.cuda.memory_allocated()
+            way()
+            peaks[name] = (torch.cuda.max_memory_allocated() - before) / 1e9
+    found = interleaved(ways, rounds)
+    most = peak_flops(card)
+    return [
+        Timing(n, ms, peaks.get(n, 0.0), work[n], None if most is None else work[n] / (ms / 1000) / most)
+        for n, ms in found.items()
+    ]
+
+
+def sd_work(image: Grid) -> dict[str, float]:
+    """TFLOP of an update of every way, counted on meta."""
+    net = models.sd15()
+    with flash():
+        theirs = reference.gooddrag_iteration(net, 12)[0].total()["flops"]
+        backbone = DiffusersUNet(net, torch.empty(1, 77, 768, device="meta"))
+        ours = {}
+        for name, recipe in sd_recipes(image).items():
+            _, seen = models.measure(backbone, net, recipe, (1, 4, 64, 64), updates=3)
+            ours[name] = seen.counts[2]["flops"]
+    work = {
+        "GoodDrag restated": theirs,
+        **ours,
+        "one region, CUDA graph": ours["one region, hard background"],
+    }
+    return {k: v / 1e12 for k, v in work.items()}
+
+
+def sd_recipes(image: Grid) -> dict[str, Recipe]:
+    hard = HardBackground(on_grid(models.middle(image), Grid(image.height // 8, image.width // 8), 0.5))
+    points = {n: gooddrag(models.task(image, handles=models.pairs(n))) for n in (2, 12)}
+    region = dragnext(models.task(image, models.squares(image.width // 4, 1, image)))
+    return {
+        "2 points, exact": points[2],
+        "12 points, exact": points[12],
+        "12 points, hard background": replace(points[12], constraint=hard),
+        "one region, hard background": replace(region, constraint=hard, taps=region.taps[2:3]),
+    }
+
+
+def sd(device: str, dtype: torch.dtype, card: str, rounds: int, net: Any = None) -> list[Timing]:
+    image, clock = Grid(512, 512), Clock(device)
+    net = models.sd15(device, dtype) if net is None else net
+    side = net.config.sample_size
+    image = Grid(8 * side, 8 * side)
+    shape = (1, 4, side, side)
+    like = torch.zeros(shape, device=device, dtype=dtype)
+    text = torch.zeros(1, 77, net.config.cross_attention_dim, device=device, dtype=dtype)
+    backbone = DiffusersUNet(net, text)
+    ways: dict[str, Way] = {}
+    for name, recipe in sd_recipes(image).items():
+        ways[name] = our_update(backbone, recipe, shape, clock, like)
+    if clock.cuda:
+        try:
+            ways["one region, CUDA graph"] = captured(
+                backbone, sd_recipes(image)["one region, hard background"], like, clock
+            )
+        except RuntimeError as error:
+            print(f"CUDA graph: {str(error).splitlines()[0]}", file=sys.stderr)
+    work = dict.fromkeys([*ways, "GoodDrag restated"], 0.0) if side != 64 else sd_work(image)
+
+    def theirs() -> float:
+        loop = reference.GoodDrag(net, 12, device, side)  # with its weight gradients, given back afterwards
+        try:
+            loop.update()
+            before = clock.mark()
+            loop.update()
+            return clock.between(before, clock.mark())
+        finally:
+            loop.free()
+
+    return timings({"GoodDrag restated": theirs, **ways}, work, device, card, rounds)
+
+
+def flux(device: str, dtype: torch.dtype, card: str, rounds: int, net: Any = None) -> list[Timing]:
+    clock = Clock(device)
+    real = net is None
+    net = models.flux_dev(device) if net is None else net
+    side = 128 if real else 16
+    image, shape = Grid(8 * side, 8 * side), (1, net.config.in_channels // 4, side, side)
+    like = torch.zeros(shape, device=device, dtype=dtype)
+    text = torch.zeros(1, 512, net.config.joint_attention_dim, device=device, dtype=dtype)
+    pooled = torch.zeros(1, net.config.pooled_projection_dim, device=device, dtype=dtype)
+    recipe = dragflow(models.task(image, models.squares(image.width // 4, 1, image)), "released")
+    if not real:
+        last = len(net.transformer_blocks) - 1
+        recipe = replace(recipe, taps=tuple(FeatureTap(f"double.{last}", t.site) for t in recipe.taps[:2]))
+    ways = {
+        "one region": our_update(DiffusersFlux(net, text, pooled), recipe, shape, clock, like),
+        "one region, checkpoints": our_update(
+            DiffusersFlux(net, text, pooled, remember=True), recipe, shape, clock, like
+        ),
+    }
+    whole = DiffusersFlux(net, text, pooled, remember=True)
+    z = like.clone().normal_().requires_grad_()
+
+    def tokens() -> list[Tensor]:
+        maps, _ = whole.features(z, recipe.schedule.t[0], recipe.taps, stop=False)
+        return [m.flatten(2).transpose(1, 2) for m in maps]
+
+    with torch.no_grad():
+        parts = reference.dragflow_parts(tokens(), 2 * side)
+
+    def theirs() -> None:
+        """All blocks with checkpoints, the loss on upsampled maps."""
+        reference.dragflow_pull(tokens(), *parts, 1).backward()
+        z.grad = None
+
+    names = {"DragFlow restated": plain_update(theirs, clock), **ways}
+    work = flux_work() if real else dict.fromkeys(names, 0.0)
+    return timings(names, work, device, card, rounds)
+
+
+def flux_work() -> dict[str, float]:
+    """TFLOP with 4096 + 512 tokens; the restated loop runs all blocks, its backward 19 of them twice."""
+    net = models.flux_dev()
+    text, pooled = torch.empty(1, 512, 4096, device="meta"), torch.empty(1, 768, device="meta")
+    shape, image = (1, 16, 128, 128), Grid(1024, 1024)
+    recipe = dragflow(models.task(image, models.squares(256, 1, image)), "released")
+    out = {}
+    with flash():
+        for name, remember in (("one region", False), ("one region, checkpoints", True)):
+            b = DiffusersFlux(net, text.bfloat16(), pooled.bfloat16(), remember=remember)
+            _, seen = models.measure(b, net, recipe, shape, torch.bfloat16, updates=3)
+            out[name] = seen.counts[2]["flops"] / 1e12
+        forward, doubles = (
+            models.bare(b, net, recipe.taps, shape, stop, torch.bfloat16, gradient=False)["flops"] / 1e12
+            for stop in (False, True)
+        )
+    out["DragFlow restated"] = out["one region, checkpoints"] + forward - doubles
+    return out
+
+
+def markdown(card: str, found: dict[str, list[Timing]]) -> str:
+    lines = [f"Measured on {card}, torch {torch.__version__}, random weights, half precision.", ""]
+    for group, rows in found.items():
+        lines += [f"| {group} | ms an update | a second | peak GB above the weights | share of peak FLOPs |"]
+        lines += ["|---|---|---|---|---|"]
+        for r in rows:
+            share = "–" if r.share is None else f"{100 * r.share:.0f} %"
+            lines.append(f"| {r.name} | {r.ms:.1f} | {1000 / r.ms:.1f} | {r.peak_gb:.2f} | {share} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu", description=__doc__)
+    parser.add_argument("groups", nargs="*", metavar="group", help="sd, flux (both)")
+    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    args = parser.parse_args(argv)
+    if not torch.cuda.is_available():
+        print("not measured: there is no CUDA device here", file=sys.stderr)
+        return 2
+    card = torch.cuda.get_device_name()
+    found: dict[str, list[Timing]] = {}
+    for name in args.groups or ("sd", "flux"):
+        make, dtype = {"sd": (sd, torch.float16), "flux": (flux, torch.bfloat16)}[name]
+        found[name] = make("cuda", dtype, card, args.rounds)
+        torch.cuda.empty_cache()
+    print(markdown(card, found))
+    if args.json:
+        text = json.dumps({"card": card, **{k: [asdict(r) for r in v] for k, v in found.items()}}, indent=1)
+        args.json.write_text(text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,42 @@
+"""python -m benchmarks.readme counts.json [gpu.json] > benchmarks/README-section.md: the README's section."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from benchmarks.gpu import Timing, markdown
+
+BEFORE = """## What an update costs
+
+Counted, not timed: `python -m benchmarks.counts` runs the real loop on models of the real size without their
+weights (PyTorch's `meta` device) and counts FLOPs, bytes, live memory, host syncs and model calls. It takes
+less than a minute on two CPU cores, prints the same numbers on every machine and fails if one leaves its
+limit. "Reference" is our own restatement of the published loop, whose counts are pinned to those of the
+released code. `python -m benchmarks.quality` states what saving work costs where the right answer is known.
+"""
+
+
+def section(counts: Path, gpu: Path | None) -> str:
+    """Markdown of both files' tables."""
+    rows = ["| | metric | value | limit | |", "|---|---|---|---|---|"]
+    for f in json.loads(counts.read_text()):
+        verdict = "ok" if f["ok"] else "**missed**"
+        rows.append(
+            f"| {f['group']} | {f['metric']} | {f['value']:.4g} | {f['op']} {f['limit']:.4g} | {verdict} |"
+        )
+    if gpu is None:
+        timed = (
+            "### On a GPU\n\nNot measured: `python -m benchmarks.gpu`, where there is one, prints the table."
+        )
+    else:
+        found = json.loads(gpu.read_text())
+        card = found.pop("card")
+        table = markdown(card, {k: [Timing(**r) for r in v] for k, v in found.items()})
+        timed = f"### On a GPU\n\n{table}"
+    return "\n".join([BEFORE, *rows, "", timed, ""])
+
+
+if __name__ == "__main__":
+    sys.stdout.write(section(Path(sys.argv[1]), Path(sys.argv[2]) if len(sys.argv) > 2 else None))

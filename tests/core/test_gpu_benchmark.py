@@ -1,0 +1,87 @@
+"""The GPU benchmark's logic, on the CPU with tiny networks: what it times, in what order, what it prints."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from diffusers import FluxTransformer2DModel, UNet2DConditionModel
+
+from benchmarks import gpu, readme
+
+
+def test_rounds_are_interleaved_and_the_median_is_taken() -> None:
+    order: list[str] = []
+    times = {"a": iter([900.0, 900.0, 1.0, 5.0, 2.0]), "b": iter([900.0, 900.0, 7.0, 7.0, 100.0])}
+
+    def way(name: str) -> gpu.Way:
+        def run() -> float:
+            order.append(name)
+            return next(times[name])
+
+        return run
+
+    found = gpu.interleaved({n: way(n) for n in times}, rounds=3, warm=2)
+    assert found == {"a": 2.0, "b": 7.0}
+    assert "".join(order) == "baabbaabba"
+
+
+@pytest.mark.parametrize(
+    ("card", "peak"),
+    [("NVIDIA H100 80GB HBM3", 989), ("NVIDIA H100 PCIe", 756), ("NVIDIA L4", 121), ("NVIDIA L40S", 362),
+     ("NVIDIA GeForce RTX 4090", 165), ("Radeon", None)],
+)  # fmt: skip
+def test_peaks(card: str, peak: float | None) -> None:
+    assert gpu.peak_flops(card) == peak
+
+
+def test_share_of_the_peak() -> None:
+    rows = gpu.timings({"a": lambda: 100.0}, {"a": 9.89}, "cpu", "NVIDIA H100", rounds=1)
+    assert rows[0].share == pytest.approx(0.1) and rows[0].ms == 100
+    text = gpu.markdown("NVIDIA H100", {"sd": rows})
+    assert "| a | 100.0 | 10.0 | 0.00 | 10 % |" in text and "NVIDIA H100" in text
+    assert gpu.timings({"a": lambda: 1.0}, {"a": 1.0}, "cpu", "?", rounds=1)[0].share is None
+
+
+def test_sd_runs_every_way() -> None:
+    torch.manual_seed(0)
+    net = UNet2DConditionModel(
+        sample_size=16, block_out_channels=(8, 8, 8, 8), norm_num_groups=4, cross_attention_dim=8,
+        attention_head_dim=2, layers_per_block=1,
+    )  # fmt: skip
+    rows = gpu.sd("cpu", torch.float32, "?", 1, net)
+    assert [r.name for r in rows][0] == "GoodDrag restated" and len(rows) == 5
+    assert all(r.ms > 0 for r in rows)
+    assert all(p.grad is None and not p.requires_grad for p in net.parameters())
+
+
+def test_flux_runs_every_way() -> None:
+    torch.manual_seed(0)
+    net = FluxTransformer2DModel(
+        in_channels=16, num_layers=2, num_single_layers=1, attention_head_dim=8, num_attention_heads=2,
+        joint_attention_dim=8, pooled_projection_dim=8, guidance_embeds=True, axes_dims_rope=(2, 2, 4),
+    )  # fmt: skip
+    rows = gpu.flux("cpu", torch.float32, "?", 1, net)
+    assert [r.name for r in rows] == ["DragFlow restated", "one region", "one region, checkpoints"]
+    assert all(r.ms > 0 for r in rows)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="with a GPU it would measure")
+def test_without_a_gpu_it_says_so(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert gpu.main(["--json", str(tmp_path / "x.json")]) == 2
+    assert "not measured" in capsys.readouterr().err and not (tmp_path / "x.json").exists()
+
+
+def test_readme_section(tmp_path: Path) -> None:
+    line = {"group": "sd15", "metric": "GFLOP an update, exact", "value": 1792.6, "op": "<=", "limit": 1830.0}
+    counts, timed = tmp_path / "counts.json", tmp_path / "gpu.json"
+    counts.write_text(json.dumps([{**line, "ok": True}, {**line, "metric": "other", "ok": False}]))
+    text = readme.section(counts, None)
+    assert "| sd15 | GFLOP an update, exact | 1793 | <= 1830 |" in text and "**missed**" in text
+    assert "Not measured" in text
+    row = {"name": "one region", "ms": 20.0, "peak_gb": 1.5, "tflop": 1.3, "share": 0.25}
+    timed.write_text(json.dumps({"card": "NVIDIA H100", "sd": [row]}))
+    text = readme.section(counts, timed)
+    assert "NVIDIA H100" in text and "| one region | 20.0 | 50.0 | 1.50 | 25 % |" in text
