@@ -1,7 +1,11 @@
-"""python -m benchmarks.readme counts.json [gpu.json] > benchmarks/README-section.md: the README's section."""
+"""python -m benchmarks.readme counts.json [--gpu gpu.json] [--quality quality.md]: the README's section.
+
+Made from what `benchmarks.counts --json`, `benchmarks.gpu --json` and `benchmarks.quality` wrote.
+"""
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 from pathlib import Path
@@ -18,8 +22,8 @@ released code. `python -m benchmarks.quality` states what saving work costs wher
 """
 
 
-def section(counts: Path, gpu: Path | None) -> str:
-    """Markdown of both files' tables."""
+def section(counts: Path, gpu: Path | None = None, quality: Path | None = None) -> str:
+    """Markdown of the files' tables."""
     rows = ["| | metric | value | limit | |", "|---|---|---|---|---|"]
     for f in json.loads(counts.read_text()):
         verdict = "ok" if f["ok"] else "**missed**"
@@ -35,8 +39,16 @@ def section(counts: Path, gpu: Path | None) -> str:
         card = found.pop("card")
         table = markdown(card, {k: [Timing(**r) for r in v] for k, v in found.items()})
         timed = f"### On a GPU\n\n{table}"
-    return "\n".join([BEFORE, *rows, "", timed, ""])
+    parts = [BEFORE, *rows, ""]
+    if quality is not None:
+        parts += ["### Work saved, and what it costs", "", quality.read_text().strip(), ""]
+    return "\n".join([*parts, timed.strip(), ""])
 
 
 if __name__ == "__main__":
-    sys.stdout.write(section(Path(sys.argv[1]), Path(sys.argv[2]) if len(sys.argv) > 2 else None))
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.readme", description=__doc__)
+    parser.add_argument("counts", type=Path)
+    parser.add_argument("--gpu", type=Path)
+    parser.add_argument("--quality", type=Path)
+    args = parser.parse_args()
+    sys.stdout.write(section(args.counts, args.gpu, args.quality))

@@ -9,7 +9,7 @@ import pytest
 import torch
 from diffusers import FluxTransformer2DModel, UNet2DConditionModel
 
-from benchmarks import gpu, readme
+from benchmarks import gpu, quality, readme
 
 
 def test_rounds_are_interleaved_and_the_median_is_taken() -> None:
@@ -78,10 +78,28 @@ def test_readme_section(tmp_path: Path) -> None:
     line = {"group": "sd15", "metric": "GFLOP an update, exact", "value": 1792.6, "op": "<=", "limit": 1830.0}
     counts, timed = tmp_path / "counts.json", tmp_path / "gpu.json"
     counts.write_text(json.dumps([{**line, "ok": True}, {**line, "metric": "other", "ok": False}]))
-    text = readme.section(counts, None)
+    (tmp_path / "quality.md").write_text("| model | way |\n")
+    text = readme.section(counts, quality=tmp_path / "quality.md")
+    assert "\n| model | way |\n" in text
     assert "| sd15 | GFLOP an update, exact | 1793 | <= 1830 |" in text and "**missed**" in text
     assert "Not measured" in text
     row = {"name": "one region", "ms": 20.0, "peak_gb": 1.5, "tflop": 1.3, "share": 0.25}
     timed.write_text(json.dumps({"card": "NVIDIA H100", "sd": [row]}))
     text = readme.section(counts, timed)
     assert "NVIDIA H100" in text and "| one region | 20.0 | 50.0 | 1.50 | 25 % |" in text
+
+
+def test_quality_table_is_relative_to_the_first_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    work = iter([200.0, 50.0])
+    asked: list[tuple[str, int]] = []
+
+    def run(model: str, recipe: str, change: quality.Change, cases: list[int]) -> quality.Outcome:
+        asked.append((recipe, len(cases)))
+        return quality.Outcome(1.25, 30.0, 40.0, next(work), 12)
+
+    monkeypatch.setattr(quality, "run", run)
+    monkeypatch.setattr(quality, "load_model", lambda name: name)
+    said: list[str] = []
+    quality.table([1, 2], said.append, quality.ROWS[:2])  # type: ignore[list-item]
+    assert asked == [("dragnext", 2)] * 2
+    assert said[2].endswith("| 1.25 | 30.0 | 40.0 | 12 | 200 | 1.00 |") and said[3].endswith("| 50 | 0.25 |")
