@@ -70,7 +70,7 @@ def pages(node: str) -> tuple[str, str]:
 
 
 def test_the_main_nodes_have_one() -> None:
-    assert {"DragInvert", "DragOptimize", "DragRegionMaskAffine"} <= set(THERE)
+    assert {"DragEditor", "DragInvert", "DragOptimize", "DragRegionMaskAffine"} <= set(THERE)
 
 
 @pytest.mark.parametrize("node", THERE)
