@@ -1,6 +1,7 @@
 // @ts-check
 /**
- * From pixels to outlines and back without loss: polygons through the centres of border pixels, holes through the centres of
+ * From pixels to outlines and back without loss: polygons through the centres of border pixels, holes through the
+ * centres of
  * the pixels around which they close.
  *
  * @typedef {[number, number]} Point
@@ -12,7 +13,8 @@ const DX = [1, 1, 0, -1, -1, -1, 0, 1], DY = [0, 1, 1, 1, 0, -1, -1, -1]
 
 /**
  * Connected parts. @param {Uint8Array} data (h, w) in {0, 1} @param {number} w @param {number} h @param {4 | 8} ways
- * @returns {{labels: Int32Array, parts: {first: number, size: number, open: boolean}[]}} labels from 1, 0 where unset; of every
+ * @returns {{labels: Int32Array, parts: {first: number, size: number, open: boolean}[]}} labels from 1, 0 where
+ * unset; of every
  *   part its first pixel in reading order, its number of pixels, and whether it touches the border
  */
 export function components(data, w, h, ways) {
@@ -81,7 +83,10 @@ function enclosed(walk) {
   return Math.abs(area) / 2 + length / 2 + 1
 }
 
-/** At least three corners, in the picture's pixels. @param {Point[]} walk @param {number} x @param {number} y @returns {Point[]} */
+/**
+ * At least three corners, in the picture's pixels.
+ * @param {Point[]} walk @param {number} x @param {number} y @returns {Point[]}
+ */
 function placed(walk, x, y) {
   const out = walk.map(([u, v]) => /** @type {Point} */ ([u + x, v + y]))
   while (out.length < 3) out.push([...out[out.length - 1]])
@@ -119,7 +124,9 @@ function around(labels, w, h, label, x, y) {
     const slab = new Uint8Array(width * h)
     for (let row = 0; row < h; row++) slab.set(hole.subarray(row * w + left, row * w + left + width), row * width)
     const found = components(slab, width, h, 4)
-    found.parts.forEach(({ first }, i) => out.push(placed(border(found.labels, width, h, i + 1, first, 4), x + left, y)))
+    found.parts.forEach(({ first }, i) => {
+      out.push(placed(border(found.labels, width, h, i + 1, first, 4), x + left, y))
+    })
   }
   return out
 }

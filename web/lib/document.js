@@ -1,34 +1,40 @@
 // @ts-check
 /**
- * The drag document: drag instruction version 1, as drag_core/instruction.py reads and writes it. Its text is the only value that
+ * The drag document: drag instruction version 1, as drag_core/instruction.py reads and writes it. Its text is the
+ * only value that
  * the editor stores; "" is the empty document. Pure: no DOM.
  *
- * A document in memory has every list (polygons, holes, strokes, path), and optional keys only where they say something. Unknown
+ * A document in memory has every list (polygons, holes, strokes, path), and optional keys only where they say
+ * something. Unknown
  * keys stay where they stood. A region that has no target yet is a draft: read here, refused by Python when it runs.
  *
  * @typedef {[number, number]} Point
  * @typedef {{points: Point[], radius: number}} Stroke
  * @typedef {{polygons: Point[][], holes: Point[][], strokes: Stroke[], mask?: string}} Shape
- * @typedef {Shape & {label: string, task: string, path: Point[], target?: Point, anchor?: Point, angle?: number, scale?: Point,
+ * @typedef {Shape & {label: string, task: string, path: Point[], target?: Point, anchor?: Point, angle?: number,
+ * scale?: Point,
  *   weight?: number, [extra: string]: any}} Region
  * @typedef {{start: Point, target: Point, [extra: string]: any}} Pair
- * @typedef {{version: 1, image: {width?: number, height?: number, [extra: string]: any}, regions: Region[], points: Pair[],
- *   editable: Shape & {mode: string, [extra: string]: any}, prompts: {source: string, target: string, [extra: string]: any},
- *   [extra: string]: any}} Doc
+ * @typedef {{version: 1, image: {width?: number, height?: number, [extra: string]: any}, regions: Region[],
+ *   points: Pair[], editable: Shape & {mode: string, [extra: string]: any},
+ *   prompts: {source: string, target: string, [extra: string]: any}, [extra: string]: any}} Doc
  */
-import { Refused, at, list, loadJson, number, object, optional, outline, point, pointList, say, short, side, text } from './reading.js'
+import {
+  Refused, at, list, loadJson, number, object, optional, outline, point, pointList, say, short, side, text
+} from './reading.js'
 import { simplifyTo } from './simplify.js'
 
 export const TASKS = ['relocation', 'deformation', 'rotation', 'scale']
 export const EDITABLE = ['adaptive', 'painted', 'none']
-export const MAX_REGIONS = 256, MAX_POINTS = 1024, MAX_VERTICES = 100_000, MAX_PATH = 256, MAX_OUTLINES = 4096
+export const MAX_REGIONS = 256, MAX_POINTS = 1024, MAX_VERTICES = 100_000, MAX_PATH = 64, MAX_OUTLINES = 4096
 const MASK_NAME = /^[^./\\:\x00-\x1f][^/\\:\x00-\x1f]{0,199}$/
 const MOST_CORNERS = 400, MOST_TEXT = 200_000
 
 /** @param {number} [width] @param {number} [height] @returns {Doc} */
 export function emptyDocument(width, height) {
   const image = width && height ? { width, height } : {}
-  return { version: 1, image, regions: [], points: [], editable: { mode: 'adaptive', ...noShape() }, prompts: { source: '', target: '' } }
+  const editable = { mode: 'adaptive', ...noShape() }
+  return { version: 1, image, regions: [], points: [], editable, prompts: { source: '', target: '' } }
 }
 
 /** @returns {Shape} */
@@ -56,7 +62,8 @@ export function parse(source, { finished = false } = {}) {
 
 /** @param {any} data @param {boolean} finished @returns {Doc} */
 function fromData(data, finished) {
-  const { version = 1, image = {}, regions = [], points = [], editable = {}, prompts = {}, ...extra } = object(data, 'the document')
+  const whole = object(data, 'the document')
+  const { version = 1, image = {}, regions = [], points = [], editable = {}, prompts = {}, ...extra } = whole
   if (version !== 1) say(`the drag instruction has version ${short(version)}; this release reads version 1`)
   for (const [value, name] of [[image, 'image'], [editable, 'editable'], [prompts, 'prompts']]) object(value, name)
   list(regions, 'regions', MAX_REGIONS)
@@ -78,27 +85,32 @@ function fromData(data, finished) {
 
 /** @param {any} data @param {string} where @param {boolean} finished @returns {Region} */
 function region(data, where, finished) {
-  let { task = 'relocation', target, anchor, angle, scale, weight, path = [], label = '', ...rest } = object(data, where)
+  const fields = object(data, where)
+  let { task = 'relocation', target, anchor, angle, scale, weight, path = [], label = '', ...rest } = fields
   task = task === 'transformation' ? 'relocation' : task // DragFlow's code says transformation
   if (!TASKS.includes(task)) say(`${where}.task is ${short(task)}; use one of ${TASKS.join(', ')}`)
   const said = { ...optional({ target, anchor, scale }, where, point), ...optional({ angle, weight }, where, number) }
-  if (said.scale && Math.min(...said.scale) <= 0) {
-    if (task === 'scale') say(`${where}.scale is ${short(scale)}; a scale needs two factors above 0, as [1.5, 1.5]`)
+  if (task === 'scale' && said.scale && Math.min(...said.scale) <= 0) {
+    say(`${where}.scale is [${said.scale}]; a scale needs two factors above 0, as [1.5, 1.5]`)
   }
   if (said.weight !== undefined && said.weight <= 0) say(`${where}.weight is ${short(weight)}; it must be above 0`)
-  if (finished) {
-    const missing = lacks({ task, ...said })
-    if (missing) say(`${where} ${missing}`)
-  }
-  return {
+  const out = {
     ...shape(rest, where, finished), ...said, task,
     path: pointList(path, `${where}.path`, MAX_PATH), label: text(label, `${where}.label`)
   }
+  const missing = finished && lacks(out)
+  return missing ? say(`${where} ${missing}`) : out
 }
 
-/** What a region's motion still lacks, or null. @param {{task: string, [key: string]: any}} r @returns {string | null} */
-export function lacks({ task, target, angle, scale }) {
-  if (task === 'scale') return scale ? null : 'is a scale without factors: set scale to two factors above 0, as [1.5, 1.5]'
+/**
+ * What a draft has yet to say before it can move, as the end of a sentence about it, or null.
+ * @param {{task: string, [key: string]: any}} region @returns {string | null}
+ */
+export function lacks({ task, target, angle, scale, polygons, strokes, mask }) {
+  if (!(polygons?.length || strokes?.length || mask)) return 'marks nothing: give it polygons, strokes or a mask'
+  if (task === 'scale') {
+    return scale ? null : 'is a scale without factors: set scale to two factors above 0, as [1.5, 1.5]'
+  }
   if (target) return null
   if (task !== 'rotation') return `is a ${task} without a target: set target to [x, y]`
   return angle != null ? null : 'is a rotation without angle or target: set angle in degrees, or target to [x, y]'
@@ -113,7 +125,9 @@ function shape(data, where, needed) {
   if (mask != null && !(typeof mask === 'string' && MASK_NAME.test(mask))) {
     say(`${where}.mask is ${short(mask)}; it must be the plain name of a picture beside the document`)
   }
-  if (needed && !(polygons.length || strokes.length || mask)) say(`${where} marks nothing: give it polygons, strokes or a mask`)
+  if (needed && !(polygons.length || strokes.length || mask)) {
+    say(`${where} marks nothing: give it polygons, strokes or a mask`)
+  }
   return {
     ...rest,
     polygons: polygons.map((p, i) => outline(p, at(where, 'polygons', i), MAX_VERTICES)),
@@ -147,24 +161,25 @@ function pair(data, where) {
  */
 export function plain(doc, put = (p) => [p[0], p[1]], thin = (line) => line) {
   const lines = (all) => all.map((line) => thin(line, true).map(put))
+  const brushed = ({ points, radius }) => ({ points: thin(points, false).map(put), radius })
   const shaped = ({ polygons, holes, strokes, mask, ...rest }) => ({
     ...rest,
     ...(polygons?.length ? { polygons: lines(polygons) } : {}),
     ...(holes?.length ? { holes: lines(holes) } : {}),
-    ...(strokes?.length ? { strokes: strokes.map((s) => ({ points: thin(s.points, false).map(put), radius: s.radius })) } : {}),
+    ...(strokes?.length ? { strokes: strokes.map(brushed) } : {}),
     ...(mask ? { mask } : {})
   })
   const moved = ({ label, task, target, anchor, scale, angle, weight, path, ...rest }) => ({
     label, task, ...shaped(rest), // what a reader looks for first stands first
-    ...(target ? { target: put(target) } : {}), ...(anchor ? { anchor: put(anchor) } : {}),
+    ...(target ? { target: put(target) } : {}),
+    ...(anchor ? { anchor: put(anchor) } : {}),
     ...(path?.length ? { path: path.map(put) } : {}),
     ...(angle == null ? {} : { angle }), ...(scale ? { scale: [...scale] } : {}), ...(weight == null ? {} : { weight })
   })
   const { version, image, regions, points, editable, prompts, ...extra } = doc
-  return {
-    version: 1, image, regions: regions.map(moved), points: points.map((p) => ({ ...p, start: put(p.start), target: put(p.target) })),
-    editable: shaped(editable), prompts, ...extra
-  }
+  const pairs = points.map((p) => ({ ...p, start: put(p.start), target: put(p.target) }))
+  const drawn = { regions: regions.map(moved), points: pairs, editable: shaped(editable) }
+  return { version: 1, image, ...drawn, prompts, ...extra }
 }
 
 const rounded = (v) => Math.round(v * 100) / 100
@@ -180,7 +195,8 @@ export function isEmpty(doc) {
 }
 
 /**
- * The text to store: coordinates with 2 decimals, at most 400 corners an outline, fewer where the text would pass 200 kB; "" for
+ * The text to store: coordinates with 2 decimals, at most 400 corners an outline, fewer where the text would pass
+ * 200 kB; "" for
  * an empty document. serialize(parse(text).doc) === text for a text from here.
  * @param {Doc} doc @returns {string}
  */
@@ -189,7 +205,8 @@ export function serialize(doc) {
   let out = ''
   for (let most = MOST_CORNERS; most >= 12; most /= 2) {
     const corners = Math.floor(most)
-    out = JSON.stringify(plain(doc, (p) => [rounded(p[0]), rounded(p[1])], (line, closed) => simplifyTo(line, corners, closed)))
+    const thin = (line, closed) => simplifyTo(line, corners, closed)
+    out = JSON.stringify(plain(doc, (p) => [rounded(p[0]), rounded(p[1])], thin))
     if (out.length <= MOST_TEXT) break
   }
   return out

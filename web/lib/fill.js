@@ -1,12 +1,16 @@
 // @ts-check
 /**
- * Filling outlines and brush strokes into a mask by the rules that drag_core.task.draw gets from OpenCV: corners rounded to
- * pixels, edges drawn with Bresenham's line, the inside by the even-odd rule; a stroke is bands and discs of a whole radius.
+ * Filling outlines and brush strokes into a mask by the rules that drag_core.task.draw gets from OpenCV: corners
+ * rounded to
+ * pixels, edges drawn with Bresenham's line, the inside by the even-odd rule; a stroke is bands and discs of a
+ * whole radius.
  *
  * @typedef {[number, number]} Point
- * @typedef {{data: Uint8Array, x: number, y: number, w: number, h: number}} Mask rows of w bytes in {0, 1}; its first byte is
+ * @typedef {{data: Uint8Array, x: number, y: number, w: number, h: number}} Mask rows of w bytes in {0, 1}; its
+ * first byte is
  *   the pixel (x, y) of the picture
- * @typedef {{width: number, height: number}} Size of the picture: nothing is drawn outside, and lines are cut at its border
+ * @typedef {{width: number, height: number}} Size of the picture: nothing is drawn outside, and lines are cut at
+ * its border
  */
 
 const FAR = 1 << 20 // corners farther out are drawn there, as in drag_core
@@ -19,9 +23,14 @@ export function roundEven(v) {
 }
 
 /** @param {Point} p @returns {Point} */
-export const pixelOf = ([x, y]) => [roundEven(Math.min(Math.max(x, -FAR), FAR)), roundEven(Math.min(Math.max(y, -FAR), FAR))]
+export const pixelOf = ([x, y]) => [within(x), within(y)]
 
-/** Pixels x0..x1 of row y, cut to the mask. @param {Mask} mask @param {number} y @param {number} x0 @param {number} x1 @param {number} value */
+const within = (v) => roundEven(Math.min(Math.max(v, -FAR), FAR))
+
+/**
+ * Pixels x0..x1 of row y, cut to the mask.
+ * @param {Mask} mask @param {number} y @param {number} x0 @param {number} x1 @param {number} value
+ */
 function span(mask, y, x0, x1, value) {
   const row = y - mask.y
   if (row < 0 || row >= mask.h) return
@@ -29,7 +38,10 @@ function span(mask, y, x0, x1, value) {
   if (a <= b) mask.data.fill(value, row * mask.w + a, row * mask.w + b + 1)
 }
 
-/** Both ends of a line, cut at the picture's border, and whether it lies inside at all. @param {Point} p @param {Point} q @param {Size} size */
+/**
+ * Both ends of a line, cut at the picture's border, and whether it lies inside at all.
+ * @param {Point} p @param {Point} q @param {Size} size
+ */
 function cut(p, q, { width, height }) {
   let [x1, y1] = p, [x2, y2] = q
   const right = width - 1, bottom = height - 1
@@ -67,7 +79,10 @@ function cut(p, q, { width, height }) {
   return /** @type {[Point, Point, boolean]} */ ([[x1, y1], [x2, y2], !(c1 | c2)])
 }
 
-/** Bresenham's line between two pixels of the picture, from the left one. @param {Mask} mask @param {Point} p @param {Point} q @param {number} value */
+/**
+ * Bresenham's line between two pixels of the picture, from the left one.
+ * @param {Mask} mask @param {Point} p @param {Point} q @param {number} value
+ */
 function line(mask, p, q, value) {
   if (p[0] > q[0]) [p, q] = [q, p]
   const dx = q[0] - p[0], dy = Math.abs(q[1] - p[1]), down = q[1] < p[1] ? -1 : 1
@@ -107,7 +122,10 @@ export function fillOutline(mask, outline, size, value) {
   fillEdges(mask, edges, value)
 }
 
-/** @param {Mask} mask @param {{y0: number, y1: number, x: number, dx: number}[]} edges sorted by y0 @param {number} value */
+/**
+ * @param {Mask} mask
+ * @param {{y0: number, y1: number, x: number, dx: number}[]} edges sorted by y0 @param {number} value
+ */
 function fillEdges(mask, edges, value) {
   let next = 0
   let live = []
@@ -123,7 +141,10 @@ function fillEdges(mask, edges, value) {
   }
 }
 
-/** A disc around a pixel, by the midpoint rule. @param {Mask} mask @param {Point} centre @param {number} radius @param {number} value */
+/**
+ * A disc around a pixel, by the midpoint rule.
+ * @param {Mask} mask @param {Point} centre @param {number} radius @param {number} value
+ */
 function disc(mask, [cx, cy], radius, value) {
   let error = 0, dx = radius, plus = 1, minus = 2 * radius - 1
   for (let dy = 0; dx >= dy; dy++) {
@@ -141,7 +162,10 @@ function disc(mask, [cx, cy], radius, value) {
   }
 }
 
-/** A line between two places, from pixel to pixel along its longer side. @param {Mask} mask @param {Point} p @param {Point} q @param {number} value */
+/**
+ * A line between two places, from pixel to pixel along its longer side.
+ * @param {Mask} mask @param {Point} p @param {Point} q @param {number} value
+ */
 function thinLine(mask, p, q, value) {
   const flat = Math.abs(q[0] - p[0]) > Math.abs(q[1] - p[1]), along = flat ? 0 : 1
   if (p[along] > q[along]) [p, q] = [q, p]
@@ -154,12 +178,17 @@ function thinLine(mask, p, q, value) {
 
 const near = (v) => Math.floor(v + 0.5)
 
-/** A band of half width `radius` from pixel p to pixel q. @param {Mask} mask @param {Point} p @param {Point} q @param {number} radius @param {number} value */
+/**
+ * A band of half width `radius` from pixel p to pixel q.
+ * @param {Mask} mask @param {Point} p @param {Point} q @param {number} radius @param {number} value
+ */
 function band(mask, p, q, radius, value) {
   const length = Math.hypot(q[0] - p[0], q[1] - p[1])
   if (!length) return
   const nx = (p[1] - q[1]) * radius / length, ny = (q[0] - p[0]) * radius / length
-  const corners = /** @type {Point[]} */ ([[p[0] + nx, p[1] + ny], [q[0] + nx, q[1] + ny], [q[0] - nx, q[1] - ny], [p[0] - nx, p[1] - ny]])
+  const corners = /** @type {Point[]} */ ([
+    [p[0] + nx, p[1] + ny], [q[0] + nx, q[1] + ny], [q[0] - nx, q[1] - ny], [p[0] - nx, p[1] - ny]
+  ])
   corners.forEach((c, i) => thinLine(mask, c, corners[(i + 1) % 4], value))
   const rows = corners.map((c) => near(c[1]))
   const low = Math.max(mask.y, Math.min(...rows)), high = Math.min(mask.y + mask.h - 1, Math.max(...rows))

@@ -1,13 +1,17 @@
 // @ts-check
 /**
- * Motions of regions as matrices; the same maths as drag_core/geometry.py (tests/golden/geometry_vectors.json holds both to it).
- * Points are [x, y] in image pixels, origin at the centre of the top-left pixel, y down. Angles are radians, positive from +x
+ * Motions of regions as matrices; the same maths as drag_core/geometry.py (tests/golden/geometry_vectors.json holds
+ * both to it).
+ * Points are [x, y] in image pixels, origin at the centre of the top-left pixel, y down. Angles are radians,
+ * positive from +x
  * towards +y: clockwise on the screen.
  *
  * @typedef {[number, number]} Point
- * @typedef {[number, number, number, number, number, number]} Matrix [a, b, c, d, e, f] as setTransform takes it: x' = a x + c y + e,
+ * @typedef {[number, number, number, number, number, number]} Matrix [a, b, c, d, e, f] as setTransform takes it:
+ * x' = a x + c y + e,
  *   y' = b x + d y + f
- * @typedef {{shift: Point, angle: number, scale: Point, anchor: Point, path: Point[]}} Motion scale and turn about `anchor`, then
+ * @typedef {{shift: Point, angle: number, scale: Point, anchor: Point, path: Point[]}} Motion scale and turn about
+ * `anchor`, then
  *   shift; `path` holds shifts on the way from [0, 0] to `shift`
  */
 
@@ -20,7 +24,8 @@ export function stillMotion(anchor = [0, 0]) {
 }
 
 /**
- * The motion of a region of the document at full progress. What is not said yet (no target, a turn shown from its own anchor)
+ * The motion of a region of the document at full progress. What is not said yet (no target, a turn shown from its
+ * own anchor)
  * moves nothing.
  * @param {{task: string, target?: any, anchor?: any, angle?: any, scale?: any, path?: any}} region
  * @param {Point} centroid of its set pixels @returns {Motion}
@@ -46,7 +51,10 @@ export function motionOf(region, centroid) {
   return motion
 }
 
-/** Progress in (0, 1] at the places of the motion's path and at its end; [1] without a path. @param {Motion} motion @returns {number[]} */
+/**
+ * Progress in (0, 1] at the places of the motion's path and at its end; [1] without a path.
+ * @param {Motion} motion @returns {number[]}
+ */
 export function stops({ shift, path }) {
   const corners = [[0, 0], ...path, shift]
   const lengths = []
@@ -77,7 +85,10 @@ export function pathPoint(start, path, target, progress) {
 /** @param {Point} p @param {Point} q @returns {Point} */
 const from = (p, q) => [q[0] - p[0], q[1] - p[1]]
 
-/** The pixel map of a motion at `progress` in [0, 1]. @param {Motion} motion @param {number} [progress] @returns {Matrix} */
+/**
+ * The pixel map of a motion at `progress` in [0, 1].
+ * @param {Motion} motion @param {number} [progress] @returns {Matrix}
+ */
 export function matrixOf(motion, progress = 1) {
   const cos = Math.cos(progress * motion.angle), sin = Math.sin(progress * motion.angle)
   const sx = motion.scale[0] ** progress, sy = motion.scale[1] ** progress
@@ -115,7 +126,10 @@ export function rescale(matrix, from, to) {
   return multiply(multiply(there, matrix), back)
 }
 
-/** Signed angle start-anchor-target on the shorter way, in [-pi, pi). @param {Point} start @param {Point} target @param {Point} anchor */
+/**
+ * Signed angle start-anchor-target on the shorter way, in [-pi, pi).
+ * @param {Point} start @param {Point} target @param {Point} anchor
+ */
 export function turnAngle(start, target, anchor) {
   const a = Math.atan2(start[1] - anchor[1], start[0] - anchor[0])
   const b = Math.atan2(target[1] - anchor[1], target[0] - anchor[0])
@@ -123,7 +137,10 @@ export function turnAngle(start, target, anchor) {
   return ((b - a + Math.PI) % full + full) % full - Math.PI
 }
 
-/** Centroid of the area inside a polygon; the mean of its corners if it has no area. @param {Point[]} polygon @returns {Point} */
+/**
+ * Centroid of the area inside a polygon; the mean of its corners if it has no area.
+ * @param {Point[]} polygon @returns {Point}
+ */
 export function polygonCentroid(polygon) {
   const n = polygon.length
   if (!n) return [0, 0]
@@ -143,7 +160,10 @@ export function polygonCentroid(polygon) {
   return [ox + x / (3 * area), oy + y / (3 * area)]
 }
 
-/** The convex hull, without points on its edges, turning from +x towards +y (Andrew's monotone chain). @param {Point[]} points @returns {Point[]} */
+/**
+ * The convex hull, without points on its edges, turning from +x towards +y (Andrew's monotone chain).
+ * @param {Point[]} points @returns {Point[]}
+ */
 export function hull(points) {
   const sorted = [...points].sort((p, q) => p[0] - q[0] || p[1] - q[1])
   const half = (list) => {
@@ -163,7 +183,8 @@ export function hull(points) {
 const turn = (o, p, q) => (p[0] - o[0]) * (q[1] - o[1]) - (p[1] - o[1]) * (q[0] - o[0])
 
 /**
- * The 4 corners of the rotated rectangle of least area around `points` (one side lies on an edge of the hull: Freeman and
+ * The 4 corners of the rotated rectangle of least area around `points` (one side lies on an edge of the hull:
+ * Freeman and
  * Shapira 1975; the extremes advance with the edge: rotating calipers). A point or a line gives a flat rectangle.
  * @param {Point[]} points at least one @returns {Point[]}
  */

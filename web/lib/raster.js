@@ -1,7 +1,9 @@
 // @ts-check
 /**
- * Shapes of the document as pixels: masks, their middle, their outlines, unions and cuts, and where the picture may change.
- * A mask is the smallest rectangle around what is set, in the picture's pixels. A shape's mask picture (`mask`) lies beside the
+ * Shapes of the document as pixels: masks, their middle, their outlines, unions and cuts, and where the picture may
+ * change.
+ * A mask is the smallest rectangle around what is set, in the picture's pixels. A shape's mask picture (`mask`)
+ * lies beside the
  * document, where no editor can read it: it is left out.
  *
  * @typedef {import('./fill.js').Mask} Mask
@@ -18,7 +20,10 @@ export { simplify, simplifyTo } from './simplify.js'
 
 const MARGIN = 0.045 // of the mean side, by which the adaptive mask grows, as in drag_core/task.py
 
-/** The rectangle around a shape, cut to the picture. @param {Shape} shape @param {number} width @param {number} height */
+/**
+ * The rectangle around a shape, cut to the picture.
+ * @param {Shape} shape @param {number} width @param {number} height
+ */
 function boxOf({ polygons = [], strokes = [] }, width, height) {
   let left = Infinity, top = Infinity, right = -Infinity, bottom = -Infinity
   const take = (point, by) => {
@@ -73,13 +78,19 @@ export function middleOf({ data, x, y, w, h }) {
   return n ? [x + sx / n, y + sy / n] : null
 }
 
-/** The centroid of a shape, as in drag_core.masks; null if nothing of it lies in the picture. @param {Shape} shape @param {number} width @param {number} height */
+/**
+ * The centroid of a shape, as in drag_core.masks; null if nothing of it lies in the picture.
+ * @param {Shape} shape @param {number} width @param {number} height
+ */
 export const centroidOf = (shape, width, height) => middleOf(rasterize(shape, width, height))
 
 /** Pixels that a shape sets in a picture. @param {Shape} shape @param {number} width @param {number} height */
 export const areaOf = (shape, width, height) => countOf(rasterize(shape, width, height))
 
-/** The convex hull of a shape's set pixels. @param {Shape} shape @param {number} width @param {number} height @returns {Point[]} */
+/**
+ * The convex hull of a shape's set pixels.
+ * @param {Shape} shape @param {number} width @param {number} height @returns {Point[]}
+ */
 export function hullOf(shape, width, height) {
   const { data, x, y, w, h } = rasterize(shape, width, height)
   const ends = /** @type {Point[]} */ ([])
@@ -102,7 +113,10 @@ export function combine(a, b, how, width, height) {
   return contours(one)
 }
 
-/** Calls with the place in `into` of every pixel that is set in `of` and lies in both. @param {Mask} of @param {Mask} into @param {(i: number) => void} then */
+/**
+ * Calls with the place in `into` of every pixel that is set in `of` and lies in both.
+ * @param {Mask} of @param {Mask} into @param {(i: number) => void} then
+ */
 function eachPixel(of, into, then) {
   const x0 = Math.max(of.x, into.x), x1 = Math.min(of.x + of.w, into.x + into.w)
   const y0 = Math.max(of.y, into.y), y1 = Math.min(of.y + of.h, into.y + into.h)
@@ -124,7 +138,10 @@ export function together(masks) {
   return out
 }
 
-/** Whether a pixel of one mask is, or is a neighbour (of eight) of, a pixel of the other. @param {Mask} a @param {Mask} b */
+/**
+ * Whether a pixel of one mask is, or is a neighbour (of eight) of, a pixel of the other.
+ * @param {Mask} a @param {Mask} b
+ */
 export function touch(a, b) {
   const grown = { x: a.x - 1, y: a.y - 1, w: a.w + 2, h: a.h + 2, data: new Uint8Array((a.w + 2) * (a.h + 2)) }
   eachPixel(a, grown, (i) => {
@@ -135,24 +152,32 @@ export function touch(a, b) {
   return met
 }
 
-/** A convex outline cut to the rectangle 0..width-1, 0..height-1 (Sutherland and Hodgman 1974). @param {Point[]} points @param {number} width @param {number} height */
+/**
+ * A convex outline cut to the rectangle 0..width-1, 0..height-1 (Sutherland and Hodgman 1974).
+ * @param {Point[]} points @param {number} width @param {number} height
+ */
 function inPicture(points, width, height) {
   let out = points
   for (const [axis, limit, sign] of [[0, 0, 1], [0, width - 1, -1], [1, 0, 1], [1, height - 1, -1]]) {
-    const depth = (p) => sign * (p[axis] - limit)
-    out = out.flatMap((q, i) => {
-      const p = out[(i + out.length - 1) % out.length], a = depth(p), b = depth(q)
-      const crossing = /** @type {Point} */ ([p[0] + a / (a - b) * (q[0] - p[0]), p[1] + a / (a - b) * (q[1] - p[1])])
-      return b >= 0 ? (a < 0 ? [crossing, q] : [q]) : a >= 0 ? [crossing] : []
+    if (out.every((p) => sign * (p[axis] - limit) >= 0)) continue
+    const cut = /** @type {Point[]} */ ([])
+    out.forEach((q, i) => {
+      const p = out[(i + out.length - 1) % out.length]
+      const a = sign * (p[axis] - limit), b = sign * (q[axis] - limit), part = a / (a - b)
+      if (a >= 0 !== b >= 0) cut.push([p[0] + part * (q[0] - p[0]), p[1] + part * (q[1] - p[1])])
+      if (b >= 0) cut.push(q)
     })
+    out = cut
   }
   return out
 }
 
 /**
- * Where the picture may change: for every region the box around its place before, on its path and after, grown by 4.5 % of the
+ * Where the picture may change: for every region the box around its place before, on its path and after, grown by
+ * 4.5 % of the
  * mean side (drag_core.masks.adaptive_mask and drag_core.task). Their union is meant; they may overlap.
- * @param {{shape?: Shape, hull?: Point[], motion: Motion}[]} regions `hull` of the set pixels, if it is at hand: it saves the
+ * @param {{shape?: Shape, hull?: Point[], motion: Motion}[]} regions `hull` of the set pixels, if it is at hand: it
+ * saves the
  *   drawing of the shape, which makes this cheap enough for every frame
  * @param {number} width @param {number} height @returns {Point[][]} convex, within 2 px of Python's mask
  */
@@ -169,9 +194,9 @@ export function adaptiveMask(regions, width, height) {
   })
 }
 
-/** A rectangle with a rim of `radius`, round at the corners. @param {Point[]} rect turning from +x towards +y @param {number} radius */
+const ARC = Array.from({ length: 32 }, (_, i) => [Math.cos(i * Math.PI / 16), Math.sin(i * Math.PI / 16)])
+
+/** A rectangle with a rim of `radius`, round at the corners. @param {Point[]} rect @param {number} radius */
 function grown(rect, radius) {
-  if (!radius) return rect
-  const around = Array.from({ length: 32 }, (_, i) => [radius * Math.cos(i * Math.PI / 16), radius * Math.sin(i * Math.PI / 16)])
-  return hull(rect.flatMap(([x, y]) => around.map(([u, v]) => /** @type {Point} */ ([x + u, y + v]))))
+  return hull(rect.flatMap(([x, y]) => ARC.map(([u, v]) => /** @type {Point} */ ([x + radius * u, y + radius * v]))))
 }

@@ -27,8 +27,12 @@ export function short(value) {
 
 /** JSON: at most 10 MB and 64 levels, finite numbers only. @param {string} source @returns {any} */
 export function loadJson(source) {
-  if (source.length > MAX_BYTES) say(`the drag instruction is ${source.length} characters long; at most ${MAX_BYTES} are read`)
-  if (deeper(source, MAX_DEPTH)) say(`the drag instruction is nested more than ${MAX_DEPTH} levels deep; make it flatter`)
+  if (source.length > MAX_BYTES) {
+    say(`the drag instruction is ${source.length} characters long; at most ${MAX_BYTES} are read`)
+  }
+  if (deeper(source, MAX_DEPTH)) {
+    say(`the drag instruction is nested more than ${MAX_DEPTH} levels deep; make it flatter`)
+  }
   let data
   try {
     data = JSON.parse(source)
@@ -69,7 +73,9 @@ function finite(data) {
 
 /** @param {any} data @param {string} where @returns {Record<string, any>} */
 export function object(data, where) {
-  if (data === null || typeof data !== 'object' || Array.isArray(data)) say(`${where} is ${short(data)}; it must be an object`)
+  if (data === null || typeof data !== 'object' || Array.isArray(data)) {
+    say(`${where} is ${short(data)}; it must be an object`)
+  }
   return data
 }
 

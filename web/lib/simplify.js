@@ -12,7 +12,8 @@ function away(p, a, b) {
 }
 
 /**
- * For every point the tolerance up to which it is kept, in pixels; Infinity for the ends of a line, and for the first corner of
+ * For every point the tolerance up to which it is kept, in pixels; Infinity for the ends of a line, and for the
+ * first corner of
  * a polygon and the corner farthest from it.
  * @param {Point[]} points @param {boolean} closed @returns {Float64Array}
  */
@@ -47,7 +48,10 @@ function significance(points, closed) {
   return out
 }
 
-/** Every k-th point: only to bound the time that a line of very many points takes. @param {Point[]} points @param {number} most */
+/**
+ * Every k-th point: only to bound the time that a line of very many points takes.
+ * @param {Point[]} points @param {number} most
+ */
 const thinned = (points, most) => {
   const step = Math.ceil(points.length / most)
   return step > 1 ? points.filter((_, i) => i % step === 0 || i === points.length - 1) : points
