@@ -13,10 +13,10 @@ const ALIKE = 12 // CIELAB distance up to which super-pixels belong to one objec
 const BACKGROUND = 0.5 // of the picture: what is alike so widely is no object
 
 /**
- * A turn or an anchor says rotation; factors say scale; a part of an object that is moved deforms it; all else is relocated.
+ * A turn or an anchor says rotation; factors say scale; moving a part of an object deforms it; all else is relocated.
  * @param {{anchor?: any, polygons?: any[], holes?: any[], strokes?: any[]}} region
  * @param {Motion} motion at full progress
- * @param {Segments | null} [segments] super-pixels of the picture (slic.js); null: not there yet, no part is told from a whole
+ * @param {Segments | null} [segments] what slic() gives; null: not there yet, no part is told from a whole
  * @returns {'relocation' | 'deformation' | 'rotation' | 'scale'}
  */
 export function autoTask(region, motion, segments = null) {

@@ -91,8 +91,10 @@ export const areaOf = (shape, width, height) => countOf(rasterize(shape, width, 
  * The convex hull of a shape's set pixels.
  * @param {Shape} shape @param {number} width @param {number} height @returns {Point[]}
  */
-export function hullOf(shape, width, height) {
-  const { data, x, y, w, h } = rasterize(shape, width, height)
+export const hullOf = (shape, width, height) => hullOfMask(rasterize(shape, width, height))
+
+/** The convex hull of a mask's set pixels. @param {Mask} mask @returns {Point[]} */
+export function hullOfMask({ data, x, y, w, h }) {
   const ends = /** @type {Point[]} */ ([])
   for (let row = 0; row < h; row++) {
     const line = data.subarray(row * w, row * w + w), first = line.indexOf(1)
@@ -143,6 +145,7 @@ export function together(masks) {
  * @param {Mask} a @param {Mask} b
  */
 export function touch(a, b) {
+  if (a.x > b.x + b.w || b.x > a.x + a.w || a.y > b.y + b.h || b.y > a.y + a.h) return false
   const grown = { x: a.x - 1, y: a.y - 1, w: a.w + 2, h: a.h + 2, data: new Uint8Array((a.w + 2) * (a.h + 2)) }
   eachPixel(a, grown, (i) => {
     for (const row of [i - grown.w, i, i + grown.w]) grown.data.fill(1, row - 1, row + 2)

@@ -1,11 +1,11 @@
 // @ts-check
 /**
- * Super-pixels (SLIC: Achanta et al. 2012): k-means in colour and place, each centre searched for near itself only. Pure;
- * slic_worker.js runs it beside the page.
+ * Super-pixels (SLIC: Achanta et al. 2012): k-means in colour and place, each centre searched for near itself only.
+ * Pure; slic_worker.js runs it beside the page.
  *
  * @typedef {[number, number]} Point
- * @typedef {{labels: Int32Array, count: number, width: number, height: number, colours: Float32Array}} Segments `colours`: the
- *   mean L, a, b of every label
+ * @typedef {{labels: Int32Array, count: number, width: number, height: number, colours: Float32Array}} Segments
+ *   `colours`: the mean L, a, b of every label
  */
 import { contours } from './contours.js'
 
@@ -27,7 +27,7 @@ function rootTable() {
   })
 }
 
-/** Interleaved L, a, b of every pixel. @param {ArrayLike<number>} rgba @param {number} n pixels @returns {Float32Array} */
+/** L, a, b of every pixel. @param {ArrayLike<number>} rgba @param {number} n pixels @returns {Float32Array} */
 export function labOf(rgba, n) {
   const linear = gammaTable(), root = rootTable(), out = new Float32Array(3 * n)
   for (let i = 0, k = 0; i < n; i++, k += 3) {

@@ -1,7 +1,8 @@
 // @ts-check
 /**
- * slic.js in a worker: new Worker(url, { type: 'module' }). Takes {id, rgba, width, height, count?, iterations?} and answers
- * {id, segments}, as slic() gives them, or {id, error}. The page imports every file of this folder: there, this one does nothing.
+ * slic.js in a worker: new Worker(url, { type: 'module' }). Takes {id, rgba, width, height, count?, iterations?} and
+ * answers {id, segments}, as slic() gives them, or {id, error}. In the page, which imports every file of this folder,
+ * this one does nothing.
  */
 import { slic } from './slic.js'
 
