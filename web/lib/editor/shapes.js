@@ -1,6 +1,6 @@
 // What is worked out once for a marking and kept: outline, centroid, box, and the pixels that it cuts from the picture.
 import { polygonCentroid } from '../geometry.js'
-import { areaOf, centroidOf, contours, rasterize } from '../raster.js'
+import { contours, countOf, hullOf, middleOf, rasterize } from '../raster.js'
 
 /**
  * @typedef {object} Outline
@@ -9,6 +9,7 @@ import { areaOf, centroidOf, contours, rasterize } from '../raster.js'
  * @property {[number, number]} centroid mean of the set pixels
  * @property {{x: number, y: number, w: number, h: number}} box pixels; w = 0 for an empty marking
  * @property {number} area pixels
+ * @property {[number, number][]} hull of the set pixels
  * @property {any} [cut] the marked pixels of the picture: {image, canvas, x, y}
  */
 
@@ -49,10 +50,9 @@ function outlined(shape, { width, height }) {
     const traced = contours(mask)
     polygons = [...traced.polygons, ...traced.holes]
   }
-  const area = areaOf(shape, width, height)
-  const first = shape.polygons[0] ?? shape.strokes[0]?.points ?? []
-  const centroid = area ? centroidOf(shape, width, height) : polygonCentroid(first)
-  return { polygons, path: pathOf(polygons), centroid, box: { x: mask.x, y: mask.y, w: mask.w, h: mask.h }, area }
+  const centroid = middleOf(mask) ?? polygonCentroid(shape.polygons[0] ?? shape.strokes[0]?.points ?? [])
+  const { x, y, w, h } = mask
+  return { polygons, path: pathOf(polygons), centroid, box: { x, y, w, h }, area: countOf(mask), hull: hullOf(shape, width, height) }
 }
 
 /**
