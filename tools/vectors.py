@@ -9,10 +9,14 @@ import random
 from pathlib import Path
 from typing import Any
 
-from drag_core.geometry import motion_matrix, stops, turn_angle
+import cv2
+import torch
+
+from drag_core.geometry import motion_matrix, rescale, stops, turn_angle
 from drag_core.instruction import from_dict, parse, rescaled, to_dict
-from drag_core.task import motion_at
-from drag_core.types import DragError
+from drag_core.masks import centroid, touched
+from drag_core.task import build_task, draw, motion_at
+from drag_core.types import DragError, Grid, Region
 
 GOLDEN = Path(__file__).resolve().parents[1] / "tests" / "golden"
 PROGRESS = (0.0, 0.1, 1 / 3, 0.5, 0.8125, 1.0)
@@ -69,6 +73,73 @@ def turns() -> list[dict[str, Any]]:
     places = [[(r.uniform(-99, 99), r.uniform(-99, 99)) for _ in range(3)] for _ in range(12)]
     places += [[(20, 10), (15, 10), (12, 10)], [(20, 10), (9, 10), (12, 10)], [(20, 10), (12, 13), (12, 10)]]
     return [{"start": a, "target": b, "anchor": c, "angle": turn_angle(a, b, c)} for a, b, c in places]
+
+
+def rescales() -> list[dict[str, Any]]:
+    """Motions in the pixels of a picture, and of the same picture at another size (width, height)."""
+    out: list[dict[str, Any]] = []
+    sizes = [((64, 48), (128, 96)), ((64, 48), (50, 99))] * 3
+    for case, (src, dst) in zip(motions()[8:14], sizes, strict=True):
+        told = case["motion"]
+        (spec,) = from_dict({"regions": [case["region"] | {"polygons": [TRIANGLE]}]}).regions
+        grids = [Grid(h, w) for w, h in (src, dst)]
+        matrix = rescale(motion_matrix(motion_at(spec, case["centroid"])), *grids)[:2].T.flatten().tolist()
+        out.append({"motion": told, "from": src, "to": dst, "matrix": matrix})
+    return out
+
+
+def shapes() -> list[dict[str, Any]]:
+    """Regions by hand, then seeded ones; corners lie inside and outside of the 96x72 picture."""
+    r = random.Random(8)
+
+    def corners(n: int, lo: float, hi: float) -> list[list[float]]:
+        return [[round(r.uniform(lo, hi), 2), round(r.uniform(lo, hi), 2)] for _ in range(n)]
+
+    square, inner = [[10, 8], [40, 8], [40, 30], [10, 30]], [[20, 15], [30, 15], [30, 22], [20, 22]]
+    star = [[48, 5], [60, 60], [10, 25], [80, 25], [30, 60]]
+    out: list[dict[str, Any]] = [
+        {"polygons": [square], "target": [60, 40]},
+        {"polygons": [[[10.5, 8.5], [39.5, 9.5], [12.5, 30.5]]], "target": [70.25, 20]},
+        {"polygons": [square], "holes": [inner], "task": "rotation", "angle": 33, "anchor": [48, 36]},
+        {"polygons": [star], "task": "scale", "scale": [0.5, 1.2]},
+        {"polygons": [square, [[5, 60], [80, 50], [60, 71]]], "target": [60, 40]},
+        {"polygons": [[[20, 8], [46, 12], [30, 34]]], "target": [70, 44], "path": [[80, 20]]},
+        {"polygons": [[[-30, 10], [50, -20], [130, 90], [40, 60]]], "task": "rotation", "angle": -20},
+        {"strokes": [{"points": [[20, 20], [50, 30], [55, 50]], "radius": 6}], "target": [60, 40]},
+        {"strokes": [{"points": [[90, 10]], "radius": 12.5}], "holes": [inner], "target": [40, 40]},
+    ]
+    for _ in range(6):
+        out.append({"polygons": [corners(r.randrange(3, 9), 0, 70)], "target": corners(1, 20, 60)[0]})
+    for _ in range(6):
+        out.append({"polygons": [corners(r.randrange(3, 9), -40, 120)], "target": corners(1, 20, 60)[0]})
+    return out
+
+
+def runs(mask: torch.Tensor) -> list[int]:
+    """Lengths of the runs of unset and set pixels in reading order, an unset one (maybe of none) first."""
+    flat, out, value = mask.flatten().tolist(), [0], 0.0
+    for v in flat:
+        if v != value:
+            out.append(0)
+            value = v
+        out[-1] += 1
+    return out
+
+
+def masks() -> dict[str, Any]:
+    """Per region its pixels, centroid, least rectangle around all places, and the picture's adaptive mask."""
+    size, out = Grid(72, 96), []
+    for region in shapes():
+        x = from_dict({"image": {"width": size.width, "height": size.height}, "regions": [region]})
+        mask = draw(x.regions[0].shape, size)
+        task, _ = build_task(x, size)
+        assert task.editable is not None
+        moving = Region(mask, task.regions[0].motion)
+        pixels = torch.nonzero(touched(moving) > 0.5).flip(1).to(torch.float32).numpy()
+        _, sides, _ = cv2.minAreaRect(pixels)
+        case = {"region": region, "pixels": runs(mask), "centroid": centroid(mask)}
+        out.append(case | {"rectangle": sorted(sides), "adaptive": runs(task.editable)})
+    return {"width": size.width, "height": size.height, "cases": out}
 
 
 def documents() -> list[str]:
@@ -132,11 +203,12 @@ def outcome(text: str) -> dict[str, Any]:
 
 def vectors() -> dict[str, str]:
     """File names and what is in them."""
-    geometry = {"motions": motions(), "turns": turns()}
+    geometry = {"motions": motions(), "turns": turns(), "rescales": rescales()}
     texts = [outcome(text) for text in documents()]
     return {
         "geometry_vectors.json": json.dumps(geometry, indent=1) + "\n",
         "instruction_vectors.json": json.dumps(texts, indent=1) + "\n",
+        "mask_vectors.json": json.dumps(masks()) + "\n",
     }
 
 

@@ -1,8 +1,7 @@
 // @ts-check
 /**
  * From pixels to outlines and back without loss: polygons through the centres of border pixels, holes through the
- * centres of
- * the pixels around which they close.
+ * centres of the pixels around which they close.
  *
  * @typedef {[number, number]} Point
  * @typedef {{data: Uint8Array, x: number, y: number, w: number, h: number}} Mask
@@ -14,8 +13,7 @@ const DX = [1, 1, 0, -1, -1, -1, 0, 1], DY = [0, 1, 1, 1, 0, -1, -1, -1]
 /**
  * Connected parts. @param {Uint8Array} data (h, w) in {0, 1} @param {number} w @param {number} h @param {4 | 8} ways
  * @returns {{labels: Int32Array, parts: {first: number, size: number, open: boolean}[]}} labels from 1, 0 where
- * unset; of every
- *   part its first pixel in reading order, its number of pixels, and whether it touches the border
+ *   unset; of every part its first pixel in reading order, its number of pixels, and whether it touches the border
  */
 export function components(data, w, h, ways) {
   const labels = new Int32Array(w * h), step = ways === 4 ? 2 : 1

@@ -1,23 +1,21 @@
 // @ts-check
 /**
  * The drag document: drag instruction version 1, as drag_core/instruction.py reads and writes it. Its text is the
- * only value that
- * the editor stores; "" is the empty document. Pure: no DOM.
+ * only value that the editor stores; "" is the empty document. Pure: no DOM.
  *
  * A document in memory has every list (polygons, holes, strokes, path), and optional keys only where they say
- * something. Unknown
- * keys stay where they stood. A region that has no target yet is a draft: read here, refused by Python when it runs.
+ * something. Unknown keys stay where they stood. A region that has no target yet is a draft: read here, refused by
+ * Python when it runs.
  *
  * @typedef {[number, number]} Point
  * @typedef {{points: Point[], radius: number}} Stroke
  * @typedef {{polygons: Point[][], holes: Point[][], strokes: Stroke[], mask?: string}} Shape
  * @typedef {Shape & {label: string, task: string, path: Point[], target?: Point, anchor?: Point, angle?: number,
- * scale?: Point,
- *   weight?: number, [extra: string]: any}} Region
+ *   scale?: Point, weight?: number, [extra: string]: any}} Region
  * @typedef {{start: Point, target: Point, [extra: string]: any}} Pair
- * @typedef {{version: 1, image: {width?: number, height?: number, [extra: string]: any}, regions: Region[],
- *   points: Pair[], editable: Shape & {mode: string, [extra: string]: any},
- *   prompts: {source: string, target: string, [extra: string]: any}, [extra: string]: any}} Doc
+ * @typedef {{version: 1, image: {width?: number, height?: number, [extra: string]: any}, regions: Region[], points:
+ *   Pair[], editable: Shape & {mode: string, [extra: string]: any}, prompts: {source: string, target: string, [extra:
+ *   string]: any}, [extra: string]: any}} Doc
  */
 import {
   Refused, at, list, loadJson, number, object, optional, outline, point, pointList, say, short, side, text
@@ -197,9 +195,8 @@ export function isEmpty(doc) {
 }
 
 /**
- * The text to store: coordinates with 2 decimals, at most 400 corners an outline, fewer where the text would pass
- * 200 kB; "" for
- * an empty document. serialize(parse(text).doc) === text for a text from here.
+ * The text to store: coordinates with 2 decimals, at most 400 corners an outline, fewer where the text would pass 200
+ * kB; "" for an empty document. serialize(parse(text).doc) === text for a text from here.
  * @param {Doc} doc @returns {string}
  */
 export function serialize(doc) {

@@ -1,16 +1,14 @@
 // @ts-check
 /**
  * Filling outlines and brush strokes into a mask by the rules that drag_core.task.draw gets from OpenCV: corners
- * rounded to
- * pixels, edges drawn with Bresenham's line, the inside by the even-odd rule; a stroke is bands and discs of a
- * whole radius.
+ * rounded to pixels, edges drawn with Bresenham's line, the inside by the even-odd rule; a stroke is bands and discs
+ * of a whole radius.
  *
  * @typedef {[number, number]} Point
- * @typedef {{data: Uint8Array, x: number, y: number, w: number, h: number}} Mask rows of w bytes in {0, 1}; its
- * first byte is
- *   the pixel (x, y) of the picture
- * @typedef {{width: number, height: number}} Size of the picture: nothing is drawn outside, and lines are cut at
- * its border
+ * @typedef {{data: Uint8Array, x: number, y: number, w: number, h: number}} Mask rows of w bytes in {0, 1}; its first
+ *   byte is the pixel (x, y) of the picture
+ * @typedef {{width: number, height: number}} Size of the picture: nothing is drawn outside, and lines are cut at its
+ *   border
  */
 
 const FAR = 1 << 20 // corners farther out are drawn there, as in drag_core

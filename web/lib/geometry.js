@@ -1,18 +1,14 @@
 // @ts-check
 /**
  * Motions of regions as matrices; the same maths as drag_core/geometry.py (tests/golden/geometry_vectors.json holds
- * both to it).
- * Points are [x, y] in image pixels, origin at the centre of the top-left pixel, y down. Angles are radians,
- * positive from +x
- * towards +y: clockwise on the screen.
+ * both to it). Points are [x, y] in image pixels, origin at the centre of the top-left pixel, y down. Angles are
+ * radians, positive from +x towards +y: clockwise on the screen.
  *
  * @typedef {[number, number]} Point
- * @typedef {[number, number, number, number, number, number]} Matrix [a, b, c, d, e, f] as setTransform takes it:
- * x' = a x + c y + e,
- *   y' = b x + d y + f
+ * @typedef {[number, number, number, number, number, number]} Matrix [a, b, c, d, e, f] as setTransform takes it: x'
+ *   = a x + c y + e, y' = b x + d y + f
  * @typedef {{shift: Point, angle: number, scale: Point, anchor: Point, path: Point[]}} Motion scale and turn about
- * `anchor`, then
- *   shift; `path` holds shifts on the way from [0, 0] to `shift`
+ *   `anchor`, then shift; `path` holds shifts on the way from [0, 0] to `shift`
  */
 
 const radians = (degrees) => degrees * Math.PI / 180
@@ -24,9 +20,8 @@ export function stillMotion(anchor = [0, 0]) {
 }
 
 /**
- * The motion of a region of the document at full progress. What is not said yet (no target, a turn shown from its
- * own anchor)
- * moves nothing.
+ * The motion of a region of the document at full progress. What is not said yet (no target, a turn shown from its own
+ * anchor) moves nothing.
  * @param {{task: string, target?: any, anchor?: any, angle?: any, scale?: any, path?: any}} region
  * @param {Point} centroid of its set pixels @returns {Motion}
  */
@@ -183,9 +178,8 @@ export function hull(points) {
 const turn = (o, p, q) => (p[0] - o[0]) * (q[1] - o[1]) - (p[1] - o[1]) * (q[0] - o[0])
 
 /**
- * The 4 corners of the rotated rectangle of least area around `points` (one side lies on an edge of the hull:
- * Freeman and
- * Shapira 1975; the extremes advance with the edge: rotating calipers). A point or a line gives a flat rectangle.
+ * The 4 corners of the rotated rectangle of least area around `points` (one side lies on an edge of the hull: Freeman
+ * and Shapira 1975; the extremes advance with the edge: rotating calipers). A point or a line gives a flat rectangle.
  * @param {Point[]} points at least one @returns {Point[]}
  */
 export function minAreaRect(points) {

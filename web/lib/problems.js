@@ -50,8 +50,11 @@ export function problems(doc, size = /** @type {any} */ (doc.image)) {
   return out
 }
 
-/** @param {Region} r @param {number} i */
-export const nameOf = (r, i) => r.label || `region ${i + 1}`
+/** What a sentence calls a region. @param {{label: string}} r @param {number} i */
+export function nameOf({ label }, i) {
+  const name = label.trim().replace(/\s+/g, ' ')
+  return name.length > 40 ? `${name.slice(0, 39)}\u2026` : name || `region ${i + 1}`
+}
 
 const barely = (name, travel) => `${name} moves by ${travel.toFixed(1)} px; under 2 px the result will hardly differ`
 

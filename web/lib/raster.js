@@ -1,10 +1,8 @@
 // @ts-check
 /**
  * Shapes of the document as pixels: masks, their middle, their outlines, unions and cuts, and where the picture may
- * change.
- * A mask is the smallest rectangle around what is set, in the picture's pixels. A shape's mask picture (`mask`)
- * lies beside the
- * document, where no editor can read it: it is left out.
+ * change. A mask is the smallest rectangle around what is set, in the picture's pixels. A shape's mask picture
+ * (`mask`) lies beside the document, where no editor can read it: it is left out.
  *
  * @typedef {import('./fill.js').Mask} Mask
  * @typedef {import('./geometry.js').Motion} Motion
@@ -176,13 +174,12 @@ function inPicture(points, width, height) {
 }
 
 /**
- * Where the picture may change: for every region the box around its place before, on its path and after, grown by
- * 4.5 % of the
- * mean side (drag_core.masks.adaptive_mask and drag_core.task). Their union is meant; they may overlap.
+ * Where the picture may change: for every region the box around its place before, on its path and after, grown by 4.5
+ * % of the mean side (drag_core.masks.adaptive_mask and drag_core.task). Their union is meant; they may overlap.
  * @param {{shape?: Shape, hull?: Point[], motion: Motion}[]} regions `hull` of the set pixels, if it is at hand: it
- * saves the
- *   drawing of the shape, which makes this cheap enough for every frame
- * @param {number} width @param {number} height @returns {Point[][]} convex, within 2 px of Python's mask
+ *   saves the drawing of the shape, which makes this cheap enough for every frame
+ * @param {number} width @param {number} height @returns {Point[][]} convex, within 2 px of Python's mask; somewhat
+ *   larger where a hollow region leaves the picture
  */
 export function adaptiveMask(regions, width, height) {
   const radius = roundEven(MARGIN * (width + height) / 2)

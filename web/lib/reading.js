@@ -20,6 +20,7 @@ export const at = (where, key, i) => `${where}.${key}[${i}]`
 
 /** A value as a sentence names it. @param {any} value */
 export function short(value) {
+  if (value === undefined) return 'missing'
   if (Array.isArray(value)) return `a list of ${value.length}`
   if (value && typeof value === 'object') return `an object of ${Object.keys(value).length}`
   return (typeof value === 'string' ? JSON.stringify(value.slice(0, 60)) : String(value)).slice(0, 60)

@@ -12,9 +12,8 @@ function away(p, a, b) {
 }
 
 /**
- * For every point the tolerance up to which it is kept, in pixels; Infinity for the ends of a line, and for the
- * first corner of
- * a polygon and the corner farthest from it.
+ * For every point the tolerance up to which it is kept, in pixels; Infinity for the ends of a line, and for the first
+ * corner of a polygon and the corner farthest from it.
  * @param {Point[]} points @param {boolean} closed @returns {Float64Array}
  */
 function significance(points, closed) {
