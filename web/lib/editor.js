@@ -51,7 +51,7 @@ export class Editor {
     this.size = { width: 512, height: 512 }
     /** @type {any} */
     this.draft = this.gesture = this.hover = this.cursor = this.hot = this.image = this.preview = this.result = this.running = null
-    this.placing = this.peek = this.coarse = this.full = this.paintMask = this.space = false
+    this.placing = this.peek = this.byKeys = this.coarse = this.full = this.paintMask = this.space = false
     this.error = ''
     this.note = ''
     /** @type {Record<string, any>} */

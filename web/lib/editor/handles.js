@@ -37,7 +37,7 @@ export function handlesOf(ed) {
       out.push({ id: `scale-${name}`, at: view.toScreen(applyTo(m, source)), source })
     }
   }
-  if (region.task !== 'scale') out.push(ringOf(ed, outline, centre, (motion.angle * 180) / Math.PI))
+  if (region.task !== 'scale') out.push(ringOf(ed, outline, centre, (motion.angle * 180) / Math.PI, out))
   return out
 }
 
@@ -52,22 +52,23 @@ function pathHandles(ed, region, outline, out) {
   }
 }
 
-/** The ring around the moved region; its knob where the box has room. @param {any} ed @param {any} outline @param {[number, number]} centre @param {number} angle @returns {Handle} */
-function ringOf(ed, outline, centre, angle) {
+/** The ring around the moved region; its knob where the box has room. @param {any} ed @param {any} outline @param {[number, number]} centre @param {number} angle @param {Handle[]} others @returns {Handle} */
+function ringOf(ed, outline, centre, angle, others) {
   const { view } = ed
   const half = (Math.hypot(outline.box.w, outline.box.h) * view.scale) / 2
   const radius = Math.max(Math.min(half + 20, Math.min(view.width, view.height) * 0.42), 40)
-  const turn = ed.gesture?.knob ?? knobSide(view, centre, radius, angle)
+  const turn = ed.gesture?.knob ?? knobSide(view, centre, radius, angle, others)
   const t = ((turn + angle) * Math.PI) / 180
   return { id: 'ring', radius, centre, at: [centre[0] + radius * Math.cos(t), centre[1] + radius * Math.sin(t)], index: turn }
 }
 
-/** @param {any} view @param {[number, number]} c @param {number} radius @param {number} angle */
-function knobSide(view, c, radius, angle) {
+/** @param {any} view @param {[number, number]} c @param {number} radius @param {number} angle @param {Handle[]} others */
+function knobSide(view, c, radius, angle, others) {
   for (const side of [-90, -45, -135, 0, 180, 45, 135, 90]) {
     const t = ((side + angle) * Math.PI) / 180
     const x = c[0] + radius * Math.cos(t)
     const y = c[1] + radius * Math.sin(t)
+    if (others.some((h) => Math.hypot(h.at[0] - x, h.at[1] - y) < 26)) continue
     if (x > 14 && y > 14 && x < view.width - 14 && y < view.height - 14) return side
   }
   return -90
@@ -98,7 +99,7 @@ export function drawHandles(ed) {
   const { g } = ed
   const k = ed.coarse ? 1.5 : 1
   const color = ed.sel.kind === 'region' ? colorOf(ed.doc.regions[ed.sel.index], ed.sel.index) : '#3b82f6'
-  for (const h of [...all].reverse()) drawHandle(g, h, color, k, h === ed.hot?.handle || h.id === ed.hot?.id, ed.active === idOf(h))
+  for (const h of [...all].reverse()) drawHandle(g, h, color, k, h === ed.hot?.handle || h.id === ed.hot?.id, ed.byKeys && ed.active === idOf(h))
 }
 
 /** A name that stays while the handle moves. @param {Handle} h */

@@ -68,6 +68,7 @@ function press(ed, e) {
     else return low === 'a' // nothing to select in the sink; the rest is the host's: Ctrl+Enter, Ctrl+S ...
     return true
   }
+  if (ARROWS[k] || low === 'a') ed.byKeys = true
   if (ARROWS[k]) return arrow(ed, e)
   if (k === 'Tab') return cycle(ed, e.shiftKey ? -1 : 1)
   if (k === ' ') return space(ed, e)

@@ -26,6 +26,12 @@ export function disc(g, p, r, fill, rim = HALO, width = 1.5) {
   g.stroke()
 }
 
+/** The point `by` before the end of a line. @param {number[]} from @param {number[]} tip @param {number} by */
+function before(from, tip, by) {
+  const far = Math.hypot(tip[0] - from[0], tip[1] - from[1]) || 1
+  return /** @type {[number, number]} */ ([tip[0] - ((tip[0] - from[0]) / far) * by, tip[1] - ((tip[1] - from[1]) / far) * by])
+}
+
 /** A head at `tip`, coming from `from`. @param {any} g @param {number[]} from @param {number[]} tip @param {number} size */
 function head(g, from, tip, size) {
   const t = Math.atan2(tip[1] - from[1], tip[0] - from[0])
@@ -46,6 +52,7 @@ export function drawArrow(ed, it, progress) {
     const way = [it.outline.centroid, ...it.region.path, it.region.target].map((p) => view.toScreen(p))
     const far = Math.hypot(way[way.length - 1][0] - way[0][0], way[way.length - 1][1] - way[0][1])
     if (far < 6 && way.length === 2) return
+    if (it.selected && far > 30) way.push(before(way[way.length - 2], /** @type {any} */ (way.pop()), 10)) // the head beside the handle
     way.forEach(([x, y], i) => (i ? g.lineTo(x, y) : g.moveTo(x, y)))
     head(g, way[way.length - 2], way[way.length - 1], Math.min(12, far / 2))
   }

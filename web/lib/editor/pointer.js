@@ -35,6 +35,7 @@ export function listenPointer(ed) {
     ed.coarse = e.pointerType === 'touch'
     if (e.pointerType === 'pen') penSeen = true
     ed.cursor = null
+    ed.byKeys = false
     const at = ed.view.toBox(e)
     fingers.set(e.pointerId, at)
     clearTimeout(timer)

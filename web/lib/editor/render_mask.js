@@ -50,7 +50,7 @@ export function drawMask(ed) {
     c.strokeStyle = c.fillStyle = '#000'
   }
   const strong = ed.paintMask
-  dim.fillStyle = strong ? 'rgba(140, 20, 30, 0.5)' : 'rgba(10, 12, 18, 0.38)' // frozen: red while it is painted
+  dim.fillStyle = strong ? 'rgba(140, 20, 30, 0.5)' : 'rgba(10, 12, 18, 0.32)' // frozen: red while it is painted
   dim.fillRect(-0.5, -0.5, size.width, size.height)
   dim.fillStyle = '#000'
   fill(dim, 'destination-out', 0)

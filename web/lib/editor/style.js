@@ -72,6 +72,7 @@ const CSS = `
 .drg-bottom { flex: none; border-top: 1px solid var(--line) }
 .drg-scrub { display: flex; align-items: center; gap: 6px; padding: 1px 10px 1px 4px }
 .drg-scrub .drg-range { flex: 1 }
+.drg-still { opacity: .35 }
 .drg-range { -webkit-appearance: none; appearance: none; min-width: 40px; height: 22px; padding: 0; border: 0; background: none; cursor: pointer }
 .drg-range::-webkit-slider-runnable-track { height: 4px; border-radius: 2px; background: linear-gradient(to right, var(--accent) var(--drg-part, 0%), color-mix(in srgb, var(--fg) 22%, transparent) var(--drg-part, 0%)) }
 .drg-range::-moz-range-track { height: 4px; border-radius: 2px; background: color-mix(in srgb, var(--fg) 22%, transparent) }

@@ -20,8 +20,9 @@ export class View {
 
   /** Takes the box's size (layout pixels, without the graph's zoom). False while it has none. */
   layout() {
-    this.width = this.box.clientWidth
-    this.height = this.box.clientHeight
+    const style = getComputedStyle(this.box) // clientWidth is rounded; this is the layout's own size, without transforms
+    this.width = parseFloat(style.width) || 0
+    this.height = parseFloat(style.height) || 0
     if (!this.width || !this.height) return false
     // the host zooms the graph by a CSS transform: device pixels for what is really on the screen
     const zoom = this.box.getBoundingClientRect().width / this.width || 1

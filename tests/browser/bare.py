@@ -1,0 +1,139 @@
+"""The editor in a bare page: a static server of the checkout, and a page with hands."""
+
+from __future__ import annotations
+
+import functools
+import http.server
+import math
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+ROOT = Path(__file__).resolve().parents[2]
+SHOTS = ROOT / "out" / "browser"
+PAGE = "tests/browser/bare.html"
+
+
+class _Files(http.server.SimpleHTTPRequestHandler):
+    extensions_map = {**http.server.SimpleHTTPRequestHandler.extensions_map, ".js": "text/javascript"}
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+    def end_headers(self) -> None:
+        self.send_header("Cache-Control", "no-store")
+        super().end_headers()
+
+
+@contextmanager
+def served(folder: Path = ROOT) -> Iterator[str]:
+    """The folder over HTTP on a free port of this machine."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Files, directory=folder))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+class Hands:
+    """Mouse and keys on one editor; places are (x, y) pixels of its picture."""
+
+    def __init__(self, page: Any, address: str, **ask: Any) -> None:
+        self.page = page
+        self.faults: list[str] = []
+        page.on("pageerror", lambda e: self.faults.append(str(e)))
+        page.on("console", lambda m: self.faults.append(m.text) if m.type == "error" else None)
+        page.goto(f"{address}/{PAGE}?{urlencode({'theme': 'dark', **ask})}")
+        page.wait_for_function("window.probe && probe.editor.state().view.scale !== 1 || window.probe && performance.now() > 3000")
+        self.settle()
+
+    def settle(self) -> None:
+        """Two frames: what was asked for is drawn."""
+        self.page.evaluate("() => new Promise(d => requestAnimationFrame(() => requestAnimationFrame(d)))")
+
+    def state(self) -> dict[str, Any]:
+        state: dict[str, Any] = self.page.evaluate("probe.editor.state()")
+        return state
+
+    def doc(self) -> dict[str, Any]:
+        """What is stored, read back."""
+        stored: dict[str, Any] = self.page.evaluate("JSON.parse(probe.editor.getText() || '{\"regions\":[],\"points\":[]}')")
+        return stored
+
+    def region(self, i: int = 0) -> dict[str, Any]:
+        out: dict[str, Any] = self.doc()["regions"][i]
+        return out
+
+    def at(self, p: tuple[float, float]) -> tuple[float, float]:
+        """Where a pixel of the picture is on the page."""
+        x, y = self.page.evaluate("p => probe.editor.state().toClient(p)", list(p))
+        return x, y
+
+    def click(self, p: tuple[float, float], **how: Any) -> None:
+        self.page.mouse.click(*self.at(p), **how)
+
+    def drag(self, *way: tuple[float, float], steps: int = 6, hold: str = "", release: bool = True) -> None:
+        """Press on the first place, over the others, release."""
+        self.drag_client(*[self.at(p) for p in way], steps=steps, hold=hold, release=release)
+
+    def drag_client(self, *way: tuple[float, float], steps: int = 6, hold: str = "", release: bool = True) -> None:
+        mouse = self.page.mouse
+        if hold:
+            self.page.keyboard.down(hold)
+        mouse.move(*way[0])
+        mouse.down()
+        for a, b in zip(way, way[1:], strict=False):
+            for k in range(1, steps + 1):
+                mouse.move(a[0] + (b[0] - a[0]) * k / steps, a[1] + (b[1] - a[1]) * k / steps)
+        if release:
+            mouse.up()
+        if hold:
+            self.page.keyboard.up(hold)
+        self.settle()
+
+    def key(self, *keys: str) -> None:
+        for k in keys:
+            self.page.keyboard.press(k)
+
+    def focus(self) -> None:
+        self.page.evaluate("probe.editor.focus()")
+
+    def polygon(self, centre: tuple[float, float], radius: float, corners: int = 8) -> None:
+        """A polygon drawn by clicks, closed by Enter."""
+        self.focus()
+        self.key("p")
+        for k in range(corners):
+            t = 2 * math.pi * k / corners
+            self.click((centre[0] + radius * math.cos(t), centre[1] + radius * math.sin(t)))
+        self.key("Enter")
+        self.settle()
+
+    def handle(self, name: str) -> tuple[float, float]:
+        """Where a handle of the selected region is on the page."""
+        x, y = self.page.evaluate(
+            """name => {
+              const h = probe.editor.state().handles().find(h => h.id === name)
+              const box = probe.root.querySelector('.drg-box'), r = box.getBoundingClientRect()
+              return [r.left + h.at[0] / box.clientWidth * r.width, r.top + h.at[1] / box.clientHeight * r.height]
+            }""",
+            name,
+        )
+        return x, y
+
+    def tool(self, name: str) -> None:
+        self.page.click(f'.drg-rail [data-tool="{name}"]')
+
+    def shot(self, name: str) -> None:
+        SHOTS.mkdir(parents=True, exist_ok=True)
+        self.settle()
+        self.page.screenshot(path=str(SHOTS / f"{name}.png"))
+
+
+def centroid(points: list[list[float]]) -> tuple[float, float]:
+    """Mean of the corners: of a regular polygon its centre."""
+    return sum(p[0] for p in points) / len(points), sum(p[1] for p in points) / len(points)
