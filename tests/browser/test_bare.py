@@ -534,7 +534,7 @@ def test_problems_are_shown_with_a_fix(opened: Open) -> None:
     hands.page.wait_for_selector(".drg-warn")
     assert "outside" in hands.page.inner_text(".drg-warn")
     hands.page.click(".drg-chip-fix")
-    hands.page.wait_for_selector(".drg-warn", state="detached")
+    hands.page.wait_for_function("!document.querySelector('.drg-chips').textContent.includes('outside')")
     assert hands.region()["target"] == [511, 20]
 
 

@@ -79,8 +79,8 @@ export function buildOverlay(ed) {
       ed.focus()
     } } })
     const fix = problem.fix
-      ? make('button', { type: 'button', class: 'drg-chip-fix', text: problem.fix.label, on: { click: () => {
-          ed.edit(problem.fix.apply(ed.doc))
+      ? make('button', { type: 'button', class: 'drg-chip-fix', text: problem.hint ?? 'Repair it', on: { click: () => {
+          ed.edit(problem.fix(ed.doc))
           ed.sel = ed.valid(ed.sel)
           ed.commit('fix')
           ed.focus()
