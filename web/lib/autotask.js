@@ -26,7 +26,10 @@ export function autoTask(region, motion, segments = null) {
   return moves && segments?.colours && shareOf(region, segments) < PART ? 'deformation' : 'relocation'
 }
 
-/** The region's share of the object around it; 1 where there is none. @param {any} region @param {Segments} segments */
+/**
+ * The region's share of the object around it; 1 where there is none.
+ * @param {any} region @param {Segments} segments
+ */
 function shareOf(region, segments) {
   const { labels, count, width, height, colours } = segments
   const mask = rasterize(region, width, height), covered = new Float64Array(count), sizes = sizesOf(segments)

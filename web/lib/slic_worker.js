@@ -1,7 +1,7 @@
 // @ts-check
 /**
  * slic.js in a worker: new Worker(url, { type: 'module' }). Takes {id, rgba, width, height, count?, iterations?} and
- * answers {id, segments}, as slic() gives them, or {id, error}. In the page, which imports every file of this folder,
+ * answers {id, ...segments}, what slic() gives, or {id, error}. In the page, which imports every file of this folder,
  * this one does nothing.
  */
 import { slic } from './slic.js'
@@ -12,7 +12,7 @@ if (typeof scope.WorkerGlobalScope === 'function' && scope instanceof scope.Work
   scope.addEventListener('message', ({ data: { id, rgba, width, height, count, iterations } }) => {
     try {
       const segments = slic(rgba, width, height, count, iterations)
-      scope.postMessage({ id, segments }, [segments.labels.buffer, segments.colours.buffer])
+      scope.postMessage({ id, ...segments }, [segments.labels.buffer, segments.colours.buffer])
     } catch (e) {
       scope.postMessage({ id, error: String(e) })
     }
