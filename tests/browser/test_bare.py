@@ -7,6 +7,7 @@ import math
 import os
 import statistics
 import sys
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -669,3 +670,34 @@ def test_looks(opened: Open, theme: str) -> None:
             hands.key("Escape", "?")
             hands.shot(f"{theme}_{name}_help")
     assert len(hands.doc()["regions"]) == 2
+
+
+@pytest.mark.parametrize("kind", ["Drag document (JSON)", "ReD Bench / DragFlow"])
+def test_export_then_import(opened: Open, kind: str, tmp_path: Path) -> None:
+    hands = opened()
+    hands.tool("rectangle")
+    hands.drag((60, 240), (200, 390))
+    hands.drag((130, 300), (330, 150), hold="Control")
+    before = hands.region()
+    hands.page.click('[title="Import, export, help"]')
+    with hands.page.expect_download() as download:
+        hands.page.click(f'.drg-menu >> text="{kind}"')
+    file = tmp_path / download.value.suggested_filename
+    download.value.save_as(file)
+    hands.page.click('[title="Import, export, help"]')
+    hands.page.click('.drg-menu >> text="Start again"')
+    assert hands.state()["text"] == ""
+    files = [file]
+    if file.suffix == ".zip":
+        with zipfile.ZipFile(file) as z:
+            z.extractall(tmp_path)
+        files = [tmp_path / name for name in ("instruction.json", "operation.png", "original_image.png")]
+    hands.page.click('[title="Import, export, help"]')
+    with hands.page.expect_file_chooser() as chooser:
+        hands.page.click('.drg-menu >> text="Files of a drag …"')
+    chooser.value.set_files(files)
+    hands.page.wait_for_function("probe.editor.getText() !== ''")
+    after = hands.region()
+    assert after["task"] == before["task"] and near(after["target"], before["target"], 1.01)
+    for corner in before["polygons"][0]:
+        assert min(math.dist(corner, p) for p in after["polygons"][0]) <= 1.5

@@ -108,6 +108,7 @@ export class Editor {
   /** @param {'undo' | 'redo'} way */
   step(way) {
     this.gesture = this.draft = null
+    this.showing = 'edit'
     const now = { doc: this.committed, sel: this.committedSel, what: '' }
     const step = this.history[way](now)
     if (!step) return this.say(`Nothing to ${way}`)
@@ -299,9 +300,14 @@ export class Editor {
   // ---- drawing
 
   layout() {
+    const wide = this.el.clientWidth >= 720
+    if (wide !== this.wide) {
+      this.wide = wide
+      this.el.classList.toggle('drg-wide', wide)
+      this.sync() // the panel comes or goes now, not under the next drag
+    }
     if (!this.view.layout()) return
     if (!this.view.user) this.view.fit(this.size)
-    this.el.classList.toggle('drg-wide', this.el.clientWidth >= 720)
     this.draw()
   }
 

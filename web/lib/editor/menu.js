@@ -1,6 +1,8 @@
 // Menus (right click, long press, the three dots) and the sheet of keys.
+import { KINDS } from '../formats.js'
 import { make } from './dom.js'
-import { clearMotion, copy, deleteSelected, SHORTCUTS } from './keyboard.js'
+import { clearMotion, copy, deleteSelected } from './commands.js'
+import { SHORTCUTS } from './keyboard.js'
 import { withRegion } from './ops.js'
 import { exportAs, pickFiles } from './transfer.js'
 
@@ -103,10 +105,7 @@ export function openMore(ed, button) {
     ['Import', null],
     ['Files of a drag \u2026', () => pickFiles(ed)],
     ['Export', null],
-    ['Drag document (JSON)', () => exportAs(ed, 'json')],
-    ['ReD Bench / DragFlow', () => exportAs(ed, 'red')],
-    ['Drag100', () => exportAs(ed, 'drag100')],
-    ['DragNeXt', () => exportAs(ed, 'dragnext')],
+    ...Object.entries(KINDS).map(([kind, name]) => /** @type {Entry} */ ([name, () => exportAs(ed, kind)])),
     null,
     ['All keys', () => ed.parts.toggleHelp(), '?'],
     ['Start again', () => {
@@ -121,7 +120,7 @@ export function openMore(ed, button) {
 export function buildHelp(ed) {
   const rows = SHORTCUTS.flatMap(([keys, text]) => [make('dt', { text: keys }), make('dd', { text })])
   const close = make('button', { type: 'button', class: 'drg-pill', text: 'Close', on: { click: () => toggle() } })
-  const el = make('div', { class: 'drg-help', role: 'dialog', 'aria-label': 'Keys' }, make('h3', { text: 'Keys' }), make('dl', {}, ...rows), close)
+  const el = make('div', { class: 'drg-help', role: 'dialog', 'aria-label': 'Keys' }, make('div', { class: 'drg-row' }, make('h3', { class: 'drg-grow', text: 'Keys' }), close), make('dl', {}, ...rows))
   el.hidden = true
 
   function toggle() {

@@ -44,12 +44,21 @@ export function buildOverlay(ed) {
     const text = running || ed.showing === 'result' ? '' : hintFor(ed)
     setText(hint, text)
     hint.hidden = !text
+    hint.classList.toggle('drg-up', low())
     if (checked !== doc && !ed.gesture) {
       checked = doc
       clearTimeout(timer)
       timer = setTimeout(check, 120) // not in the way of the hand
     }
     chips.replaceChildren(...listOf())
+  }
+
+  /** Whether the region in hand lies where the hint would. */
+  function low() {
+    const region = ed.sel?.kind === 'region' ? ed.doc.regions[ed.sel.index] : null
+    if (!region || !ed.view) return false
+    const { y, h } = ed.outline(region).box
+    return ed.view.toScreen([0, y + h])[1] > ed.view.height - 90 && ed.view.toScreen([0, y])[1] > 90
   }
 
   function syncEmpty() {

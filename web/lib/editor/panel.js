@@ -1,12 +1,12 @@
 // The side panel: the list of regions, numbers of the selected one, what may change, prompts.
 import { EDITABLE } from '../document.js'
-import { clearMotion } from './keyboard.js'
+import { clearMotion } from './commands.js'
 import { make } from './dom.js'
 import { buildFields } from './fields.js'
 import { buildList } from './list.js'
 import { adaptivePolygons } from './render_mask.js'
 
-const MODES = /** @type {Record<string, string>} */ ({ adaptive: 'around the drag (automatic)', painted: 'what I paint', none: 'everything' })
+const MODES = /** @type {Record<string, string>} */ ({ adaptive: 'around the drag', painted: 'what I paint', none: 'everything' })
 
 /** @param {any} ed */
 export function buildPanel(ed) {

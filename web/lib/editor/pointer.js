@@ -39,6 +39,7 @@ export function listenPointer(ed) {
     const at = ed.view.toBox(e)
     fingers.set(e.pointerId, at)
     clearTimeout(timer)
+    if (ed.gesture?.keyed) cancel()
     if (fingers.size === 2) {
       cancel()
       pinch = pinchOf()
@@ -149,7 +150,7 @@ export function listenPointer(ed) {
     gesture.pointer = e.pointerId
     gesture.from = at
     ed.gesture = gesture
-    ed.draw()
+    ed.sync()
   }
 
   function cancel() {

@@ -15,7 +15,7 @@ export function render(ed) {
   g.clearRect(0, 0, g.canvas.width, g.canvas.height)
   drawPicture(ed)
   if (ed.showing === 'result' || ed.peek) return drawSplit(ed)
-  if (ed.show.mask) drawMask(ed)
+  if (ed.show.mask && !ed.running) drawMask(ed) // nothing dims the frames of the running model
   const base = view.matrix()
   const items = ed.doc.regions.map((/** @type {any} */ r, /** @type {number} */ i) => item(ed, r, i)).filter((/** @type {any} */ x) => !x.region.hidden)
   const progress = ed.running ? ed.running.progress : ed.scrub

@@ -1,6 +1,7 @@
 // What may change, live: outside it the picture is dimmed, around it runs a bright line.
 import { motionOf } from '../geometry.js'
 import { adaptiveMask } from '../raster.js'
+import { hasMotion } from './ops.js'
 import { pathOf } from './shapes.js'
 
 /** The outlines of what may change as the server will draw it; their union is meant. @param {any} ed @returns {[number, number][][]} */
@@ -16,6 +17,7 @@ export function adaptivePolygons(ed) {
 export function editableArea(ed) {
   const { doc, size } = ed
   if (doc.editable.mode === 'none') return null
+  if (doc.editable.mode === 'adaptive' && !doc.points.length && !doc.regions.some(hasMotion)) return null // nothing moves yet
   if (doc.editable.mode === 'painted') return { path: ed.outline(doc.editable).path, grow: 0, rule: 'evenodd' }
   if (doc.regions.length) return { path: pathOf(adaptivePolygons(ed)), grow: 0, rule: 'nonzero' }
   if (!doc.points.length) return null
@@ -50,7 +52,7 @@ export function drawMask(ed) {
     c.strokeStyle = c.fillStyle = '#000'
   }
   const strong = ed.paintMask
-  dim.fillStyle = strong ? 'rgba(140, 20, 30, 0.5)' : 'rgba(10, 12, 18, 0.32)' // frozen: red while it is painted
+  dim.fillStyle = strong ? 'rgba(140, 20, 30, 0.5)' : 'rgba(10, 12, 18, 0.3)' // frozen: red while it is painted
   dim.fillRect(-0.5, -0.5, size.width, size.height)
   dim.fillStyle = '#000'
   fill(dim, 'destination-out', 0)

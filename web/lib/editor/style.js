@@ -54,7 +54,8 @@ const CSS = `
 .drg-danger:hover { background: #b02730 }
 .drg-hint { position: absolute; left: 50%; bottom: 12px; transform: translateX(-50%); width: max-content; max-width: calc(100% - 24px); padding: 6px 12px; border-radius: 9px; background: rgba(16,18,24,.86); color: #fff; text-align: center; text-wrap: balance; box-shadow: 0 2px 10px rgba(0,0,0,.35) }
 .drg-chips { position: absolute; left: 8px; bottom: 8px; right: 8px; display: flex; flex-direction: column; align-items: flex-start; gap: 4px }
-.drg-hint:not([hidden]) ~ .drg-chips { bottom: 52px }
+.drg-hint.drg-up { bottom: auto; top: calc(var(--hit) + 16px) }
+.drg-hint:not([hidden], .drg-up) ~ .drg-chips { bottom: 56px }
 .drg-chip { display: flex; align-items: center; max-width: 100%; border-radius: 7px; background: rgba(16,18,24,.88); color: #fff; box-shadow: inset 3px 0 0 #8ab4ff, 0 1px 6px rgba(0,0,0,.35); overflow: hidden }
 .drg-chip > span, .drg-chip-text { padding: 5px 9px 5px 11px; border: 0; background: none; text-align: left; color: inherit; overflow-wrap: anywhere }
 .drg-warn { box-shadow: inset 3px 0 0 var(--warn), 0 1px 6px rgba(0,0,0,.35) }
@@ -81,9 +82,9 @@ const CSS = `
 .drg-line { display: flex; gap: 10px; padding: 3px 10px 4px; min-height: 23px; border-top: 1px solid color-mix(in srgb, var(--line) 50%, transparent) }
 .drg-status { flex: 1; min-width: 0; overflow: hidden; text-overflow: ellipsis; white-space: nowrap }
 .drg-place { flex: none; color: var(--faint); font-variant-numeric: tabular-nums; white-space: pre }
-.drg-panel { display: none; flex-direction: column; gap: 14px; flex: none; width: 272px; padding: 12px; border-left: 1px solid var(--line); overflow-y: auto; background: var(--bg); scrollbar-width: thin; user-select: text; -webkit-user-select: text }
+.drg-panel { display: none; flex-direction: column; gap: 14px; flex: none; width: 290px; padding: 12px; border-left: 1px solid var(--line); overflow-y: auto; background: var(--bg); scrollbar-width: thin; user-select: text; -webkit-user-select: text }
 .drg-open .drg-panel { display: flex }
-.drg:not(.drg-wide) .drg-panel { position: absolute; z-index: 3; right: 0; top: 0; bottom: 0; width: min(272px, calc(100% - 40px)); box-shadow: -8px 0 24px rgba(0,0,0,.35) }
+.drg:not(.drg-wide) .drg-panel { position: absolute; z-index: 3; right: 0; top: 0; bottom: 0; width: min(290px, calc(100% - 40px)); box-shadow: -8px 0 24px rgba(0,0,0,.35) }
 .drg-section { display: flex; flex-direction: column; gap: 7px }
 .drg-row { display: flex; align-items: center; gap: 4px; min-width: 0 }
 .drg-list { display: flex; flex-direction: column; gap: 3px }
@@ -101,6 +102,7 @@ const CSS = `
 .drg-select, .drg-input, .drg-text { min-width: 0; padding: 5px 7px; border: 1px solid transparent; border-radius: 6px; background: var(--field) }
 .drg-select { flex: 1; height: calc(var(--hit) - 2px) }
 .drg-select option { background: var(--field); color: var(--fg) }
+.drg-widefield { grid-column: 1 / -1 }
 .drg-grid { display: grid; grid-template-columns: 1fr 1fr; gap: 6px 10px }
 .drg-field { display: grid; grid-template-columns: auto 1fr auto; align-items: center; gap: 5px; min-width: 0 }
 .drg-field > span { color: var(--faint) }
@@ -119,9 +121,9 @@ const CSS = `
 .drg-help dl { display: grid; grid-template-columns: max-content 1fr; gap: 5px 14px; margin: 0 }
 .drg-help dt { font-weight: 600; white-space: nowrap }
 .drg-help dd { margin: 0; color: var(--faint) }
-.drg-help .drg-pill { align-self: flex-end }
 .drg-full { --hit: 44px; --icon: 22px; border-radius: 0; font-size: 14px }
-.drg-full .drg-panel { width: 330px }
+.drg:not(.drg-full) .drg-item .drg-button { width: 26px }
+.drg.drg-full .drg-panel { width: min(390px, calc(100% - 52px)) }
 .drg-full .drg-index { width: 32px; height: 32px }
 .drg-full .drg-range { height: 44px }
 .drg-full .drg-group .drg-button, .drg-full .drg-pill { height: 44px; min-width: 44px }

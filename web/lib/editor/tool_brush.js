@@ -59,7 +59,7 @@ function stroke(ed, p, e, erase) {
 
 export const brush = {
   label: 'Brush', key: 'B', icon: 'brush', keys: 'drag', cursor: 'none', sized: true,
-  hint: 'Paint the part that shall move; [ and ] change the size, Alt takes away',
+  hint: 'Paint the part that shall move; [\u00a0and\u00a0] change the size, Alt takes away',
   /** @param {any} ed @param {Point} p @param {any} e */
   down: (ed, p, e) => stroke(ed, p, e, false),
   draw: drawRim
@@ -67,7 +67,7 @@ export const brush = {
 
 export const eraser = {
   label: 'Eraser', key: 'E', icon: 'eraser', keys: 'drag', cursor: 'none', sized: true,
-  hint: 'Paint over what does not belong to the region; [ and ] change the size',
+  hint: 'Paint over what does not belong to the region; [\u00a0and\u00a0] change the size',
   /** @param {any} ed @param {Point} p @param {any} e */
   down: (ed, p, e) => stroke(ed, p, e, true),
   draw: drawRim

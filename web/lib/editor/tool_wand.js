@@ -36,7 +36,7 @@ function segment(ed, quiet = false) {
   if (!quiet) ed.say('Looking for pieces \u2026')
   try {
     ed.worker = new Worker(new URL('../slic_worker.js', import.meta.url), { type: 'module' })
-    ed.worker.onmessage = (/** @type {MessageEvent} */ { data }) => (data.error ? ed.say(data.error) : take(data.segments))
+    ed.worker.onmessage = (/** @type {MessageEvent} */ { data }) => (data.error ? ed.say(data.error) : take(data.segments ?? data))
     ed.worker.onerror = () => take(slic(rgba, width, height, count)) // no module workers here: on the page, once
     ed.worker.postMessage({ id: 1, rgba, width, height, count })
   } catch {
@@ -97,7 +97,7 @@ function pathUnder(ed, label) {
 
 export const wand = {
   label: 'Wand', key: 'W', icon: 'wand', keys: 'click', cursor: 'crosshair',
-  hint: 'Click a piece, or scribble over several; [ and ] change their size, Alt takes away',
+  hint: 'Click a piece, or scribble over several; [\u00a0and\u00a0] change their size, Alt takes away',
 
   /** @param {any} ed */
   enter(ed) {
