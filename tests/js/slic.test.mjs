@@ -46,6 +46,14 @@ test('every super-pixel is one part, of noise too', () => {
   for (let label = 0; label < count; label++) assert.equal(shapeOf(labels, 70, 60, [label]).polygons.length, 1)
 })
 
+test('a grainy picture has about as many super-pixels as asked', () => {
+  const grains = [() => [random() * 255, random() * 255, random() * 255], (x, y) => [x + 60 * random(), y + 60 * random(), 90]]
+  for (const grain of grains) {
+    const { count } = slic(picture(160, 160, grain), 160, 160, 200)
+    assert.ok(count > 120 && count < 300, `${count}`)
+  }
+})
+
 test('the region at a point is its super-pixel and those chosen before', () => {
   const { labels } = slic(picture(40, 40, (x) => (x < 20 ? [255, 0, 0] : [0, 0, 255])), 40, 40, 4)
   const one = regionAt(labels, 40, 40, 5, 5), at = rasterize(one, 40, 40)

@@ -162,14 +162,14 @@ function pair(data, where) {
 export function plain(doc, put = (p) => [p[0], p[1]], thin = (line) => line) {
   const lines = (all) => all.map((line) => thin(line, true).map(put))
   const brushed = ({ points, radius }) => ({ points: thin(points, false).map(put), radius })
-  const shaped = ({ polygons, holes, strokes, mask, ...rest }) => ({
+  const shaped = (/** @type {any} */ { polygons, holes, strokes, mask, ...rest }) => ({
     ...rest,
     ...(polygons?.length ? { polygons: lines(polygons) } : {}),
     ...(holes?.length ? { holes: lines(holes) } : {}),
     ...(strokes?.length ? { strokes: strokes.map(brushed) } : {}),
     ...(mask ? { mask } : {})
   })
-  const moved = ({ label, task, target, anchor, scale, angle, weight, path, ...rest }) => ({
+  const moved = (/** @type {any} */ { label, task, target, anchor, scale, angle, weight, path, ...rest }) => ({
     label, task, ...shaped(rest), // what a reader looks for first stands first
     ...(target ? { target: put(target) } : {}),
     ...(anchor ? { anchor: put(anchor) } : {}),

@@ -153,10 +153,11 @@ export function readDragNext(data, handles, mask) {
   }
   if (!handles) say('handle_region_mask.png is missing: choose it together with points.json')
   const parts = new Parts(maskOf(/** @type {Picture} */ (handles)))
-  const regions = pairsOf(moves, 2).map(([h, t]) => {
+  const regions = /** @type {any[]} */ ([])
+  for (const [h, t] of pairsOf(moves, 2)) {
     const part = parts.at(h), [x, y] = /** @type {Point} */ (middleOf(part))
-    return { ...shapeOf(part), target: [x + t[0] - h[0], y + t[1] - h[1]] }
-  })
+    regions.push({ ...shapeOf(part), target: [x + t[0] - h[0], y + t[1] - h[1]] })
+  }
   for (const [centre, h, t] of pairsOf(rotations, 3)) {
     if ([h, t].some((p) => p[0] === centre[0] && p[1] === centre[1])) {
       say(`the turn about (${centre}) has its handle or target on the centre: move it away`)
