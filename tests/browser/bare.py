@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import functools
 import http.server
+import json
 import math
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
 SHOTS = ROOT / "out" / "browser"
 PAGE = "tests/browser/bare.html"
+BALL, HOUSE = (330.0, 405.0), (130.0, 330.0)  # in the picture of bare.html
 
 
 class _Files(http.server.SimpleHTTPRequestHandler):
@@ -49,7 +53,7 @@ class Hands:
         page.on("pageerror", lambda e: self.faults.append(str(e)))
         page.on("console", lambda m: self.faults.append(m.text) if m.type == "error" else None)
         page.goto(f"{address}/{PAGE}?{urlencode({'theme': 'dark', **ask})}")
-        page.wait_for_function("window.probe && probe.editor.state().view.scale !== 1 || window.probe && performance.now() > 3000")
+        page.wait_for_function("window.probe")
         self.settle()
 
     def settle(self) -> None:
@@ -62,7 +66,8 @@ class Hands:
 
     def doc(self) -> dict[str, Any]:
         """What is stored, read back."""
-        stored: dict[str, Any] = self.page.evaluate("JSON.parse(probe.editor.getText() || '{\"regions\":[],\"points\":[]}')")
+        text = self.page.evaluate("probe.editor.getText()")
+        stored: dict[str, Any] = json.loads(text) if text else {"regions": [], "points": []}
         return stored
 
     def region(self, i: int = 0) -> dict[str, Any]:
@@ -81,7 +86,9 @@ class Hands:
         """Press on the first place, over the others, release."""
         self.drag_client(*[self.at(p) for p in way], steps=steps, hold=hold, release=release)
 
-    def drag_client(self, *way: tuple[float, float], steps: int = 6, hold: str = "", release: bool = True) -> None:
+    def drag_client(
+        self, *way: tuple[float, float], steps: int = 6, hold: str = "", release: bool = True
+    ) -> None:
         mouse = self.page.mouse
         if hold:
             self.page.keyboard.down(hold)
@@ -94,6 +101,12 @@ class Hands:
             mouse.up()
         if hold:
             self.page.keyboard.up(hold)
+        self.settle()
+
+    def load(self, document: dict[str, Any] | str) -> None:
+        """Gives the editor a document, as the host does."""
+        text = document if isinstance(document, str) else json.dumps(document)
+        self.page.evaluate("t => probe.editor.setText(t)", text)
         self.settle()
 
     def key(self, *keys: str) -> None:
@@ -119,7 +132,9 @@ class Hands:
             """name => {
               const h = probe.editor.state().handles().find(h => h.id === name)
               const box = probe.root.querySelector('.drg-box'), r = box.getBoundingClientRect()
-              return [r.left + h.at[0] / box.clientWidth * r.width, r.top + h.at[1] / box.clientHeight * r.height]
+              const { width, height } = getComputedStyle(box)
+              const [kx, ky] = [r.width / parseFloat(width), r.height / parseFloat(height)]
+              return [r.left + h.at[0] * kx, r.top + h.at[1] * ky]
             }""",
             name,
         )
@@ -134,6 +149,52 @@ class Hands:
         self.page.screenshot(path=str(SHOTS / f"{name}.png"))
 
 
+Open = Callable[..., Hands]
+
+
 def centroid(points: list[list[float]]) -> tuple[float, float]:
     """Mean of the corners: of a regular polygon its centre."""
     return sum(p[0] for p in points) / len(points), sum(p[1] for p in points) / len(points)
+
+
+def near(p: Any, q: Any, by: float = 1.0) -> bool:
+    return math.dist(p, q) <= by
+
+
+def pixel(hands: Hands, p: tuple[float, float]) -> list[int]:
+    """The colour that the canvas shows at a place of the picture."""
+    out: list[int] = hands.page.evaluate(
+        """p => {
+          const c = probe.root.querySelector('canvas'), r = c.getBoundingClientRect(), k = c.width / r.width
+          const [x, y] = probe.editor.state().toClient(p)
+          const at = [(x - r.left) * k, (y - r.top) * k].map(Math.round)
+          return [...c.getContext('2d').getImageData(...at, 1, 1).data]
+        }""",
+        list(p),
+    )
+    return out
+
+
+@pytest.fixture(scope="session")
+def address() -> Iterator[str]:
+    """The checkout over HTTP."""
+    with served() as url:
+        yield url
+
+
+@pytest.fixture
+def opened(browser: Any, address: str) -> Iterator[Open]:
+    """Opens editors: opened(w=.., h=.., iw=.., zoom=.., page={..}). No page may log an error."""
+    contexts, all_hands = [], []
+
+    def start(page: dict[str, Any] | None = None, **ask: Any) -> Hands:
+        contexts.append(browser.new_context(**{"viewport": {"width": 1280, "height": 800}, **(page or {})}))
+        hands = Hands(contexts[-1].new_page(), address, **ask)
+        all_hands.append(hands)
+        return hands
+
+    yield start
+    faults = [f for h in all_hands for f in h.faults]
+    for context in contexts:
+        context.close()
+    assert faults == []

@@ -301,6 +301,7 @@ export class Editor {
 
   layout() {
     const wide = this.el.clientWidth >= 720
+    this.el.classList.toggle('drg-narrow', this.el.clientWidth < 360)
     if (wide !== this.wide) {
       this.wide = wide
       this.el.classList.toggle('drg-wide', wide)

@@ -5,6 +5,8 @@ import { inPicture, lines, lockAxis, snapAngle, snapPoint, snapScale } from './s
 
 /** @typedef {[number, number]} Point */
 const SNAP = 6 // box pixels
+/** Tenths of a pixel: what a hand can mean. @param {Point} p @returns {Point} */
+const fine = (p) => [Math.round(p[0] * 10) / 10, Math.round(p[1] * 10) / 10]
 const signed = (/** @type {number} */ v) => `${v < 0 ? '\u2212' : '+'}${Math.abs(Math.round(v))}`
 const degrees = (/** @type {number} */ v) => (v * 180) / Math.PI
 
@@ -48,7 +50,7 @@ export function dragTarget(ed, i, p) {
   return {
     name: 'target', what: 'move', guides: /** @type {any[]} */ ([]), tag: '', tagAt: start,
     move(/** @type {Point} */ q, /** @type {any} */ e) {
-      let t = /** @type {Point} */ ([start[0] + q[0] - p[0], start[1] + q[1] - p[1]])
+      let t = fine([start[0] + q[0] - p[0], start[1] + q[1] - p[1]])
       this.guides = []
       if (e.shiftKey) t = lockAxis(t, from)
       if (ed.show.snap && !e.ctrlKey) {
@@ -140,7 +142,7 @@ export function dragAnchor(ed, i, p) {
   return {
     name: 'anchor', what: 'anchor', guides: /** @type {any[]} */ ([]), tag: '', tagAt: start,
     move(/** @type {Point} */ q, /** @type {any} */ e) {
-      let a = /** @type {Point} */ ([start[0] + q[0] - p[0], start[1] + q[1] - p[1]])
+      let a = fine([start[0] + q[0] - p[0], start[1] + q[1] - p[1]])
       if (e.shiftKey) a = lockAxis(a, outline.centroid)
       this.guides = []
       if (ed.show.snap && !e.ctrlKey) {
@@ -165,7 +167,7 @@ export function dragKey(ed, i, k, p) {
   return {
     name: `key-${k}`, what: 'path', tag: '', tagAt: start,
     move(/** @type {Point} */ q) {
-      const at = inPicture([start[0] + q[0] - p[0], start[1] + q[1] - p[1]], ed.size)
+      const at = inPicture(fine([start[0] + q[0] - p[0], start[1] + q[1] - p[1]]), ed.size)
       const path = ed.doc.regions[i].path.map((/** @type {Point} */ old, /** @type {number} */ n) => (n === k ? at : old))
       this.tag = `place ${k + 1}`
       this.tagAt = at
@@ -201,7 +203,7 @@ export function dragPoint(ed, i, end, p) {
   return {
     name: `point-${key}`, what: 'move point', tag: '', tagAt: p,
     move(/** @type {Point} */ q, /** @type {any} */ e) {
-      let at = /** @type {Point} */ ([pair[key][0] + q[0] - p[0], pair[key][1] + q[1] - p[1]])
+      let at = fine([pair[key][0] + q[0] - p[0], pair[key][1] + q[1] - p[1]])
       if (e.shiftKey) at = lockAxis(at, key === 'start' ? pair.target : pair.start)
       at = inPicture(at, ed.size)
       const now = patch(pair, { [key]: at })

@@ -3,7 +3,7 @@ import { problems } from '../document.js'
 import { icon, make, setText } from './dom.js'
 import { hasMotion } from './ops.js'
 
-const MOST = 4 // chips
+const MOST = 4 // chips; half as many where the box is small
 
 /** @param {any} ed */
 export function buildOverlay(ed) {
@@ -22,6 +22,7 @@ export function buildOverlay(ed) {
   let found = []
   /** @type {any} */
   let timer = 0
+  let all = false // the user wants to see every problem
 
   function check() {
     if (!ed.el.isConnected) return
@@ -75,8 +76,16 @@ export function buildOverlay(ed) {
     if (ed.note) out.push(make('div', { class: 'drg-chip' }, make('span', { text: ed.note })))
     // the hint says already what the region in hand lacks
     const shown = found.filter((p) => !(p.kind === 'draft' && ed.sel?.kind === 'region' && p.region === ed.sel.index))
-    for (const problem of shown.slice(0, MOST)) out.push(chipOf(problem))
-    if (shown.length > MOST) out.push(make('div', { class: 'drg-chip' }, make('span', { text: `${shown.length - MOST} more` })))
+    const most = all ? shown.length : ed.view.height < 480 ? MOST / 2 : MOST
+    for (const problem of shown.slice(0, most)) out.push(chipOf(problem))
+    const more = shown.length - most
+    if (more > 0 || (all && shown.length > MOST / 2)) {
+      out.push(make('div', { class: 'drg-chip' }, make('button', { type: 'button', class: 'drg-chip-text', text: more > 0 ? `${more} more` : 'fewer', on: { click: () => {
+        all = more > 0
+        sync()
+        ed.focus()
+      } } })))
+    }
     return out
   }
 
@@ -113,7 +122,7 @@ function safeProblems({ doc, size }) {
 
 /** What to do next, in a few words; nothing once the hand has learned it. @param {any} ed */
 function hintFor(ed) {
-  if (ed.gesture) return ''
+  if (ed.gesture || (ed.view && ed.view.height < 230)) return ''
   if (ed.placing) return 'Click where the region shall turn'
   if (ed.draft) return 'Enter or the first corner closes; Backspace takes one back'
   if (ed.paintMask) return 'Paint where the picture may change; Alt takes away'

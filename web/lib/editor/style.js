@@ -24,7 +24,8 @@ const CSS = `
 .drg-button[aria-pressed=true] { background: color-mix(in srgb, var(--accent) 26%, transparent); color: color-mix(in srgb, var(--accent) 55%, var(--fg)) }
 .drg-rail .drg-button[aria-pressed=true] { background: var(--accent); color: var(--accent-fg) }
 .drg-button:disabled { opacity: .32; cursor: default; background: none }
-.drg-top { display: flex; align-items: center; gap: 1px; flex: none; padding: 3px 4px; border-bottom: 1px solid var(--line); overflow: hidden }
+.drg-top { display: flex; align-items: center; gap: 1px; flex: none; padding: 3px 4px; border-bottom: 1px solid var(--line); overflow-x: auto; scrollbar-width: none }
+.drg-narrow .drg-top .drg-gap, .drg-narrow .drg-less { display: none }
 .drg-gap { flex: none; width: 1px; height: 18px; margin: 0 4px; background: var(--line) }
 .drg-space { flex: 1 }
 .drg-body { position: relative; display: flex; flex: 1; min-height: 0 }
@@ -124,7 +125,7 @@ const CSS = `
 .drg-full { --hit: 44px; --icon: 22px; border-radius: 0; font-size: 14px }
 .drg:not(.drg-full) .drg-item .drg-button { width: 26px }
 .drg.drg-full .drg-panel { width: min(390px, calc(100% - 52px)) }
-.drg-full .drg-index { width: 32px; height: 32px }
+.drg-full .drg-index { width: 44px; height: 44px; border: 6px solid transparent; background-clip: padding-box }
 .drg-full .drg-range { height: 44px }
 .drg-full .drg-group .drg-button, .drg-full .drg-pill { height: 44px; min-width: 44px }
 .drg-full .drg-select { height: 44px }

@@ -28,7 +28,7 @@ export const points = {
       return withCommit(ed, dragPoint(ed, hit.index, hit.end, p), 'move a point')
     }
     if (ed.doc.points.length >= 1024) return ed.say('1024 points are the most that a drag holds'), null
-    const start = inPicture(p, ed.size)
+    const start = inPicture([Math.round(p[0] * 10) / 10, Math.round(p[1] * 10) / 10], ed.size)
     ed.edit({ ...ed.doc, points: [...ed.doc.points, { start, target: start }] })
     ed.sel = { kind: 'point', index: ed.doc.points.length - 1 }
     return withCommit(ed, dragPoint(ed, ed.sel.index, 'target', start), 'add a point')

@@ -36,7 +36,7 @@ function segment(ed, quiet = false) {
   if (!quiet) ed.say('Looking for pieces \u2026')
   try {
     ed.worker = new Worker(new URL('../slic_worker.js', import.meta.url), { type: 'module' })
-    ed.worker.onmessage = (/** @type {MessageEvent} */ { data }) => (data.error ? ed.say(data.error) : take(data.segments ?? data))
+    ed.worker.onmessage = (/** @type {MessageEvent} */ { data }) => (data.error ? ed.say(data.error) : take(data))
     ed.worker.onerror = () => take(slic(rgba, width, height, count)) // no module workers here: on the page, once
     ed.worker.postMessage({ id: 1, rgba, width, height, count })
   } catch {

@@ -90,6 +90,7 @@ function imageData(image, width, height) {
 /** @param {any} ed @param {string} text */
 function fail(ed, text) {
   ed.error = text
+  ed.host.toast?.(text)
   ed.say(text)
   ed.sync()
 }
