@@ -113,6 +113,19 @@ def prepare(venv: Path = VENV, requirements: Path = REQUIREMENTS) -> str:
     return str(python)
 
 
+def add(python: str, name: str, venv: Path = VENV) -> None:
+    """What the extra tests need beyond constraints.txt: installed on their first use, by nobody else."""
+    requirements, done = ROOT / f"constraints-{name}.txt", venv / f"installed-{name}"
+    if not requirements.exists() or (done.exists() and done.read_text() == stamp_of(requirements)):
+        return
+    print(f"Installing {requirements.name} into {venv} (once) ...", flush=True)
+    pip = [python, "-m", "pip", "install", "--disable-pip-version-check", "--quiet"]
+    if run([*pip, "-r", str(requirements)]) == 0:
+        done.write_text(stamp_of(requirements))
+    else:
+        print(f"{requirements.name} could not be installed; the {name} tests will say what is missing.")
+
+
 def demo(python: str, rest: list[str]) -> int:
     """In the caller's folder, so that a relative --out means what it says there."""
     here = ROOT.samefile(Path.cwd())
@@ -136,6 +149,7 @@ def test(python: str, extras: list[str], rest: list[str]) -> int:
     folders: list[tuple[str, list[str]]] = []
     for name in extras:  # each on its own: they need another sys.path than the tests of the core
         if (ROOT / "tests" / name).is_dir():
+            add(python, name)
             folders.append((f"pytest tests/{name}", [f"tests/{name}"]))
         else:
             print(f"There are no {name} tests yet (tests/{name}): going on without them.", flush=True)

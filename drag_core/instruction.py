@@ -89,12 +89,15 @@ class DragInstruction:
     extra: dict[str, Any] = field(default_factory=dict, compare=False)
 
 
-def parse(text: str | bytes) -> DragInstruction:
-    """A DragInstruction from JSON text; at most 10 MB, 256 regions, 1024 points."""
-    return from_dict(load_json(text))
+def parse(text: str | bytes, *, finished: bool = True) -> DragInstruction:
+    """A DragInstruction from JSON text; at most 10 MB, 256 regions, 1024 points.
+
+    finished: drafts, which lack a target or mark nothing yet, are refused.
+    """
+    return from_dict(load_json(text), finished=finished)
 
 
-def from_dict(data: Any) -> DragInstruction:
+def from_dict(data: Any, *, finished: bool = True) -> DragInstruction:
     """A DragInstruction from the parsed document."""
     d = dict(read_object(data, "the document"))
     if (version := d.pop("version", 1)) != 1 or isinstance(version, bool):
@@ -108,10 +111,10 @@ def from_dict(data: Any) -> DragInstruction:
     return DragInstruction(
         width=read_optional(image.pop("width", None), "image.width", read_side),
         height=read_optional(image.pop("height", None), "image.height", read_side),
-        regions=tuple(_region(r, f"regions[{i}]") for i, r in enumerate(regions)),
+        regions=tuple(_region(r, f"regions[{i}]", finished) for i, r in enumerate(regions)),
         points=tuple(_pair(p, f"points[{i}]") for i, p in enumerate(points)),
         editable=mode,
-        painted=_shape(editable, "editable", needed=mode == "painted"),
+        painted=_shape(editable, "editable", needed=finished and mode == "painted"),
         source_prompt=read_text(prompts.pop("source", ""), "prompts.source"),
         target_prompt=read_text(prompts.pop("target", ""), "prompts.target"),
         extra=d
@@ -119,7 +122,7 @@ def from_dict(data: Any) -> DragInstruction:
     )
 
 
-def _region(data: Any, at: str) -> RegionSpec:
+def _region(data: Any, at: str, finished: bool) -> RegionSpec:
     d = dict(read_object(data, at))
     task = d.pop("task", "relocation")
     task = "relocation" if task == "transformation" else task  # DragFlow's code says transformation
@@ -128,20 +131,30 @@ def _region(data: Any, at: str) -> RegionSpec:
     target, anchor = (read_optional(d.pop(k, None), f"{at}.{k}", read_point) for k in ("target", "anchor"))
     angle, weight = (read_optional(d.pop(k, None), f"{at}.{k}", read_number) for k in ("angle", "weight"))
     scale = read_optional(d.pop("scale", None), f"{at}.scale", read_point)
-    if task in ("relocation", "deformation") and target is None:
-        raise DragError(f"{at} is a {task} without a target: set target to [x, y]")
-    if task == "rotation" and target is None and angle is None:
-        raise DragError(
-            f"{at} is a rotation without angle or target: set angle in degrees, or target to [x, y]"
-        )
-    if task == "scale" and (scale is None or min(scale) <= 0):
+    if task == "scale" and scale is not None and min(scale) <= 0:
         raise DragError(f"{at}.scale is {short(scale)}; a scale needs two factors above 0, as [1.5, 1.5]")
     if weight is not None and weight <= 0:
         raise DragError(f"{at}.weight is {weight}; it must be above 0")
     path = tuple(read_point(p, f"{at}.path") for p in read_list(d.pop("path", []), f"{at}.path", MAX_PATH))
-    shape = _shape(d, at, needed=True)
+    shape = _shape(d, at, needed=finished)
     label = read_text(d.pop("label", ""), f"{at}.label")
-    return RegionSpec(shape, task, target, anchor, angle, scale, weight, label, _rest(d), path)
+    spec = RegionSpec(shape, task, target, anchor, angle, scale, weight, label, _rest(d), path)
+    if finished and (what := lacks(spec)):
+        raise DragError(f"{at} {what}")
+    return spec
+
+
+def lacks(r: RegionSpec) -> str | None:
+    """What a draft has yet to say before it can move, as the end of a sentence about it; None: nothing."""
+    if not (r.shape.polygons or r.shape.strokes or r.shape.mask):
+        return "marks nothing: give it polygons, strokes or a mask"
+    if r.task == "scale" and r.scale is None:
+        return "is a scale without factors: set scale to two factors above 0, as [1.5, 1.5]"
+    if r.task == "rotation" and r.target is None and r.angle is None:
+        return "is a rotation without angle or target: set angle in degrees, or target to [x, y]"
+    if r.task in ("relocation", "deformation") and r.target is None:
+        return f"is a {r.task} without a target: set target to [x, y]"
+    return None
 
 
 def _rest(d: dict[str, Any]) -> dict[str, Any]:

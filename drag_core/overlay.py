@@ -53,7 +53,8 @@ def _tint(image: Tensor, mask: Tensor, colour: tuple[float, float, float]) -> Te
 
 
 def _arrow(canvas: np.ndarray, start: Point, end: Point) -> None:
-    a, b = (tuple(round(v) for v in p) for p in (start, end))
+    far = 1 << 14  # OpenCV's line ends are small integers; far outside is far outside
+    a, b = (tuple(round(min(max(v, -far), far)) for v in p) for p in (start, end))
     for colour, width in (((0.0, 0.0, 0.0), 4), (ORANGE, 2)):
         cv2.arrowedLine(canvas, a, b, colour, width, cv2.LINE_AA, tipLength=0.25)
 

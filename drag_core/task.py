@@ -58,7 +58,11 @@ def _pixels(points: tuple[Point, ...]) -> np.ndarray:
 
 def motion_of(spec: RegionSpec, mask: Tensor) -> AffineMotion:
     """The affine motion of a region at full progress (DragFlow eq. 2, 18-21)."""
-    centre = centroid(mask)
+    return motion_at(spec, centroid(mask))
+
+
+def motion_at(spec: RegionSpec, centre: Point) -> AffineMotion:
+    """The motion of a region whose centroid is `centre`."""
     anchor = spec.anchor or centre
     if spec.task == "scale":
         assert spec.scale is not None

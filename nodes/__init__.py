@@ -4,6 +4,7 @@ from comfy_api.latest import ComfyExtension, io
 
 from .adapter import DragAdapterInjection
 from .background import DragBackgroundHardConstraint
+from .editor import DragEditor
 from .example import DragExampleScene
 from .host.loaders import list_folders
 from .invert import DragInvert
@@ -15,6 +16,7 @@ from .paste import DragCrop, DragPasteBack
 from .region import RegionMaskAffine
 
 NODES: list[type[io.ComfyNode]] = [
+    DragEditor,
     DragInvert,
     RegionMaskAffine,
     DragOptimize,

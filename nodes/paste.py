@@ -75,7 +75,11 @@ class DragCrop(io.ComfyNode):
             drag,
             crop,
             preview,
-            ui={**ui.PreviewImage(preview, cls=cls).as_dict(), "text": (said(notes_of(crop)),)},
+            ui={
+                **ui.PreviewImage(preview, cls=cls).as_dict(),
+                "text": (said(notes_of(crop)),),
+                "drag_crop": [crop.x, crop.y, crop.width, crop.height],  # the editor shows previews there
+            },
         )
 
 

@@ -126,6 +126,27 @@ def test_a_failed_install_is_tried_again(
     assert not dev.installed(venv, dev.stamp_of(requirements))
 
 
+def test_extra_tests_bring_their_own_requirements_once(
+    dev: ModuleType, calls: list[list[str]], paths: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    venv, requirements = paths
+    venv.mkdir()
+    monkeypatch.setattr(dev, "ROOT", requirements.parent)
+    dev.add("py", "browser", venv)
+    assert calls == []  # no file: nothing more is needed
+    extra = requirements.with_name("constraints-browser.txt")
+    extra.write_text("playwright==1.65.2\n")
+    dev.add("py", "browser", venv)
+    dev.add("py", "browser", venv)
+    assert [c[-1] for c in calls] == [str(extra)]
+    extra.write_text("playwright==1.66.0\n")
+    monkeypatch.setattr(dev, "run", lambda argv, **k: 1)
+    dev.add("py", "browser", venv)  # said, and no end: the tests themselves say what is missing
+    monkeypatch.setattr(dev, "run", lambda argv, **k: calls.append(argv) or 0)
+    dev.add("py", "browser", venv)
+    assert len(calls) == 2
+
+
 @posix
 def test_a_venv_whose_python_went_away_is_made_anew(
     dev: ModuleType, calls: list[list[str]], paths: tuple[Path, Path]
@@ -243,6 +264,8 @@ def test_the_environment_is_pinned() -> None:
     lines = [x for x in (ROOT / "constraints.txt").read_text().splitlines() if x and not x.startswith("#")]
     assert all(re.fullmatch(r'[a-z-]+==[\d.]+(; python_version (<|>=) "3\.11")?', x) for x in lines), lines
     assert "torch==2.13.0" in lines
+    (extra,) = (x for x in (ROOT / "constraints-browser.txt").read_text().splitlines() if x[:1] not in ("#", ""))
+    assert re.fullmatch(r"playwright==[\d.]+", extra)
 
 
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="tomllib")

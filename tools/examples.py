@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +114,46 @@ def embedded(name: str, recipe: str, model: str, number: int = 0) -> list[Node]:
             size=TABLED,
         ),
     ]
+
+
+# What the editor holds in its example: the face of the first scene, drawn round and dragged
+DRAWN = {
+    "version": 1,
+    "image": {"width": 256, "height": 256},
+    "regions": [
+        {
+            "label": "face",
+            "task": "relocation",
+            "polygons": [
+                [[191, 74], [176, 74], [161, 81], [152, 90], [144, 106], [142, 125], [146, 140], [156, 153]]
+                + [
+                    [167, 159],
+                    [182, 160],
+                    [197, 154],
+                    [209, 142],
+                    [216, 127],
+                    [218, 112],
+                    [214, 94],
+                    [203, 80],
+                ]
+            ],
+            "target": [144.0, 86.0],
+        }
+    ],
+    "points": [],
+    "editable": {"mode": "adaptive"},
+    "prompts": {"source": "", "target": ""},
+}
+
+
+def edited() -> list[Node]:
+    """The drag drawn in the editor, which sees the run's previews and its result."""
+    nodes = embedded("dragflow", "dragflow", "embedded-flux")
+    region = next(n for n in nodes if n.type == "DragRegionMaskAffine")
+    drawn = json.dumps(DRAWN, separators=(",", ":"))
+    editor = Node(15, "DragEditor", {"drag": drawn}, {"image": (1, "image")}, size=(560.0, 760.0))
+    linked = replace(region, inputs={"image": (15, "image"), "instruction": (15, "instruction")})
+    return [editor if n.type == "DragMetrics" else linked if n is region else n for n in nodes]
 
 
 def refine() -> list[Node]:
@@ -240,6 +281,11 @@ def examples(object_info: dict[str, Any]) -> dict[str, dict[str, Any]]:
         )
         groups = [Group("Start: the source emptied, the region pasted", (5, 6, 8))]
         out[name] = workflow(embedded(name, recipe, model), object_info, note(text), groups)
+    text = (
+        "The drag is drawn in the editor: pick a region, drag it, see where it goes; change it, run again. "
+        "Runs as it is, on the small model that comes with the pack and a drawn scene."
+    )
+    out["drag-editor"] = workflow(edited(), object_info, note(text))
     text = "A drag, then an upscale, then a plain KSampler over it: the result is an ordinary picture."
     out["drag-upscale-refine"] = workflow(refine(), object_info, note(text))
     for kind, files in (

@@ -1,7 +1,7 @@
 // Under some of our nodes stands what they said when they ran: notes, a table, a report.
 import { app } from '../../scripts/app.js'
 
-const NODES = ['DragRegionMaskAffine', 'DragCrop', 'DragMetrics', 'DragAdapterInjection', 'DragOptimize']
+const NODES = ['DragEditor', 'DragRegionMaskAffine', 'DragCrop', 'DragMetrics', 'DragAdapterInjection', 'DragOptimize']
 const NAME = 'drag_text'
 
 const LISTS = ['losses', 'updates_by_level', 'handles'] // of DragOptimize's report; the losses stand there as a curve

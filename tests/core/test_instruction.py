@@ -19,6 +19,7 @@ from drag_core.instruction import (
     Shape,
     Stroke,
     from_dict,
+    lacks,
     load_json,
     parse,
     rescaled,
@@ -105,6 +106,23 @@ def test_an_empty_document_is_the_default() -> None:
     assert parse("{}") == DragInstruction()
 
 
+def test_a_draft_is_read_only_as_a_draft() -> None:
+    drafts = {
+        "without a target": {"target": None},
+        "without angle or target": {"task": "rotation", "target": None},
+        "without factors": {"task": "scale"},
+        "marks nothing": {"polygons": []},
+    }
+    for words, fields in drafts.items():
+        (spec,) = parse(region(**fields), finished=False).regions
+        assert words in (lacks(spec) or "")
+        with pytest.raises(DragError, match=words):
+            parse(region(**fields))
+    assert parse('{"editable": {"mode": "painted"}}', finished=False).editable == "painted"
+    with pytest.raises(DragError, match="weight is 0"):
+        parse(region(weight=0), finished=False)
+
+
 def test_dragflows_name_for_relocation_is_read() -> None:
     assert parse(region(task="transformation")).regions[0].task == "relocation"
 
@@ -151,7 +169,7 @@ BAD = {
     "task as null": (region(task=None), "None"),
     "no target": (region(target="absent"), "without a target"),
     "rotation of nothing": (region(task="rotation", target="absent"), "without angle"),
-    "scale without factors": (region(task="scale"), "None"),
+    "scale without factors": (region(task="scale"), "without factors"),
     "scale by zero": (region(task="scale", scale=[0, 1]), "0.0"),
     "negative scale": (region(task="scale", scale=[1, -2]), "-2.0"),
     "weight zero": (region(weight=0), "0.0"),

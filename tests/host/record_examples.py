@@ -18,7 +18,15 @@ from tests.host.workflows import to_prompt
 from tools.examples import FOLDER, examples
 
 GOLDEN = ROOT / "tests" / "golden" / "object_info.json"
-RUNS_ALONE = ("dragflow", "dragnext", "gooddrag", "dragdiffusion", "copy-paste", "drag-upscale-refine")
+RUNS_ALONE = (
+    "dragflow",
+    "dragnext",
+    "gooddrag",
+    "dragdiffusion",
+    "copy-paste",
+    "drag-editor",
+    "drag-upscale-refine",
+)
 
 
 def ours(object_info: dict[str, Any]) -> dict[str, Any]:

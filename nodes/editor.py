@@ -1,0 +1,83 @@
+"""DragEditor: the drag drawn on the picture, in the browser (web/drag_editor.js), as masks and regions."""
+
+from __future__ import annotations
+
+import torch
+from comfy_api.latest import io, ui
+
+from ..drag_core.draft import shown, unfinished
+from ..drag_core.instruction import DragInstruction, parse
+from ..drag_core.overlay import overlay
+from ..drag_core.region import drag_task
+from ..drag_core.types import DragError, Grid
+from . import sockets
+from .convert import host_image, host_mask, picture, said
+from .host.block import blocked
+
+
+def _read(drag: str) -> DragInstruction:
+    """The editor's document; "" is an empty one. Drafts are read: get image shall work while one draws."""
+    return parse(drag, finished=False) if drag.strip() else DragInstruction()
+
+
+class DragEditor(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="DragEditor",
+            display_name="Drag Editor",
+            category=sockets.CATEGORY,
+            description="Mark a part of the picture, drag it, turn it, and see where it goes before any "
+            "model runs.",
+            search_aliases=["drag", "drag editing", "region", "draw", "points", "mask editor"],
+            inputs=[
+                io.Image.Input("image", tooltip="The picture to drag in. One picture, RGB."),
+                io.String.Input(  # no tooltip: Nodes 2.0 would lay it over the editor
+                    "drag", default="", socketless=True, extra_dict={"widgetType": "DRAG_EDITOR"}
+                ),
+            ],
+            outputs=[
+                io.Image.Output("image", tooltip="The picture as it came."),
+                io.Mask.Output("mask", tooltip="Where the regions are."),
+                io.Mask.Output("editable", tooltip="What may change; all of it for none."),
+                io.String.Output("instruction", tooltip="The drag as JSON, for DragRegionMaskAffine."),
+                io.Image.Output("overlay", tooltip="The regions in blue, where they go in green, arrows."),
+                sockets.Regions.Output("regions", tooltip="What moves where, for the drag."),
+            ],
+            is_output_node=True,  # so that the editor's "get image" can run what comes before it, and no more
+        )
+
+    @classmethod
+    def validate_inputs(cls, drag=None) -> bool | str:
+        if isinstance(drag, str):  # None: linked
+            try:
+                _read(drag)
+            except DragError as e:
+                return str(e)
+        return True
+
+    @classmethod
+    def execute(cls, image, drag="") -> io.NodeOutput:
+        # ordinary tensors go into the regions: those of inference mode can't take part in a gradient
+        with torch.inference_mode(False):
+            pixels = picture(image).clamp(0, 1)[0]
+            size = Grid(pixels.shape[-2], pixels.shape[-1])
+            x = _read(drag)
+            source, may, notes = shown(x, size)
+            if missing := unfinished(x):
+                drawn, regions = pixels, blocked(f"in the drag editor {missing}")
+            else:
+                regions, notes = drag_task(size, instruction=x)
+                may = torch.ones_like(source) if regions.editable is None else regions.editable
+                drawn = overlay(pixels, regions)
+        background = ui.PreviewImage(host_image(pixels), cls=cls).as_dict()["images"]
+        size_shown = [size.width, size.height]
+        return io.NodeOutput(
+            image,
+            host_mask(source),
+            host_mask(may),
+            drag,
+            host_image(drawn),
+            regions,
+            ui={"drag_background": background, "drag_size": size_shown, "text": (said(notes),)},
+        )

@@ -1,0 +1,170 @@
+// The drag editor in ComfyUI: the widget DRAG_EDITOR of the node DragEditor. All contact with the host's page is here and in
+// lib/host/, which is given `app` and `api`; lib/editor.js knows no host.
+import { app } from '../../scripts/app.js'
+import { api } from '../../scripts/api.js'
+import { createEditor } from './lib/editor.js'
+import { fullScreen } from './lib/host/dialog.js'
+import { promptIds, rootOf, locator } from './lib/host/graph.js'
+import { letThrough } from './lib/host/input.js'
+import { watchPicture, viewUrl } from './lib/host/picture.js'
+import { runView, watchRuns } from './lib/host/runs.js'
+
+const NODE = 'DragEditor', TYPE = 'DRAG_EDITOR'
+const MIN_HEIGHT = 260
+const editors = new Map() // node -> what is bound to it, for as long as the node is in a graph
+const views = new Map() // the host makes nodes anew on its own undo: zoom, tool and local undo wait here for the next one
+
+const toast = (text) => app.extensionManager?.toast?.add?.({ severity: 'warn', summary: 'Drag Editor', detail: text, life: 6000 })
+
+/** One step of the graph's undo; the host does not see it by itself, as it listens for mouse events. */
+function captureUndo() {
+  const tracker = app.extensionManager?.workflow?.activeWorkflow?.changeTracker
+  if (tracker?.captureCanvasState) tracker.captureCanvasState()
+  else tracker?.checkState?.()
+}
+
+/** Calls `after` when the host calls node[name], with what it is called. */
+function chain(node, name, after) {
+  const before = node[name]
+  node[name] = function (...args) {
+    const out = before?.apply(this, args)
+    after(...args)
+    return out
+  }
+}
+
+const viewKey = (node) => `${rootOf(app)?.id ?? ''}/${locator(node)}`
+
+function keepView(node, editor) {
+  const key = viewKey(node)
+  views.delete(key)
+  views.set(key, editor.viewState())
+  if (views.size > 16) views.delete(views.keys().next().value)
+}
+
+function bind(node, name, socketless) {
+  const root = document.createElement('div')
+  root.className = 'drag-editor'
+  root.dataset.captureWheel = 'true' // else Nodes 2.0 takes the wheel, also while the editor has the focus
+  root.style.cssText = `position:relative;width:100%;height:100%;min-height:${MIN_HEIGHT}px;box-sizing:border-box;overflow:hidden`
+  let ended = false
+  let viewed = false
+
+  const editor = createEditor(root, {
+    onCommit(text) {
+      widget.callback?.(text)
+      node.graph?.setDirtyCanvas?.(true, false)
+      captureUndo()
+    },
+    getImage() {
+      if (!picture.connected()) return toast('Connect an image to the editor first')
+      app.queuePrompt(0, 1, promptIds(app, node)) // this node and what comes before it, no more
+    },
+    stop: () => api.interrupt(run.id),
+    toast,
+    fullscreen: (open) => (open ? full.open() : full.close()),
+    uploadImage: (file) => picture.upload(file).catch((e) => toast(String(e?.message ?? e)))
+  })
+  const full = fullScreen(root, () => editor.setFullscreen?.(false))
+  const run = runView(editor, { url: (ref) => viewUrl(api, ref) })
+  const widget = node.addDOMWidget(name, TYPE, root, {
+    getValue: () => editor.getText(),
+    setValue: (text) => editor.setText(typeof text === 'string' ? text : ''),
+    getMinHeight: () => MIN_HEIGHT,
+    hideOnZoom: false, // the host's default blanks it when one zooms out
+    hideInPanel: true, // the side panel would lay it out a second time, at its own width
+    socketless // the host reads it here, not in the schema
+  })
+  const picture = watchPicture({ app, api, node, input: 'image', toast, show: (image, size) => {
+    run.picture(image)
+    editor.setImage(image, size)
+  } })
+  letThrough(root, { app, node, vue: () => globalThis.LiteGraph?.vueNodesMode === true })
+
+  // after what the host does in the same turn: links are set one by one, ids after the node is made
+  const later = (again) => setTimeout(() => {
+    if (ended || !node.graph) return
+    editors.set(node, bound)
+    if (!viewed && views.has(viewKey(node))) editor.restoreView(views.get(viewKey(node)))
+    viewed = true
+    picture.refresh(again)
+  }, 0)
+  chain(node, 'onAdded', () => later(false))
+  chain(node, 'onConfigure', () => later(false))
+  chain(node, 'onConnectionsChange', () => later(false))
+  chain(node, 'onExecuted', (output) => picture.executed(output))
+  chain(node, 'onRemoved', () => {
+    keepView(node, editor)
+    setTimeout(() => {
+      if (node.graph) return // it was only moved
+      ended = true
+      full.close()
+      picture.end()
+      editor.destroy()
+      editors.delete(node)
+    }, 0)
+  })
+  function openFull() {
+    full.open()
+    editor.setFullscreen?.(true)
+  }
+  const bound = { node, editor, run, picture, open: openFull }
+  editors.set(node, bound)
+  widget.dragEditor = editor // for tests and for other extensions
+  return widget
+}
+
+/** Editors of the open graph that have one of these ids in a prompt that was made from it. */
+function find(workflow, ids) {
+  const root = rootOf(app)
+  if (workflow && root?.id && workflow !== root.id) return [] // the prompt belongs to another tab
+  return [...editors.values()].filter((b) => b.node.graph && promptIds(app, b.node).some((id) => ids.has(id))).map((b) => b.run)
+}
+
+/** The editor that is meant by the selection: the node itself, or the one inside a selected subgraph. */
+function selected() {
+  const found = []
+  const look = (nodes) => {
+    for (const node of nodes) {
+      if (editors.has(node)) found.push(editors.get(node))
+      else if (node?.subgraph) look(node.subgraph.nodes)
+    }
+  }
+  look([...(app.canvas?.selectedItems ?? [])])
+  if (!found.length) look(app.canvas?.graph?.nodes ?? [])
+  return found[0]
+}
+
+app.registerExtension({
+  name: 'drag.Editor',
+  getCustomWidgets() {
+    return {
+      [TYPE](node, name, spec) {
+        return { widget: bind(node, name, !!spec?.[1]?.socketless), minWidth: 380, minHeight: 440 }
+      }
+    }
+  },
+  commands: [
+    {
+      id: 'drag.openEditor',
+      label: 'Open drag editor',
+      icon: 'pi pi-window-maximize',
+      function: () => {
+        const bound = selected()
+        if (bound) bound.open()
+        else toast('There is no drag editor in this graph')
+      }
+    }
+  ],
+  getNodeMenuItems(node) {
+    const inside = editors.get(node) ?? (node.subgraph?.nodes ?? []).map((n) => editors.get(n)).find(Boolean)
+    return inside ? [{ content: 'Open drag editor', callback: () => inside.open() }] : []
+  },
+  setup() {
+    watchRuns(api, () => app.nodeOutputs, find)
+  },
+  /** Results that come back with a workflow, as when its tab is opened again. */
+  onNodeOutputsUpdated() {
+    for (const bound of editors.values()) bound.picture.refresh()
+  }
+})

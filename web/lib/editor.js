@@ -1,0 +1,52 @@
+// The drag editor: createEditor(root, host). It knows no host: what it needs of one it is given.
+import { Editor } from './editor/core.js'
+import { acceptFiles } from './editor/transfer.js'
+
+/** @typedef {[number, number]} Point */
+/**
+ * @typedef {object} EditorHost everything is optional
+ * @property {(text: string) => void} [onCommit] the document changed by hand
+ * @property {() => void} [getImage] the user asks for the picture
+ * @property {() => void} [stop] the user stops the running model
+ * @property {(text: string) => void} [toast]
+ * @property {(open: boolean) => void} [fullscreen] the host shows the root on the whole screen or puts it back
+ * @property {(file: File) => void} [uploadImage] a picture was dropped or pasted
+ */
+
+/**
+ * Puts a drag editor into `root`.
+ * @param {HTMLElement} root it fills this element @param {EditorHost} [host]
+ */
+export function createEditor(root, host = {}) {
+  const ed = new Editor(root, host)
+  return {
+    setText: (/** @type {string} */ text) => ed.setText(text),
+    getText: () => ed.text,
+    setImage: (/** @type {any} */ image, /** @type {any} */ size) => ed.setImage(image, size),
+    setPreview: (/** @type {any} */ bitmap, /** @type {number | null} */ progress) => ed.setPreview(bitmap, progress),
+    setResult: (/** @type {any} */ bitmap) => ed.setResult(bitmap),
+    setError: (/** @type {string} */ text) => {
+      ed.error = text ?? ''
+      ed.sync()
+    },
+    /** The host closed or opened the whole screen by itself (Esc of a dialog). @param {boolean} open */
+    setFullscreen: (open) => ed.setFull(open),
+    /** Files that were dropped on what belongs to the editor. @param {File[]} files */
+    acceptFiles: (files) => acceptFiles(ed, files),
+    focus: () => ed.focus(),
+    viewState: () => ed.viewState(),
+    restoreView: (/** @type {any} */ state) => ed.restoreView(state),
+    destroy: () => ed.destroy(),
+    /** For tests: what is on the screen. */
+    state: () => ({
+      doc: ed.doc, text: ed.text, sel: ed.sel, tool: ed.tool, view: ed.view.state(), size: ed.size, times: [...ed.times], scrub: ed.scrub,
+      showing: ed.showing, peek: ed.peek, full: ed.full, brush: ed.brush, cursor: ed.cursor, draft: ed.draft, error: ed.error,
+      toClient: (/** @type {Point} */ p) => {
+        const r = ed.box.getBoundingClientRect()
+        const [x, y] = ed.view.toScreen(p)
+        return [r.left + (x / ed.view.width) * r.width, r.top + (y / ed.view.height) * r.height]
+      },
+      handles: () => ed.parts.handles()
+    })
+  }
+}

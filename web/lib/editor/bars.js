@@ -1,0 +1,115 @@
+// The bar of commands above, the rail of tools at the left, and the options of the tool in hand.
+import { icon, iconButton, make, setIcon, setText } from './dom.js'
+import { openMore } from './menu.js'
+
+/** @param {any} ed */
+export function buildBars(ed) {
+  const act = (/** @type {() => void} */ fn) => () => {
+    fn()
+    ed.sync()
+    ed.focus()
+  }
+  const flip = (/** @type {string} */ name) => act(() => { ed.show[name] = !ed.show[name] })
+  const b = {
+    undo: iconButton('undo', 'Undo (Ctrl+Z)', act(() => ed.step('undo'))),
+    redo: iconButton('redo', 'Redo (Ctrl+Y)', act(() => ed.step('redo'))),
+    ghost: iconButton('ghost', 'Ghost: show the moved pixels (G)', flip('ghost')),
+    mask: iconButton('mask', 'Show what may change (K)', flip('mask')),
+    snap: iconButton('snap', 'Snap to lines, angles and sizes (N; Ctrl while dragging: not)', flip('snap'), { class: 'drg-button drg-less' }),
+    fit: iconButton('fit', 'Whole picture (0)', act(() => ed.view.fit(ed.size)), { class: 'drg-button drg-less' }),
+    compare: iconButton('compare', 'Result and picture before (hold \\ for before)', act(() => { ed.showing = ed.showing === 'result' ? 'edit' : 'result' })),
+    picture: iconButton('picture', 'Get the picture: runs what comes before this node', act(() => ed.host.getImage?.())),
+    more: iconButton('more', 'Import, export, help', () => openMore(ed, b.more), { 'aria-haspopup': 'menu' }),
+    panel: iconButton('panel', 'Regions, numbers, prompts (L)', act(() => ed.parts.togglePanel())),
+    full: iconButton('full', 'Full screen (F)', act(() => ed.toggleFull()))
+  }
+  const gap = () => make('span', { class: 'drg-gap' })
+  const top = make('div', { class: 'drg-top', role: 'toolbar', 'aria-label': 'Commands' },
+    b.undo, b.redo, gap(), b.ghost, b.mask, b.snap, gap(), b.fit, b.compare, make('span', { class: 'drg-space' }), b.picture, b.more, b.panel, b.full)
+
+  /** @type {Record<string, HTMLElement>} */
+  const tools = {}
+  const rail = make('div', { class: 'drg-rail', role: 'toolbar', 'aria-label': 'Tools', 'aria-orientation': 'vertical' })
+  for (const [name, tool] of Object.entries(ed.tools)) {
+    tools[name] = iconButton(tool.icon, `${tool.label} (${tool.key})`, act(() => ed.setTool(name)), { data: { tool: name } })
+    rail.append(tools[name])
+  }
+  arrowKeys(top, 'ArrowRight', 'ArrowLeft')
+  arrowKeys(rail, 'ArrowDown', 'ArrowUp')
+  const options = buildOptions(ed, act)
+
+  function sync() {
+    for (const [name, button] of Object.entries(tools)) button.setAttribute('aria-pressed', String(ed.tool === name))
+    for (const name of ['ghost', 'mask', 'snap']) b[name].setAttribute('aria-pressed', String(ed.show[name]))
+    b.undo.disabled = !ed.history.past.length
+    b.redo.disabled = !ed.history.future.length
+    b.compare.hidden = !ed.result
+    b.compare.setAttribute('aria-pressed', String(ed.showing === 'result'))
+    b.picture.hidden = !ed.host.getImage
+    setIcon(b.full, ed.full ? 'unfull' : 'full')
+    const fullTitle = ed.full ? 'Leave full screen (F, Esc)' : 'Full screen (F)'
+    b.full.title = fullTitle
+    b.full.setAttribute('aria-label', fullTitle)
+    options.sync()
+  }
+  return { top, rail, options: options.el, sync, resizeBrush: options.resizeBrush }
+}
+
+/** Arrows go from button to button of a bar, as its role says. @param {HTMLElement} bar @param {string} next @param {string} back */
+function arrowKeys(bar, next, back) {
+  bar.addEventListener('keydown', (e) => {
+    if (e.key !== next && e.key !== back) return
+    const all = /** @type {HTMLButtonElement[]} */ ([...bar.querySelectorAll('button:not([disabled], [hidden])')])
+    const i = all.indexOf(/** @type {HTMLButtonElement} */ (document.activeElement))
+    all[(i + (e.key === next ? 1 : -1) + all.length) % all.length]?.focus()
+    e.preventDefault()
+  })
+}
+
+/** @param {any} ed @param {(fn: () => void) => () => void} act */
+function buildOptions(ed, act) {
+  const modes = ['new', 'add', 'subtract'].map((mode) => {
+    const names = /** @type {Record<string, string>} */ ({ new: 'A new region', add: 'Add to the selected region (Shift)', subtract: 'Take from the selected region (Alt)' })
+    const icons = /** @type {Record<string, string>} */ ({ new: 'fresh', add: 'add', subtract: 'subtract' })
+    return iconButton(icons[mode], names[mode], act(() => { ed.combine = mode }), { data: { mode } })
+  })
+  const group = make('div', { class: 'drg-group', role: 'group', 'aria-label': 'What the shape does' }, ...modes)
+  const size = make('input', { type: 'range', class: 'drg-range', min: '0', max: '100', 'aria-label': 'Brush size' })
+  const sizeText = make('span', { class: 'drg-number' })
+  const most = () => Math.max(ed.size.width, ed.size.height) / 4
+  size.addEventListener('input', () => setBrush(Math.exp((Number(size.value) / 100) * Math.log(most()))))
+  size.addEventListener('change', () => ed.focus())
+  const sized = make('div', { class: 'drg-sized' }, icon('brush'), size, sizeText)
+  const fine = iconButton('subtract', 'Smaller pieces ([)', act(() => ed.tools.wand.grain(ed, -1)))
+  const coarse = iconButton('add', 'Larger pieces (])', act(() => ed.tools.wand.grain(ed, 1)))
+  const grain = make('div', { class: 'drg-group' }, fine, make('span', { class: 'drg-number', text: 'pieces' }), coarse)
+  const painting = make('button', { type: 'button', class: 'drg-pill drg-danger', text: 'Painting what may change: done', on: { click: act(() => ed.parts.paint(false)) } })
+  const anchor = make('button', { type: 'button', class: 'drg-pill', title: 'The next click puts the point that the region turns about (A)', on: { click: act(() => { ed.placing = !ed.placing }) } }, 'Anchor')
+  const still = make('button', { type: 'button', class: 'drg-pill', title: 'Take the motion away (X)', on: { click: act(() => ed.parts.clearMotion()) } }, 'Reset')
+  const el = make('div', { class: 'drg-options' }, painting, group, sized, grain, anchor, still)
+
+  /** @param {number} radius image pixels */
+  function setBrush(radius) {
+    ed.brush = Math.min(Math.max(radius, 1), most())
+    sync()
+    ed.draw()
+  }
+
+  function sync() {
+    const tool = ed.tools[ed.tool]
+    const draws = tool.keys !== 'none' && ed.tool !== 'points'
+    const idle = ed.showing === 'result' || !!ed.running
+    const region = ed.sel?.kind === 'region' && ed.tool === 'select' ? ed.doc.regions[ed.sel.index] : null
+    painting.hidden = !ed.paintMask || idle
+    group.hidden = !draws || ed.tool === 'eraser' || idle
+    for (const button of modes) button.setAttribute('aria-pressed', String(button.dataset.mode === ed.combine))
+    sized.hidden = !tool.sized || idle
+    size.value = String((100 * Math.log(Math.max(ed.brush, 1))) / Math.log(most()))
+    setText(sizeText, `${Math.round(ed.brush)} px`)
+    grain.hidden = ed.tool !== 'wand' || idle
+    anchor.hidden = still.hidden = !region || idle || !!region.locked
+    anchor.setAttribute('aria-pressed', String(ed.placing))
+    el.hidden = [...el.children].every((/** @type {any} */ c) => c.hidden)
+  }
+  return { el, sync, resizeBrush: (/** @type {number} */ factor) => setBrush(ed.brush * factor) }
+}

@@ -1,0 +1,273 @@
+// The inside of the editor: the hand's state, the picture, the canvas. The modules beside it work on it.
+import { applyTo, invert, matrixOf, motionOf } from '../geometry.js'
+import { History } from './history.js'
+import { listenKeys } from './keyboard.js'
+import { describe, hasMotion } from './ops.js'
+import { listenPointer } from './pointer.js'
+import { render } from './render.js'
+import { Session } from './session.js'
+import { Shapes, inside } from './shapes.js'
+import { buildShell } from './shell.js'
+import { dropWand } from './tool_wand.js'
+import { TOOLS } from './tools.js'
+import { View } from './view.js'
+
+/** @typedef {[number, number]} Point */
+
+export class Editor extends Session {
+  /** @param {HTMLElement} root @param {import('../editor.js').EditorHost} host */
+  constructor(root, host) {
+    super()
+    this.root = root
+    this.host = host
+    this.off = new AbortController()
+    this.shapes = new Shapes()
+    this.tools = TOOLS
+    this.tool = 'polygon'
+    this.toolRegion = -1
+    this.show = { ghost: true, mask: true, onion: false, snap: true }
+    this.combine = /** @type {'new' | 'add' | 'subtract'} */ ('new')
+    this.brush = 16
+    this.scrub = 1
+    this.split = 0
+    this.showing = /** @type {'edit' | 'result'} */ ('edit')
+    this.active = 'target'
+    this.size = { width: 512, height: 512 }
+    /** @type {any} */
+    this.draft = this.gesture = this.hover = this.cursor = this.hot = this.image = this.preview = this.result = this.running = null
+    this.placing = this.peek = this.byKeys = this.coarse = this.full = this.paintMask = this.space = false
+    /** @type {Record<string, any>} */
+    this.layers = {}
+    this.times = /** @type {number[]} */ ([])
+    this.raf = 0
+    buildShell(this) // el, box, canvas, sink, and parts with sync()
+    this.g = /** @type {CanvasRenderingContext2D} */ (this.canvas.getContext('2d'))
+    this.view = new View(this.box, this.canvas)
+    this.observer = new ResizeObserver(() => this.layout())
+    this.observer.observe(this.box)
+    listenPointer(this)
+    listenKeys(this)
+    this.layout()
+    this.sync()
+  }
+
+  // ---- what is where
+
+  /** @param {any} shape */
+  outline(shape) {
+    return this.shapes.of(shape, this.size)
+  }
+
+  /** Regions under a picture point, the selected one first, then from the top. @param {Point} p @returns {number[]} */
+  regionsAt(p) {
+    const out = []
+    for (let i = this.doc.regions.length - 1; i >= 0; i--) {
+      const region = this.doc.regions[i]
+      if (region.hidden) continue
+      const outline = this.outline(region)
+      const back = invert(matrixOf(motionOf(region, outline.centroid), 1))
+      if (inside(outline, p) || (back && hasMotion(region) && inside(outline, applyTo(back, p)))) out.push(i)
+    }
+    const mine = this.sel?.kind === 'region' ? out.indexOf(this.sel.index) : -1
+    if (mine > 0) out.unshift(...out.splice(mine, 1))
+    return out
+  }
+
+  /** @param {Point} p */
+  regionAt(p) {
+    return this.regionsAt(p)[0] ?? -1
+  }
+
+  /** How near counts as on it, in box pixels. */
+  reach() {
+    return this.coarse ? 22 : 10
+  }
+
+  // ---- state of the hand
+
+  /** @param {any} sel */
+  select(sel) {
+    this.sel = this.committedSel = this.valid(sel)
+    this.active = 'target'
+    this.placing = false
+    if (this.sel?.index !== this.toolRegion) this.toolRegion = -1
+    this.sync()
+    this.announce()
+  }
+
+  /** @param {string} name */
+  setTool(name) {
+    if (!this.tools[name]) return
+    if (this.tool !== name) this.toolRegion = -1
+    this.tool = name
+    this.draft = this.cursor = null
+    this.placing = false
+    this.showing = 'edit'
+    if (name !== 'select' && name !== 'pan' && !this.gesture) this.tools[name].enter?.(this)
+    this.canvas.style.cursor = this.tools[name].cursor
+    this.sync()
+  }
+
+  announce() {
+    const region = this.sel?.kind === 'region' ? this.doc.regions[this.sel.index] : null
+    if (region && this.sel) this.say(describe(region, this.sel.index, this.outline(region).centroid))
+    else if (this.sel) {
+      const { start, target } = this.doc.points[this.sel.index]
+      this.say(`Point ${this.sel.index + 1}: from ${start.map(Math.round)} to ${target.map(Math.round)}`)
+    } else this.say('')
+  }
+
+  /** @param {string} text for the status line and the screen reader */
+  say(text) {
+    this.parts.status.say(text)
+  }
+
+  focus() {
+    this.sink.focus({ preventScroll: true })
+  }
+
+  /** @param {boolean} open */
+  setFull(open) {
+    if (this.full === open) return
+    this.full = open
+    this.el.classList.toggle('drg-full', open)
+    this.view.user = false
+    this.sync()
+    requestAnimationFrame(() => {
+      this.layout()
+      this.focus()
+    })
+  }
+
+  toggleFull() {
+    const open = !this.full
+    this.setFull(open)
+    if (this.host.fullscreen) this.host.fullscreen(open)
+  }
+
+  // ---- picture
+
+  /** @param {{width: number, height: number}} size */
+  resize({ width, height }) {
+    if (this.size.width === width && this.size.height === height) return
+    this.size = { width, height }
+    this.brush = Math.max(2, Math.round((width + height) * 0.015))
+    if (this.view?.width) this.view.fit(this.size)
+  }
+
+  /** @param {any} image @param {{width: number, height: number}} [size] of the whole picture, if `image` is a smaller copy */
+  setImage(image, size) {
+    if (image !== this.image) dropWand(this)
+    this.image = image
+    const width = size?.width ?? image?.naturalWidth ?? image?.width
+    const height = size?.height ?? image?.naturalHeight ?? image?.height
+    if (width && height) this.resize({ width, height })
+    this.fitDocument()
+    this.committed = this.doc
+    if (!this.view.user) this.layout()
+    if (this.tool === 'wand') this.tools.wand.enter?.(this)
+    this.sync()
+  }
+
+  /** @param {any} bitmap @param {number | null} progress in [0, 1]; null: the run is over */
+  setPreview(bitmap, progress) {
+    this.preview = progress === null ? null : bitmap ?? this.preview
+    this.running = progress === null ? null : { progress }
+    if (this.running) this.showing = 'edit'
+    this.sync()
+  }
+
+  /** @param {any} bitmap of the finished run, or null */
+  setResult(bitmap) {
+    this.preview = this.running = null
+    this.result = bitmap
+    this.showing = bitmap ? 'result' : 'edit'
+    this.split = 0
+    this.sync()
+    if (bitmap) this.say('The result is here: hold \\ for the picture before, drag to compare')
+  }
+
+  // ---- drawing
+
+  layout() {
+    const wide = this.el.clientWidth >= 720
+    this.el.classList.toggle('drg-narrow', this.el.clientWidth < 360)
+    if (wide !== this.wide) {
+      this.wide = wide
+      this.el.classList.toggle('drg-wide', wide)
+      this.sync() // the panel comes or goes now, not under the next drag
+    }
+    if (!this.view.layout()) return
+    if (!this.view.user) this.view.fit(this.size)
+    this.draw()
+  }
+
+  /** A canvas as large as the box that is drawn again only when it must. @param {string} name */
+  layer(name) {
+    const { width, height } = this.canvas
+    const kept = this.layers[name]
+    if (kept && kept.g.canvas.width === width && kept.g.canvas.height === height) return kept
+    const canvas = document.createElement('canvas')
+    canvas.width = width
+    canvas.height = height
+    return (this.layers[name] = { g: canvas.getContext('2d'), key: '', image: null })
+  }
+
+  hatch() {
+    if (this.pattern) return this.pattern
+    const tile = document.createElement('canvas')
+    tile.width = tile.height = 16
+    const g = /** @type {CanvasRenderingContext2D} */ (tile.getContext('2d'))
+    g.strokeStyle = 'rgba(255, 255, 255, 0.2)'
+    g.lineWidth = 2
+    for (const x of [-16, 0, 16]) {
+      g.moveTo(x - 2, 18)
+      g.lineTo(x + 18, -2)
+    }
+    g.stroke()
+    return (this.pattern = /** @type {CanvasPattern} */ (g.createPattern(tile, 'repeat')))
+  }
+
+  draw() {
+    if (!this.raf) this.raf = requestAnimationFrame(() => this.frame())
+  }
+
+  frame() {
+    this.raf = 0
+    const begin = performance.now()
+    if (this.view.width && this.canvas.isConnected) render(this)
+    this.parts.frame()
+    this.times.push(performance.now() - begin)
+    if (this.times.length > 300) this.times.shift()
+  }
+
+  /** Brings everything around the canvas up to date. */
+  sync() {
+    this.parts?.sync()
+    if (this.view) this.draw()
+  }
+
+  viewState() {
+    const { tool, show, sel, brush, scrub, combine, text } = this
+    return { view: this.view.state(), tool, show: { ...show }, sel, brush, scrub, combine, text, history: this.history }
+  }
+
+  /** @param {any} s of viewState() */
+  restoreView(s) {
+    if (!s) return
+    const { tool, brush, scrub, combine } = s
+    Object.assign(this, { tool, brush, scrub, combine, show: { ...this.show, ...s.show } })
+    if (s.history instanceof History) this.history = s.history
+    this.sel = this.committedSel = this.valid(s.sel)
+    this.view.restore(s.view)
+    this.sync()
+  }
+
+  destroy() {
+    this.off.abort()
+    this.observer.disconnect()
+    cancelAnimationFrame(this.raf)
+    dropWand(this)
+    this.el.remove()
+  }
+}

@@ -1,0 +1,70 @@
+// Elements without markup strings: text goes in by textContent only, so that nothing a user typed is ever parsed.
+import { ICONS } from './icons.js'
+
+const SVG = 'http://www.w3.org/2000/svg'
+
+/**
+ * An element. `props`: `class`, `text`, `data` ({name: value}), `on` ({event: fn}), `style` ({name: value});
+ * booleans and the names of properties are set as properties, everything else as attributes.
+ * @param {string} tag @param {Record<string, any>} [props] @param {...(Node | string | null | undefined)} children
+ * @returns {any}
+ */
+export function make(tag, props = {}, ...children) {
+  const el = document.createElement(tag)
+  for (const [name, value] of Object.entries(props)) {
+    if (value === undefined || value === null) continue
+    if (name === 'class') el.className = value
+    else if (name === 'text') el.textContent = value
+    else if (name === 'data') Object.assign(el.dataset, value)
+    else if (name === 'on') for (const [event, fn] of Object.entries(value)) el.addEventListener(event, fn)
+    else if (name === 'style') for (const [key, v] of Object.entries(value)) el.style.setProperty(key, v)
+    else if (typeof value === 'boolean' || name === 'value') /** @type {any} */ (el)[name] = value
+    else el.setAttribute(name, value)
+  }
+  for (const child of children) if (child !== null && child !== undefined) el.append(child)
+  return el
+}
+
+/**
+ * An icon of 24x24 units, drawn with the colour of the text around it.
+ * @param {string} name a key of ICONS
+ */
+export function icon(name) {
+  const svg = document.createElementNS(SVG, 'svg')
+  svg.setAttribute('viewBox', '0 0 24 24')
+  svg.setAttribute('aria-hidden', 'true')
+  svg.classList.add('drg-icon')
+  for (const part of ICONS[name] ?? []) {
+    const filled = part.startsWith('*') // a leading star: a filled shape
+    const path = document.createElementNS(SVG, 'path')
+    path.setAttribute('d', filled ? part.slice(1) : part)
+    if (filled) path.classList.add('drg-fill')
+    svg.append(path)
+  }
+  return svg
+}
+
+/**
+ * A button with an icon; its title is the tooltip and the name that a screen reader says.
+ * @param {string} name of the icon @param {string} title @param {() => void} run @param {Record<string, any>} [props]
+ */
+export function iconButton(name, title, run, props = {}) {
+  const button = make('button', { type: 'button', class: 'drg-button', title, 'aria-label': title, ...props }, icon(name))
+  button.addEventListener('click', (e) => {
+    e.stopPropagation()
+    run()
+  })
+  return button
+}
+
+/** Puts another icon into a button. @param {HTMLElement} button @param {string} name */
+export function setIcon(button, name) {
+  if (button.dataset.icon === name) return
+  button.dataset.icon = name
+  button.replaceChildren(icon(name))
+}
+
+/** Writes only what changed: no layout work in a frame where nothing did. @param {any} el @param {string} text */
+export function setText(el, text) {
+  if (el.textContent !== text) el.textContent = text
+}

@@ -1,0 +1,90 @@
+// A finished shape becomes a new region, or is added to or taken from a region or the area that may change.
+import { combine, simplifyTo } from '../raster.js'
+import { adaptivePolygons } from './render_mask.js'
+import { segmentQuietly } from './tool_wand.js'
+import { addRegion, movedMotion, withRegion } from './ops.js'
+
+/** @typedef {[number, number]} Point */
+/** @typedef {{polygons?: Point[][], holes?: Point[][], strokes?: {points: Point[], radius: number}[]}} Shape */
+
+const CORNERS = 400 // as the stored document: what is on the screen is what is stored
+
+/** Shift adds, Alt takes away, else what the bar says. @param {any} ed @param {any} e @returns {'new' | 'add' | 'subtract'} */
+export function modeOf(ed, e) {
+  if (e.altKey) return 'subtract'
+  if (e.shiftKey) return 'add'
+  return ed.combine
+}
+
+/** @param {Point[][]} outlines @returns {Point[][]} */
+const tidy = (outlines) => outlines.map((line) => simplifyTo(line, CORNERS).map(([x, y]) => [Math.round(x * 100) / 100, Math.round(y * 100) / 100]))
+
+/** @param {any} shape */
+const tidied = ({ polygons, holes }) => ({ polygons: tidy(polygons), holes: tidy(holes), strokes: [] })
+
+/** Polygons for strokes and for what lies partly outside the picture. @param {any} ed @param {Shape} shape */
+export function polygonal(ed, shape) {
+  if (!shape.strokes?.length && !shape.holes?.length && shape.polygons?.length === 1) return { polygons: tidy(shape.polygons), holes: [], strokes: [] }
+  return tidied(combine({}, shape, 'add', ed.size.width, ed.size.height))
+}
+
+/** Takes a shape in. False if it marks nothing. @param {any} ed @param {Shape} shape @param {'new' | 'add' | 'subtract'} mode */
+export function finishShape(ed, shape, mode) {
+  if (ed.paintMask) return paintEditable(ed, shape, mode)
+  const i = ed.sel?.kind === 'region' ? ed.sel.index : -1
+  if (mode === 'subtract' || (mode === 'add' && i >= 0)) return reshape(ed, i >= 0 ? i : topmost(ed, shape), shape, mode)
+  const marked = polygonal(ed, shape)
+  if (!marked.polygons.length || ed.outline(marked).area < 4) {
+    ed.say('That marks nothing: draw a larger area inside the picture')
+    ed.revert()
+    return false
+  }
+  if (ed.doc.regions.length >= 256) return ed.say('256 regions are the most that a drag holds'), false
+  ed.edit(addRegion(ed.doc, marked))
+  ed.sel = { kind: 'region', index: ed.doc.regions.length - 1 }
+  ed.commit('mark a region')
+  setTimeout(() => segmentQuietly(ed), 300)
+  return true
+}
+
+/** The region on top that a shape meets: its first point decides. @param {any} ed @param {Shape} shape */
+function topmost(ed, shape) {
+  const p = shape.strokes?.[0]?.points[0] ?? shape.polygons?.[0]?.[0]
+  const hit = p ? ed.regionAt(p) : -1
+  return hit >= 0 ? hit : ed.doc.regions.length - 1
+}
+
+/** @param {any} ed @param {number} i @param {Shape} shape @param {'add' | 'subtract'} mode */
+function reshape(ed, i, shape, mode) {
+  const region = ed.doc.regions[i]
+  if (!region) return ed.say('There is no region to take from: mark one first'), false
+  if (region.locked) return ed.say(`Region ${i + 1} is locked`), false
+  const before = ed.outline(region).centroid
+  const now = tidied(combine(region, shape, mode, ed.size.width, ed.size.height))
+  if (!now.polygons.length) {
+    ed.edit({ ...ed.doc, regions: ed.doc.regions.filter((/** @type {any} */ _, /** @type {number} */ k) => k !== i) })
+    ed.sel = null
+    ed.commit('erase a region')
+    ed.say(`Region ${i + 1} is gone: nothing of it was left`)
+    return true
+  }
+  const after = ed.outline(now).centroid
+  const keeps = region.task === 'relocation' || region.task === 'deformation'
+  const motion = keeps && region.target ? movedMotion({ ...region, path: region.path }, [after[0] - before[0], after[1] - before[1]]) : {}
+  ed.edit(withRegion(ed.doc, i, { ...now, ...motion })) // the motion stays the same while the middle moves
+  ed.sel = { kind: 'region', index: i }
+  ed.commit(mode === 'add' ? 'add to a region' : 'take from a region')
+  return true
+}
+
+/** Paints the area that may change; the first stroke starts from the adaptive one. @param {any} ed @param {Shape} shape @param {string} mode */
+function paintEditable(ed, shape, mode) {
+  const { editable } = ed.doc
+  const { width, height } = ed.size
+  let base = editable
+  if (editable.mode !== 'painted') base = { polygons: editable.mode === 'adaptive' ? adaptivePolygons(ed) : [], holes: [], strokes: [] }
+  const now = tidied(combine(base, shape, mode === 'subtract' ? 'subtract' : 'add', width, height))
+  ed.edit({ ...ed.doc, editable: { ...editable, ...now, mode: 'painted' } })
+  ed.commit('paint what may change')
+  return true
+}

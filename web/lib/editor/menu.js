@@ -1,0 +1,139 @@
+// Menus (right click, long press, the three dots) and the sheet of keys.
+import { KINDS } from '../formats.js'
+import { make } from './dom.js'
+import { clearMotion, copy, deleteSelected } from './commands.js'
+import { SHORTCUTS } from './keyboard.js'
+import { withRegion } from './ops.js'
+import { exportAs, pickFiles } from './transfer.js'
+
+/** Closes what is open; true if something was. @param {any} ed */
+export function closeMenus(ed) {
+  const open = ed.menu
+  ed.menu = null
+  open?.remove()
+  return !!open
+}
+
+/** @typedef {[string, (() => void) | null, string?] | null} Entry null: a line; without a function: a heading */
+
+/** @param {any} ed @param {Entry[]} entries @param {number[]} at box pixels */
+function show(ed, entries, at) {
+  closeMenus(ed)
+  const rows = entries.map((entry) => {
+    if (!entry) return make('hr')
+    const [text, run, key] = entry
+    if (!run) return make('div', { class: 'drg-head', text })
+    return make('button', { type: 'button', role: 'menuitem', on: { click: () => {
+      closeMenus(ed)
+      ed.focus()
+      run()
+      ed.sync()
+    } } }, make('span', { text }), key ? make('kbd', { text: key }) : null)
+  })
+  const menu = make('div', { class: 'drg-menu', role: 'menu' }, ...rows)
+  menu.addEventListener('keydown', (/** @type {KeyboardEvent} */ e) => {
+    const all = [...menu.querySelectorAll('button')]
+    const i = all.indexOf(/** @type {any} */ (document.activeElement))
+    const step = e.key === 'ArrowDown' ? 1 : e.key === 'ArrowUp' ? -1 : 0
+    if (!step) return
+    all[(i + step + all.length) % all.length].focus()
+    e.preventDefault()
+  })
+  ed.box.append(menu)
+  ed.menu = menu
+  const x = Math.min(at[0], ed.view.width - menu.offsetWidth - 6)
+  const y = Math.min(at[1], ed.view.height - menu.offsetHeight - 6)
+  menu.style.setProperty('left', `${Math.max(x, 6)}px`)
+  menu.style.setProperty('top', `${Math.max(y, 6)}px`)
+  menu.querySelector('button')?.focus()
+  const outside = (/** @type {PointerEvent} */ e) => {
+    if (e.target instanceof Node && menu.contains(e.target)) return
+    closeMenus(ed)
+    window.removeEventListener('pointerdown', outside, true)
+  }
+  window.addEventListener('pointerdown', outside, { capture: true, signal: ed.off.signal })
+}
+
+/** The menu of a place on the picture. @param {any} ed @param {number[]} at box @param {[number, number]} p picture */
+export function openMenu(ed, at, p) {
+  const hit = ed.regionAt(p)
+  if (hit >= 0 && !(ed.sel?.kind === 'region' && ed.sel.index === hit)) ed.select({ kind: 'region', index: hit })
+  const region = ed.sel?.kind === 'region' ? ed.doc.regions[ed.sel.index] : null
+  const i = ed.sel?.index
+  const flag = (/** @type {string} */ key) => {
+    ed.edit(withRegion(ed.doc, i, { [key]: region[key] ? undefined : true }))
+    ed.commit(key === 'locked' ? 'lock or unlock a region' : 'hide or show a region')
+  }
+  /** @type {Entry[]} */
+  const entries = region
+    ? [
+        [`Region ${i + 1}`, null],
+        ['Turn about this point', () => anchorAt(ed, p), 'A'],
+        ['Take the motion away', () => clearMotion(ed), 'X'],
+        ['Duplicate', () => copy(ed), 'Ctrl+D'],
+        [region.locked ? 'Unlock' : 'Lock', () => flag('locked')],
+        [region.hidden ? 'Show' : 'Hide', () => flag('hidden')],
+        ['Delete', () => deleteSelected(ed), 'Del'],
+        null
+      ]
+    : ed.sel ? [['Delete the point', () => deleteSelected(ed), 'Del'], null] : []
+  entries.push(
+    ['Undo', () => ed.step('undo'), 'Ctrl+Z'],
+    ['Redo', () => ed.step('redo'), 'Ctrl+Y'],
+    ['Whole picture', () => ed.view.fit(ed.size), '0'],
+    [ed.full ? 'Leave full screen' : 'Full screen', () => ed.toggleFull(), 'F']
+  )
+  show(ed, entries, at)
+}
+
+/** @param {any} ed @param {[number, number]} p */
+function anchorAt(ed, p) {
+  const region = ed.doc.regions[ed.sel.index]
+  if (region.locked) return ed.say(`Region ${ed.sel.index + 1} is locked`)
+  const anchor = [Math.round(p[0]), Math.round(p[1])]
+  const turns = region.task === 'rotation' || region.task === 'scale'
+  ed.edit(withRegion(ed.doc, ed.sel.index, { anchor, ...(turns ? {} : { task: 'rotation', angle: 0, target: undefined, path: [] }) }))
+  ed.commit('set the anchor')
+}
+
+/** Import, export, help. @param {any} ed @param {HTMLElement} button */
+export function openMore(ed, button) {
+  if (closeMenus(ed)) return
+  const r = button.getBoundingClientRect()
+  const at = ed.view.toBox({ clientX: r.left, clientY: r.bottom + 4 })
+  show(ed, [
+    ['Import', null],
+    ['Files of a drag \u2026', () => pickFiles(ed)],
+    ['Export', null],
+    ...Object.entries(KINDS).map(([kind, name]) => /** @type {Entry} */ ([name, () => exportAs(ed, kind)])),
+    null,
+    ['All keys', () => ed.parts.toggleHelp(), '?'],
+    ['Start again', () => {
+      ed.edit({ ...ed.doc, regions: [], points: [] })
+      ed.sel = null
+      ed.commit('start again')
+    }]
+  ], at)
+}
+
+/** The sheet of keys. @param {any} ed */
+export function buildHelp(ed) {
+  const rows = SHORTCUTS.flatMap(([keys, text]) => [make('dt', { text: keys }), make('dd', { text })])
+  const close = make('button', { type: 'button', class: 'drg-pill', text: 'Close', on: { click: () => toggle() } })
+  const el = make('div', { class: 'drg-help', role: 'dialog', 'aria-label': 'Keys' }, make('div', { class: 'drg-row' }, make('h3', { class: 'drg-grow', text: 'Keys' }), close), make('dl', {}, ...rows))
+  el.hidden = true
+
+  function toggle() {
+    el.hidden = !el.hidden
+    if (el.hidden) ed.focus()
+    else close.focus()
+  }
+  return {
+    el, toggle,
+    close() {
+      const was = !el.hidden
+      if (was) toggle()
+      return was
+    }
+  }
+}

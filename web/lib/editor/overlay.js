@@ -1,0 +1,135 @@
+// What lies over the picture: a hint for the next step, problems with their fixes, the running model.
+import { problems } from '../document.js'
+import { icon, make, setText } from './dom.js'
+import { hasMotion } from './ops.js'
+
+const MOST = 4 // chips; half as many where the box is small
+
+/** @param {any} ed */
+export function buildOverlay(ed) {
+  const hint = make('div', { class: 'drg-hint' })
+  const chips = make('div', { class: 'drg-chips' })
+  const bar = make('i')
+  const percent = make('span', { class: 'drg-number' })
+  const stop = make('button', { type: 'button', class: 'drg-pill drg-danger', title: 'Stop the running model', on: { click: () => ed.host.stop?.() } }, icon('stop'), 'Stop')
+  const run = make('div', { class: 'drg-run', role: 'group', 'aria-label': 'The model is running' }, make('span', { class: 'drg-bar' }, bar), percent, stop)
+  const badge = make('div', { class: 'drg-badge' })
+  const empty = make('div', { class: 'drg-empty' })
+  const el = make('div', { class: 'drg-overlay' }, empty, hint, badge, run, chips)
+  /** @type {any} */
+  let checked = null
+  /** @type {any[]} */
+  let found = []
+  /** @type {any} */
+  let timer = 0
+  let all = false // the user wants to see every problem
+
+  function check() {
+    if (!ed.el.isConnected) return
+    found = safeProblems(ed)
+    chips.replaceChildren(...listOf())
+  }
+
+  function sync() {
+    const { doc, running } = ed
+    el.classList.toggle('drg-busy', !!running)
+    run.hidden = !running
+    if (running) {
+      const p = Math.round(running.progress * 100)
+      bar.style.setProperty('width', `${p}%`)
+      setText(percent, `${p} %`)
+    }
+    badge.hidden = ed.showing !== 'result'
+    setText(badge, 'Result \u2013 drag to compare, hold \\ for before')
+    syncEmpty()
+    const text = running || ed.showing === 'result' ? '' : hintFor(ed)
+    setText(hint, text)
+    hint.hidden = !text
+    hint.classList.toggle('drg-up', low())
+    if (checked !== doc && !ed.gesture) {
+      checked = doc
+      clearTimeout(timer)
+      timer = setTimeout(check, 120) // not in the way of the hand
+    }
+    chips.replaceChildren(...listOf())
+  }
+
+  /** Whether the region in hand lies where the hint would. */
+  function low() {
+    const region = ed.sel?.kind === 'region' ? ed.doc.regions[ed.sel.index] : null
+    if (!region || !ed.view) return false
+    const { y, h } = ed.outline(region).box
+    return ed.view.toScreen([0, y + h])[1] > ed.view.height - 90 && ed.view.toScreen([0, y])[1] > 90
+  }
+
+  function syncEmpty() {
+    empty.hidden = !!ed.image || ed.doc.regions.length > 0 || ed.doc.points.length > 0
+    if (empty.hidden || empty.childElementCount) return
+    empty.append(icon('picture'), make('p', { text: 'Connect a picture, or drop one here' }))
+    if (ed.host.getImage) empty.append(make('button', { type: 'button', class: 'drg-pill', text: 'Get the picture', on: { click: () => ed.host.getImage() } }))
+  }
+
+  function listOf() {
+    const out = []
+    if (ed.running || ed.showing === 'result') return out
+    if (ed.error) out.push(make('div', { class: 'drg-chip drg-bad' }, make('span', { text: ed.error })))
+    if (ed.note) out.push(make('div', { class: 'drg-chip' }, make('span', { text: ed.note })))
+    // the hint says already what the region in hand lacks
+    const shown = found.filter((p) => !(p.kind === 'draft' && ed.sel?.kind === 'region' && p.region === ed.sel.index))
+    const most = all ? shown.length : ed.view.height < 480 ? MOST / 2 : MOST
+    for (const problem of shown.slice(0, most)) out.push(chipOf(problem))
+    const more = shown.length - most
+    if (more > 0 || (all && shown.length > MOST / 2)) {
+      out.push(make('div', { class: 'drg-chip' }, make('button', { type: 'button', class: 'drg-chip-text', text: more > 0 ? `${more} more` : 'fewer', on: { click: () => {
+        all = more > 0
+        sync()
+        ed.focus()
+      } } })))
+    }
+    return out
+  }
+
+  /** @param {any} problem */
+  function chipOf(problem) {
+    const target = problem.region !== undefined ? { kind: 'region', index: problem.region } : problem.point !== undefined ? { kind: 'point', index: problem.point } : null
+    const show = make('button', { type: 'button', class: 'drg-chip-text', text: problem.text.charAt(0).toUpperCase() + problem.text.slice(1), title: 'Show it', on: { click: () => {
+      if (target) ed.select(target)
+      ed.focus()
+    } } })
+    const fix = problem.fix
+      ? make('button', { type: 'button', class: 'drg-chip-fix', text: problem.hint ?? 'Repair it', on: { click: () => {
+          ed.edit(problem.fix(ed.doc))
+          ed.sel = ed.valid(ed.sel)
+          ed.commit('fix')
+          ed.focus()
+        } } })
+      : null
+    return make('div', { class: 'drg-chip drg-warn' }, show, fix)
+  }
+
+  return { el, sync }
+}
+
+/** @param {any} ed */
+function safeProblems({ doc, size }) {
+  try {
+    return problems(doc, size)
+  } catch (e) {
+    console.error('drag editor: checking the document failed', e)
+    return []
+  }
+}
+
+/** What to do next, in a few words; nothing once the hand has learned it. @param {any} ed */
+function hintFor(ed) {
+  if (ed.gesture || (ed.view && ed.view.height < 230)) return ''
+  if (ed.placing) return 'Click where the region shall turn'
+  if (ed.draft) return 'Enter or the first corner closes; Backspace takes one back'
+  if (ed.paintMask) return 'Paint where the picture may change; Alt takes away'
+  if (!ed.image && !ed.doc.regions.length) return ''
+  if (ed.tool !== 'select' && ed.tool !== 'pan') return ed.doc.regions.length > 1 ? '' : ed.tools[ed.tool].hint
+  if (!ed.doc.regions.length && !ed.doc.points.length) return 'Mark the part that shall move: draw around it (P) or pick it (W)'
+  const region = ed.sel?.kind === 'region' ? ed.doc.regions[ed.sel.index] : null
+  if (region && !hasMotion(region)) return 'Drag it where it shall go; the ring turns it, the corners scale it'
+  return ''
+}

@@ -1,0 +1,160 @@
+// The wand: shows the super-pixel under the pointer, picks it by a click, more by a scribble.
+import { labelAt, shapeOf, slic } from '../slic.js'
+import { finishShape, modeOf } from './marking.js'
+import { drawOutline } from './render.js'
+import { inside, pathOf } from './shapes.js'
+import { select } from './tool_select.js'
+
+/** @typedef {[number, number]} Point */
+
+const SIDE = 1024 // pixels: larger pictures are cut into pieces at this size
+const GRAINS = [150, 300, 600, 1200, 2400] // pieces
+
+/** The pieces of the picture, found once by a worker. @param {any} ed @param {boolean} [quiet] */
+function segment(ed, quiet = false) {
+  const { image, size } = ed
+  const count = GRAINS[ed.grain ?? 2]
+  if (!image || (ed.wand?.image === image && ed.wand.asked === count)) return
+  const k = Math.min(1, SIDE / Math.max(size.width, size.height))
+  const width = Math.max(1, Math.round(size.width * k))
+  const height = Math.max(1, Math.round(size.height * k))
+  const canvas = document.createElement('canvas')
+  canvas.width = width
+  canvas.height = height
+  const g = /** @type {CanvasRenderingContext2D} */ (canvas.getContext('2d', { willReadFrequently: true }))
+  g.drawImage(image, 0, 0, width, height)
+  const rgba = g.getImageData(0, 0, width, height).data
+  ed.worker?.terminate()
+  const wand = (ed.wand = { image, asked: count, width, height, rgba, labels: null, paths: new Map(), hot: -1 })
+  const take = (/** @type {any} */ found) => {
+    if (ed.wand !== wand) return
+    Object.assign(wand, found)
+    if (quiet) return
+    ed.say(`${found.count} pieces: click one, or scribble over several`)
+    ed.sync()
+  }
+  if (!quiet) ed.say('Looking for pieces \u2026')
+  try {
+    ed.worker = new Worker(new URL('../slic_worker.js', import.meta.url), { type: 'module' })
+    ed.worker.onmessage = (/** @type {MessageEvent} */ { data }) => (data.error ? ed.say(data.error) : take(data))
+    ed.worker.onerror = () => take(slic(rgba, width, height, count)) // no module workers here: on the page, once
+    ed.worker.postMessage({ id: 1, rgba, width, height, count })
+  } catch {
+    take(slic(rgba, width, height, count))
+  }
+}
+
+/** Finds the pieces while the hand is elsewhere: the editor's guess of the task needs them. @param {any} ed */
+export function segmentQuietly(ed) {
+  try {
+    segment(ed, true)
+  } catch {
+    // pixels that can not be read: the guess does without
+  }
+}
+
+/** A region in the pixels of the pieces, and the pieces; no pieces while there are none. @param {any} ed @param {any} region */
+export function piecesFor(ed, region) {
+  const { wand, size } = ed
+  if (!wand?.labels) return { region, pieces: null }
+  const [kx, ky] = [wand.width / size.width, wand.height / size.height]
+  const put = (/** @type {Point[]} */ line) => line.map(([x, y]) => [(x + 0.5) * kx - 0.5, (y + 0.5) * ky - 0.5])
+  const strokes = region.strokes.map((/** @type {any} */ s) => ({ points: put(s.points), radius: (s.radius * (kx + ky)) / 2 }))
+  return { region: { ...region, polygons: region.polygons.map(put), holes: region.holes.map(put), strokes }, pieces: wand }
+}
+
+/** Forgets the pieces of a picture. @param {any} ed */
+export function dropWand(ed) {
+  ed.worker?.terminate()
+  ed.worker = ed.wand = null
+}
+
+/** @param {any} ed @param {Point} p @returns {number} */
+function labelUnder(ed, p) {
+  const { wand, size } = ed
+  if (!wand?.labels) return -1
+  return labelAt(wand.labels, wand.width, wand.height, ((p[0] + 0.5) * wand.width) / size.width - 0.5, ((p[1] + 0.5) * wand.height) / size.height - 0.5)
+}
+
+/** The shape of pieces in the picture's pixels. @param {any} ed @param {Iterable<number>} labels */
+function shapeFrom(ed, labels) {
+  const { wand, size } = ed
+  const found = shapeOf(wand.labels, wand.width, wand.height, labels)
+  const [kx, ky] = [size.width / wand.width, size.height / wand.height]
+  const put = (/** @type {Point[]} */ line) => line.map(([x, y]) => /** @type {Point} */ ([(x + 0.5) * kx - 0.5, (y + 0.5) * ky - 0.5]))
+  return { polygons: found.polygons.map(put), holes: found.holes.map(put) }
+}
+
+/** @param {any} ed @param {number} label */
+function pathUnder(ed, label) {
+  const { paths } = ed.wand
+  if (!paths.has(label)) {
+    const { polygons, holes } = shapeFrom(ed, [label])
+    paths.set(label, pathOf([...polygons, ...holes]))
+  }
+  return paths.get(label)
+}
+
+export const wand = {
+  label: 'Wand', key: 'W', icon: 'wand', keys: 'click', cursor: 'crosshair',
+  hint: 'Click a piece, or scribble over several; [\u00a0and\u00a0] change their size, Alt takes away',
+
+  /** @param {any} ed */
+  enter(ed) {
+    try {
+      segment(ed)
+    } catch {
+      ed.say('The pixels of this picture can not be read here: use another tool')
+    }
+  },
+
+  /** @param {any} ed @param {number} way -1: smaller pieces */
+  grain(ed, way) {
+    ed.grain = Math.min(Math.max((ed.grain ?? 2) - way, 0), GRAINS.length - 1)
+    wand.enter(ed)
+  },
+
+  /** @param {any} ed @param {Point} p @param {any} e */
+  down(ed, p, e) {
+    if (!ed.image) return ed.say('The wand needs the picture'), null
+    if (!ed.wand?.labels) return wand.enter(ed), ed.say('Looking for pieces \u2026'), null
+    const asked = modeOf(ed, e)
+    const region = ed.sel?.kind === 'region' ? ed.doc.regions[ed.sel.index] : null
+    if (asked === 'new' && region && !ed.paintMask && inside(ed.outline(region), p)) return select.down(ed, p, e) // picked already: drag it
+    const mode = asked === 'new' && region && ed.toolRegion === ed.sel.index ? 'add' : asked
+    const chosen = new Set([labelUnder(ed, p)])
+    return {
+      name: 'scribble',
+      move(/** @type {Point} */ q) {
+        chosen.add(labelUnder(ed, q))
+      },
+      end() {
+        chosen.delete(-1)
+        if (!chosen.size) return
+        if (finishShape(ed, shapeFrom(ed, chosen), mode) && mode !== 'subtract' && ed.sel) ed.toolRegion = ed.sel.index
+      },
+      draw(/** @type {any} */ g) {
+        for (const label of chosen) if (label >= 0) highlight(ed, g, label, mode === 'subtract' ? '#ff6b6b' : '#ffffff')
+      }
+    }
+  },
+
+  /** @param {any} ed @param {Point} p */
+  hover(ed, p) {
+    const region = ed.sel?.kind === 'region' ? ed.doc.regions[ed.sel.index] : null
+    return region && inside(ed.outline(region), p) ? 'move' : 'crosshair'
+  },
+
+  /** @param {any} ed @param {any} g */
+  draw(ed, g) {
+    const at = ed.cursor ?? ed.hover
+    const label = at && !ed.gesture ? labelUnder(ed, at) : -1
+    if (label >= 0) highlight(ed, g, label, '#ffffff')
+  }
+}
+
+/** @param {any} ed @param {any} g @param {number} label @param {string} color */
+function highlight(ed, g, label, color) {
+  drawOutline(g, pathUnder(ed, label), ed.view.matrix(), color, { width: 1.4, fill: 0.28, scale: ed.view.scale })
+  g.setTransform(ed.view.dpr, 0, 0, ed.view.dpr, 0, 0)
+}

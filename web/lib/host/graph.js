@@ -1,0 +1,76 @@
+// Walks in the host's graph: what feeds an input, and the names that the server knows a node by.
+
+const BYPASSED = 4, MUTED = 2
+const SUBGRAPH_INPUT = -10 // the id of the inner end of a subgraph's inputs
+
+/** The graph at the top. @param {any} app */
+export const rootOf = (app) => app.rootGraph ?? app.graph
+
+/** The id under which the host keeps a node's outputs: "7", or "<uuid of its subgraph>:7". @param {any} node */
+export function locator(node) {
+  const graph = node.graph
+  const nested = graph && graph.rootGraph && graph !== graph.rootGraph
+  return nested ? `${graph.id}:${node.id}` : String(node.id)
+}
+
+/** All subgraph nodes with the ids of the nodes around them, from the top. @param {any} graph @param {string} [prefix] @returns {any[]} */
+function instances(graph, prefix = '') {
+  const out = []
+  for (const node of graph?.nodes ?? []) {
+    if (!node.subgraph) continue
+    out.push({ node, id: prefix + node.id }, ...instances(node.subgraph, `${prefix}${node.id}:`))
+  }
+  return out
+}
+
+/** The ids of a node in a prompt: "7", or "3:7" in the subgraph node 3; several if its subgraph is used several times.
+ * @param {any} app @param {any} node @returns {string[]} */
+export function promptIds(app, node) {
+  const root = rootOf(app)
+  if (!node.graph || node.graph === root) return [String(node.id)]
+  return instances(root).filter((i) => i.node.subgraph === node.graph).map((i) => `${i.id}:${node.id}`)
+}
+
+/**
+ * The node and slot whose value arrives at an input: through reroutes, bypassed nodes and the borders of subgraphs.
+ * @param {any} app @param {any} node @param {number} slot @returns {{node: any, slot: number} | null}
+ */
+export function sourceOf(app, node, slot) {
+  let at = { node, slot }
+  for (let steps = 0; steps < 100; steps++) {
+    const input = at.node.inputs?.[at.slot]
+    const graph = at.node.graph
+    const link = input?.link != null ? linkOf(graph, input.link) : null
+    if (!link) return null
+    if (Number(link.origin_id) === SUBGRAPH_INPUT) {
+      const outer = instances(rootOf(app)).find((i) => i.node.subgraph === graph)
+      if (!outer) return null
+      at = { node: outer.node, slot: link.origin_slot }
+      continue
+    }
+    const origin = graph.getNodeById(link.origin_id)
+    if (!origin || origin.mode === MUTED) return null
+    if (origin.subgraph && origin.mode !== BYPASSED) {
+      const inner = origin.subgraph.outputs?.[link.origin_slot]?.linkIds?.[0]
+      const last = inner != null ? linkOf(origin.subgraph, inner) : null
+      const inside = last && origin.subgraph.getNodeById(last.origin_id)
+      if (!inside) return null
+      if (!passes(inside)) return { node: inside, slot: last.origin_slot }
+      at = { node: inside, slot: through(inside, last.type) }
+    } else if (passes(origin)) {
+      at = { node: origin, slot: through(origin, link.type) }
+    } else return { node: origin, slot: link.origin_slot }
+    if (at.slot < 0) return null
+  }
+  return null
+}
+
+const linkOf = (graph, id) => graph?.getLink?.(id) ?? graph?.links?.get?.(id) ?? graph?.links?.[id] ?? null
+const passes = (node) => node.mode === BYPASSED || node.type === 'Reroute'
+
+/** The input whose value a passing node hands on. */
+function through(node, type) {
+  const inputs = node.inputs ?? []
+  if (node.type === 'Reroute') return inputs.length ? 0 : -1
+  return inputs.findIndex((input) => input.type === type)
+}

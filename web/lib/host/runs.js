@@ -1,0 +1,182 @@
+// What the server tells of a running prompt, brought to the editors whose drags run in it.
+
+const SHOWS_NO_RESULT = /^Drag/ // our own nodes show curves and overlays
+
+/**
+ * The drags of a prompt: by the id of each DragOptimize the editors that it depends on; and by the id of a node that shows a result
+ * the editors whose drag went into it; and the crop that a DragOptimize works on, if it does.
+ * @param {Record<string, {class_type: string, inputs: Record<string, any>}>} prompt in API format
+ * @returns {{optimisers: Map<string, Set<string>>, results: Map<string, Set<string>>, crops: Map<string, string>}}
+ */
+export function dragsIn(prompt) {
+  /** @type {Map<string, Set<string>>} */
+  const above = new Map()
+  /** The ids of all nodes that `id` depends on. @param {string} id @returns {Set<string>} */
+  function ancestors(id) {
+    const known = above.get(id)
+    if (known) return known
+    const out = new Set()
+    above.set(id, out) // before its inputs: a circle ends here
+    for (const value of Object.values(prompt[id]?.inputs ?? {})) {
+      if (!Array.isArray(value) || value.length !== 2 || !prompt[value[0]]) continue
+      out.add(String(value[0]))
+      for (const x of ancestors(String(value[0]))) out.add(x)
+    }
+    return out
+  }
+  const kind = (/** @type {string} */ id) => prompt[id]?.class_type ?? ''
+  const optimisers = new Map(), results = new Map(), crops = new Map()
+  for (const id of Object.keys(prompt)) {
+    if (kind(id) !== 'DragOptimize') continue
+    optimisers.set(id, new Set([...ancestors(id)].filter((x) => kind(x) === 'DragEditor')))
+    const crop = [...ancestors(id)].find((x) => kind(x) === 'DragCrop')
+    if (crop) crops.set(id, crop)
+  }
+  for (const id of Object.keys(prompt)) {
+    if (SHOWS_NO_RESULT.test(kind(id))) continue
+    const editors = [...ancestors(id)].filter((x) => optimisers.has(x)).flatMap((x) => [...(optimisers.get(x) ?? [])])
+    if (editors.length) results.set(id, new Set(editors))
+  }
+  return { optimisers, results, crops }
+}
+
+/**
+ * Listens to the server for as long as the page lives.
+ * @param {any} api
+ * @param {() => any} outputs of the nodes, by their ids: what they gave when they ran last
+ * @param {(workflow: string | undefined, ids: Set<string>) => any[]} find editors in the graph that is open, by their ids in a prompt
+ * as runView() makes them
+ */
+export function watchRuns(api, outputs, find) {
+  /** @type {Map<string, Promise<any>>} */
+  const runs = new Map()
+
+  /** The prompt of this page with that id, from the queue or, if it ended meanwhile, the history. @param {string} id */
+  async function look(id) {
+    const queue = await (await api.fetchApi('/queue')).json()
+    let entry = [...(queue.queue_running ?? []), ...(queue.queue_pending ?? [])].find((x) => x[1] === id)
+    entry ??= (await (await api.fetchApi(`/history/${encodeURIComponent(id)}`)).json())[id]?.prompt
+    if (!entry || entry[3]?.client_id !== api.clientId) return null // not queued here
+    return { id, ...dragsIn(entry[2]), workflow: entry[3]?.extra_pnginfo?.workflow?.id, rectangles: new Map() }
+  }
+
+  const started = (/** @type {string} */ id) => {
+    if (!id) return Promise.resolve(null)
+    let run = runs.get(id)
+    if (!run) runs.set(id, (run = look(id).catch(() => null)))
+    if (runs.size > 20) runs.delete(runs.keys().next().value ?? '')
+    return run
+  }
+
+  /** @param {string} name @param {(detail: any) => string} idOf @param {(run: any, detail: any) => any} then */
+  const on = (name, idOf, then) =>
+    api.addEventListener(name, async ({ detail }) => {
+      const run = await started(idOf(detail ?? {}))
+      if (run) await then(run, detail)
+    })
+
+  const editorsOf = (/** @type {any} */ run, /** @type {any} */ id) => find(run.workflow, run.optimisers.get(String(id)) ?? new Set())
+  const cropOf = (/** @type {any} */ run, /** @type {any} */ id) => {
+    const crop = run.crops.get(String(id))
+    return crop === undefined ? null : run.rectangles.get(crop) ?? outputs()?.[crop]?.drag_crop ?? [0, 0, 0, 0]
+  }
+
+  on('execution_start', (d) => d.prompt_id, () => {})
+
+  on('progress', (d) => d.prompt_id, (run, d) => {
+    for (const editor of editorsOf(run, d.node)) editor.at(run.id, d.max > 0 ? d.value / d.max : 0, cropOf(run, d.node))
+  })
+
+  on('b_preview_with_metadata', (d) => d.jobId ?? d.promptId, async (run, d) => {
+    const editors = editorsOf(run, d.displayNodeId ?? d.nodeId)
+    if (!editors.length) return
+    const bitmap = await createImageBitmap(d.blob)
+    for (const editor of editors) editor.preview(bitmap)
+  })
+
+  on('executed', (d) => d.prompt_id, (run, d) => {
+    const id = String(d.display_node ?? d.node)
+    if (d.output?.drag_crop) run.rectangles.set(id, d.output.drag_crop)
+    const ref = d.output?.images?.[0]
+    const editors = ref && run.results.get(id)
+    if (editors) for (const editor of find(run.workflow, editors)) editor.result(run.id, ref, run.crops.size > 0)
+  })
+
+  for (const name of ['execution_success', 'execution_error', 'execution_interrupted']) {
+    on(name, (d) => d.prompt_id, (run) => {
+      const all = new Set([...run.optimisers.values()].flatMap((ids) => [...ids]))
+      for (const editor of find(run.workflow, all)) editor.end(run.id)
+      runs.delete(run.id)
+    })
+  }
+}
+
+/**
+ * A run as one editor shows it: its progress, its previews, its result.
+ * @param {any} editor @param {{url: (ref: any) => string}} host
+ */
+export function runView(editor, { url }) {
+  let id = /** @type {string | null} */ (null)
+  let progress = 0
+  let cropped = /** @type {number[] | null} */ (null)
+  let picture = /** @type {any} */ (null)
+
+  /** The preview of a crop where it lies in the picture. @param {any} bitmap */
+  function placed(bitmap) {
+    if (!cropped) return bitmap
+    const [x, y, w, h] = cropped
+    const width = picture?.naturalWidth, height = picture?.naturalHeight
+    if (!width || !w) return null
+    const k = Math.min(1, 1024 / Math.max(width, height))
+    const canvas = document.createElement('canvas')
+    canvas.width = Math.round(width * k)
+    canvas.height = Math.round(height * k)
+    const g = /** @type {CanvasRenderingContext2D} */ (canvas.getContext('2d'))
+    g.drawImage(picture, 0, 0, canvas.width, canvas.height)
+    g.drawImage(bitmap, x * k, y * k, w * k, h * k)
+    return canvas
+  }
+
+  return {
+    get id() {
+      return id
+    },
+    /** @param {any} image that the drag is drawn on */
+    picture(image) {
+      picture = image
+    },
+    /** The drag is at `part` of its way. @param {string} run @param {number} part @param {number[] | null} crop */
+    at(run, part, crop) {
+      id = run
+      progress = part
+      cropped = crop
+      editor.setPreview(null, part)
+    },
+    /** @param {any} bitmap */
+    preview(bitmap) {
+      if (id === null) return
+      const shown = placed(bitmap)
+      if (shown) editor.setPreview(shown, progress)
+    },
+    /** @param {string} run a picture that the finished drag led to @param {any} ref @param {boolean} exact it must have the picture's size */
+    result(run, ref, exact) {
+      const image = new Image()
+      image.onload = () => {
+        const width = picture?.naturalWidth, height = picture?.naturalHeight
+        if (!width || (id !== null && id !== run)) return
+        const same = image.naturalWidth === width && image.naturalHeight === height
+        const ratio = (image.naturalWidth * height) / (image.naturalHeight * width)
+        if (!same && (exact || Math.abs(ratio - 1) > 0.02)) return
+        id = null
+        editor.setResult(image)
+      }
+      image.src = url(ref)
+    },
+    /** @param {string} run it ended */
+    end(run) {
+      if (id !== run) return
+      id = null
+      editor.setPreview(null, null)
+    }
+  }
+}

@@ -1,0 +1,20 @@
+// @ts-check
+/**
+ * slic.js in a worker: new Worker(url, { type: 'module' }). Takes {id, rgba, width, height, count?, iterations?} and
+ * answers {id, ...segments}, what slic() gives, or {id, error}. In the page, which imports every file of this folder,
+ * this one does nothing.
+ */
+import { slic } from './slic.js'
+
+const scope = /** @type {any} */ (globalThis)
+
+if (typeof scope.WorkerGlobalScope === 'function' && scope instanceof scope.WorkerGlobalScope) {
+  scope.addEventListener('message', ({ data: { id, rgba, width, height, count, iterations } }) => {
+    try {
+      const segments = slic(rgba, width, height, count, iterations)
+      scope.postMessage({ id, ...segments }, [segments.labels.buffer, segments.colours.buffer])
+    } catch (e) {
+      scope.postMessage({ id, error: String(e) })
+    }
+  })
+}
