@@ -8,7 +8,7 @@ from .recipes import RECIPES, copy_paste
 from .solvers import ddim, fireflow
 from .types import DragError, Task, Variant
 
-FAMILY = {"dragflow": "flux", "dragnext": "sd", "gooddrag": "sd", "dragdiffusion": "sd"}
+FAMILY = {"dragflow": "flux", "dragnext": "sd", "gooddrag": "sd", "dragdiffusion": "sd", "adaptivedrag": "sd"}
 DEFAULT_RECIPE = {"sd": "dragnext", "flux": "dragflow"}
 
 

@@ -11,15 +11,19 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import partial
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from .constrain import FreeBackground, HardBackground
-from .drag import NormalisedDescent, Recipe, Start
+from .descent import NormalisedDescent
+from .drag import Recipe, Start
+from .exchange import with_points
 from .masks import discs, moved, on_grid
 from .schedules import ddim, flow
+from .semantic import SemanticSupervision
 from .start import Both, Paste, Refill
-from .supervise import RegionSupervision
+from .supervise import PointSupervision, RegionSupervision, Supervision
 from .types import FeatureTap, Grid, Schedule, Task, Trajectory
 
 
@@ -39,6 +43,19 @@ class Preset:
     updates: int
     step: float
     kv_blocks: tuple[str, ...] = ()
+    points: PointPreset | None = None
+
+
+@dataclass(frozen=True)
+class PointPreset:
+    """For points: step length, updates at each level (at one level: all of them), patch radius in cells of half the
+    picture, and how many samples of a region's outline join its handles: one patch does not move a whole thing.
+    """
+
+    step: float
+    updates: int
+    radius: int
+    samples: int
 
 
 EMBEDDED_SD = Preset(
@@ -48,6 +65,7 @@ EMBEDDED_SD = Preset(
     levels=12,
     updates=3,
     step=0.012,
+    points=PointPreset(step=0.08, updates=6, radius=10, samples=8),
 )
 EMBEDDED_FLUX = Preset(
     geometry=(256, 2, 2, 32),
@@ -66,18 +84,49 @@ def adapt(
     """`recipe` with the settings of `preset`.
 
     `filled`: the trajectory of the picture with its regions painted over (empties the source); `warped`: the
-    clean latent of the picture warped in pixels (where the paste starts).
+    clean latent of the picture warped in pixels (where the paste starts; for region recipes).
     """
     out = adapt_shape(recipe, preset, task)
-    region = isinstance(out.supervision, RegionSupervision)
+    if isinstance(out.supervision, RegionSupervision):
+        return replace(
+            out,
+            schedule=preset.schedule,
+            optimizer=partial(NormalisedDescent, lr=preset.step),
+            ramp=((1.0,) * preset.updates,) * preset.levels,
+            hold_gain=1.0,
+            start=starting(task, filled, warped),
+            first=None,
+        )
+    own = preset.points
+    if own is None:
+        return replace(out, schedule=preset.schedule, optimizer=partial(NormalisedDescent, lr=preset.step))
     return replace(
         out,
+        supervision=_wider(out.supervision, own, task),
         schedule=preset.schedule,
-        optimizer=partial(NormalisedDescent, lr=preset.step),
-        ramp=((1.0,) * preset.updates,) * preset.levels if region else recipe.ramp,
+        optimizer=partial(NormalisedDescent, lr=own.step),
+        ramp=out.ramp if len(out.ramp) == 1 else ((1.0,) * own.updates,) * preset.levels,
         hold_gain=1.0,
-        start=starting(task, filled, warped) if region else None,
+        start=Refill(filled, _vacated(task)) if filled is not None and task.regions else None,
     )
+
+
+def _wider(supervision: Supervision, own: PointPreset, task: Task) -> Supervision:
+    """The point supervision with the samples of the regions' outlines, and patches that a small network knows apart."""
+    handles = with_points(task, own.samples).handles
+    if isinstance(supervision, PointSupervision):
+        side = float((2 * own.radius + 1) ** 2)
+        search = max(supervision.search, 4)
+        return replace(supervision, handles=handles, radius=own.radius, factor=side, search=search)
+    if isinstance(supervision, SemanticSupervision):
+        return replace(supervision, handles=handles)
+    return supervision
+
+
+def _vacated(task: Task) -> Tensor:
+    """(1, 1, h, w): where the regions are, on the latent."""
+    latent = Grid(task.image.height // 8, task.image.width // 8)
+    return on_grid(torch.stack([r.mask for r in task.regions]).amax(0), latent, 0.05)
 
 
 def adapt_shape(recipe: Recipe, preset: Preset, task: Task) -> Recipe:

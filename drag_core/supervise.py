@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .geometry import motion_matrix, rescale, sampling_grid, to_grid, warp
+from .geometry import coarse_matrix, motion_matrix, rescale, sampling_grid, to_grid, warp
 from .kernels import region as kernel
 from .lookup import patches
 from .masks import on_grid
@@ -59,6 +59,8 @@ class RegionSupervision:
     `mean` "map": the sum over moved cells divided by C·H·W of the whole grid (DragFlow's released
     normalisation, which its step size presumes); "region": by C times the moved cells. `equal_taps` divides
     each tap by its mean magnitude. `unpack` reads FLUX token maps as 2x2 packed (released DragFlow).
+    `coarse`: shifts by whole cells, towards zero, and none below one; while a level still moves, turns in steps
+    of 2 degrees; nearest cells (released DragNeXt).
     """
 
     regions: tuple[Region, ...]
@@ -67,6 +69,7 @@ class RegionSupervision:
     mean: str = "map"
     equal_taps: bool = False
     unpack: bool = False
+    coarse: bool = False
 
     def init(self, reference: Maps) -> None:
         return None
@@ -99,9 +102,10 @@ class RegionSupervision:
         for progress in dict.fromkeys(ramp):
             found = []
             for region in self.regions:
-                matrix, inside = self._moved(region, progress)
+                matrix, inside = self._moved(region, progress, moving=min(ramp) < 1)
                 share = region.weight / (self._cells(max(int(inside.sum()), 1)) * channels)
-                found.append(kernel.window(reference, self.grid, matrix, inside, share, packed))
+                window = kernel.window(reference, self.grid, matrix, inside, share, packed, self.coarse)
+                found.append(window)
             windows[progress] = tuple(w for w in found if w is not None)
         return RegionPlan(windows, reference, self._scale(reference) if self.equal_taps else None, packed)
 
@@ -111,15 +115,21 @@ class RegionSupervision:
     def _cells(self, moved: int) -> int:
         return self.grid.height * self.grid.width if self.mean == "map" else moved
 
-    def _moved(self, region: Region, progress: float) -> tuple[Tensor, Tensor]:
+    def _moved(self, region: Region, progress: float, moving: bool = True) -> tuple[Tensor, Tensor]:
         """The motion on `grid`, and where (H, W) the moved mask covers more than half a cell."""
+        mask = on_grid(region.mask.cpu(), self.grid)
+        if self.coarse:
+            matrix, still = coarse_matrix(region.motion, progress, moving, self.image, self.grid)
+            inside = warp((mask > 0.5).double(), matrix, mode="nearest")[0, 0] > 0.5
+            return matrix, inside & (not still)
         matrix = rescale(motion_matrix(region.motion, progress), self.image, self.grid)
-        return matrix, warp(on_grid(region.mask.cpu(), self.grid), matrix)[0, 0] > 0.5
+        return matrix, warp(mask, matrix)[0, 0] > 0.5
 
     def places(self, region: Region, progress: float) -> tuple[Tensor, Tensor]:
         """Cells of the moved mask (N, 2) and the places (N, 2) they come from, (x, y) on `grid`."""
-        matrix, inside = self._moved(region, progress)
-        return torch.nonzero(inside).flip(1).double(), sampling_grid(matrix, self.grid)[inside]
+        matrix, inside = self._moved(region, progress, progress < 1)
+        came_from = sampling_grid(matrix, self.grid)[inside]
+        return torch.nonzero(inside).flip(1).double(), came_from.round() if self.coarse else came_from
 
     def track(self, features: Maps, reference: Any, state: None) -> tuple[None, bool]:
         return None, False
