@@ -51,6 +51,16 @@ class RegionPlan:
 
 
 @dataclass(frozen=True)
+class CellPlan:
+    """For every progress of a level the regions' weights, moved cells (N, 2) and the whole cells they come from, and
+    the reference maps: read one by one, so that equal features differ by nothing (a sign is all that L1 passes on).
+    """
+
+    places: dict[float, list[tuple[float, Tensor, Tensor]]]
+    then: Maps
+
+
+@dataclass(frozen=True)
 class RegionSupervision:
     """DragFlow eq. 1 and DragNeXt eq. 6-7 (PBSI): moved reference features against current ones inside the
     moved mask.
@@ -82,6 +92,11 @@ class RegionSupervision:
             return kernel.pull(
                 features, reference.then, reference.windows[progress], reference.scale, reference.packed
             )
+        if isinstance(reference, CellPlan):
+            whole: Tensor = features[0].new_zeros(())
+            for weight, to, came_from in reference.places[progress]:
+                whole = whole + weight * kernel.gap(features, reference.then, self.grid, to, came_from)
+            return whole
         scale = self._scale(reference)
         now, then = ([x * s for x, s in zip(maps, scale, strict=True)] for maps in (features, reference))
         if self.unpack:
@@ -95,17 +110,26 @@ class RegionSupervision:
                 total = total + region.weight * gap / (self._cells(len(to)) * channels)
         return total
 
-    def plan(self, reference: Maps, ramp: tuple[float, ...]) -> RegionPlan:
+    def plan(self, reference: Maps, ramp: tuple[float, ...]) -> RegionPlan | CellPlan:
         packed = 2 if self.unpack else 1
         channels = sum(x.shape[1] for x in reference) // packed**2
+        if self.coarse:
+            moved: dict[float, list[tuple[float, Tensor, Tensor]]] = {}
+            for progress in dict.fromkeys(ramp):
+                places = [self.places(region, progress, min(ramp) < 1) for region in self.regions]
+                moved[progress] = [
+                    (region.weight / (self._cells(len(to)) * channels), to, came_from)
+                    for region, (to, came_from) in zip(self.regions, places, strict=True)
+                    if len(to)
+                ]
+            return CellPlan(moved, reference)
         windows: dict[float, tuple[kernel.Window, ...]] = {}
         for progress in dict.fromkeys(ramp):
             found = []
             for region in self.regions:
-                matrix, inside = self._moved(region, progress, moving=min(ramp) < 1)
+                matrix, inside = self._moved(region, progress)
                 share = region.weight / (self._cells(max(int(inside.sum()), 1)) * channels)
-                window = kernel.window(reference, self.grid, matrix, inside, share, packed, self.coarse)
-                found.append(window)
+                found.append(kernel.window(reference, self.grid, matrix, inside, share, packed))
             windows[progress] = tuple(w for w in found if w is not None)
         return RegionPlan(windows, reference, self._scale(reference) if self.equal_taps else None, packed)
 
@@ -121,13 +145,13 @@ class RegionSupervision:
         if self.coarse:
             matrix, still = coarse_matrix(region.motion, progress, moving, self.image, self.grid)
             inside = warp((mask > 0.5).double(), matrix, mode="nearest")[0, 0] > 0.5
-            return matrix, inside & (not still)
+            return matrix, torch.zeros_like(inside) if still else inside
         matrix = rescale(motion_matrix(region.motion, progress), self.image, self.grid)
         return matrix, warp(mask, matrix)[0, 0] > 0.5
 
-    def places(self, region: Region, progress: float) -> tuple[Tensor, Tensor]:
+    def places(self, region: Region, progress: float, moving: bool = True) -> tuple[Tensor, Tensor]:
         """Cells of the moved mask (N, 2) and the places (N, 2) they come from, (x, y) on `grid`."""
-        matrix, inside = self._moved(region, progress, progress < 1)
+        matrix, inside = self._moved(region, progress, moving)
         came_from = sampling_grid(matrix, self.grid)[inside]
         return torch.nonzero(inside).flip(1).double(), came_from.round() if self.coarse else came_from
 

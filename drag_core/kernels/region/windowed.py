@@ -57,17 +57,11 @@ def exact(like: Tensor) -> torch.dtype:
 
 
 def window(
-    maps: Sequence[Tensor],
-    size: Grid,
-    matrix: Tensor,
-    inside: Tensor,
-    share: float,
-    packed: int = 1,
-    nearest: bool = False,
+    maps: Sequence[Tensor], size: Grid, matrix: Tensor, inside: Tensor, share: float, packed: int = 1
 ) -> Window | None:
     """The plan for a mask moved by `matrix`: `inside` (H, W) bool on `size`, on the CPU. None if it is empty.
 
-    `packed` 2: maps (1, 4C, h, w) are read as pixel_shuffle(x, 2). `nearest`: whole cells are read, without blending.
+    `packed` 2: maps (1, 4C, h, w) are read as pixel_shuffle(x, 2).
     """
     at_y, at_x = torch.nonzero(inside, as_tuple=True)
     if len(at_y) == 0:
@@ -83,7 +77,6 @@ def window(
         from_y, from_x = y * inverse[1, 1] + inverse[1, 2], x * inverse[0, 0] + inverse[0, 2]
     else:
         came_from = sampling_grid(matrix, size)[area]
-        came_from = came_from.round() if nearest else came_from
         from_x, from_y = (
             torch.arange(int(a.floor().clamp_min(0)), int((b.floor() + 1).clamp_max(n - 1)) + 1).double()
             for a, b, n in zip(
