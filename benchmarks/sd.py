@@ -14,7 +14,7 @@ import math
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -25,14 +25,15 @@ from drag_core.backends.load import Model, load_model
 from drag_core.bench.cases import Case, held_out, measure
 from drag_core.bench.scenes import HELD_OUT
 from drag_core.descent import NormalisedDescent
-from drag_core.drag import Recipe
-from drag_core.edit import run_task
+from drag_core.drag import Recipe, drag, invert
+from drag_core.inpaint import painted_over
 from drag_core.metrics.dai import dai
-from drag_core.presets import EMBEDDED_SD
-from drag_core.recipes import linear, per_level
-from drag_core.start import Both
+from drag_core.presets import EMBEDDED_SD, adapt, emptied
+from drag_core.recipes import RECIPES, linear, per_level
+from drag_core.solvers import ddim
+from drag_core.start import Both, Refill
 from drag_core.supervise import PointSupervision
-from drag_core.types import Task
+from drag_core.types import Task, Trajectory
 
 Change = Callable[[Recipe, Task], Recipe]
 Identity = Callable[[Model, Tensor], Model]  # model and picture (1, 3, H, W) -> the same model that knows the picture
@@ -68,7 +69,8 @@ def moving(recipe: Recipe, task: Task, between: bool = True) -> Recipe:
     """DragNeXt from where the points set out, as many updates and as long, with or without the states between."""
     assert POINTS is not None
     ramp = linear(UPDATES) if between else (1.0,) * UPDATES
-    start = recipe.start.first if isinstance(recipe.start, Both) else recipe.start
+    assert isinstance(recipe.start, Both) and isinstance(recipe.start.first, Refill)
+    start = emptied(task, recipe.start.first.background)
     step = partial(NormalisedDescent, lr=POINTS.step)
     return replace(recipe, ramp=per_level(ramp, POINTS.updates), start=start, optimizer=step)
 
@@ -107,20 +109,39 @@ def scenes(share: float = 1.0) -> list[Case]:
     return [c for k, n, at in kinds for c in held_out(max(1, round(n * share)), HELD_OUT + at, (k,))]
 
 
-def run_one(model: Model, case: Case, row: str, identity: Identity | None) -> dict[str, float]:
-    recipe, change = ROWS[row]
+@dataclass(frozen=True)
+class Ready:
+    """A scene inverted by the model that drags it: what all rows share."""
+
+    model: Model
+    source: Trajectory
+    filled: Trajectory
+    lora_seconds: float
+
+
+def prepare(model: Model, case: Case, identity: Identity | None) -> Ready:
     image, began = case.source[None], time.perf_counter()
     if identity is not None:
         model = identity(model, image)
     learnt = time.perf_counter()
-    result, decoded = run_task(model, image, case.task, recipe, change=change)
-    found = dai(case.source, decoded[0].clamp(0, 1), [(case.handle, case.target)], RADIUS)
+    clean = (model.codec.encode(x) for x in (image, painted_over(case.source, case.mask)[None]))
+    source, filled = (invert(model.backbone, z, EMBEDDED_SD.schedule, ddim) for z in clean)
+    return Ready(model, source, filled, learnt - began)
+
+
+def run_one(ready: Ready, case: Case, row: str) -> dict[str, float]:
+    name, change = ROWS[row]
+    began = time.perf_counter()
+    recipe = adapt(RECIPES[name](case.task), EMBEDDED_SD, case.task, ready.filled)
+    result = drag(ready.model.backbone, ready.source, change(recipe, case.task))
+    picture = ready.model.codec.decode(result.z)[0].clamp(0, 1)
+    found = dai(case.source, picture, [(case.handle, case.target)], RADIUS)
     return {
-        **measure(decoded[0], case),
+        **measure(picture, case),
         "dai": found.paper,
         "updates": float(len(result.losses)),
-        "lora_seconds": learnt - began,
-        "seconds": time.perf_counter() - learnt,
+        "lora_seconds": ready.lora_seconds,
+        "seconds": time.perf_counter() - began,
     }
 
 
@@ -135,11 +156,12 @@ def run(file: Path, identity: Identity | None, rows: list[str], share: float = 1
     file.parent.mkdir(parents=True, exist_ok=True)
     model = load_model("embedded-sd")
     for case in scenes(share):
-        for row in rows:
-            if (row, lora, case.seed) in done:
-                continue
-            torch.manual_seed(case.seed)
-            found = run_one(model, case, row, identity)
+        left = [row for row in rows if (row, lora, case.seed) not in done]
+        torch.manual_seed(case.seed)
+        ready = prepare(model, case, identity) if left else None
+        for row in left:
+            assert ready is not None
+            found = run_one(ready, case, row)
             record = {"row": row, "lora": lora, "kind": case.kind, "seed": case.seed}
             line = json.dumps(record | {k: None if math.isnan(v) else round(v, 5) for k, v in found.items()})
             with file.open("a") as out:

@@ -30,7 +30,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     e.add_argument(
         "--recipe",
-        help="dragflow (FLUX); dragnext, gooddrag, dragdiffusion (SD); copy_paste. Default: by model",
+        help="dragflow (FLUX); dragnext, gooddrag, dragdiffusion, adaptivedrag (SD); copy_paste. Default: by model",
     )
     e.add_argument("--variant", choices=["ours", "paper", "released"], default="ours")
     e.add_argument(
@@ -43,6 +43,9 @@ def _parser() -> argparse.ArgumentParser:
         "--text",
         type=Path,
         help="safetensors with prompt_embeds (and pooled_prompt_embeds), in place of a text encoder",
+    )
+    e.add_argument(
+        "--auto-mask", action="store_true", help="what may change follows from the points (AdaptiveDrag's mask)"
     )
     e.add_argument("--seed", type=int, default=0)
     e.add_argument("--device", default="cpu")
@@ -112,6 +115,7 @@ def _edit(a: argparse.Namespace) -> None:
             a.seed,
             show,
             lambda name: read_mask(a.drag.parent / name),
+            a.auto_mask,
         )
     write_png(a.out, to_bytes(edit.image[0].cpu()), picture.alpha)
     write_json(

@@ -9,6 +9,7 @@ from .solvers import ddim, fireflow
 from .types import DragError, Task, Variant
 
 FAMILY = {"dragflow": "flux", "dragnext": "sd", "gooddrag": "sd", "dragdiffusion": "sd", "adaptivedrag": "sd"}
+MOVES_REGIONS = ("dragflow", "dragnext", "copy_paste")
 DEFAULT_RECIPE = {"sd": "dragnext", "flux": "dragflow"}
 
 

@@ -12,16 +12,19 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .backends.load import Model
-from .choice import DEFAULT_RECIPE, choose
+from .choice import DEFAULT_RECIPE, MOVES_REGIONS, choose
 from .drag import OnStep, Recipe, Result, Step, drag, invert
+from .exchange import with_regions
 from .inpaint import painted_over, pixel_warp
 from .instruction import DragInstruction
 from .paste import put_back
 from .presets import PRESETS, adapt
-from .task import MaskReader, build_task
+from .superpixels import auto_mask, lab, superpixels
+from .task import MARGIN, MaskReader, build_task
 from .types import DragError, Grid, Task, Trajectory, Variant
 
 SMALLEST = 32
+LIKE = 0.5  # how alike neighbouring super-pixels must be to belong to one thing, in units of the colours' spread
 
 
 def quiet(step: Step) -> None:
@@ -50,8 +53,12 @@ def edit_picture(
     seed: int = 0,
     on_step: OnStep = quiet,
     read_mask: MaskReader | None = None,
+    automatic: bool = False,
 ) -> Edit:
-    """Drag `image` (1, 3, H, W) in [0, 1] as `instruction` says. Same seed, same machine: the same bits."""
+    """Drag `image` (1, 3, H, W) in [0, 1] as `instruction` says. Same seed, same machine: the same bits.
+
+    `automatic`: what may change is AdaptiveDrag's automatic mask of the points, by Lab colour.
+    """
     height, width = image.shape[-2:]
     if min(height, width) < SMALLEST:
         raise DragError(f"the picture is {width}x{height}; both sides must have at least {SMALLEST} px")
@@ -70,6 +77,9 @@ def edit_picture(
         if size == Grid(height, width)
         else F.interpolate(image, (size.height, size.width), mode="bicubic", antialias=True).clamp(0, 1)
     )
+    if automatic:
+        colour, pairs = lab(small), [(h.start, h.target) for h in task.handles]
+        task = replace(task, editable=auto_mask(colour, superpixels(colour, size), pairs, LIKE, round(MARGIN * (size.height + size.width) / 2)))
     result, decoded = run_task(
         model, small, task, recipe or DEFAULT_RECIPE[model.family], variant, seed, on_step
     )
@@ -101,6 +111,8 @@ def run_task(
     the last word on the recipe, as recipes.fast.
     """
     preset = PRESETS.get(model.name)
+    if recipe in MOVES_REGIONS and not task.regions and task.handles:
+        task = with_regions(task, superpixels(lab(image), task.image))
     z0 = model.codec.encode(image)
     base = choose(model.family, model.name, task, recipe, variant, preset, seed)
     if preset is not None and recipe != "copy_paste":

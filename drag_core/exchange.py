@@ -72,7 +72,7 @@ def regions_of(handles: Sequence[Handle], labels: Tensor) -> tuple[Region, ...]:
 
 def with_points(task: Task, boundary: int) -> Task:
     """The task with boundary samples of its regions among its handles; as it is without regions."""
-    more = tuple(h for r in task.regions for h in handles_of(r, boundary)[1:])
+    more = tuple(replace(h, region=None) for r in task.regions for h in handles_of(r, boundary)[1:])
     return replace(task, handles=(*task.handles, *more))
 
 

@@ -48,13 +48,14 @@ class Preset:
 
 @dataclass(frozen=True)
 class PointPreset:
-    """For points: step length, updates at each level (at one level: all of them), patch radius in cells of half the
-    picture, and how many samples of a region's outline join its handles: one patch does not move a whole thing.
+    """For points: step length, updates at each level, patch radius in cells of half the picture, super-pixels of about
+    the same area, and how many samples of a region's outline join its handles: one patch does not move a whole thing.
     """
 
     step: float
     updates: int
     radius: int
+    patches: int
     samples: int
 
 
@@ -65,7 +66,7 @@ EMBEDDED_SD = Preset(
     levels=12,
     updates=3,
     step=0.012,
-    points=PointPreset(step=0.08, updates=6, radius=10, samples=8),
+    points=PointPreset(step=0.08, updates=6, radius=10, patches=40, samples=8),
 )
 EMBEDDED_FLUX = Preset(
     geometry=(256, 2, 2, 32),
@@ -107,7 +108,7 @@ def adapt(
         optimizer=partial(NormalisedDescent, lr=own.step),
         ramp=out.ramp if len(out.ramp) == 1 else ((1.0,) * own.updates,) * preset.levels,
         hold_gain=1.0,
-        start=Refill(filled, _vacated(task)) if filled is not None and task.regions else None,
+        start=emptied(task, filled),
     )
 
 
@@ -119,14 +120,16 @@ def _wider(supervision: Supervision, own: PointPreset, task: Task) -> Supervisio
         search = max(supervision.search, 4)
         return replace(supervision, handles=handles, radius=own.radius, factor=side, search=search)
     if isinstance(supervision, SemanticSupervision):
-        return replace(supervision, handles=handles)
+        return replace(supervision, handles=handles, count=own.patches)
     return supervision
 
 
-def _vacated(task: Task) -> Tensor:
-    """(1, 1, h, w): where the regions are, on the latent."""
+def emptied(task: Task, filled: Trajectory | None) -> Start | None:
+    """Where a drag by points starts: the regions' own cells emptied by the trajectory `filled`, nothing pasted."""
+    if filled is None or not task.regions:
+        return None
     latent = Grid(task.image.height // 8, task.image.width // 8)
-    return on_grid(torch.stack([r.mask for r in task.regions]).amax(0), latent, 0.05)
+    return Refill(filled, on_grid(torch.stack([r.mask for r in task.regions]).amax(0), latent, 0.05))
 
 
 def adapt_shape(recipe: Recipe, preset: Preset, task: Task) -> Recipe:

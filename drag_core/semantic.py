@@ -16,28 +16,31 @@ from .types import Grid, Handle
 
 Maps = list[Tensor]
 WIDEST = 16  # cells: what of a super-pixel lies further from its handle is not compared
+MOST = 32  # cells of a super-pixel that tracking reads at every shift, spread evenly over it
 
 
 @dataclass(frozen=True)
 class SemanticPlan:
-    """Which cells (P, n, n) in {0, 1} of the square around each handle are its super-pixel's, on the CPU and beside the
-    features, and the reference's features there (ΣC, P, n, n).
+    """Which cells (P, n, n) in {0, 1} of the square around each handle are its super-pixel's, and the reference's
+    features there (ΣC, P, n, n).
     """
 
     shape: Tensor
     patch: Tensor
     radius: int
+    cells: tuple[tuple[Tensor, Tensor], ...]  # (rows, columns) of each handle's cells that tracking reads
 
 
 @dataclass(frozen=True)
 class SemanticSupervision:
     """AdaptiveDrag §3.4: motion supervision and tracking over the super-pixel of each handle in place of a square.
 
-    A handle's super-pixel is its `region`, else the patch of `labels` (H, W) under it, else one of SLIC on the
+    A handle's super-pixel is the patch of `labels` (H, W) under it, else its `region`, else one of SLIC on the
     reference's own features. The loss is drift-prone (`preserve` False, as DragDiffusion's that the paper goes on from)
-    or information-preserving. Tracking (§3.4.1) keeps a new place only if it lies towards the target (positive cosine
-    with target - start) and at least the ideal step away, a `steps`-th of the drag; else it goes on at the same place,
-    which is what makes the loop as long as the drag needs. Lengths are cells of `grid`.
+    or information-preserving. Tracking (§3.4.1) keeps a new place only if it lies towards the target and at least the
+    ideal step away, a `steps`-th of the drag; else it goes on at the same place, which is what makes the loop as long
+    as the drag needs. Towards: a positive cosine with the way to the target from here, which is the paper's (from the
+    start) until a handle has overshot, and then lets it come back. Lengths are cells of `grid`.
     """
 
     handles: tuple[Handle, ...]
@@ -63,7 +66,8 @@ class SemanticSupervision:
 
     def ideal(self) -> Tensor:
         """(P,): the step d = l/n that every kept update covers at least."""
-        return (self._targets() - self._starts()).norm(dim=-1) / self.steps
+        out: Tensor = (self._targets() - self._starts()).norm(dim=-1) / self.steps
+        return out
 
     def init(self, reference: Maps) -> Tensor:
         return self._starts()
@@ -74,10 +78,12 @@ class SemanticSupervision:
             labels = superpixels(reference[0], self.image, self.count)
         starts, masks = self._starts(), []
         for h, at in zip(self.handles, starts, strict=True):
-            own = h.region if h.region is not None else patch_at(labels, h.start) if labels is not None else None
+            own = h.region
+            if labels is not None and (self.labels is not None or own is None):
+                own = patch_at(labels, h.start)
             assert own is not None
-            cells = on_grid(own.cpu().float(), self.grid)
-            square = patches([cells], self.grid, at[None], WIDEST)[0, 0] >= 0.5
+            covered = on_grid(own.cpu().float(), self.grid)
+            square = patches([covered], self.grid, at[None], WIDEST)[0, 0] >= 0.5
             square[WIDEST, WIDEST] = True  # the handle's own cell, however thin the patch is
             masks.append(square)
         shape = torch.stack(masks)
@@ -86,7 +92,10 @@ class SemanticSupervision:
         radius = int(o[used].abs().max())
         cut = slice(WIDEST - radius, WIDEST + radius + 1)
         shape = shape[:, cut, cut]
-        return SemanticPlan(shape.to(reference[0]), patches(reference, self.grid, starts, radius), radius)
+        patch = patches(reference, self.grid, starts, radius)
+        found = [torch.nonzero(m) for m in shape]
+        few = [x[torch.linspace(0, len(x) - 1, min(len(x), MOST)).round().long()].to(patch.device) for x in found]
+        return SemanticPlan(shape.to(patch), patch, radius, tuple((x[:, 0], x[:, 1]) for x in few))
 
     def loss(self, features: Maps, reference: Any, state: Tensor, progress: float) -> Tensor:
         plan = self._planned(reference)
@@ -111,16 +120,15 @@ class SemanticSupervision:
         """Where the super-pixel's first features are now, in L1 (GoodDrag eq. 4, over the patch); then the two tests."""
         plan, s = self._planned(reference), self.search
         wide = patches(features, self.grid, state, plan.radius + s)
-        n = 2 * plan.radius + 1
         side = 2 * s + 1
-        gap = torch.stack(
-            [
-                ((wide[:, :, dy : dy + n, dx : dx + n] - plan.patch).abs().sum(0) * plan.shape).sum((1, 2))
-                for dy in range(side)
-                for dx in range(side)
-            ],
-            1,
-        )
+        shift = torch.arange(side, device=wide.device)
+        found = []
+        for p, (rows, columns) in enumerate(plan.cells):  # only the super-pixel's cells are read, at every shift
+            at_y = (rows[:, None, None] + shift[:, None]).expand(-1, side, side)
+            at_x = (columns[:, None, None] + shift).expand(-1, side, side)
+            want = plan.patch[:, p, rows, columns][:, :, None, None]
+            found.append((wide[:, p, at_y, at_x] - want).abs().sum((0, 1)).flatten())
+        gap = torch.stack(found)
         o = torch.arange(-s, s + 1, dtype=state.dtype)
         limit = torch.tensor([self.grid.width - 1, self.grid.height - 1], dtype=state.dtype)
         x, y = state[:, :1] + o, state[:, 1:] + o
@@ -128,8 +136,7 @@ class SemanticSupervision:
         outside = (out_y[:, :, None] | out_x[:, None, :]).flatten(1)
         best = gap.masked_fill(outside.to(gap.device), torch.inf).argmin(1).cpu()
         moved = torch.stack([best % side, best // side], -1).to(state.dtype) - s
-        drag = self._targets() - self._starts()
-        kept = ((moved * drag).sum(-1) > 0) & (moved.norm(dim=-1) >= self.ideal())
+        kept = ((moved * (self._targets() - state)).sum(-1) > 0) & (moved.norm(dim=-1) >= self.ideal())
         arrived = (state - self._targets()).norm(dim=-1) < self.reach
         new = torch.where((kept & ~arrived)[:, None], state + moved, state)
         return new, bool(((new - self._targets()).norm(dim=-1) < self.reach).all())
