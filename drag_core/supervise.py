@@ -147,7 +147,9 @@ class RegionSupervision:
             inside = warp((mask > 0.5).double(), matrix, mode="nearest")[0, 0] > 0.5
             return matrix, torch.zeros_like(inside) if still else inside
         matrix = rescale(motion_matrix(region.motion, progress), self.image, self.grid)
-        return matrix, warp(mask, matrix)[0, 0] > 0.5
+        share = warp(mask, matrix)[0, 0]
+        # a region smaller than a cell is the cell that has most of it
+        return matrix, share > min(0.5, 0.999 * float(share.max())) if share.any() else share > 0.5
 
     def places(self, region: Region, progress: float, moving: bool = True) -> tuple[Tensor, Tensor]:
         """Cells of the moved mask (N, 2) and the places (N, 2) they come from, (x, y) on `grid`."""
