@@ -20,6 +20,7 @@ from .instruction import DragInstruction
 from .paste import put_back
 from .presets import PRESETS, adapt
 from .superpixels import auto_mask, lab, superpixels
+from .supervise import RegionSupervision
 from .task import MARGIN, MaskReader, build_task
 from .types import DragError, Grid, Task, Trajectory, Variant
 
@@ -122,7 +123,8 @@ def run_task(
             mask = torch.stack([r.mask for r in task.regions]).amax(0)
             empty = model.codec.encode(painted_over(image[0], mask)[None])
             filled = invert(model.backbone, empty, preset.schedule, base.solver, on_step=on_step)
-            warped = model.codec.encode(pixel_warp(image[0], task.regions)[None])
+            if isinstance(base.supervision, RegionSupervision):
+                warped = model.codec.encode(pixel_warp(image[0], task.regions)[None])
         base = adapt(base, preset, task, filled, warped)
     if not updates:
         base = replace(base, ramp=())

@@ -85,7 +85,8 @@ def adapt(
     """`recipe` with the settings of `preset`.
 
     `filled`: the trajectory of the picture with its regions painted over (empties the source); `warped`: the
-    clean latent of the picture warped in pixels (where the paste starts; for region recipes).
+    clean latent of the picture warped in pixels (where the paste starts). Points without it do the moving themselves,
+    by longer steps; with it they only touch up.
     """
     out = adapt_shape(recipe, preset, task)
     if isinstance(out.supervision, RegionSupervision):
@@ -99,8 +100,14 @@ def adapt(
             first=None,
         )
     own = preset.points
-    if own is None:
-        return replace(out, schedule=preset.schedule, optimizer=partial(NormalisedDescent, lr=preset.step))
+    if own is None or warped is not None:
+        return replace(
+            out,
+            schedule=preset.schedule,
+            optimizer=partial(NormalisedDescent, lr=preset.step),
+            hold_gain=1.0,
+            start=starting(task, filled, warped),
+        )
     return replace(
         out,
         supervision=_wider(out.supervision, own, task),

@@ -38,8 +38,10 @@ def unet_features(patcher: Any, positive: Any, vae: Any, image: Tensor) -> tuple
             maps, _ = backbone.features(alpha * z0 + sigma * noise, LEVEL, (tap,))
         return maps[0].float().cpu()
 
+    with torch.inference_mode():  # as the host runs its own nodes
+        encoded = vae.encode(image[..., :3])
     with torch.inference_mode(False):
-        samples = vae.encode(image[..., :3]).clone()
+        samples = encoded.clone()
         at = float(host_sigma(sampling, LEVEL))
         found: Tensor = run(patcher, positive, samples, body, Need(taps=(tap,), sigmas=(0.0, at)))
     return found, f"{family.label}'s features (up block 1)"
@@ -55,7 +57,8 @@ def vision_features(clip_vision: Any, image: Tensor) -> tuple[Tensor, str]:
     """(1, C, n, n) of a CLIP vision, SigLIP or DINO model of the host's, and what to call it. The picture is seen whole,
     made square.
     """
-    tokens = clip_vision.encode_image(image[..., :3], crop=False)["penultimate_hidden_states"]
+    with torch.inference_mode():
+        tokens = clip_vision.encode_image(image[..., :3], crop=False)["penultimate_hidden_states"]
     tokens = tokens.detach().float().cpu().clone()[:1]
     side = int(tokens.shape[1] ** 0.5)
     kind = getattr(clip_vision, "model_type", "vision model").removesuffix("_vision_model").removesuffix("_model")
