@@ -1,9 +1,10 @@
 """python -m benchmarks.sd run [--lora] | table
 
-The Stable Diffusion methods and their parts taken away, on held-out scenes whose right answer is known, with the
-embedded UNet: every row sets out from the same place (the inverted picture, its source emptied), with the same step
-length, so that a difference is the part's own. `run` adds one line of JSON a scene and row to --file and skips what is
-there; `table` prints the table of the README from it, and which of the papers' orderings hold.
+The Stable Diffusion methods and their parts taken away, on held-out scenes whose right answer is known, with
+the embedded UNet: every row sets out from the same place (the inverted picture, its source emptied), with the
+same step length, so that a difference is the part's own. `run` adds one line of JSON a scene and row to
+--file and skips what is there; `table` prints the README's table from it, and which of the papers' orderings
+hold.
 """
 
 from __future__ import annotations
@@ -36,7 +37,9 @@ from drag_core.supervise import PointSupervision
 from drag_core.types import Task, Trajectory
 
 Change = Callable[[Recipe, Task], Recipe]
-Identity = Callable[[Model, Tensor], Model]  # model and picture (1, 3, H, W) -> the same model that knows the picture
+Identity = Callable[
+    [Model, Tensor], Model
+]  # model and picture (1, 3, H, W) -> the same model that knows the picture
 
 FILE = Path("out/sd.jsonl")
 RADIUS = 10  # DAI's γ, pixels
@@ -66,7 +69,9 @@ def unguided(recipe: Recipe, task: Task) -> Recipe:
 
 
 def moving(recipe: Recipe, task: Task, between: bool = True) -> Recipe:
-    """DragNeXt from where the points set out, as many updates and as long, with or without the states between."""
+    """DragNeXt from where the points set out, as many updates and as long, with or without the states
+    between.
+    """
     assert POINTS is not None
     ramp = linear(UPDATES) if between else (1.0,) * UPDATES
     assert isinstance(recipe.start, Both) and isinstance(recipe.start.first, Refill)

@@ -30,7 +30,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     e.add_argument(
         "--recipe",
-        help="dragflow (FLUX); dragnext, gooddrag, dragdiffusion, adaptivedrag (SD); copy_paste. Default: by model",
+        help="dragflow (FLUX); dragnext, gooddrag, dragdiffusion, adaptivedrag (SD); copy_paste. Default: "
+        "by model",
     )
     e.add_argument("--variant", choices=["ours", "paper", "released"], default="ours")
     e.add_argument(
@@ -45,7 +46,9 @@ def _parser() -> argparse.ArgumentParser:
         help="safetensors with prompt_embeds (and pooled_prompt_embeds), in place of a text encoder",
     )
     e.add_argument(
-        "--auto-mask", action="store_true", help="what may change follows from the points (AdaptiveDrag's mask)"
+        "--auto-mask",
+        action="store_true",
+        help="what may change follows from the points (AdaptiveDrag's mask)",
     )
     e.add_argument("--seed", type=int, default=0)
     e.add_argument("--device", default="cpu")

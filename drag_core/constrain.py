@@ -18,7 +18,9 @@ class Constraint(Protocol):
         ...
 
     def penalty(self, z_next: Tensor, ref_next: Tensor, progress: float = 1.0) -> Tensor:
-        """Added to the loss; z_next, ref_next are the latents one denoising step ahead, `progress` the update's."""
+        """Added to the loss; z_next, ref_next are the latents one denoising step ahead, `progress` the
+        update's.
+        """
         ...
 
     def project(self, z: Tensor, ref: Tensor) -> Tensor:
@@ -46,8 +48,8 @@ class HardBackground:
 @dataclass(frozen=True)
 class SoftBackground:
     """GoodDrag eq. 7's second term (also DragDiffusion, DragNeXt R_M): weight · |(z_{t-1} − ref)·(1 − B)|_1,
-    summed, once; or once for each of `since` that the update's progress has reached (released DragNeXt: once for
-    every region that moves yet).
+    summed, once; or once for each of `since` that the update's progress has reached (released DragNeXt: once
+    for every region that moves yet).
     """
 
     editable: Tensor

@@ -1,5 +1,5 @@
-"""Correspondence guidance (AdaptiveDrag §3.5, "CLoss"): while denoising, what is drawn around each target shall match
-what the picture has around its handle.
+"""Correspondence guidance (AdaptiveDrag §3.5, "CLoss"): while denoising, what is drawn around each target
+shall match what the picture has around its handle.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from .types import KV, Backbone, Grid, Handle, Schedule, Trajectory
 class Correspondence:
     """CLoss of `handles` (image pixels of `image`) on latents, and its use as guidance.
 
-    `radius`: half side of the compared squares in latent cells (released: 5 at 512 px). `step`: how far one denoising
-    step shifts its clean estimate, root mean square over the cells concerned, times the level's sigma. `temperature`
-    divides the cosines, as in CLIP.
+    `radius`: half side of the compared squares in latent cells (released: 5 at 512 px). `step`: how far one
+    denoising step shifts its clean estimate, root mean square over the cells concerned, times the level's
+    sigma. `temperature` divides the cosines, as in CLIP.
     """
 
     handles: tuple[Handle, ...]
@@ -31,9 +31,10 @@ class Correspondence:
     temperature: float = 0.07
 
     def loss(self, clean: Tensor, source: Tensor) -> Tensor:
-        """Σ_i of the symmetric cross-entropy between the cells around handle i in `source` and those around target i in
-        `clean`, both (1, C, h, w) clean latents (eq. 4): each cell, described by its 3x3 neighbourhood, must be more like
-        its counterpart than like any other. Cells outside the latent in either place don't count; 0 if none is left.
+        """Σ_i of the symmetric cross-entropy between the cells around handle i in `source` and those around
+        target i in `clean`, both (1, C, h, w) clean latents (eq. 4): each cell, described by its 3x3
+        neighbourhood, must be more like its counterpart than like any other. Cells outside the latent in
+        either place don't count; 0 if none is left.
         """
         size = Grid(*clean.shape[-2:])
         now, then = _described(clean), _described(source.to(clean))
@@ -59,8 +60,8 @@ class Correspondence:
         return middle + torch.stack([dx, dy], -1).reshape(-1, 2)
 
     def gradient(self, clean: Tensor, source: Tensor, leaf: Tensor) -> Tensor | None:
-        """How `clean`, made from `leaf`, must change to match better: CLoss's gradient at `leaf`, scaled to root mean
-        square 1 over the cells where it acts. None where nothing acts.
+        """How `clean`, made from `leaf`, must change to match better: CLoss's gradient at `leaf`, scaled to
+        root mean square 1 over the cells where it acts. None where nothing acts.
         """
         loss = self.loss(clean, source)
         if not loss.requires_grad:
@@ -70,7 +71,9 @@ class Correspondence:
         return found / ((found.square().sum() / acts).sqrt() + 1e-12)
 
     def solver(self, inner: Solver, source: Trajectory) -> Solver:
-        """A first-order step whose clean estimate is shifted against the gradient. Inversions go on as with `inner`."""
+        """A first-order step whose clean estimate is shifted against the gradient. Inversions go on as
+        with `inner`.
+        """
 
         def guided(
             backbone: Backbone, z: Tensor, s: Schedule, i: int, j: int, kv: KV, carry: Tensor | None

@@ -150,8 +150,9 @@ def semantic(
     background: float = 0.1,
     guidance: float = 0.1,
 ) -> Recipe:
-    """AdaptiveDrag's way: super-pixels as patches; at most `updates` at the noisiest level, an update kept if it goes
-    towards the target by at least a `steps`-th of the drag; CLoss of strength `guidance` while denoising.
+    """AdaptiveDrag's way: super-pixels as patches; at most `updates` at the noisiest level, an update kept if
+    it goes towards the target by at least a `steps`-th of the drag; CLoss of strength `guidance` while
+    denoising.
     """
     if not task.handles:
         raise DragError("this method moves points and the drag has none: set a point pair, or mark a region")

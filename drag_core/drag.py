@@ -37,11 +37,11 @@ class Recipe:
     the inversion, with `kv_while_dragging` False only after the last drag level (MasaCtrl as the point
     methods use it). `background` says what the constraint compares with: the stored inversion trajectory, or
     a reconstruction denoised beside the edit. With `settle` above 0 a level's updates at full progress end
-    when the last five lost less than this share against the five before. With `patience` above 0 the drag ends
-    once so many trackings in a row moved no handle. `stale_tracking`: after every `track_every`-th update, in the
-    features from before it (GoodDrag's released code), not in fresh ones. `guide` bends every denoising step;
-    `first` is a recipe whose updates come before this one's at each of its levels (same schedule, taps and
-    constraint's need; released DragNeXt's point phase).
+    when the last five lost less than this share against the five before. With `patience` above 0 the drag
+    ends once so many trackings in a row moved no handle. `stale_tracking`: after every `track_every`-th
+    update, in the features from before it (GoodDrag's released code), not in fresh ones. `guide` bends every
+    denoising step; `first` is a recipe whose updates come before this one's at each of its levels (same
+    schedule, taps and constraint's need; released DragNeXt's point phase).
     """
 
     schedule: Schedule

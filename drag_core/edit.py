@@ -25,7 +25,9 @@ from .task import MARGIN, MaskReader, build_task
 from .types import DragError, Grid, Task, Trajectory, Variant
 
 SMALLEST = 32
-LIKE = 0.5  # how alike neighbouring super-pixels must be to belong to one thing, in units of the colours' spread
+LIKE = (
+    0.5  # how alike neighbouring super-pixels must be to belong to one thing, in units of the colours' spread
+)
 
 
 def quiet(step: Step) -> None:
@@ -80,7 +82,12 @@ def edit_picture(
     )
     if automatic:
         colour, pairs = lab(small), [(h.start, h.target) for h in task.handles]
-        task = replace(task, editable=auto_mask(colour, superpixels(colour, size), pairs, LIKE, round(MARGIN * (size.height + size.width) / 2)))
+        task = replace(
+            task,
+            editable=auto_mask(
+                colour, superpixels(colour, size), pairs, LIKE, round(MARGIN * (size.height + size.width) / 2)
+            ),
+        )
     result, decoded = run_task(
         model, small, task, recipe or DEFAULT_RECIPE[model.family], variant, seed, on_step
     )

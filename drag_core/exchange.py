@@ -1,4 +1,6 @@
-"""Points from regions and regions from points: what one kind of method needs of a drag drawn for the other."""
+"""Points from regions and regions from points: what one kind of method needs of a drag drawn for the
+other.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ DEPTH = 0.3  # how far inside boundary samples lie, as a share of the region's g
 
 
 def nearest_inside(mask: Tensor, point: Point) -> Point:
-    """`point` if the pixel there is set, else the nearest set pixel: a concave region's centroid lies outside it."""
+    """`point` if the pixel there is set, else the nearest set pixel: a concave region's centroid lies
+    outside it.
+    """
     x, y = int(point[0] + 0.5), int(point[1] + 0.5)
     if 0 <= y < mask.shape[0] and 0 <= x < mask.shape[1] and mask[y, x] > 0.5:
         return point
@@ -35,8 +39,8 @@ def centroid_pair(region: Region) -> Handle:
 
 
 def boundary_points(mask: Tensor, count: int, depth: float = DEPTH) -> tuple[Point, ...]:
-    """At most `count` set pixels of mask (H, W), evenly along its outline drawn in by `depth` of its greatest depth; the
-    outline of the largest part. Fewer where the outline has fewer pixels.
+    """At most `count` set pixels of mask (H, W), evenly along its outline drawn in by `depth` of its greatest
+    depth; the outline of the largest part. Fewer where the outline has fewer pixels.
     """
     array = np.pad((mask.cpu().numpy() > 0.5).astype(np.uint8), 1)
     inner = cv2.distanceTransform(array, cv2.DIST_L2, 5)
@@ -45,7 +49,11 @@ def boundary_points(mask: Tensor, count: int, depth: float = DEPTH) -> tuple[Poi
     if not contours or count < 1:
         return ()
     line = max(contours, key=len)[:, 0].astype(np.float64) - 1
-    places = [line[int(k * len(line) / count)] for k in range(min(count, len(line)))] if len(line) > count else line
+    places = (
+        [line[int(k * len(line) / count)] for k in range(min(count, len(line)))]
+        if len(line) > count
+        else line
+    )
     return tuple(dict.fromkeys((float(x), float(y)) for x, y in places))
 
 
@@ -57,8 +65,8 @@ def handles_of(region: Region, boundary: int = 8) -> tuple[Handle, ...]:
 
 
 def regions_of(handles: Sequence[Handle], labels: Tensor) -> tuple[Region, ...]:
-    """One region a handle: its own `region`, or the super-pixel of `labels` (H, W) under it, moved by target - start;
-    γ among them. Handles that move the same pixels the same way give one region.
+    """One region a handle: its own `region`, or the super-pixel of `labels` (H, W) under it, moved by target
+    - start; γ among them. Handles that move the same pixels the same way give one region.
     """
     found: list[Region] = []
     for h in handles:

@@ -89,8 +89,9 @@ def rescale(matrix: Tensor, src: Grid, dst: Grid) -> Tensor:
 def coarse_matrix(
     motion: AffineMotion, progress: float, moving: bool, image: Grid, grid: Grid
 ) -> tuple[Tensor, bool]:
-    """Released DragNeXt's motion, in cells of `grid`: whole cells, towards zero; turns, while `moving`, in steps of 2
-    degrees, about a point counted from the picture's corner. And whether it is a shift that has not begun.
+    """Released DragNeXt's motion, in cells of `grid`: whole cells, towards zero; turns, while `moving`, in
+    steps of 2 degrees, about a point counted from the picture's corner. And whether it is a shift that has
+    not begun.
     """
     kx, ky = grid.width / image.width, grid.height / image.height
     # in its precision: 0.1 of ten cells is one cell

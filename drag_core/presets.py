@@ -48,8 +48,9 @@ class Preset:
 
 @dataclass(frozen=True)
 class PointPreset:
-    """For points: step length, updates at each level, patch radius in cells of half the picture, super-pixels of about
-    the same area, and how many samples of a region's outline join its handles: one patch does not move a whole thing.
+    """For points: step length, updates at each level, patch radius in cells of half the picture, super-pixels
+    of about the same area, and how many samples of a region's outline join its handles: one patch does not
+    move a whole thing.
     """
 
     step: float
@@ -85,8 +86,8 @@ def adapt(
     """`recipe` with the settings of `preset`.
 
     `filled`: the trajectory of the picture with its regions painted over (empties the source); `warped`: the
-    clean latent of the picture warped in pixels (where the paste starts). Points without it do the moving themselves,
-    by longer steps; with it they only touch up.
+    clean latent of the picture warped in pixels (where the paste starts). Points without it do the moving
+    themselves, by longer steps; with it they only touch up.
     """
     out = adapt_shape(recipe, preset, task)
     if isinstance(out.supervision, RegionSupervision):
@@ -120,7 +121,9 @@ def adapt(
 
 
 def _wider(supervision: Supervision, own: PointPreset, task: Task) -> Supervision:
-    """The point supervision with the samples of the regions' outlines, and patches that a small network knows apart."""
+    """The point supervision with the samples of the regions' outlines, and patches that a small network
+    knows apart.
+    """
     handles = with_points(task, own.samples).handles
     if isinstance(supervision, PointSupervision):
         side = float((2 * own.radius + 1) ** 2)
@@ -132,7 +135,9 @@ def _wider(supervision: Supervision, own: PointPreset, task: Task) -> Supervisio
 
 
 def emptied(task: Task, filled: Trajectory | None) -> Start | None:
-    """Where a drag by points starts: the regions' own cells emptied by the trajectory `filled`, nothing pasted."""
+    """Where a drag by points starts: the regions' own cells emptied by the trajectory `filled`, nothing
+    pasted.
+    """
     if filled is None or not task.regions:
         return None
     latent = Grid(task.image.height // 8, task.image.width // 8)

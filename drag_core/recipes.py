@@ -110,9 +110,9 @@ def dragnext(task: Task, variant: Variant = "ours") -> Recipe:
     """DragNeXt's PBSI: K = 10 updates at each of timesteps 38..33, progress (K(T-t)+k)/(K(T-T'+1)); Adam
     2e-2.
 
-    Released: one block's features, five timesteps of which the first three move, whole cells and steps of 2 degrees,
-    regions times 10, the background once for each region that moves yet; where the task has points, GoodDrag's point
-    phase comes first at those three timesteps.
+    Released: one block's features, five timesteps of which the first three move, whole cells and steps of 2
+    degrees, regions times 10, the background once for each region that moves yet; where the task has points,
+    GoodDrag's point phase comes first at those three timesteps.
     """
     _need_regions(task, "dragnext")
     released = variant == "released"
@@ -150,8 +150,8 @@ def gooddrag(task: Task, variant: Variant = "ours") -> Recipe:
     """GoodDrag: information-preserving points, AlDD K = 70 in tens per timestep, J = 3 updates before each
     tracking.
 
-    Released: tracks in the features from before the update, ends when ten trackings changed nothing, and compares with
-    a picture denoised beside the edit.
+    Released: tracks in the features from before the update, ends when ten trackings changed nothing, and
+    compares with a picture denoised beside the edit.
     """
     _need_handles(task, "gooddrag")
     r1, released = 4, variant == "released"
@@ -201,11 +201,12 @@ def dragdiffusion(task: Task, variant: Variant = "ours") -> Recipe:
 
 
 def adaptivedrag(task: Task, variant: Variant = "ours") -> Recipe:
-    """AdaptiveDrag: super-pixels as patches, at step 35 of 50; an update is kept if it moves towards the target by the
-    drag's 80th part, and more follow, up to 300, until all handles have arrived; CLoss while denoising.
+    """AdaptiveDrag: super-pixels as patches, at step 35 of 50; an update is kept if it moves towards the
+    target by the drag's 80th part, and more follow, up to 300, until all handles have arrived; CLoss while
+    denoising.
 
-    Its released code does none of this (methods.md §9): "released" is the paper's method with the numbers of the code's
-    interface (160 steps from t = 781).
+    Its released code does none of this (methods.md §9): "released" is the paper's method with the numbers of
+    the code's interface (160 steps from t = 781).
     """
     _need_handles(task, "adaptivedrag")
     released = variant == "released"

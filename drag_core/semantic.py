@@ -1,4 +1,6 @@
-"""Points that carry their super-pixel: AdaptiveDrag's semantic regions and position-supervised backtracking."""
+"""Points that carry their super-pixel: AdaptiveDrag's semantic regions and position-supervised
+backtracking.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +23,8 @@ MOST = 32  # cells of a super-pixel that tracking reads at every shift, spread e
 
 @dataclass(frozen=True)
 class SemanticPlan:
-    """Which cells (P, n, n) in {0, 1} of the square around each handle are its super-pixel's, and the reference's
-    features there (ΣC, P, n, n).
+    """Which cells (P, n, n) in {0, 1} of the square around each handle are its super-pixel's, and the
+    reference's features there (ΣC, P, n, n).
     """
 
     shape: Tensor
@@ -33,14 +35,16 @@ class SemanticPlan:
 
 @dataclass(frozen=True)
 class SemanticSupervision:
-    """AdaptiveDrag §3.4: motion supervision and tracking over the super-pixel of each handle in place of a square.
+    """AdaptiveDrag §3.4: motion supervision and tracking over the super-pixel of each handle in place of a
+    square.
 
-    A handle's super-pixel is the patch of `labels` (H, W) under it, else its `region`, else one of SLIC on the
-    reference's own features. The loss is drift-prone (`preserve` False, as DragDiffusion's that the paper goes on from)
-    or information-preserving. Tracking (§3.4.1) keeps a new place only if it lies towards the target and at least the
-    ideal step away, a `steps`-th of the drag; else it goes on at the same place, which is what makes the loop as long
-    as the drag needs. Towards: a positive cosine with the way to the target from here, which is the paper's (from the
-    start) until a handle has overshot, and then lets it come back. Lengths are cells of `grid`.
+    A handle's super-pixel is the patch of `labels` (H, W) under it, else its `region`, else one of SLIC on
+    the reference's own features. The loss is drift-prone (`preserve` False, as DragDiffusion's that the paper
+    goes on from) or information-preserving. Tracking (§3.4.1) keeps a new place only if it lies towards the
+    target and at least the ideal step away, a `steps`-th of the drag; else it goes on at the same place,
+    which is what makes the loop as long as the drag needs. Towards: a positive cosine with the way to the
+    target from here, which is the paper's (from the start) until a handle has overshot, and then lets it come
+    back. Lengths are cells of `grid`.
     """
 
     handles: tuple[Handle, ...]
@@ -94,7 +98,9 @@ class SemanticSupervision:
         shape = shape[:, cut, cut]
         patch = patches(reference, self.grid, starts, radius)
         found = [torch.nonzero(m) for m in shape]
-        few = [x[torch.linspace(0, len(x) - 1, min(len(x), MOST)).round().long()].to(patch.device) for x in found]
+        few = [
+            x[torch.linspace(0, len(x) - 1, min(len(x), MOST)).round().long()].to(patch.device) for x in found
+        ]
         return SemanticPlan(shape.to(patch), patch, radius, tuple((x[:, 0], x[:, 1]) for x in few))
 
     def loss(self, features: Maps, reference: Any, state: Tensor, progress: float) -> Tensor:
@@ -117,13 +123,17 @@ class SemanticSupervision:
 
     @torch.no_grad()
     def track(self, features: Maps, reference: Any, state: Tensor) -> tuple[Tensor, bool]:
-        """Where the super-pixel's first features are now, in L1 (GoodDrag eq. 4, over the patch); then the two tests."""
+        """Where the super-pixel's first features are now, in L1 (GoodDrag eq. 4, over the patch); then the
+        two tests.
+        """
         plan, s = self._planned(reference), self.search
         wide = patches(features, self.grid, state, plan.radius + s)
         side = 2 * s + 1
         shift = torch.arange(side, device=wide.device)
         found = []
-        for p, (rows, columns) in enumerate(plan.cells):  # only the super-pixel's cells are read, at every shift
+        for p, (rows, columns) in enumerate(
+            plan.cells
+        ):  # only the super-pixel's cells are read, at every shift
             at_y = (rows[:, None, None] + shift[:, None]).expand(-1, side, side)
             at_x = (columns[:, None, None] + shift).expand(-1, side, side)
             want = plan.patch[:, p, rows, columns][:, :, None, None]

@@ -1,7 +1,7 @@
 """Super-pixels (SLIC) of a feature map, the patch of a point, and the editable mask that follows from a drag.
 
-AdaptiveDrag §3.3-3.4. The features say what belongs together: any map (1, C, h, w) of the picture does (SAM 2, DINO,
-a UNet's block), and Lab colour where there is none. Labels are (H, W) int64, counted from 0.
+AdaptiveDrag §3.3-3.4. The features say what belongs together: any map (1, C, h, w) of the picture does (SAM
+2, DINO, a UNet's block), and Lab colour where there is none. Labels are (H, W) int64, counted from 0.
 """
 
 from __future__ import annotations
@@ -32,10 +32,11 @@ def lab(image: Tensor) -> Tensor:
 def superpixels(
     features: Tensor, size: Grid, count: int = COUNT, compactness: float = 0.1, edges: bool = True
 ) -> Tensor:
-    """Labels (H, W) of about `count` connected patches of a picture of `size`, alike in `features` (1, C, h, w).
+    """Labels (H, W) of about `count` connected patches of a picture of `size`, alike in `features` (1, C, h,
+    w).
 
-    `compactness` weighs nearness against likeness once the map's spread is 1: 0.01 follows every edge, 1 gives
-    squares. Deterministic. Raises DragError where scikit-image is missing or the map is not finite.
+    `compactness` weighs nearness against likeness once the map's spread is 1: 0.01 follows every edge, 1
+    gives squares. Deterministic. Raises DragError where scikit-image is missing or the map is not finite.
     """
     if not torch.isfinite(features).all():
         raise DragError("the features for the super-pixels are not finite: choose another feature source")
@@ -65,7 +66,8 @@ def _slic() -> Any:
         from skimage.segmentation import slic
     except ImportError:
         raise DragError(
-            "super-pixels need scikit-image and it is not installed: run `pip install -r requirements.txt` in "
+            "super-pixels need scikit-image and it is not installed: run `pip install -r requirements.txt` "
+            "in "
             "ComfyUI's Python (or `pip install scikit-image`)"
         ) from None
     return slic
@@ -91,7 +93,9 @@ def patch_at(labels: Tensor, point: Point) -> Tensor:
 
 
 def means(features: Tensor, labels: Tensor) -> Tensor:
-    """(N, C): every patch's mean of `features` (1, C, h, w), spread to 1 in all; zeros for labels that no pixel has."""
+    """(N, C): every patch's mean of `features` (1, C, h, w), spread to 1 in all; zeros for labels that no
+    pixel has.
+    """
     maps = F.interpolate(_principal(features.detach().float().cpu()), tuple(labels.shape), mode="bilinear")
     rows, at = maps[0].flatten(1).T, labels.flatten()
     total = rows.new_zeros(int(at.max()) + 1, rows.shape[1]).index_add_(0, at, rows)
@@ -111,8 +115,8 @@ def neighbours(labels: Tensor) -> set[tuple[int, int]]:
 
 
 def around(labels: Tensor, features: Tensor, point: Point, likeness: float) -> Tensor:
-    """(H, W) in {0, 1}: the patch under `point` with every patch connected to it through patches whose mean lies
-    within `likeness` of its own (in units of the map's spread; 0: the one patch).
+    """(H, W) in {0, 1}: the patch under `point` with every patch connected to it through patches whose mean
+    lies within `likeness` of its own (in units of the map's spread; 0: the one patch).
     """
     if likeness <= 0:
         return patch_at(labels, point)
@@ -152,10 +156,15 @@ def shifted(mask: Tensor, dx: int, dy: int) -> Tensor:
 
 
 def auto_mask(
-    features: Tensor, labels: Tensor, pairs: Sequence[tuple[Point, Point]], likeness: float = 0.0, margin: int = 0
+    features: Tensor,
+    labels: Tensor,
+    pairs: Sequence[tuple[Point, Point]],
+    likeness: float = 0.0,
+    margin: int = 0,
 ) -> Tensor:
-    """(H, W) in {0, 1}: what may change for these (handle, target) pairs (AdaptiveDrag §3.3): the patches under the
-    handles, extended along the lines to the targets, and the patches that the lines touch; grown by `margin` px.
+    """(H, W) in {0, 1}: what may change for these (handle, target) pairs (AdaptiveDrag §3.3): the patches
+    under the handles, extended along the lines to the targets, and the patches that the lines touch; grown by
+    `margin` px.
     """
     if not pairs:
         raise DragError("an automatic mask follows from points and there is none: set a point pair")
@@ -164,14 +173,17 @@ def auto_mask(
         parts.append(swept(around(labels, features, start, likeness), start, target))
         n = max(1, int(np.ceil(np.hypot(target[0] - start[0], target[1] - start[1]))))
         parts += [
-            patch_at(labels, (start[0] + (target[0] - start[0]) * k / n, start[1] + (target[1] - start[1]) * k / n))
+            patch_at(
+                labels, (start[0] + (target[0] - start[0]) * k / n, start[1] + (target[1] - start[1]) * k / n)
+            )
             for k in range(n + 1)
         ]
     return grow(torch.stack(parts).amax(0), margin)
 
 
 def spacing(labels: Tensor, centroids: Tensor, point: Point) -> float:
-    """Distance, in pixels, from the centroid of the patch under `point` to the nearest other one: a natural radius.
+    """Distance, in pixels, from the centroid of the patch under `point` to the nearest other one: a natural
+    radius.
 
     `centroids` (N, 2) as (x, y). AdaptiveDrag's released code truncates it and reads the transposed pixel.
     """
@@ -182,12 +194,17 @@ def spacing(labels: Tensor, centroids: Tensor, point: Point) -> float:
     return float(gap.min())
 
 
-def forward_patch(labels: Tensor, size: Grid, point: Point, target: Point, radius: float, count: int) -> Tensor:
-    """(h, w) bool on `size`: the cells of the patch under `point` that lie towards `target`; where they are fewer than a
-    quarter of an average patch, the half disc of `radius` (AdaptiveDrag's released regions). Points are cells of `size`.
+def forward_patch(
+    labels: Tensor, size: Grid, point: Point, target: Point, radius: float, count: int
+) -> Tensor:
+    """(h, w) bool on `size`: the cells of the patch under `point` that lie towards `target`; where they are
+    fewer than a quarter of an average patch, the half disc of `radius` (AdaptiveDrag's released regions).
+    Points are cells of `size`.
     """
     y, x = torch.meshgrid(
-        torch.arange(size.height, dtype=torch.float64), torch.arange(size.width, dtype=torch.float64), indexing="ij"
+        torch.arange(size.height, dtype=torch.float64),
+        torch.arange(size.width, dtype=torch.float64),
+        indexing="ij",
     )
     across, down = x - point[0], y - point[1]
     ahead = across * (target[0] - point[0]) + down * (target[1] - point[1])

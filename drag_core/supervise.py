@@ -52,8 +52,9 @@ class RegionPlan:
 
 @dataclass(frozen=True)
 class CellPlan:
-    """For every progress of a level the regions' weights, moved cells (N, 2) and the whole cells they come from, and
-    the reference maps: read one by one, so that equal features differ by nothing (a sign is all that L1 passes on).
+    """For every progress of a level the regions' weights, moved cells (N, 2) and the whole cells they come
+    from, and the reference maps: read one by one, so that equal features differ by nothing (a sign is all
+    that L1 passes on).
     """
 
     places: dict[float, list[tuple[float, Tensor, Tensor]]]
@@ -69,8 +70,8 @@ class RegionSupervision:
     `mean` "map": the sum over moved cells divided by C·H·W of the whole grid (DragFlow's released
     normalisation, which its step size presumes); "region": by C times the moved cells. `equal_taps` divides
     each tap by its mean magnitude. `unpack` reads FLUX token maps as 2x2 packed (released DragFlow).
-    `coarse`: shifts by whole cells, towards zero, and none below one; while a level still moves, turns in steps
-    of 2 degrees; nearest cells (released DragNeXt).
+    `coarse`: shifts by whole cells, towards zero, and none below one; while a level still moves, turns in
+    steps of 2 degrees; nearest cells (released DragNeXt).
     """
 
     regions: tuple[Region, ...]

@@ -154,7 +154,9 @@ def build_task(
         if after.sum() < 0.9 * mask.sum() and spec.task != "scale":
             notes.append(f"{name} is moved partly off the picture: what leaves it is not drawn")
         if (pixels := int(mask.sum())) < FEW:
-            notes.append(f"{name} has {pixels} px and the model sees cells of 8x8: mark more of what shall move")
+            notes.append(
+                f"{name} has {pixels} px and the model sees cells of 8x8: mark more of what shall move"
+            )
         if (travel := _travel(region)) < 2:
             notes.append(f"{name} moves by {travel:.1f} px; under 2 px the result will hardly differ")
         regions.append(region)

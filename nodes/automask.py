@@ -25,8 +25,10 @@ class DragAutoMask(io.ComfyNode):
             node_id="DragAutoMask",
             display_name="Drag Auto Mask",
             category=sockets.CATEGORY,
-            description="Finds what may change from the points of a drag: the super-pixels under the handles, "
-            "extended along the lines to the targets (AdaptiveDrag). The super-pixels follow a model's features, or "
+            description="Finds what may change from the points of a drag: the super-pixels under the "
+            "handles, "
+            "extended along the lines to the targets (AdaptiveDrag). The super-pixels follow a model's "
+            "features, or "
             "colour where none is connected; the node says which.",
             search_aliases=["auto mask", "super-pixel", "slic", "adaptivedrag", "sam"],
             inputs=[
@@ -34,7 +36,8 @@ class DragAutoMask(io.ComfyNode):
                 sockets.Regions.Input(
                     "regions",
                     optional=True,
-                    tooltip="A drag, for its points (a region counts with its middle): kept, with the mask found here.",
+                    tooltip="A drag, for its points (a region counts with its middle): kept, with the mask "
+                    "found here.",
                 ),
                 io.String.Input(
                     "instruction",
@@ -56,21 +59,28 @@ class DragAutoMask(io.ComfyNode):
                     min=0.0,
                     max=3.0,
                     step=0.05,
-                    tooltip="How different neighbouring super-pixels may be to belong to the thing under a handle; 0: "
+                    tooltip="How different neighbouring super-pixels may be to belong to the thing under a "
+                    "handle; 0: "
                     "only the one under it.",
                 ),
                 io.Int.Input(
-                    "margin", default=12, min=0, max=512, tooltip="Pixels that the mask is grown by at the end."
+                    "margin",
+                    default=12,
+                    min=0,
+                    max=512,
+                    tooltip="Pixels that the mask is grown by at the end.",
                 ),
                 io.ClipVision.Input(
                     "clip_vision",
                     optional=True,
-                    tooltip="A CLIP vision, SigLIP or DINO model, whose features the super-pixels then follow.",
+                    tooltip="A CLIP vision, SigLIP or DINO model, whose features the super-pixels then "
+                    "follow.",
                 ),
                 io.Model.Input(
                     "model",
                     optional=True,
-                    tooltip="A Stable Diffusion model, whose features the super-pixels then follow; with vae and positive.",
+                    tooltip="A Stable Diffusion model, whose features the super-pixels then follow; with "
+                    "vae and positive.",
                 ),
                 io.Vae.Input("vae", optional=True, tooltip="The model's VAE."),
                 io.Conditioning.Input(
@@ -81,7 +91,8 @@ class DragAutoMask(io.ComfyNode):
                 io.Mask.Output("editable", tooltip="What may change: for Drag Region's editable_mask."),
                 sockets.Regions.Output(
                     "regions",
-                    tooltip="The drag with this mask; points have their super-pixel, which adaptivedrag compares.",
+                    tooltip="The drag with this mask; points have their super-pixel, which adaptivedrag "
+                    "compares.",
                 ),
                 sockets.Regions.Output(
                     "as_regions", tooltip="The points as super-pixel regions, for recipes that move regions."
@@ -114,7 +125,8 @@ class DragAutoMask(io.ComfyNode):
                 task, notes = drag_task(size, instruction=parse(instruction), before=regions)
             if task is None or not task.handles:
                 raise DragError(
-                    "an automatic mask follows from points and there is none: connect regions, or give an instruction "
+                    "an automatic mask follows from points and there is none: connect regions, or give an "
+                    "instruction "
                     "with points"
                 )
             if task.image != size:

@@ -16,20 +16,25 @@ class DragCorrespondenceGuide(io.ComfyNode):
             node_id="DragCorrespondenceGuide",
             display_name="Drag Correspondence Guide",
             category=sockets.CATEGORY,
-            description="Patches a model so that every step of any sampler draws around each target what the picture "
-            "has around its handle (AdaptiveDrag's CLoss). DragOptimize's recipe adaptivedrag does this by itself.",
+            description="Patches a model so that every step of any sampler draws around each target what "
+            "the picture "
+            "has around its handle (AdaptiveDrag's CLoss). DragOptimize's recipe adaptivedrag does this by "
+            "itself.",
             search_aliases=["closs", "adaptivedrag", "guidance", "correspondence"],
             inputs=[
                 io.Model.Input("model", tooltip="The model that samples."),
                 io.Latent.Input("latent", tooltip="The original picture, encoded with VAE Encode."),
-                sockets.Regions.Input("regions", tooltip="The drag: its points (a region counts with its middle)."),
+                sockets.Regions.Input(
+                    "regions", tooltip="The drag: its points (a region counts with its middle)."
+                ),
                 io.Float.Input(
                     "strength",
                     default=0.1,
                     min=0.0,
                     max=10.0,
                     step=0.01,
-                    tooltip="How far a step is shifted, as a share of the latent's own spread; 0: nothing happens.",
+                    tooltip="How far a step is shifted, as a share of the latent's own spread; 0: nothing "
+                    "happens.",
                 ),
                 io.Int.Input(
                     "radius",
@@ -37,7 +42,8 @@ class DragCorrespondenceGuide(io.ComfyNode):
                     min=8,
                     max=512,
                     step=8,
-                    tooltip="Half side, in pixels, of the squares around handle and target that are compared.",
+                    tooltip="Half side, in pixels, of the squares around handle and target that are "
+                    "compared.",
                 ),
                 io.Float.Input(
                     "start_percent",
@@ -60,10 +66,10 @@ class DragCorrespondenceGuide(io.ComfyNode):
         )
 
     @classmethod
-    def execute(
-        cls, model, latent, regions, strength, radius, start_percent, end_percent
-    ) -> io.NodeOutput:
+    def execute(cls, model, latent, regions, strength, radius, start_percent, end_percent) -> io.NodeOutput:
         sigmas = sigma_range(model, start_percent, end_percent)
         return io.NodeOutput(
-            guide_correspondence(model, latent["samples"], regions, strength, max(1, round(radius / 8)), sigmas)
+            guide_correspondence(
+                model, latent["samples"], regions, strength, max(1, round(radius / 8)), sigmas
+            )
         )

@@ -97,7 +97,8 @@ def _methods() -> list[io.DynamicCombo.Option]:
                     80,
                     1,
                     1000,
-                    "Into how many steps the drag is divided: an update that covers less is followed by another.",
+                    "Into how many steps the drag is divided: an update that covers less is followed by "
+                    "another.",
                 ),
                 _number(io.Int, "search", 6, 1, 32, "How far a handle is looked for, in steps of 2 pixels."),
                 _number(
@@ -112,7 +113,8 @@ def _methods() -> list[io.DynamicCombo.Option]:
                 io.Boolean.Input(
                     "preserve",
                     default=False,
-                    tooltip="On: compare with the picture's own features. Off: with the last update's (the paper).",
+                    tooltip="On: compare with the picture's own features. Off: with the last update's (the "
+                    "paper).",
                 ),
                 _number(io.Float, "step", 0.01, 0.0001, 10.0, "Adam's step on the latent.", 0.001),
                 _number(
@@ -147,7 +149,15 @@ class DragOptimize(io.ComfyNode):
             category=sockets.CATEGORY,
             description="Drags the regions or points of an inverted picture to their targets and denoises "
             "the result.",
-            search_aliases=["drag", "dragflow", "dragnext", "gooddrag", "dragdiffusion", "adaptivedrag", "drag editing"],
+            search_aliases=[
+                "drag",
+                "dragflow",
+                "dragnext",
+                "gooddrag",
+                "dragdiffusion",
+                "adaptivedrag",
+                "drag editing",
+            ],
             inputs=[
                 io.Model.Input("model", tooltip="The model that was inverted; an adapter on it may differ."),
                 io.Conditioning.Input("positive", tooltip="What the edited picture shows (target prompt)."),

@@ -26,8 +26,10 @@ ABOUT = {
     "dragnext": "DragNeXt's recipe on Stable Diffusion's UNet: regions, moved on through many noise levels.",
     "gooddrag": "GoodDrag's recipe: points, tracked while they are pulled; dragging and denoising alternate.",
     "dragdiffusion": "DragDiffusion's recipe: points, pulled a little and looked for again.",
-    "adaptivedrag": "AdaptiveDrag's recipe: points that carry their super-pixel, as many updates as the drag is long, "
-    "targets matched with handles while denoising; what may change is found by DragAutoMask. Needs scikit-image "
+    "adaptivedrag": "AdaptiveDrag's recipe: points that carry their super-pixel, as many updates as the "
+    "drag is long, "
+    "targets matched with handles while denoising; what may change is found by DragAutoMask. Needs "
+    "scikit-image "
     "(requirements.txt).",
     "copy-paste": "No optimisation: the inverted latents are moved and denoised (RegionDrag's way). The "
     "baseline.",
@@ -302,7 +304,10 @@ def examples(object_info: dict[str, Any]) -> dict[str, dict[str, Any]]:
         )
         groups = [Group("Start: the source emptied, the region pasted", (5, 6, 8))]
         out[name] = workflow(embedded(name, recipe, model), object_info, note(text), groups)
-    text = f"{ABOUT['adaptivedrag']}\n\nRuns as it is, on the small model that comes with the pack and a drawn scene."
+    text = (
+        f"{ABOUT['adaptivedrag']}\n\nRuns as it is, on the small model that comes with the pack and a drawn "
+        "scene."
+    )
     groups = [Group("Start: the source emptied", (5, 8))]
     out["adaptivedrag"] = workflow(automatic(), object_info, note(text), groups)
     text = (

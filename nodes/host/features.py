@@ -16,17 +16,20 @@ LEVEL = 261.0  # DIFT's level: enough noise that the UNet has to say what things
 
 
 def unet_features(patcher: Any, positive: Any, vae: Any, image: Tensor) -> tuple[Tensor, str]:
-    """(1, C, h, w) of the second-lowest up block of a Stable Diffusion UNet (DIFT), and what to call it. `image` (1, H, W, 3)
-    in [0, 1].
+    """(1, C, h, w) of the second-lowest up block of a Stable Diffusion UNet (DIFT), and what to call it.
+    `image` (1, H, W, 3) in [0, 1].
     """
     family = family_of(patcher.model)
     if family.name != "sd":
         raise DragError(
-            f"super-pixels follow the features of a Stable Diffusion UNet and this is a {family.label} model: connect "
+            f"super-pixels follow the features of a Stable Diffusion UNet and this is a {family.label} "
+            f"model: connect "
             "an SD model, a CLIP vision model, or neither for colour"
         )
     if positive is None or vae is None:
-        raise DragError("features of a model need its vae and positive too: connect all three, or none for colour")
+        raise DragError(
+            "features of a model need its vae and positive too: connect all three, or none for colour"
+        )
     sampling = sampling_of(patcher)
     prediction_of(sampling)
     tap = FeatureTap("up.1")
@@ -54,15 +57,21 @@ def _level(host: float) -> tuple[float, float]:
 
 
 def vision_features(clip_vision: Any, image: Tensor) -> tuple[Tensor, str]:
-    """(1, C, n, n) of a CLIP vision, SigLIP or DINO model of the host's, and what to call it. The picture is seen whole,
-    made square.
+    """(1, C, n, n) of a CLIP vision, SigLIP or DINO model of the host's, and what to call it. The picture is
+    seen whole, made square.
     """
     with torch.inference_mode():
         tokens = clip_vision.encode_image(image[..., :3], crop=False)["penultimate_hidden_states"]
     tokens = tokens.detach().float().cpu().clone()[:1]
     side = int(tokens.shape[1] ** 0.5)
-    kind = getattr(clip_vision, "model_type", "vision model").removesuffix("_vision_model").removesuffix("_model")
+    kind = (
+        getattr(clip_vision, "model_type", "vision model")
+        .removesuffix("_vision_model")
+        .removesuffix("_model")
+    )
     if side < 2:
-        raise DragError(f"this {kind} model gives {tokens.shape[1]} tokens, which make no map: connect another one")
+        raise DragError(
+            f"this {kind} model gives {tokens.shape[1]} tokens, which make no map: connect another one"
+        )
     patches = tokens[:, -side * side :]  # class and register tokens come first
     return patches[0].T.reshape(1, -1, side, side), f"{kind} features ({side}x{side})"

@@ -14,8 +14,8 @@ from .schedule import prediction_of, sampling_of
 
 
 class _Guide:
-    """Shifts the sampler's clean estimate, which is the leaf: whatever the model and its precision, no gradient goes
-    through it, and a step costs no more memory than before.
+    """Shifts the sampler's clean estimate, which is the leaf: whatever the model and its precision, no
+    gradient goes through it, and a step costs no more memory than before.
     """
 
     def __init__(
@@ -30,8 +30,8 @@ class _Guide:
             return out
         if out.shape[-2:] != self.source.shape[-2:]:
             raise DragError(
-                f"the guide's picture is {self.source.shape[-1] * 8}x{self.source.shape[-2] * 8} and this latent is of "
-                f"{out.shape[-1] * 8}x{out.shape[-2] * 8}: sample at the picture's size"
+                f"the guide's picture is {self.source.shape[-1] * 8}x{self.source.shape[-2] * 8} and this "
+                f"latent is of {out.shape[-1] * 8}x{out.shape[-2] * 8}: sample at the picture's size"
             )
         share = sigma if self.velocity else sigma / (1 + sigma**2) ** 0.5
         with torch.inference_mode(False), torch.enable_grad():
@@ -39,7 +39,9 @@ class _Guide:
             for one in out.split(1):
                 leaf = one.detach().float().clone().requires_grad_()
                 way = self.guide.gradient(leaf, self.source.to(leaf), leaf)
-                shifted.append(one if way is None else (leaf.detach() - self.guide.step * share * way).to(one))
+                if way is not None:
+                    one = (leaf.detach() - self.guide.step * share * way).to(one)
+                shifted.append(one)
         return torch.cat(shifted)
 
 
@@ -55,12 +57,13 @@ def guide_correspondence(
     h, w = samples.shape[-2:]
     if samples.shape[0] != 1 or samples.ndim != 4:
         raise DragError(
-            f"the latent has shape {tuple(samples.shape)} and the guide needs one picture: use LatentFromBatch"
+            f"the latent has shape {tuple(samples.shape)} and the guide needs one picture: use "
+            "LatentFromBatch"
         )
     if (task.image.height // 8, task.image.width // 8) != (h, w):
         raise DragError(
-            f"the drag was drawn on {task.image.width}x{task.image.height} and the latent is of a {8 * w}x{8 * h} "
-            "picture: encode the picture that the drag was drawn on"
+            f"the drag was drawn on {task.image.width}x{task.image.height} and the latent is of a "
+            f"{8 * w}x{8 * h} picture: encode the picture that the drag was drawn on"
         )
     velocity = prediction_of(sampling_of(patcher)) == "velocity"
     with torch.inference_mode(False):

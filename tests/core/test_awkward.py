@@ -1,4 +1,6 @@
-"""Odd drags through the whole way, from what was drawn to the denoised latent: a sensible result or one sentence."""
+"""Odd drags through the whole way, from what was drawn to the denoised latent: a sensible result or one
+sentence.
+"""
 
 from __future__ import annotations
 
@@ -109,7 +111,9 @@ def test_one_of_two_at_its_target_stays(name: str) -> None:
 
 
 def test_a_target_off_the_canvas_is_refused_in_a_sentence() -> None:
-    with pytest.raises(DragError, match=r"the target of point 1 is \(200, 64\), outside the 128x128 picture: put it"):
+    with pytest.raises(
+        DragError, match=r"the target of point 1 is \(200, 64\), outside the 128x128 picture: put it"
+    ):
         build(points=[((64, 64), (200, 64))])
     outside = RegionSpec(Shape(polygons=(((20, 20), (60, 20), (60, 60)),)), "relocation", target=(64, -40))
     with pytest.raises(DragError, match=r"the target of region 1 is \(64, -40\), outside"):
@@ -118,7 +122,10 @@ def test_a_target_off_the_canvas_is_refused_in_a_sentence() -> None:
 
 @pytest.mark.parametrize("name", POINTS)
 def test_fifty_points(name: str) -> None:
-    pairs = [((12.0 + 10 * (k % 10), 20.0 + 20 * (k // 10)), (20.0 + 10 * (k % 10), 24.0 + 20 * (k // 10))) for k in range(50)]
+    pairs = [
+        ((12.0 + 10 * (k % 10), 20.0 + 20 * (k // 10)), (20.0 + 10 * (k % 10), 24.0 + 20 * (k // 10)))
+        for k in range(50)
+    ]
     result = run(POINTS[name](build(points=pairs)[0]), updates=4)
     assert len(result.traces[-1]) == 50 and float((result.z - untouched()).abs().max()) > 1e-3
 

@@ -8,8 +8,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from drag_core.correspondence import Correspondence
 from drag_core.constrain import FreeBackground
+from drag_core.correspondence import Correspondence
 from drag_core.drag import drag, invert
 from drag_core.solvers import ddim
 from drag_core.types import Grid, Handle
@@ -32,7 +32,9 @@ def test_least_where_the_patch_has_been_carried() -> None:
     assert there < 1e-3 < math.log(25) / 2 < not_there
     same = torch.ones_like(source)  # every cell like every other: chance
     assert float(GUIDE.loss(same, same)) - math.log(25) < 1e-4
-    assert math.isclose(float(replace(GUIDE, handles=(PAIR, PAIR)).loss(source, source)), 2 * not_there, rel_tol=1e-5)
+    assert math.isclose(
+        float(replace(GUIDE, handles=(PAIR, PAIR)).loss(source, source)), 2 * not_there, rel_tol=1e-5
+    )
 
 
 def test_cells_off_the_latent_do_not_count() -> None:
@@ -55,7 +57,9 @@ def test_gradient() -> None:
 
 
 def test_guided_denoising_lowers_the_loss_and_changes_the_result() -> None:
-    """On an exact denoiser, with and without: more than 1e-2 apart, CLoss lower, nothing far from the target changed."""
+    """On an exact denoiser, with and without: more than 1e-2 apart, CLoss lower, nothing far from the
+    target changed.
+    """
     s = levels(8, 0.8, "noise")
     net, clean = Gaussian(torch.zeros(1, 4, 16, 16), 1.0, s), noise(3)
     source = invert(net, clean, s, ddim)

@@ -26,9 +26,9 @@ from drag_core.recipes import (
     linear,
     per_level,
 )
-from drag_core.semantic import SemanticSupervision
 from drag_core.schedules import ddim as ddim_levels
 from drag_core.schedules import flow, flux_shift
+from drag_core.semantic import SemanticSupervision
 from drag_core.solvers import ddim, fireflow
 from drag_core.start import Paste
 from drag_core.supervise import NoSupervision, PointSupervision, RegionSupervision

@@ -27,7 +27,9 @@ def semantic(goal: tuple[float, float], **more: object) -> SemanticSupervision:
 
 
 def test_only_the_super_pixels_cells_count() -> None:
-    """A feature changed outside the patch changes nothing, inside it does; by hand: cells times the mean of channels."""
+    """A feature changed outside the patch changes nothing, inside it does; by hand: cells times the mean
+    of channels.
+    """
     supervision = semantic((8.0, 6.0), preserve=True, stride=2.0)
     maps = [torch.zeros(1, 3, 32, 32)]
     plan = supervision.plan(maps, (1.0,))
@@ -90,7 +92,9 @@ def run(goal: tuple[float, float], most: int = 120) -> Result:
 
 
 def test_a_long_drag_extends_the_loop_and_a_short_one_ends_it_early() -> None:
-    """Step counts: the user's n is 12; the drag of one cell ends below, that of five goes beyond, neither at the cap."""
+    """Step counts: the user's n is 12; the drag of one cell ends below, that of five goes beyond, neither
+    at the cap.
+    """
     short, long = run((6.0, 6.0)), run((10.0, 6.0))
     print(f"updates: short {len(short.losses)}, long {len(long.losses)}, n 12, cap 120")
     assert len(short.losses) < 12 < len(long.losses) < 120
@@ -117,10 +121,10 @@ def test_gradient_flows_to_the_moved_patch_alone() -> None:
     supervision = semantic((8.0, 6.0), stride=2.0)
     plan = supervision.plan(maps.by(0), (1.0,))
     now = maps.by(1)[0].double().requires_grad_()
-    loss = supervision.loss([now], supervision.plan([maps.reference.double()], (1.0,)), supervision.init([]), 1.0)
+    loss = supervision.loss(
+        [now], supervision.plan([maps.reference.double()], (1.0,)), supervision.init([]), 1.0
+    )
     (g,) = torch.autograd.grad(loss, now)
     rows, columns = torch.nonzero(g[0].abs().sum(0), as_tuple=True)
     assert rows.min() >= 12 - plan.radius and columns.min() >= 12 - plan.radius
     assert columns.max() <= 13 + plan.radius + 1
-
-

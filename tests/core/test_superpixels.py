@@ -1,4 +1,6 @@
-"""Super-pixels and the automatic mask on pictures whose parts are known, the conversions between points and regions."""
+"""Super-pixels and the automatic mask on pictures whose parts are known, the conversions between points
+and regions.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,14 @@ import sys
 import pytest
 import torch
 
-from drag_core.exchange import boundary_points, centroid_pair, handles_of, regions_of, with_points, with_regions
+from drag_core.exchange import (
+    boundary_points,
+    centroid_pair,
+    handles_of,
+    regions_of,
+    with_points,
+    with_regions,
+)
 from drag_core.superpixels import around, auto_mask, lab, patch_at, shifted, superpixels, swept
 from drag_core.types import AffineMotion, DragError, Grid, Handle, Region, Task
 

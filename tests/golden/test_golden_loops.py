@@ -1,16 +1,16 @@
-"""The released loops of GoodDrag and DragNeXt, written out here step by step as their code orders them, against
-drag() with the recipes' released variants on the golden files' toy network.
+"""The released loops of GoodDrag and DragNeXt, written out here step by step as their code orders them,
+against drag() with the recipes' released variants on the golden files' toy network.
 
-What the order is: GoodDrag tracks once when a timestep begins and then after every third update, in the features from
-before that update; Adam is new at each timestep; a picture denoised beside the edit is the reference. DragNeXt's
-region loss moves by whole cells and steps of two degrees, and adds the background once for each region that moves.
+What the order is: GoodDrag tracks once when a timestep begins and then after every third update, in the
+features from before that update; Adam is new at each timestep; a picture denoised beside the edit is the
+reference. DragNeXt's region loss moves by whole cells and steps of two degrees, and adds the background once
+for each region that moves.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import replace
-from functools import partial
 
 import pytest
 import torch
@@ -63,7 +63,9 @@ def square(x: Tensor, row: float, column: float, radius: int) -> Tensor:
     return sum(w * p for w, p in zip(share, at, strict=True))  # type: ignore[return-value]
 
 
-def tracked(then: Tensor, now: Tensor, places: list[list[float]], starts: list[list[float]]) -> list[list[float]]:
+def tracked(
+    then: Tensor, now: Tensor, places: list[list[float]], starts: list[list[float]]
+) -> list[list[float]]:
     out = []
     for (row, column), (r0, c0) in zip(places, starts, strict=True):
         want = then[:, :, int(r0), int(c0)][:, :, None, None]
@@ -168,9 +170,9 @@ def turned(x: Tensor, degrees: float, row: float, column: float) -> Tensor:
 
 @pytest.mark.parametrize("points", [False, True])
 def test_dragnext_released_loop(toy: tuple[ToyUNet, Tensor], points: bool) -> None:
-    """One region moved, one turned by 47 degrees counter-clockwise; five timesteps of ten; with GoodDrag's phase first
-    at three of them where the drag has points (in float64: each Adam's first step keeps only signs, so that rounding
-    grows from phase to phase).
+    """One region moved, one turned by 47 degrees counter-clockwise; five timesteps of ten; with GoodDrag's
+    phase first at three of them where the drag has points (in float64: each Adam's first step keeps only
+    signs, so that rounding grows from phase to phase).
     """
     net, z0 = toy
     if points:
@@ -217,7 +219,8 @@ def test_dragnext_released_loop(toy: tuple[ToyUNet, Tensor], points: bool) -> No
     drawn = task(starts, targets, regions) if points else Task(HALF, regions)
     recipe = dragnext(replace(drawn, editable=torch.ones(64, 64)), "released")
     assert (recipe.first is not None) == points
-    # the recipe's grid is half the picture's: here both are the files' cells, and so is the progress of the shift
+    # the recipe's grid is half the picture's: here both are the files' cells, and so is the progress of the
+    # shift
     assert isinstance(recipe.constraint, SoftBackground)
     recipe = replace(recipe, constraint=replace(recipe.constraint, since=(1 / 12.4 - 1e-6, 0.0)))
     got = released(net, z0, recipe, 5)
@@ -225,7 +228,9 @@ def test_dragnext_released_loop(toy: tuple[ToyUNet, Tensor], points: bool) -> No
 
 
 def test_adaptivedrag_superpixel_functions() -> None:
-    """Spacing of super-pixels, truncated and with rows and columns exchanged as released; the region of a point."""
+    """Spacing of super-pixels, truncated and with rows and columns exchanged as released; the region of a
+    point.
+    """
     data = golden("adaptivedrag_superpixel")
     centroids = data["centroids"].flip(1)
     for (row, column), want in zip(data["dis_at"].tolist(), data["dis"].tolist(), strict=True):

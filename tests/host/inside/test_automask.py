@@ -20,7 +20,11 @@ SIDE = 128
 PAIR = Handle((43.5, 51.5), (83.5, 67.5))
 TASK = Task(Grid(SIDE, SIDE), handles=(PAIR,))
 POINTS = json.dumps(
-    {"version": 1, "image": {"width": SIDE, "height": SIDE}, "points": [{"start": [40, 50], "target": [80, 50]}]}
+    {
+        "version": 1,
+        "image": {"width": SIDE, "height": SIDE},
+        "points": [{"start": [40, 50], "target": [80, 50]}],
+    }
 )
 
 
@@ -38,17 +42,24 @@ def models() -> tuple[Any, Any, Any]:
 
 
 def test_the_mask_follows_colour_or_a_models_features_and_says_which(models: tuple[Any, Any, Any]) -> None:
-    pytest.importorskip("skimage", reason="scikit-image is not in the host's Python: pip install scikit-image there")
+    pytest.importorskip(
+        "skimage", reason="scikit-image is not in the host's Python: pip install scikit-image there"
+    )
     model, positive, vae = models
     with torch.inference_mode():
         plain = DragAutoMask.execute(picture(), POINTS, 60)
         by_unet = DragAutoMask.execute(picture(), POINTS, 60, model=model, vae=vae, positive=positive)
+        print("the UNet's features:", float(by_unet.args[0].mean()))
         tokens = torch.cat([torch.zeros(1, 1, 8), torch.randn(1, 256, 8)], 1)
         vision = SimpleNamespace(
             model_type="dinov2", encode_image=lambda image, crop: {"penultimate_hidden_states": tokens}
         )
-        by_vision = DragAutoMask.execute(picture(), POINTS, 60, clip_vision=vision)
-    for out, name in ((plain, "Lab colour"), (by_unet, "embedded UNet's features"), (by_vision, "dinov2 features (16x16)")):
+        by_vision = DragAutoMask.execute(picture(), POINTS, 60, 0.0, clip_vision=vision)  # of noise
+    for out, name in (
+        (plain, "Lab colour"),
+        (by_unet, "embedded UNet's features"),
+        (by_vision, "dinov2 features (16x16)"),
+    ):
         mask, drag, regions, preview, source = out.args
         assert name in source and name in out.ui["text"][0]
         assert mask.shape == (1, SIDE, SIDE) and 0 < mask.mean() < 0.9 and preview.shape[1:3] == (SIDE, SIDE)
@@ -101,7 +112,9 @@ def test_the_guide_lowers_its_loss_in_any_sampler_and_leaves_the_model_alone(
     a, b = (float(loss.loss(x.clone(), clean.clone())) for x in (before, after))
     print(f"CLoss {a:.3f} -> {b:.3f}, largest change {float((after - before).abs().max()):.3f}")
     assert b < a and float((after - before).abs().max()) > 1e-2
-    assert torch.equal(sample(setup, model, sampler), before) and torch.equal(sample(setup, off, sampler), before)
+    assert torch.equal(sample(setup, model, sampler), before) and torch.equal(
+        sample(setup, off, sampler), before
+    )
 
 
 def test_the_guide_says_what_does_not_fit(setup: dict[str, Any]) -> None:
@@ -109,6 +122,8 @@ def test_the_guide_says_what_does_not_fit(setup: dict[str, Any]) -> None:
     with pytest.raises(DragError, match="this drag has none"):
         DragCorrespondenceGuide.execute(model, latent, Task(TASK.image), 0.1, 16, 0.0, 1.0)
     with pytest.raises(DragError, match="was drawn on 256x256 and the latent is of a 128x128"):
-        DragCorrespondenceGuide.execute(model, latent, Task(Grid(256, 256), handles=(PAIR,)), 0.1, 16, 0.0, 1.0)
+        DragCorrespondenceGuide.execute(
+            model, latent, Task(Grid(256, 256), handles=(PAIR,)), 0.1, 16, 0.0, 1.0
+        )
     with pytest.raises(DragError, match="start must be below end"):
         DragCorrespondenceGuide.execute(model, latent, TASK, 0.1, 16, 0.5, 0.5)
