@@ -112,9 +112,9 @@ def _methods() -> list[io.DynamicCombo.Option]:
                 ),
                 io.Boolean.Input(
                     "preserve",
-                    default=False,
-                    tooltip="On: compare with the picture's own features. Off: with the last update's (the "
-                    "paper).",
+                    default=True,
+                    tooltip="On: compare with the picture's own features (GoodDrag). Off: with the last "
+                    "update's (DragDiffusion).",
                 ),
                 _number(io.Float, "step", 0.01, 0.0001, 10.0, "Adam's step on the latent.", 0.001),
                 _number(

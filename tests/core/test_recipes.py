@@ -133,7 +133,10 @@ def test_adaptivedrag() -> None:
     r = adaptivedrag(task())
     s = r.supervision
     assert isinstance(s, SemanticSupervision) and s.handles == task().handles and s.grid == Grid(256, 256)
-    assert (s.steps, s.stride, s.preserve, s.count) == (80, 1.0, False, 200)
+    assert (s.steps, s.stride, s.preserve, s.count) == (80, 1.0, True, 200)
+    for variant in ("paper", "released"):
+        drift = adaptivedrag(task(), variant).supervision  # type: ignore[arg-type]
+        assert isinstance(drift, SemanticSupervision) and not drift.preserve
     assert r.track_every == 1 and r.guide is not None and r.guide.radius == 5
     assert r.guide.handles == task().handles and adaptivedrag(task(256)).guide.radius == 2  # type: ignore[union-attr]
     assert isinstance(r.constraint, SoftBackground) and r.constraint.weight == 0.1
