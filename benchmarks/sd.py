@@ -1,10 +1,11 @@
-"""python -m benchmarks.sd run [--lora] | table
+"""python -m benchmarks.sd run [--lora] | table | parts | readme
 
 The Stable Diffusion methods and their parts taken away, on held-out scenes whose right answer is known, with
 the embedded UNet: every row sets out from the same place (the inverted picture, its source emptied), with the
 same step length, so that a difference is the part's own. `run` adds one line of JSON a scene and row to
---file and skips what is there; `table` prints the README's table from it, and which of the papers' orderings
-hold.
+--file and skips what is there; `table` prints the table and which of the papers' orderings hold, `readme`
+puts both into the README; `parts`: what CLoss does to a picture that is merely denoised, and how many
+updates drags of several lengths take.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from drag_core.recipes import RECIPES, linear, per_level
 from drag_core.solvers import ddim
 from drag_core.start import Both, Refill
 from drag_core.supervise import PointSupervision
-from drag_core.types import Task, Trajectory
+from drag_core.types import AffineMotion, Handle, Region, Task, Trajectory
 
 Change = Callable[[Recipe, Task], Recipe]
 Identity = Callable[
@@ -42,6 +43,8 @@ Identity = Callable[
 ]  # model and picture (1, 3, H, W) -> the same model that knows the picture
 
 FILE = Path("out/sd.jsonl")
+README = Path(__file__).resolve().parents[1] / "README.md"
+MARKS = ("<!-- python -m benchmarks.sd readme -->", "<!-- end -->")
 RADIUS = 10  # DAI's γ, pixels
 POINTS = EMBEDDED_SD.points
 assert POINTS is not None
@@ -218,6 +221,50 @@ def table(records: list[dict[str, object]], say: Callable[[str], None] = print) 
             )
 
 
+def parts(say: Callable[[str], None] = print, lengths: tuple[int, ...] = (8, 24, 48, 72)) -> None:
+    """What CLoss does while a picture is merely denoised, and how many updates drags of several
+    lengths take.
+    """
+    model, found = load_model("embedded-sd"), scenes(0.1)[:3]
+    for case in found[:2]:
+        ready = prepare(model, case, None)
+        recipe = adapt(RECIPES["adaptivedrag"](case.task), EMBEDDED_SD, case.task)
+        guide = recipe.guide
+        assert guide is not None
+        plain, guided = (
+            drag(model.backbone, ready.source, replace(recipe, ramp=(), guide=g)).z for g in (None, guide)
+        )
+        before, after = (float(guide.loss(z, ready.source.z[-1])) for z in (plain, guided))
+        change = float((plain - guided).abs().max())
+        say(
+            f"- CLoss, scene {case.seed}: {before:.2f} -> {after:.2f}; the latent changes by up to "
+            f"{change:.2f}"
+        )
+    case = found[0]
+    ready = prepare(model, case, None)
+    counts = []
+    x, y = case.handle
+    way = math.dist(case.handle, case.target)
+    for length in lengths:
+        shift = tuple((b - a) * length / way for a, b in zip(case.handle, case.target, strict=True))
+        motion = AffineMotion((shift[0], shift[1]))
+        pair = Handle(case.handle, (x + shift[0], y + shift[1]))
+        task = Task(case.task.image, (Region(case.mask, motion),), (pair,), case.editable)
+        recipe = adapt(RECIPES["adaptivedrag"](task), EMBEDDED_SD, task, ready.filled)
+        made = len(drag(model.backbone, ready.source, replace(recipe, guide=None)).losses)
+        counts.append(f"{length} px: {made}")
+    say(f"- updates of adaptivedrag (n = 80) by the drag's length: {', '.join(counts)}")
+
+
+def readme(records: list[dict[str, object]], path: Path = README) -> None:
+    """Puts the table between the marks of the README."""
+    lines: list[str] = []
+    table(records, lines.append)
+    text = path.read_text(encoding="utf-8")
+    before, after = text.split(MARKS[0])[0], text.split(MARKS[1])[1]
+    path.write_text(f"{before}{MARKS[0]}\n" + "\n".join(lines) + f"\n{MARKS[1]}{after}", encoding="utf-8")
+
+
 def identity() -> Identity:
     """The identity LoRA of drag_core, learnt anew for every scene."""
     raise SystemExit("benchmarks.sd: the identity LoRA is not in this build yet")
@@ -225,7 +272,7 @@ def identity() -> Identity:
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.sd", description=__doc__)
-    parser.add_argument("what", choices=["run", "table"])
+    parser.add_argument("what", choices=["run", "table", "parts", "readme"])
     parser.add_argument("--file", type=Path, default=FILE)
     parser.add_argument("--lora", action="store_true", help="teach the model each picture first")
     parser.add_argument("--rows", help="some rows alone, separated by commas")
@@ -234,7 +281,12 @@ def main(argv: list[str] | None = None) -> int:
     if args.what == "run":
         rows = args.rows.split(",") if args.rows else list(ROWS)
         run(args.file, identity() if args.lora else None, rows, args.share)
-    table(read(args.file))
+    if args.what == "parts":
+        parts()
+    elif args.what == "readme":
+        readme(read(args.file))
+    else:
+        table(read(args.file))
     return 0
 
 

@@ -25,9 +25,8 @@ from .task import MARGIN, MaskReader, build_task
 from .types import DragError, Grid, Task, Trajectory, Variant
 
 SMALLEST = 32
-LIKE = (
-    0.5  # how alike neighbouring super-pixels must be to belong to one thing, in units of the colours' spread
-)
+# how alike neighbouring super-pixels must be to belong to one thing, in units of the colours' spread
+LIKE = 0.9
 
 
 def quiet(step: Step) -> None:

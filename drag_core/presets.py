@@ -48,9 +48,9 @@ class Preset:
 
 @dataclass(frozen=True)
 class PointPreset:
-    """For points: step length, updates at each level, patch radius in cells of half the picture, super-pixels
-    of about the same area, and how many samples of a region's outline join its handles: one patch does not
-    move a whole thing.
+    """For points: step length, updates at each level, patch radius in cells of half the picture, how many
+    super-pixels (of about that size), how many samples of a region's outline join its handles, since one
+    patch does not move a whole thing, and how many updates at most where all are at one level.
     """
 
     step: float
@@ -58,6 +58,7 @@ class PointPreset:
     radius: int
     patches: int
     samples: int
+    most: int
 
 
 EMBEDDED_SD = Preset(
@@ -67,7 +68,7 @@ EMBEDDED_SD = Preset(
     levels=12,
     updates=3,
     step=0.012,
-    points=PointPreset(step=0.08, updates=6, radius=10, patches=40, samples=8),
+    points=PointPreset(step=0.08, updates=6, radius=10, patches=40, samples=8, most=120),
 )
 EMBEDDED_FLUX = Preset(
     geometry=(256, 2, 2, 32),
@@ -114,7 +115,7 @@ def adapt(
         supervision=_wider(out.supervision, own, task),
         schedule=preset.schedule,
         optimizer=partial(NormalisedDescent, lr=own.step),
-        ramp=out.ramp if len(out.ramp) == 1 else ((1.0,) * own.updates,) * preset.levels,
+        ramp=(out.ramp[0][: own.most],) if len(out.ramp) == 1 else ((1.0,) * own.updates,) * preset.levels,
         hold_gain=1.0,
         start=emptied(task, filled),
     )

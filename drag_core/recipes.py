@@ -205,8 +205,8 @@ def adaptivedrag(task: Task, variant: Variant = "ours") -> Recipe:
     target by the drag's 80th part, and more follow, up to 300, until all handles have arrived; CLoss while
     denoising.
 
-    Ours compares with the picture's own features (GoodDrag's information preservation), the paper with the last
-    update's, as DragDiffusion: 3 dB worse in the target area of the held-out scenes looked at.
+    Ours compares with the picture's own features (GoodDrag's information preservation); the paper with the
+    last update's, as DragDiffusion does: 3 dB worse in the target area of the held-out scenes looked at.
 
     Its released code does none of this (methods.md §9): "released" is the paper's method with the numbers of
     the code's interface (160 steps from t = 781).

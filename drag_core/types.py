@@ -102,7 +102,8 @@ class KVCache:
         self._kv.setdefault(t, {})[block] = (kept, same)
 
     def get(self, t: float, block: str) -> tuple[Tensor, Tensor]:
-        """K and V of `block` at the stored level nearest to `t` (aligned by noise level, not by call order)."""
+        """K and V of `block` at the stored level nearest to `t` (aligned by noise level, not by call order).
+        """
         levels = [level for level, blocks in self._kv.items() if block in blocks]
         if not levels:
             raise KeyError(f"no K/V stored for block {block!r}; record it first (KVRecord with this block)")

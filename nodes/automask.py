@@ -55,7 +55,7 @@ class DragAutoMask(io.ComfyNode):
                 ),
                 io.Float.Input(
                     "likeness",
-                    default=0.5,
+                    default=0.9,
                     min=0.0,
                     max=3.0,
                     step=0.05,
@@ -109,7 +109,7 @@ class DragAutoMask(io.ComfyNode):
         image,
         instruction="",
         patches=200,
-        likeness=0.5,
+        likeness=0.9,
         margin=12,
         regions=None,
         clip_vision=None,

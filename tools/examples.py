@@ -132,10 +132,8 @@ def automatic() -> list[Node]:
         elif n.type == "DragPasteBack":
             n = replace(n, inputs=n.inputs | {"regions": (16, "regions")})
         nodes.append(n)
-    sources = {"model": (2, "model"), "vae": (2, "vae"), "positive": (2, "positive")}
-    mask = Node(
-        16, "DragAutoMask", {}, {"image": (1, "image"), "regions": (3, "regions")} | sources, size=PREVIEWED
-    )
+    pictures = {"image": (1, "image"), "regions": (3, "regions")}
+    mask = Node(16, "DragAutoMask", {}, pictures, size=PREVIEWED)
     return [n for n in nodes if n.id != 6] + [mask]
 
 
