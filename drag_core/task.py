@@ -22,7 +22,7 @@ from .types import AffineMotion, DragError, Grid, Handle, Point, Region, Task
 # the adaptive mask grows by this part of the mean side: soft edges, shadows, the seam, the autoencoder's
 # reach
 MARGIN = 0.045
-FEW = 64  # pixels: one cell of the latent
+FEW = 16  # pixels: a quarter of a cell of the latent
 MaskReader = Callable[[str], Tensor]  # name -> (H, W) in {0, 1}
 
 
