@@ -114,7 +114,9 @@ BETTER = (("centroid", True), ("target", False), ("dai", True))
 def scenes(share: float = 1.0) -> list[Case]:
     """Twenty moves, ten turns, ten stretches: the first that fit, from fixed seeds never trained on."""
     kinds = (("move", 20, 0), ("rotate", 10, 1000), ("deform", 10, 2000))
-    return [c for k, n, at in kinds for c in held_out(max(1, round(n * share)), HELD_OUT + at, (k,))]
+    cases = [held_out(max(1, round(n * share)), HELD_OUT + at, (k,)) for k, n, at in kinds]
+    # in turn, so that what has been run at any time is of all kinds
+    return [c for k in range(len(cases[1])) for c in (*cases[0][2 * k : 2 * k + 2], cases[1][k], cases[2][k])]
 
 
 @dataclass(frozen=True)

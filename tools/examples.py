@@ -27,8 +27,8 @@ ABOUT = {
     "gooddrag": "GoodDrag's recipe: points, tracked while they are pulled; dragging and denoising alternate.",
     "dragdiffusion": "DragDiffusion's recipe: points, pulled a little and looked for again.",
     "adaptivedrag": "AdaptiveDrag's recipe: points that carry their super-pixel, as many updates as the drag "
-    "is long, targets matched with handles while denoising; what may change is found by DragAutoMask. Nothing "
-    "is pasted: on the small model the thing comes out rough. Needs scikit-image (requirements.txt).",
+    "is long, targets matched with handles while denoising; what may change is found by DragAutoMask. "
+    "Nothing is pasted: on the small model the thing comes out rough. Needs scikit-image (requirements.txt).",
     "copy-paste": "No optimisation: the inverted latents are moved and denoised (RegionDrag's way). The "
     "baseline.",
 }
