@@ -16,6 +16,7 @@ import math
 import sys
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -38,9 +39,8 @@ from drag_core.supervise import PointSupervision
 from drag_core.types import AffineMotion, Handle, Region, Task, Trajectory
 
 Change = Callable[[Recipe, Task], Recipe]
-Identity = Callable[
-    [Model, Tensor], Model
-]  # model and picture (1, 3, H, W) -> the same model that knows the picture
+# learns a picture (1, 3, H, W); while it is open the model knows it
+Identity = Callable[[Model, Tensor], AbstractContextManager[None]]
 
 FILE = Path("out/sd.jsonl")
 README = Path(__file__).resolve().parents[1] / "README.md"
@@ -126,17 +126,13 @@ class Ready:
     model: Model
     source: Trajectory
     filled: Trajectory
-    lora_seconds: float
 
 
-def prepare(model: Model, case: Case, identity: Identity | None) -> Ready:
-    image, began = case.source[None], time.perf_counter()
-    if identity is not None:
-        model = identity(model, image)
-    learnt = time.perf_counter()
-    clean = (model.codec.encode(x) for x in (image, painted_over(case.source, case.mask)[None]))
+def prepare(model: Model, case: Case) -> Ready:
+    pictures = (case.source[None], painted_over(case.source, case.mask)[None])
+    clean = (model.codec.encode(x) for x in pictures)
     source, filled = (invert(model.backbone, z, EMBEDDED_SD.schedule, ddim) for z in clean)
-    return Ready(model, source, filled, learnt - began)
+    return Ready(model, source, filled)
 
 
 def run_one(ready: Ready, case: Case, row: str) -> dict[str, float]:
@@ -150,7 +146,6 @@ def run_one(ready: Ready, case: Case, row: str) -> dict[str, float]:
         **measure(picture, case),
         "dai": found.paper,
         "updates": float(len(result.losses)),
-        "lora_seconds": ready.lora_seconds,
         "seconds": time.perf_counter() - began,
     }
 
@@ -168,15 +163,18 @@ def run(file: Path, identity: Identity | None, rows: list[str], share: float = 1
     for case in scenes(share):
         left = [row for row in rows if (row, lora, case.seed) not in done]
         torch.manual_seed(case.seed)
-        ready = prepare(model, case, identity) if left else None
-        for row in left:
-            assert ready is not None
-            found = run_one(ready, case, row)
-            record = {"row": row, "lora": lora, "kind": case.kind, "seed": case.seed}
-            line = json.dumps(record | {k: None if math.isnan(v) else round(v, 5) for k, v in found.items()})
-            with file.open("a") as out:
-                out.write(line + "\n")
-            print(line, file=sys.stderr, flush=True)
+        if not left:
+            continue
+        with identity(model, case.source[None]) if identity is not None else nullcontext():
+            ready = prepare(model, case)
+            for row in left:
+                found = run_one(ready, case, row)
+                record = {"row": row, "lora": lora, "kind": case.kind, "seed": case.seed}
+                numbers = {k: None if math.isnan(v) else round(v, 5) for k, v in found.items()}
+                line = json.dumps(record | numbers)
+                with file.open("a") as out:
+                    out.write(line + "\n")
+                print(line, file=sys.stderr, flush=True)
 
 
 def averages(records: list[dict[str, object]], row: str, lora: bool) -> dict[str, float]:
@@ -219,7 +217,7 @@ def table(records: list[dict[str, object]], say: Callable[[str], None] = print) 
             a, b = found[row, True], found[row, False]
             say(
                 f"- LoRA on {row}: centroid {a['centroid'] - b['centroid']:+.1f} px, target "
-                f"{a['target'] - b['target']:+.2f} dB, DAI {1000 * (a['dai'] - b['dai']):+.0f}"
+                f"{a['target'] - b['target']:+.2f} dB, DAI {1000 * (a['dai'] - b['dai']) + 0.0:+.1f}"
             )
 
 
@@ -229,7 +227,7 @@ def parts(say: Callable[[str], None] = print, lengths: tuple[int, ...] = (8, 24,
     """
     model, found = load_model("embedded-sd"), scenes(0.1)[:3]
     for case in found[:2]:
-        ready = prepare(model, case, None)
+        ready = prepare(model, case)
         recipe = adapt(RECIPES["adaptivedrag"](case.task), EMBEDDED_SD, case.task)
         guide = recipe.guide
         assert guide is not None
@@ -242,11 +240,8 @@ def parts(say: Callable[[str], None] = print, lengths: tuple[int, ...] = (8, 24,
             f"- CLoss, scene {case.seed}: {before:.2f} -> {after:.2f}; the latent changes by up to "
             f"{change:.2f}"
         )
-    case = found[0]
-    ready = prepare(model, case, None)
-    counts = []
-    x, y = case.handle
-    way = math.dist(case.handle, case.target)
+    case, counts = found[0], []
+    ready, (x, y), way = prepare(model, case), case.handle, math.dist(case.handle, case.target)
     for length in lengths:
         shift = tuple((b - a) * length / way for a, b in zip(case.handle, case.target, strict=True))
         motion = AffineMotion((shift[0], shift[1]))
@@ -268,8 +263,18 @@ def readme(records: list[dict[str, object]], path: Path = README) -> None:
 
 
 def identity() -> Identity:
-    """The identity LoRA of drag_core, learnt anew for every scene."""
-    raise SystemExit("benchmarks.sd: the identity LoRA is not in this build yet")
+    """The identity LoRA of 70 steps, learnt anew for every picture and put into the weights."""
+    try:
+        from drag_core.backends.identity import applied
+
+        from drag_core.edit import identity_lora
+    except ImportError:
+        raise SystemExit("benchmarks.sd: this build has no identity LoRA: run without --lora") from None
+
+    def knowing(model: Model, image: Tensor) -> AbstractContextManager[None]:
+        return applied(model.backbone.net, identity_lora(model, image))
+
+    return knowing
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -1,0 +1,82 @@
+"""The table of the Stable Diffusion methods: kept lines are not done again, means and orderings by hand."""
+
+from __future__ import annotations
+
+import json
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks import sd
+
+
+def record(
+    row: str, seed: int, kind: str = "move", lora: bool = False, **numbers: float | None
+) -> dict[str, Any]:
+    base = {"centroid": 10.0, "target": 12.0, "background": 40.0, "dai": 0.1, "updates": 72.0}
+    return {"row": row, "lora": lora, "kind": kind, "seed": seed, **base, **numbers}
+
+
+def test_scenes_are_fixed_and_of_all_kinds_in_turn() -> None:
+    cases = sd.scenes(0.1)
+    assert [c.kind for c in cases] == ["move", "move", "rotate", "deform"]
+    assert [c.seed for c in cases] == [c.seed for c in sd.scenes(0.1)] and cases[0].seed == 1000000
+
+
+def test_what_is_there_is_not_done_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file, asked, taught = tmp_path / "a" / "sd.jsonl", [], []
+
+    def one(ready: object, case: Any, row: str) -> dict[str, float]:
+        asked.append((row, case.seed))
+        return {"centroid": float("nan"), "updates": 3.0}
+
+    def teach(model: object, image: Any) -> AbstractContextManager[None]:
+        taught.append(image.shape)
+        return nullcontext()
+
+    monkeypatch.setattr(sd, "run_one", one)
+    monkeypatch.setattr(sd, "prepare", lambda model, case: None)
+    monkeypatch.setattr(sd, "load_model", lambda name: None)
+    for rows in (["gooddrag"], ["gooddrag", "dragnext"]):
+        sd.run(file, None, rows, 0.1)
+    assert len(asked) == 8 and len(set(asked)) == 8 and not taught
+    sd.run(file, teach, ["gooddrag"], 0.1)
+    lines = [json.loads(x) for x in file.read_text().splitlines()]
+    assert len(lines) == 12 and len(taught) == 4 and lines[0]["centroid"] is None
+    assert [x["lora"] for x in lines] == [False] * 8 + [True] * 4
+
+
+def test_means_and_orderings(tmp_path: Path) -> None:
+    """Centroids of the moves alone; the first better in the centroid, worse in the target, as good in DAI."""
+    records = [
+        record("gooddrag", 1, centroid=4.0, target=11.0),
+        record("gooddrag", 2, centroid=6.0, target=None),
+        record("gooddrag", 3, "rotate", centroid=90.0, target=11.0),
+        record("dragdiffusion", 1),
+        record("gooddrag", 1, lora=True, centroid=3.0, target=12.0, dai=0.12),
+    ]
+    said: list[str] = []
+    sd.table(records, said.append)
+    text = "\n".join(said)
+    assert "| gooddrag | no | 5.0 | 11.00 | 40.0 | 100 | 72 | 3 |" in text
+    assert (
+        "GoodDrag over DragDiffusion: centroid holds, target does not hold, dai does not hold" in text
+        and "alternation" not in text
+    )
+    assert "LoRA on gooddrag: centroid -2.0 px, target +1.00 dB, DAI +20.0" in text
+    page = tmp_path / "README.md"
+    page.write_text(f"before\n{sd.MARKS[0]}\nold\n{sd.MARKS[1]}\nafter\n")
+    sd.readme(records, page)
+    sd.readme(records, page)
+    assert page.read_text() == f"before\n{sd.MARKS[0]}\n{text}\n{sd.MARKS[1]}\nafter\n"
+
+
+def test_every_row_gives_a_recipe() -> None:
+    case = sd.scenes(0.05)[0]
+    for name, change in sd.ROWS.values():
+        filled = sd.Trajectory(sd.EMBEDDED_SD.schedule, ())
+        recipe = change(sd.adapt(sd.RECIPES[name](case.task), sd.EMBEDDED_SD, case.task, filled), case.task)
+        assert recipe.ramp == () or 72 <= sum(map(len, recipe.ramp)) <= 120
+        assert recipe.ramp == () or recipe.start is not None
