@@ -35,8 +35,7 @@ function chain(node, name, after) {
 
 const viewKey = (node) => `${rootOf(app)?.id ?? ''}/${locator(node)}`
 
-function keepView(node, editor) {
-  const key = viewKey(node)
+function keepView(key, editor) {
   views.delete(key)
   views.set(key, editor.viewState())
   if (views.size > 16) views.delete(views.keys().next().value)
@@ -48,7 +47,7 @@ function bind(node, name, socketless) {
   root.dataset.captureWheel = 'true' // else Nodes 2.0 takes the wheel, also while the editor has the focus
   root.style.cssText = `position:relative;width:100%;height:100%;min-height:${MIN_HEIGHT}px;box-sizing:border-box;overflow:hidden`
   let ended = false
-  let viewed = false
+  let key = '' // under which its view is kept; the graph has lost its id when it takes its nodes away
 
   const editor = createEditor(root, {
     onCommit(text) {
@@ -85,8 +84,8 @@ function bind(node, name, socketless) {
   const later = (again) => setTimeout(() => {
     if (ended || !node.graph) return
     editors.set(node, bound)
-    if (!viewed && views.has(viewKey(node))) editor.restoreView(views.get(viewKey(node)))
-    viewed = true
+    if (!key && views.has(viewKey(node))) editor.restoreView(views.get(viewKey(node)))
+    key = viewKey(node)
     picture.refresh(again)
   }, 0)
   chain(node, 'onAdded', () => later(false))
@@ -94,7 +93,7 @@ function bind(node, name, socketless) {
   chain(node, 'onConnectionsChange', () => later(false))
   chain(node, 'onExecuted', (output) => picture.executed(output))
   chain(node, 'onRemoved', () => {
-    keepView(node, editor)
+    if (key) keepView(key, editor)
     setTimeout(() => {
       if (node.graph) return // it was only moved
       ended = true
