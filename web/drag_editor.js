@@ -12,6 +12,7 @@ import { runView, watchRuns } from './lib/host/runs.js'
 const NODE = 'DragEditor', TYPE = 'DRAG_EDITOR'
 const MIN_HEIGHT = 260
 const editors = new Map() // node -> what is bound to it, for as long as the node is in a graph
+const roots = new Map() // view key -> element of its editor
 const views = new Map() // the host makes nodes anew on its own undo: zoom, tool and local undo wait here for the next one
 
 const toast = (text) => app.extensionManager?.toast?.add?.({ severity: 'warn', summary: 'Drag Editor', detail: text, life: 6000 })
@@ -86,6 +87,10 @@ function bind(node, name, socketless) {
     editors.set(node, bound)
     if (!key && views.has(viewKey(node))) editor.restoreView(views.get(viewKey(node)))
     key = viewKey(node)
+    // the graph's undo makes the node anew, but Nodes 2.0 goes on showing the element of the old one
+    const before = roots.get(key)
+    if (before !== root && before?.isConnected && !root.isConnected) before.replaceWith(root)
+    roots.set(key, root)
     picture.refresh(again)
   }, 0)
   chain(node, 'onAdded', () => later(false))
@@ -101,6 +106,7 @@ function bind(node, name, socketless) {
       picture.end()
       editor.destroy()
       editors.delete(node)
+      setTimeout(() => roots.get(key) === root && roots.delete(key), 1000) // the new node, if any, has come by then
     }, 0)
   })
   function openFull() {

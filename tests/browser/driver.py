@@ -198,18 +198,22 @@ class Editor:
 
     def queue(self, seconds: float = 120.0) -> dict[str, Any]:
         """Queues the graph as the button does; what the nodes gave, by id. Fails if it did not succeed."""
+        return self.finished(self.queued(), seconds)
+
+    def queued(self) -> set[str]:
+        """Queues the graph; what had ended before."""
         before = set(self.server.get("/history"))
         self.js("() => app.queuePrompt(0, 1)")
-        return self.finished(before, seconds)
+        return before
 
-    def finished(self, before: set[str], seconds: float = 120.0) -> dict[str, Any]:
+    def finished(self, before: set[str], seconds: float = 120.0, status: str = "success") -> dict[str, Any]:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             history = self.server.get("/history")
             if new := set(history) - before:
                 entry = history[new.pop()]
                 if entry.get("status", {}).get("completed") is not None:
-                    assert entry["status"]["status_str"] == "success", entry["status"]
+                    assert entry["status"]["status_str"] == status, entry["status"]
                     return dict(entry["outputs"])
             time.sleep(0.2)
         raise AssertionError(f"nothing was executed in {seconds:.0f} s; {self.logs[-5:]}")

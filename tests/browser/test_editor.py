@@ -12,6 +12,7 @@ from drag_core.instruction import parse
 from drag_core.task import draw
 from drag_core.types import Grid
 from tests.browser.driver import FIND, Editor
+from tests.host.place import ROOT
 
 BOX = ((100, 80), (180, 80), (180, 180), (100, 180))
 SIZE = Grid(300, 400)
@@ -255,6 +256,36 @@ def test_a_clone_and_a_subgraph_keep_the_value(editor: Editor) -> None:
     e.press("Escape", "Escape", "Escape")
     outputs = e.queue()
     assert json.loads(e.executed_instruction(outputs)) == json.loads(wanted)
+
+
+def test_a_drag_is_seen_while_it_runs_and_can_be_stopped(editor: Editor) -> None:
+    e = editor
+    workflow = json.loads((ROOT / "example_workflows" / "drag-editor.json").read_text())
+    e.js("(id, w) => app.loadGraphData(w)", workflow)
+    e.ids = {"editor": next(n["id"] for n in workflow["nodes"] if n["type"] == "DragEditor")}
+    e.wait_for("(s, el) => el.isConnected && s.size !== null")
+    wanted = e.text
+    e.js(
+        f"""(id) => {{ const d = ({FIND})(id).dragEditor, set = d.setPreview
+        window.seen = []
+        d.setPreview = (picture, part) => {{ window.seen.push([!!picture, part]); set(picture, part) }} }}"""
+    )
+    before = e.queued()
+    e.page.wait_for_function("() => window.seen.some(([picture]) => picture)", timeout=120_000)
+    e.shot("running")
+    e.finished(before)
+    e.wait_for("(s) => s.showing === 'result'")
+    e.shot("result")
+    parts = [part for _, part in e.page.evaluate("() => window.seen") if part is not None]
+    assert parts == sorted(parts) and len(set(parts)) > 4 and e.text == wanted
+    # once more with another seed, and stopped by the editor's own button
+    e.js("() => { app.graph.nodes.find((n) => n.type === 'DragExampleScene').widgets[1].value = 3 }")
+    e.page.evaluate("() => { window.seen = [] }")
+    before = e.queued()
+    e.page.wait_for_function("() => window.seen.some(([picture]) => picture)", timeout=120_000)
+    e.page.get_by_role("button", name="Stop").first.click()
+    e.finished(before, status="error")
+    assert e.text == wanted and e.errors() == []
 
 
 def test_a_frame_with_ten_regions_on_a_large_picture(editor: Editor) -> None:
