@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import comfy.samplers
@@ -29,6 +29,7 @@ class Call:
     cond: list[dict[str, Any]]
     options: dict[str, Any]
     calls: int = 0
+    _sigmas: dict[float, float] = field(default_factory=dict)  # asked of the device once a level
 
     def __post_init__(self) -> None:
         self.sampling = self.model.model_sampling
@@ -39,7 +40,9 @@ class Call:
         """Noise or velocity at the core's latent z, level t. `changes` are merged into a copy of the
         transformer options. Gradients flow to z when it asks for them and frozen() is open.
         """
-        sigma = host_sigma(self.sampling, t)
+        if t not in self._sigmas:
+            self._sigmas[t] = host_sigma(self.sampling, t)
+        sigma = self._sigmas[t]
         raw: list[Tensor] = []
 
         def keep(executor: Any, *args: Any, **kw: Any) -> Any:
@@ -70,6 +73,15 @@ class Call:
         return raw[0].float()
 
 
+def owners_of(options: dict[str, Any]) -> tuple[str, ...]:
+    """Modules of everything that other nodes hung on this model's blocks."""
+    found = [p for several in options.get("patches", {}).values() for p in several]
+    found += [p for keys in options.get("patches_replace", {}).values() for p in keys.values()]
+    found += [w for kinds in options.get("wrappers", {}).values() for ws in kinds.values() for w in ws]
+    found += [options[k] for k in ("optimized_attention_override",) if options.get(k) is not None]
+    return tuple(sorted({getattr(p, "__module__", type(p).__module__) for p in found}))
+
+
 def forced_attention(transformer_options: dict[str, Any]) -> dict[str, Any]:
     """PyTorch's attention for the pass that has gradients: sage and int8 kernels lose them silently."""
     before = transformer_options.get("optimized_attention_override")
@@ -86,7 +98,11 @@ def forced_attention(transformer_options: dict[str, Any]) -> dict[str, Any]:
 
 
 def plain_conds(cond: dict[str, Any]) -> dict[str, Any]:
-    """The conditioning with tensors made outside inference mode, which autograd may save."""
+    """The conditioning with tensors made outside inference mode, which autograd may save.
+
+    Without its range of sigmas, which check_cond has found to hold: the host would wait for the device at
+    every call to compare.
+    """
 
     def plain(x: Any) -> Any:
         if torch.is_tensor(x):
@@ -99,7 +115,8 @@ def plain_conds(cond: dict[str, Any]) -> dict[str, Any]:
         k: v._copy_with(plain(v.cond)) if hasattr(v, "_copy_with") else v
         for k, v in cond["model_conds"].items()
     }
-    return {**cond, "model_conds": held}
+    kept = {k: v for k, v in cond.items() if k not in ("timestep_start", "timestep_end")}
+    return {**kept, "model_conds": held}
 
 
 def check_cond(conds: list[dict[str, Any]], sigmas: tuple[float, float]) -> None:

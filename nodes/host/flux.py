@@ -7,13 +7,18 @@ from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
+from comfy.ldm.flux.layers import Modulation
 from einops import rearrange
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from ...drag_core.types import KV, DragError, FeatureTap, KVRecord
+from ...drag_core.backends.hooks import remembered, replaced
+from ...drag_core.types import KV, DragError, FeatureTap, KVInject, KVRecord
 from . import grad
-from .call import Call, StopForward, forced_attention
+from .call import Call, StopForward, forced_attention, owners_of
+
+
+SESSION = f"{__package__}.session"  # its wrapper asks for memory and sees no tensor
 
 
 @contextmanager
@@ -68,13 +73,38 @@ def kv_patch(
     return patch
 
 
+def modulations(block: nn.Module) -> list[nn.Module]:
+    """The layers of a block that see the level and the pooled text alone: a third of its weights."""
+    return [m.lin for m in block.children() if isinstance(m, Modulation)]
+
+
+def _only_q(qkv: nn.Module, tokens: int) -> Callable[[Tensor], Tensor]:
+    """For a block whose `tokens` K and V are replaced afterwards: zeros in their place."""
+    whole = qkv.forward
+
+    def forward(x: Tensor) -> Tensor:
+        if x.shape[1] != tokens or not x.requires_grad:
+            out: Tensor = whole(x)
+            return out
+        q = grad.first_rows(qkv, x, qkv.out_features // 3)
+        return torch.cat([q, q.new_zeros(*q.shape[:-1], 2 * q.shape[-1])], -1)
+
+    return forward
+
+
 class ComfyFlux:
     """The host's Flux as a Backbone. `remember` checkpoints every block: four tenths more work, a sixth of
     the memory.
+
+    For features, what the level alone decides is computed once for all updates of a level, and K and V that
+    are injected are not computed; not where other packs' patches might see or change them.
     """
 
     def __init__(self, call: Call, remember: bool = False) -> None:
         self.call, self.checkpoint = call, remember
+        self.alone = not [o for o in owners_of(call.options["transformer_options"]) if o != SESSION]
+        self.answers: dict[nn.Module, Tensor] = {}  # of the modulations, at the level of the last pass
+        self._level: float | None = None
         self.net = call.model.diffusion_model
         self.half = call.model.get_dtype_inference() == torch.float16
         self.hits: set[str] = set()
@@ -104,9 +134,11 @@ class ComfyFlux:
         x, finish = grad.scaled(z) if self.half else (z, list)
         options = self.call.options["transformer_options"]
         changes = self._changes(kv, t, z) | forced_attention(options)
+        if self._level != t or not torch.is_grad_enabled():  # a reference pass starts anew
+            self._level, self.answers = t, {}
         replace = {k: dict(v) for k, v in options.get("patches_replace", {}).items()}
         others = replace.get("dit", {})
-        replace["dit"] = {**others, **self._blocks(z, taps, found, stop, others)}
+        replace["dit"] = {**others, **self._blocks(z, taps, found, stop, others, kv)}
         changes["patches_replace"] = replace
         prediction: Tensor | None = None
         try:
@@ -129,6 +161,7 @@ class ComfyFlux:
         found: dict[FeatureTap, Tensor],
         stop: bool,
         others: dict[Any, Any],
+        kv: KV,
     ) -> dict[tuple[str, int], Callable[..., Any]]:
         """A replacement for every block up to the last tapped one: the host's own block on cloned inputs."""
         h, w = -(-z.shape[-2] // 2), -(-z.shape[-1] // 2)
@@ -139,7 +172,7 @@ class ComfyFlux:
         last = max((names.index(tap.block) for tap in taps), default=-1)
         return {
             (f"{name.split('.')[0]}_block", int(name.split(".")[1])): self._block(
-                name, [t for t in taps if t.block == name], found, (h, w), stop and i == last, others
+                name, [t for t in taps if t.block == name], found, (h, w), stop and i == last, others, kv
             )
             for i, name in enumerate(names[: last + 1 if stop else None])
         }
@@ -152,6 +185,7 @@ class ComfyFlux:
         size: tuple[int, int],
         ends: bool,
         others: dict[Any, Any],
+        kv: KV,
     ) -> Callable[..., Any]:
         kind, index = name.split(".")
         double = kind == "double"
@@ -159,6 +193,17 @@ class ComfyFlux:
         attention_input = block.img_attn.qkv if double else block.linear1
         other = others.get((f"{kind}_block", int(index)))
         reads_input = any(tap.site == "norm1" for tap in taps)
+        answers = self.answers  # this level's, also when a checkpoint runs again later
+        stored = double and isinstance(kv, KVInject) and name in kv.blocks and grad.plain(attention_input)
+
+        @contextmanager
+        def spared() -> Iterator[None]:
+            if not self.alone:
+                yield
+                return
+            short = {attention_input: _only_q(attention_input, size[0] * size[1])} if stored else {}
+            with remembered(modulations(block), answers), replaced(short):
+                yield
 
         def replacement(args: dict[str, Any], extra: dict[str, Any]) -> dict[str, Tensor]:
             # a snapshot: the host changes the one dict block by block, and a checkpoint runs again later
@@ -173,10 +218,11 @@ class ComfyFlux:
             def own(a: dict[str, Any]) -> dict[str, Tensor]:
                 # never extra["original_block"]: it is bound to the host's loop variable
                 given = {k: a[k] for k in ("vec", "pe", "attn_mask", "transformer_options")}
-                if double:
-                    img, txt = block(img=a["img"], txt=a["txt"], **given)
-                    return {"img": img, "txt": txt}
-                return {"img": block(a["img"], **given)}
+                with spared():
+                    if double:
+                        img, txt = block(img=a["img"], txt=a["txt"], **given)
+                        return {"img": img, "txt": txt}
+                    return {"img": block(a["img"], **given)}
 
             def run(*streams: Tensor) -> tuple[Tensor, ...]:
                 copies = [s.clone() for s in streams]  # the host adds its residuals in place
@@ -200,5 +246,5 @@ class ComfyFlux:
 
         if other is not None:  # read by adapter.py
             replacement.around = other
-            replacement.bare = self._block(name, taps, found, size, ends, {})
+            replacement.bare = self._block(name, taps, found, size, ends, {}, kv)
         return replacement
