@@ -17,7 +17,6 @@ from ...drag_core.types import KV, DragError, FeatureTap, KVInject, KVRecord
 from . import grad
 from .call import Call, StopForward, forced_attention, owners_of
 
-
 SESSION = f"{__package__}.session"  # its wrapper asks for memory and sees no tensor
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import comfy.model_management as mm
 import torch
 from comfy.ldm.flux.model import Flux
-from torch import nn
+from torch import Tensor, nn
 
 from ...drag_core.types import FeatureTap
 
@@ -56,11 +56,23 @@ def largest_side(patcher: Any, size: tuple[int, int], need: int) -> int:
     return int(side // 64 * 64)
 
 
-def pruned(patcher: Any, taps: tuple[FeatureTap, ...]) -> Any:
+class _Known(nn.Module):
+    """A layer whose answer is known; not a buffer, which the host would count and move."""
+
+    def __init__(self, answer: Tensor) -> None:
+        super().__init__()
+        self.answer = [answer]
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.answer[0]
+
+
+def pruned(patcher: Any, taps: tuple[FeatureTap, ...], known: dict[nn.Module, Tensor] | None = None) -> Any:
     """A clone of a FLUX patcher that has only the blocks up to the last tap, so that only these are loaded.
 
     The host loads the largest layers first, not the first blocks: on a card that is too small for the whole
     model half of what a drag runs would be left outside. The blocks are back when the patcher is unpatched.
+    Layers in `known` are not loaded either: they answer that (ComfyFlux.answers, for one level).
     """
     net = patcher.model.diffusion_model
     doubles = [int(t.block.split(".")[1]) for t in taps if t.block.startswith("double.")]
@@ -77,6 +89,10 @@ def pruned(patcher: Any, taps: tuple[FeatureTap, ...]) -> Any:
         "diffusion_model.single_blocks", nn.ModuleList(list(net.single_blocks)[:keep_singles])
     )
     clone.add_object_patch("diffusion_model.final_layer", nn.Identity())
+    for name, layer in net.named_modules():
+        if known and layer in known:
+            clone.add_object_patch(f"diffusion_model.{name}", _Known(known[layer]))
+            gone.append(f"{name}.")
     kept = {n: p for n, p in net.named_parameters() if not n.startswith(tuple(gone))}
     clone.size = sum(p.numel() * p.element_size() for p in kept.values())
     prefix = tuple(f"diffusion_model.{g}" for g in gone)

@@ -15,7 +15,7 @@ from ...drag_core.custom import METHODS, Ground
 from ...drag_core.drag import Recipe, Result, drag
 from ...drag_core.masks import on_grid
 from ...drag_core.presets import adapt, adapt_shape, starting
-from ...drag_core.recipes import FLUX_TAPS, SD_UP
+from ...drag_core.recipes import FLUX_TAPS, SD_UP, fast
 from ...drag_core.types import DragError, FeatureTap, Grid, Task, Trajectory, Variant
 from . import memory
 from .family import Family, family_of
@@ -24,6 +24,8 @@ from .progress import listener
 from .schedule import host_sigmas
 from .selftest import self_test
 from .session import Need, run
+
+SETTLED = 0.01  # share of the loss below which five updates gain too little
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,8 @@ class Background:
 @dataclass(frozen=True)
 class Wish:
     """What the user set on DragOptimize. `recipe` "custom" takes `method` and its numbers; taps "auto" are
-    the recipe's. `kv`: "recipe", "off", "drag and denoise", "denoise".
+    the recipe's. `kv`: "recipe", "off", "drag and denoise", "denoise". `effort`: "recipe", "until settled",
+    "fast".
     """
 
     recipe: str
@@ -50,6 +53,7 @@ class Wish:
     kv: str = "recipe"
     seed: int = 0
     preview_every: int = 5
+    effort: str = "recipe"
 
 
 @dataclass(frozen=True)
@@ -101,11 +105,15 @@ def make_recipe(
             recipe = replace(recipe, taps=family.taps(recipe.taps))
         small = preset is not None or wish.recipe == "copy_paste"
         recipe = replace(recipe, kv_blocks=() if small or not recipe.kv_blocks else family.kv)
+    if recipe.start is None and (filled is not None or warped is not None):
+        recipe = replace(recipe, start=starting(task, filled, warped))
+    if wish.effort == "fast" and wish.recipe != "copy_paste":
+        recipe = fast(recipe, task, schedule=source.schedule)
+    if wish.effort == "until settled":
+        recipe = replace(recipe, settle=SETTLED)
     recipe = replace(recipe, solver=SOLVERS[inversion.solver], schedule=source.schedule)
     if recipe.taps or wish.recipe != "copy_paste":
         recipe = replace(recipe, taps=read_taps(wish.taps, recipe.taps))
-    if recipe.start is None and (filled is not None or warped is not None):
-        recipe = replace(recipe, start=starting(task, filled, warped))
     if background is not None:
         cells = on_grid(background.editable, _cells(task), 0.05 if preset is not None else 0.5)
         recipe = replace(recipe, constraint=HardBackground(cells), background=background.source)
@@ -165,10 +173,12 @@ def drag_latent(
     refill: Inversion | None = None,
     warped: Tensor | None = None,
     prune: bool | None = None,
+    known: bool | None = None,
 ) -> Edited:
     """The edited latent. `refill`: the inversion of the picture with its regions painted over; `warped`: the
     LATENT samples of the picture warped in pixels. `prune`: load only the blocks that the updates run, for
-    them (None: where it helps).
+    them (None: where it helps), `known`: without the layers that are constant over them, a third of a double
+    block (None: where the room asks for it).
     """
     family = family_of(patcher.model)
     inversion.need_model(patcher)
@@ -217,6 +227,19 @@ def drag_latent(
     half: Result | None = None
     if prune and family.name == "flux" and updates and len(recipe.ramp) == 1 and not need.whole:
         part = memory.pruned(patcher, recipe.taps)
+        if known is None:
+            size = (int(samples.shape[-2]), int(samples.shape[-1]))
+            wanted = memory.activation_bytes(patcher.model.diffusion_model, size, recipe.taps, False, False)
+            known = wanted + part.size > memory.free_bytes(patcher)
+        if known:
+
+            @torch.no_grad()
+            def ask(backbone: Any, _: Tensor) -> Any:
+                backbone.features(source.z[0][..., :2, :2], source.schedule.t[0], recipe.taps)
+                return backbone.answers
+
+            answers = run(patcher, positive, samples, ask, Need(sigmas=need.sigmas), sigmas, wish.seed)
+            part = memory.pruned(patcher, recipe.taps, answers)
         half = run(part, positive, samples, body(True, None), need, sigmas, wish.seed)
         result = run(
             patcher, positive, samples, body(False, half), Need(sigmas=need.sigmas), sigmas, wish.seed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import comfy.model_management as mm
@@ -105,6 +106,25 @@ def test_points_without_a_region(setup: dict[str, Any]) -> None:
         optimise(setup, "region", "points")
 
 
+def test_less_effort(setup: dict[str, Any]) -> None:
+    """Fast: pasted first, twelve updates on the trajectory as it is. Until settled: fewer, never more."""
+    numbers = (("iterations", 1), ("hold", 29), ("step", 1e-6))
+    wish = Wish("custom", method="region", numbers=numbers, kv="off")
+    args = (setup["model"], setup["positive"], setup["inversion"], setup["regions"])
+    with torch.inference_mode():
+        made = {
+            e: drag_latent(*args, replace(wish, effort=e)) for e in ("recipe", "until settled", "fast")
+        }
+    updates = {e: len(edited.result.losses) for e, edited in made.items()}
+    assert updates == {"recipe": 30, "until settled": 10, "fast": 12}  # steps that small lower no loss
+    assert made["fast"].report["levels"] == made["recipe"].report["levels"]
+    first = [made[e].result.losses[0] for e in ("fast", "recipe")]
+    assert first[0] < first[1]  # the regions are there already
+    points = setup["points"]
+    with torch.inference_mode(), pytest.raises(DragError, match="fast moves regions"):
+        drag_latent(*args[:3], points, replace(wish, method="point", numbers=(), effort="fast"))
+
+
 def test_keys_and_values_act_and_the_trajectory_stays_as_it_was(setup: dict[str, Any]) -> None:
     cache = setup["inversion"].trajectory.kv
     before = (cache.levels, cache.bytes)
@@ -130,10 +150,11 @@ def test_a_pruned_model_drags_the_same(setup: dict[str, Any]) -> None:
     with torch.inference_mode():
         whole = drag_latent(*args, prune=False)
         part = drag_latent(*args, prune=True)
+        known = drag_latent(*args, prune=True, known=True)
         again = drag_latent(*args, prune=False)
     assert whole.report["pruned"] is False and part.report["pruned"] is ("flux" in setup["name"])
     assert torch.equal(whole.result.z, part.result.z) and whole.result.losses == part.result.losses
-    assert torch.equal(whole.result.z, again.result.z)
+    assert torch.equal(whole.result.z, again.result.z) and torch.equal(whole.result.z, known.result.z)
 
 
 def test_the_host_is_asked_for_the_gradients_memory(

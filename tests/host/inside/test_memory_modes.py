@@ -186,6 +186,28 @@ def test_pruned_clone(tmp_path: Path) -> None:
     assert [n for n, _ in net.named_parameters()] == names and patcher.loaded_size() == whole
 
 
+def test_pruned_clone_without_the_modulations(tmp_path: Path) -> None:
+    """A LoRA on a modulation is in the answer that is kept; everything is back afterwards."""
+    taps = (FeatureTap("double.1"),)
+    patcher = load("flux", tmp_path)
+    name = "diffusion_model.double_blocks.0.img_mod.lin.weight"
+    before = tiny.output(patcher)
+    patched = patcher.clone()
+    patched.add_patches({name: ("diff", (torch.full((1536, 256), 0.01),))})
+    (want,) = gradients(patched, taps, remember=(False,))
+    with_patch = tiny.output(patched)
+    known: dict[torch.nn.Module, torch.Tensor] = {}
+    gradients(patched, taps, remember=(False,), see=lambda backbone: known.update(backbone.answers))
+    assert len(known) == 4  # of the picture and of the text in both double blocks
+    clone, without = memory.pruned(patched, taps), memory.pruned(patched, taps, known)
+    held: list[int] = []
+    found = gradients(without, taps, see=lambda backbone: held.append(without.loaded_size()))
+    assert [error(g, want) for g in found] == [0.0, 0.0]
+    print(f"loaded {held[0] / 1e6:.2f} MB, with the modulations {clone.size / 1e6:.2f} MB")
+    assert without.size < 0.8 * clone.size and held[0] < 0.8 * clone.size and not without.patches
+    assert torch.equal(tiny.output(patched), with_patch) and torch.equal(tiny.output(patcher), before)
+
+
 def test_pruned_clone_with_a_lora_on_what_is_gone(tmp_path: Path) -> None:
     file, weights = lora_of("flux")
     taps = (FeatureTap("double.1"),)
