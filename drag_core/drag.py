@@ -147,7 +147,7 @@ def drag(
     s, r = source.schedule, recipe
     store = source.kv.copy() if source.kv and r.kv_blocks else None  # the source's own is never added to
     inject: KV = KVInject(store, r.kv_blocks) if store else None
-    run = _Run(backbone, source, r, store, inject if r.kv_while_dragging else None, on_step)
+    run = _Run(backbone, source, r, store, on_step)
     # FireFlow starts anew with a true midpoint step; alf needs the velocity that it arrived with
     carry = carry_ref = source.carry if r.solver is alf else None
     here = Handoff(0, source.z[0], source.z[0], carry, carry_ref)
@@ -190,16 +190,10 @@ class _Run:
     """What one edit carries from level to level: supervision state, losses, traces, progress."""
 
     def __init__(
-        self,
-        backbone: Backbone,
-        source: Trajectory,
-        recipe: Recipe,
-        store: KVCache | None,
-        kv: KV,
-        on_step: OnStep,
+        self, backbone: Backbone, source: Trajectory, recipe: Recipe, store: KVCache | None, on_step: OnStep
     ) -> None:
         self.backbone, self.source, self.recipe, self.on_step = backbone, source, recipe, on_step
-        self.store, self.kv = store, kv
+        self.store = store
         self.state: Any = None
         self.finished = False
         self.losses: Tensor | None = None  # one place for each update, read at the end
@@ -231,10 +225,15 @@ class _Run:
         """The updates of level i, against the source's features at the same level."""
         r, s, t = self.recipe, self.source.schedule, self.source.schedule.t[i]
         stop = not r.constraint.needs_prediction
+        here, kv = KVCache(), None  # K/V of this level, where they are made: an update fetches nothing
         with torch.no_grad():
-            anchor: KV = KVRecord(self.store, r.kv_blocks) if self.store else None
+            anchor: KV = KVRecord(here, r.kv_blocks) if self.store else None
             wanted, predicted = self.backbone.features(ref, t, r.taps, anchor, stop=stop)
             ref_next = ref if predicted is None else _next(ref, predicted, s, i)
+        if self.store:
+            kv = KVInject(here, r.kv_blocks) if r.kv_while_dragging else None
+            for block in here.blocks:
+                self.store.put(t, block, *here.get(t, block))
         z = z.detach().clone().requires_grad_()
         # all that no update changes is made here: an update neither copies from the host nor waits for it
         plan = r.supervision.plan(wanted, r.ramp[i])
@@ -246,7 +245,7 @@ class _Run:
             self.state = r.supervision.init(wanted)
         arrived = 0  # updates at full progress
         for k, progress in enumerate(r.ramp[i]):
-            features, predicted = self.backbone.features(z, t, r.taps, self.kv, stop=stop)
+            features, predicted = self.backbone.features(z, t, r.taps, kv, stop=stop)
             if r.track_every and self.made and k % r.track_every == 0:
                 self.state, self.finished = r.supervision.track(features, plan, self.state)
                 self.traces.append(r.supervision.trace(self.state))
