@@ -85,8 +85,9 @@ def task(image: Grid, regions: tuple[Region, ...] = (), handles: tuple[Handle, .
 
 
 def source(recipe: Recipe, shape: tuple[int, ...], dtype: torch.dtype, device: str = "meta") -> Trajectory:
+    """As an inversion leaves it: its K/V, of which the first level needs none, lie on the CPU."""
     z = torch.empty(shape, dtype=dtype, device=device)
-    return Trajectory(recipe.schedule, (z,) * len(recipe.schedule.t))
+    return Trajectory(recipe.schedule, (z,) * len(recipe.schedule.t), KVCache("cpu"))
 
 
 class Iterations:
@@ -114,11 +115,12 @@ def measure(
     shape: tuple[int, ...],
     dtype: torch.dtype = torch.float32,
     updates: int = 4,
+    kv: bool = False,
 ) -> tuple[Meter, Iterations]:
-    """`updates` updates of the real loop at the recipe's first level, counted."""
+    """`updates` updates of the real loop at the recipe's first level, counted; `kv`: with its K/V."""
     progress = [u for level in recipe.ramp for u in level]
     few = tuple(progress[(i + 1) * len(progress) // (updates + 1)] for i in range(updates))
-    recipe = replace(recipe, ramp=(few,), kv_blocks=())
+    recipe = replace(recipe, ramp=(few,), kv_blocks=recipe.kv_blocks if kv else ())
     path = source(recipe, shape, dtype)
     meter = Meter()
     meter.weights(net)
