@@ -97,8 +97,9 @@ def forced_attention(transformer_options: dict[str, Any]) -> dict[str, Any]:
     return {"optimized_attention_override": plain}
 
 
-def plain_conds(cond: dict[str, Any]) -> dict[str, Any]:
-    """The conditioning with tensors made outside inference mode, which autograd may save.
+def plain_conds(cond: dict[str, Any], device: torch.device) -> dict[str, Any]:
+    """The conditioning with tensors made outside inference mode, which autograd may save, on `device`, where
+    the host would copy them at every call.
 
     Without its range of sigmas, which check_cond has found to hold: the host would wait for the device at
     every call to compare.
@@ -106,7 +107,7 @@ def plain_conds(cond: dict[str, Any]) -> dict[str, Any]:
 
     def plain(x: Any) -> Any:
         if torch.is_tensor(x):
-            return x.clone()
+            return x.to(device, copy=True)
         if isinstance(x, (list, tuple)):
             return type(x)(plain(y) for y in x)
         return x

@@ -65,7 +65,8 @@ class _Sampler(comfy.samplers.Sampler):
             model = model_wrap.inner_model
             conds = model_wrap.conds["positive"]
             check_cond(conds, self.need.sigmas)
-            call = Call(model, [plain_conds(c) for c in conds], extra_args["model_options"])
+            device = model.current_patcher.load_device
+            call = Call(model, [plain_conds(c, device) for c in conds], extra_args["model_options"])
             kind = ComfyFlux if family_of(model).name == "flux" else ComfyUNet
             backbone = kind(call, self.remember)
             with frozen(model.diffusion_model) if self.need.gradients else nullcontext():

@@ -11,12 +11,14 @@ import node_helpers
 import pytest
 import tiny
 import torch
+from comfy.conds import CONDRegular
 from region_drag_editing.drag_core.constrain import FreeBackground
 from region_drag_editing.drag_core.drag import Recipe, Step, drag, invert
 from region_drag_editing.drag_core.schedules import ddim, flow
 from region_drag_editing.drag_core.solvers import ddim as ddim_step
 from region_drag_editing.drag_core.solvers import fireflow
 from region_drag_editing.drag_core.types import KVCache, KVInject, KVRecord
+from region_drag_editing.nodes.host.call import plain_conds
 from region_drag_editing.nodes.host.flux import modulations
 from region_drag_editing.nodes.host.session import Need, run
 from torch import Tensor
@@ -83,6 +85,14 @@ def test_what_is_known_is_not_computed_again(remember: bool, tmp_path: Path) -> 
     products, read, apart = tiny.in_session(load("flux", tmp_path), body, tiny.DOUBLE_TAPS)
     assert read == 0 and products[cells, width] > 0
     assert apart < 1e-6
+
+
+def test_the_conditioning_is_moved_to_the_device_once() -> None:
+    """A text encoder leaves it on the CPU, and the host copies it at every call."""
+    cond = {"model_conds": {"c_crossattn": CONDRegular(tiny.TEXT)}, "timestep_end": 0.1, "uuid": 1}
+    moved = plain_conds(cond, torch.device("meta"))
+    assert moved["model_conds"]["c_crossattn"].cond.device.type == "meta"
+    assert moved.keys() == {"model_conds", "uuid"} and "timestep_end" in cond
 
 
 @pytest.mark.parametrize("kind", ["flux", "unet"])
