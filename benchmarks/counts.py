@@ -220,6 +220,7 @@ def main(argv: list[str] | None = None, say: Callable[[str], None] = print) -> i
     if unknown := [g for g in args.groups if g not in GROUPS]:
         parser.error(f"{unknown[0]} is none of {', '.join(GROUPS)}")
     began, found = time.perf_counter(), []
+    torch.set_num_threads(1)  # nothing here is large enough for two, which would wait for each other
     with flash():
         for name in args.groups or GROUPS:
             for line in GROUPS[name]():
