@@ -117,6 +117,10 @@ class KVStore(KVCache):
         return KVReader(self)
 
     @property
+    def with_text(self) -> bool:
+        return self.wanted[1] or super().with_text
+
+    @property
     def levels(self) -> tuple[float, ...]:
         return tuple(sorted(self.latents if self.rung == "recompute" else self.packed))
 

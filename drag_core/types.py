@@ -128,6 +128,11 @@ class KVCache:
         """How many prompt tokens stand before the image's in what is stored for `block`."""
         return self._text.get(block, 0)
 
+    @property
+    def with_text(self) -> bool:
+        """Whether prompt tokens are stored too."""
+        return any(self._text.values())
+
     def copy(self) -> KVCache:
         """The same tensors under a list of their own: what is added to the copy does not reach this one."""
         out = KVCache()

@@ -173,6 +173,14 @@ class DragOptimize(io.ComfyNode):
                     tooltip="DragRegionMaskAffine's warped picture, encoded: the drag starts with the "
                     "regions there.",
                 ),
+                io.Combo.Input(
+                    "kv_pairing",
+                    options=["recipe", "level", "released"],
+                    default="recipe",
+                    optional=True,
+                    tooltip="Which of the stored keys and values go to which noise level. level: the "
+                    "nearest; released: the next cleaner one, as DragFlow's released code.",
+                ),
             ],
             outputs=[
                 io.Latent.Output(display_name="latent", tooltip="The finished edit, for VAE Decode."),
@@ -211,9 +219,10 @@ class DragOptimize(io.ComfyNode):
         constraint=None,
         refill=None,
         warped=None,
+        kv_pairing="recipe",
     ) -> io.NodeOutput:
         numbers = tuple((k, v) for k, v in method.items() if k != "method")
-        wish = Wish(recipe, variant, method["method"], numbers, taps, kv, seed, preview_every)
+        wish = Wish(recipe, variant, method["method"], numbers, taps, kv, seed, preview_every, kv_pairing)
         start = None if warped is None else warped["samples"]
         edited = drag_latent(model, positive, trajectory, regions, wish, constraint, refill, start)
         base, schedule, here = model.model, trajectory.trajectory.schedule, edited.result.handoff

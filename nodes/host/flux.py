@@ -11,6 +11,7 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from ...drag_core.backends.hooks import check_tokens, remembered
 from ...drag_core.types import KV, DragError, FeatureTap, KVRecord
 from . import grad
 from .call import Call, StopForward, forced_attention
@@ -32,6 +33,12 @@ def block_names(net: Any) -> list[str]:
     return doubles + [f"single.{i}" for i in range(len(net.single_blocks))]
 
 
+def modulations(block: nn.Module) -> list[nn.Module]:
+    """The linear layers of a block that see only time and prompt: a third of a double block's weights."""
+    parts = (getattr(block, name, None) for name in ("img_mod", "txt_mod", "modulation"))
+    return [part.lin for part in parts if part is not None and hasattr(part, "lin")]
+
+
 def kv_patch(
     kv: KV, t: Callable[[dict[str, Any]], float], hits: set[str] | None = None
 ) -> Callable[..., Any]:
@@ -49,20 +56,23 @@ def kv_patch(
         if hits is not None:
             hits.add(name)
         first = extra_options["img_slice"][0]
+        room = k.shape[2] - first
+        here = extra_options.get("drag_tokens")  # a reference picture's tokens come after the picture's own
         if isinstance(kv, KVRecord):
-            last = first + extra_options.get("drag_tokens", k.shape[2] - first)
-            kv.cache.put(t(extra_options), name, k[:, :, first:last], v[:, :, first:last])
+            last = first + (room if here is None else here)
+            text = first if kv.text and extra_options["block_type"] == "single" else 0
+            kept = [x[:, :, first - text : last].contiguous() for x in (k, v)]
+            kv.cache.put(t(extra_options), name, kept[0], kept[1], text)
             return {}
-        stored = kv.cache.get(t(extra_options), name)
-        last = first + stored[0].shape[2]
-        if last > k.shape[2]:
-            raise DragError(
-                f"the stored K/V has {stored[0].shape[2]} image tokens and this latent {k.shape[2] - first}: "
-                "use the size of the picture that was inverted"
-            )
-        out = {"k": k.clone(), "v": v.clone()}
-        for key, new in zip(("k", "v"), stored, strict=True):
-            out[key][:, :, first:last] = new.to(out[key])
+        stored = kv.cache.get(t(extra_options), name, v, kv.cleaner)
+        text = kv.cache.text(name)
+        image = stored[1].shape[2] - text
+        check_tokens(text, first, image, min(image, room) if here is None else here)
+        out = {}
+        for key, own, new in (("k", k, stored[0]), ("v", v, stored[1])):
+            if new is not None:
+                out[key] = own.clone()
+                out[key][:, :, first - text : first + image] = new
         return out
 
     return patch
@@ -70,11 +80,15 @@ def kv_patch(
 
 class ComfyFlux:
     """The host's Flux as a Backbone. `remember` checkpoints every block: four tenths more work, a sixth of
-    the memory.
+    the memory. The modulations, which depend on the level alone, are computed once for a level's updates.
+    `origin` is the same model under the conditioning of the inversion, where a run has both.
     """
 
     def __init__(self, call: Call, remember: bool = False) -> None:
         self.call, self.checkpoint = call, remember
+        self.origin: ComfyFlux | None = None
+        self._level: Any = None
+        self._answers: dict[nn.Module, Tensor] = {}
         self.net = call.model.diffusion_model
         self.half = call.model.get_dtype_inference() == torch.float16
         self.hits: set[str] = set()
@@ -102,6 +116,8 @@ class ComfyFlux:
     ) -> tuple[list[Tensor], Tensor | None]:
         found: dict[FeatureTap, Tensor] = {}
         x, finish = grad.scaled(z) if self.half else (z, list)
+        if self._level != t or not torch.is_grad_enabled():  # a reference pass starts anew
+            self._level, self._answers = t, {}
         options = self.call.options["transformer_options"]
         changes = self._changes(kv, t, z) | forced_attention(options)
         replace = {k: dict(v) for k, v in options.get("patches_replace", {}).items()}
@@ -159,6 +175,7 @@ class ComfyFlux:
         attention_input = block.img_attn.qkv if double else block.linear1
         other = others.get((f"{kind}_block", int(index)))
         reads_input = any(tap.site == "norm1" for tap in taps)
+        constant, answers = modulations(block), self._answers
 
         def replacement(args: dict[str, Any], extra: dict[str, Any]) -> dict[str, Tensor]:
             # a snapshot: the host changes the one dict block by block, and a checkpoint runs again later
@@ -181,7 +198,10 @@ class ComfyFlux:
             def run(*streams: Tensor) -> tuple[Tensor, ...]:
                 copies = [s.clone() for s in streams]  # the host adds its residuals in place
                 given = dict(zip(("img", "txt"), copies, strict=False)) | fixed
-                with _input_of(attention_input) if reads_input else nullcontext([]) as seen:
+                with (
+                    remembered(constant, answers),  # a checkpoint runs this again after the call
+                    _input_of(attention_input) if reads_input else nullcontext([]) as seen,
+                ):
                     out = own(given) if other is None else other(given, {**extra, "original_block": own})
                 return (out["img"], *([out["txt"]] if double else []), *seen[:1])
 

@@ -10,7 +10,9 @@ import torch
 from comfy.ldm.flux.model import Flux
 from torch import nn
 
+from ...drag_core.kvplan import KVSize
 from ...drag_core.types import FeatureTap
+from .unet import attention_sizes
 
 # Measured with frozen ops (design/notes/host-gradients.md 5): bytes kept per token, channel and byte of
 # precision ...
@@ -42,6 +44,24 @@ def activation_bytes(
         return int(token * (2 * max(kept) + len(kept) if remember else sum(kept) + 7))
     block = "up.3" if whole else max((t.block for t in taps), default="up.3")
     return int(UNET.get(block, UNET["up.3"]) * 1024 * h * w * item / 2 * net.model_channels / 320)
+
+
+def kv_size(
+    patcher: Any, size: tuple[int, int], blocks: tuple[str, ...], evaluations: int, text: int = 0
+) -> KVSize:
+    """What the K/V of `blocks` take for a latent (h, w); `text`: prompt tokens kept in single blocks."""
+    h, w = size
+    net, model = patcher.model.diffusion_model, patcher.model
+    item = int(model.get_dtype_inference().itemsize)
+    latent = 4 * model.latent_format.latent_channels * h * w
+    if isinstance(net, Flux):
+        image = -(-h // 2) * -(-w // 2)
+        rows = sum(image + (text if b.startswith("single") else 0) for b in blocks)
+        numbers, row = 2 * rows * net.hidden_size, net.hidden_size // net.num_heads
+        return KVSize(numbers, evaluations, item, row, latent)
+    sizes = attention_sizes(net, size)
+    numbers = sum(a * b for a, b in (sizes[name] for name in blocks))
+    return KVSize(numbers, evaluations, item, min(sizes[b][1] for b in blocks), latent, shared=True)
 
 
 def free_bytes(patcher: Any) -> int:

@@ -13,6 +13,7 @@ from ...drag_core.choice import choose
 from ...drag_core.constrain import HardBackground
 from ...drag_core.custom import METHODS, Ground
 from ...drag_core.drag import Recipe, Result, drag
+from ...drag_core.kvstore import replays
 from ...drag_core.masks import on_grid
 from ...drag_core.presets import adapt, adapt_shape, starting
 from ...drag_core.recipes import FLUX_TAPS, SD_UP
@@ -39,7 +40,8 @@ class Background:
 @dataclass(frozen=True)
 class Wish:
     """What the user set on DragOptimize. `recipe` "custom" takes `method` and its numbers; taps "auto" are
-    the recipe's. `kv`: "recipe", "off", "drag and denoise", "denoise".
+    the recipe's. `kv`: "recipe", "off", "drag and denoise", "denoise"; `kv_pairing`: "recipe", "level",
+    "released".
     """
 
     recipe: str
@@ -50,6 +52,7 @@ class Wish:
     kv: str = "recipe"
     seed: int = 0
     preview_every: int = 5
+    kv_pairing: str = "recipe"
 
 
 @dataclass(frozen=True)
@@ -109,6 +112,8 @@ def make_recipe(
     if background is not None:
         cells = on_grid(background.editable, _cells(task), 0.05 if preset is not None else 0.5)
         recipe = replace(recipe, constraint=HardBackground(cells), background=background.source)
+    if wish.kv_pairing != "recipe":
+        recipe = replace(recipe, kv_pairing=wish.kv_pairing)
     return _with_kv(recipe, wish.kv, inversion)
 
 
@@ -127,7 +132,8 @@ def _with_kv(recipe: Recipe, kv: str, inversion: Inversion) -> Recipe:
             "set kv_layers to auto in DragInvert, or kv to off here"
         )
     while_dragging = recipe.kv_while_dragging if kv == "recipe" else kv == "drag and denoise"
-    return replace(recipe, kv_blocks=wanted, kv_while_dragging=while_dragging)
+    text = inversion.trajectory.kv.with_text
+    return replace(recipe, kv_blocks=wanted, kv_while_dragging=while_dragging, kv_text=text)
 
 
 def _check_sizes(task: Task, source: Trajectory, others: list[tuple[str, Any]]) -> None:
@@ -186,11 +192,14 @@ def drag_latent(
     _check_levels(source, recipe)
     updates = sum(map(len, recipe.ramp))
     sigmas = host_sigmas(source.schedule)
+    anew = source.kv is not None and recipe.kv_blocks and replays(source.kv)
+    origin = inversion.positive if anew else None  # K/V under the prompt that the picture was inverted with
     need = Need(
         taps=recipe.taps,
         gradients=updates > 0,
         whole=recipe.constraint.needs_prediction,
         sigmas=(0.0, float(sigmas[0])),
+        origin=origin,
     )
     tell = listener(patcher, source, wish.preview_every)
     calls: list[int] = []
@@ -202,8 +211,9 @@ def drag_latent(
                 blocks = recipe.kv_blocks if recipe.kv_while_dragging else ()
                 self_test(backbone, source.schedule.t[0], recipe.taps, blocks)
             backbone.call.calls = 0
-            out = drag(backbone, source, recipe, tell, pause=pause, resume=resume)
-            calls.append(backbone.call.calls)
+            other = backbone.origin
+            out = drag(backbone, source, recipe, tell, pause=pause, resume=resume, origin=other)
+            calls.append(backbone.call.calls + (0 if other is None else other.call.calls))
             remembered.append(backbone.checkpoint)
             return out
 
@@ -215,7 +225,8 @@ def drag_latent(
     if prune is None:
         prune = not patcher.is_dynamic() and device.type != "cpu"
     half: Result | None = None
-    if prune and family.name == "flux" and updates and len(recipe.ramp) == 1 and not need.whole:
+    one_part = len(recipe.ramp) == 1 and not need.whole and recipe.background != "released" and not anew
+    if prune and family.name == "flux" and updates and one_part:
         part = memory.pruned(patcher, recipe.taps)
         half = run(part, positive, samples, body(True, None), need, sigmas, wish.seed)
         result = run(
@@ -236,6 +247,7 @@ def drag_latent(
         "model": family.label,
         "taps": [f"{t.block}:{t.site}" for t in recipe.taps],
         "kv_layers": list(recipe.kv_blocks),
+        "kv_pairing": recipe.kv_pairing if recipe.kv_blocks else None,
         "levels": len(source.schedule.t) - 1,
         "updates": len(result.losses),
         "updates_by_level": [len(u) for u in recipe.ramp],
@@ -252,6 +264,7 @@ def drag_latent(
             "seconds": round(inversion.seconds, 3),
             "model_calls": inversion.calls,
             "reused": used_before(inversion) > 0,
+            "kv": None if inversion.plan is None else str(inversion.plan),
         },
     }
     return Edited(result, report)
