@@ -114,13 +114,15 @@ def one(model: Model, change: Change | None, case: Case) -> dict[str, float]:
 def run(file: Path, cases: list[Case], rows: dict[str, Change | None] = ROWS) -> None:
     model, done = load_model("embedded-flux"), read(file)
     file.parent.mkdir(parents=True, exist_ok=True)
-    for row, change in rows.items():
-        for case in cases:
+    # scene by scene, the kinds in turn: what a stopped run has is a fair part of the whole
+    by_turn = sorted(cases, key=lambda c: [x.seed for x in cases if x.kind == c.kind].index(c.seed))
+    for case in by_turn:
+        for row, change in rows.items():
             if (row, case.seed) not in done:
                 numbers = one(model, change, case)
                 with file.open("a") as f:
                     f.write(json.dumps({"row": row, "seed": case.seed, **numbers}) + "\n")
-        print(f"{row}: {len(cases)} scenes", file=sys.stderr, flush=True)
+        print(f"{case.kind} {case.seed}", file=sys.stderr, flush=True)
 
 
 def mean(found: Found, row: str, cases: list[Case], column: str) -> float:

@@ -89,7 +89,7 @@ class DragInvert(io.ComfyNode):
                     default="auto",
                     optional=True,
                     tooltip="How they are kept. auto: the first that fits the budget. pinned, pageable: "
-                    "whole; fp8: half; v fp8: values only, a quarter; recompute: nothing, and twice the model calls "
+                    "whole; fp8: half; v fp8: values only, a quarter; recompute: nothing, twice the calls "
                     "while denoising.",
                 ),
                 io.Combo.Input(
