@@ -51,11 +51,15 @@ class KVPlan:
     evaluations: int
 
     def __str__(self) -> str:
-        gib = 2**30
         return (
-            f"K/V of {self.evaluations} evaluations: {self.whole / gib:.2f} GiB whole; kept {self.rung} in "
-            f"{self.bytes / gib:.2f} GiB, budget {self.budget / gib:.1f} GiB"
+            f"K/V of {self.evaluations} evaluations: {amount(self.whole)} whole; kept {self.rung} in "
+            f"{amount(self.bytes)}, budget {amount(self.budget)}"
         )
+
+
+def amount(count: int) -> str:
+    """Bytes for people."""
+    return f"{count / 2**30:.2f} GiB" if count >= 2**29 else f"{count / 2**20:.1f} MiB"
 
 
 def plan_kv(size: KVSize, budget: int, can_pin: int = 0, rung: str = "auto") -> KVPlan:
@@ -71,8 +75,8 @@ def plan_kv(size: KVSize, budget: int, can_pin: int = 0, rung: str = "auto") -> 
     if not fitting or (rung != "auto" and rung not in fitting):
         least = "recompute" if rung == "auto" else rung
         raise DragError(
-            f"K/V kept {least} take {size.bytes(least) / 2**30:.2f} GiB and the budget is "
-            f"{budget / 2**30:.2f} GiB: raise the budget, set the rung to auto, or name fewer layers"
+            f"K/V kept {least} take {amount(size.bytes(least))} and the budget is {amount(budget)}: raise "
+            "the budget, set the rung to auto, or name fewer layers"
         )
     chosen = fitting[0] if rung == "auto" else rung
     return KVPlan(chosen, size.bytes(chosen), size.bytes("pageable"), budget, size.evaluations)

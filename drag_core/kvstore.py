@@ -70,8 +70,8 @@ class KVStore(KVCache):
         eight = self.rung in ("fp8", "v fp8")
         kept_v = self._keep(pack(v.detach(), eight))
         kept_k = kept_v if v is k else None if self.rung == "v fp8" else self._keep(pack(k.detach(), eight))
+        self._note_text(block, text)
         self.packed.setdefault(t, {})[block] = (kept_k, kept_v)
-        self._text[block] = text
 
     def note(self, t: float, z: Tensor, blocks: tuple[str, ...], text: bool) -> None:
         """In place of put() on the rung "recompute"."""

@@ -85,6 +85,15 @@ class FeatureTap:
     site: Literal["norm1", "out"] = "out"
 
 
+def check_text(stored: int, here: int) -> None:
+    """Refuses prompts of two lengths where their K/V are exchanged (`stored` above 0)."""
+    if stored != here:
+        raise DragError(
+            f"the stored K/V has {stored} prompt tokens and this prompt {here}: use prompts of one length, "
+            "or keep the image's tokens only"
+        )
+
+
 class KVCache:
     """Self-attention keys and values of one branch, by (level t, block). Owned by the run that fills it.
 
@@ -100,8 +109,11 @@ class KVCache:
         the tokens, the first, are the prompt's.
         """
         kept = k.detach()
+        self._note_text(block, text)
         self._kv.setdefault(t, {})[block] = (kept, kept if v is k else v.detach())
-        self._text[block] = text
+
+    def _note_text(self, block: str, text: int) -> None:
+        check_text(self._text.setdefault(block, text), text)
 
     def get(
         self, t: float, block: str, like: Tensor | None = None, cleaner: bool = False

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..types import KV, DragError, KVInject, KVRecord
+from ..types import KV, DragError, KVInject, KVRecord, check_text
 
 Read = Callable[[Any], Tensor]
 
@@ -137,11 +137,8 @@ def _stored(
 
 def check_tokens(text: int, text_here: int, image: int, image_here: int) -> None:
     """Refuses stored K/V of another picture size, or of a prompt of another length where it is exchanged."""
-    if text and text != text_here:
-        raise DragError(
-            f"the stored K/V has {text} prompt tokens and this prompt {text_here}: use prompts of one "
-            "length, or keep the image's tokens only"
-        )
+    if text:
+        check_text(text, text_here)
     if image != image_here:
         raise DragError(
             f"the stored K/V has {image} image tokens and this latent {image_here}: use the size of the "

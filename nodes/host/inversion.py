@@ -202,6 +202,7 @@ def plan_memory(
     text: int = 0,
     budget: float = 0.0,
     rung: str = "auto",
+    tell: bool = True,
 ) -> KVPlan | None:
     """How the K/V of `blocks` will be kept for a latent (h, w), told before anything runs; None without."""
     if not blocks:
@@ -210,5 +211,6 @@ def plan_memory(
     room = int(budget * 2**30) if budget > 0 else int(MOST * ram.available)
     can_pin = int(PINNED * ram.total) if patcher.load_device.type == "cuda" else 0
     plan = plan_kv(memory.kv_size(patcher, size, blocks, evaluations, text), room, can_pin, rung)
-    logging.info("drag: %s", plan)
+    if tell:
+        logging.info("drag: %s", plan)
     return plan
