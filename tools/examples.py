@@ -302,8 +302,8 @@ def examples(object_info: dict[str, Any]) -> dict[str, dict[str, Any]]:
         ("flux-dev", "FLUX.1-dev with its text encoders and autoencoder"),
         (
             "flux-fp8",
-            "FLUX.1-dev with its text encoders and autoencoder, read in 8 bit for a smaller card (4 GB of RAM "
-            "for keys and values),",
+            "FLUX.1-dev with its text encoders and autoencoder, read in 8 bit for a smaller card (4 GB of "
+            "RAM for keys and values),",
         ),
     ):
         text = (
