@@ -131,10 +131,13 @@ def mean(found: Found, row: str, cases: list[Case], column: str) -> float:
     return sum(values) / len(values) if values else math.nan
 
 
-def table(found: Found, cases: list[Case], say: Callable[[str], None] = print) -> None:
+def table(found: Found, drawn: list[Case], say: Callable[[str], None] = print) -> None:
     """Markdown: moves by place and what they leave, turns and stretches by how the object looks, all by their
-    background; dB against the exact result.
+    background; dB against the exact result. Means over the scenes that every row has.
     """
+    cases = [c for c in drawn if all((row, c.seed) in found for row in ROWS)]
+    counts = ", ".join(f"{sum(c.kind == k for c in cases)} {k}" for k in KINDS)
+    say(f"{len(cases)} of {len(drawn)} scenes ({counts}), finished in every row:\n")
     kind = {k: [c for c in cases if c.kind == k] for k in KINDS}
     say("| | move: px off | move: object dB | move: vacated dB | turn: object dB | stretch: object dB | "
         "background dB | seconds |")  # fmt: skip
@@ -149,9 +152,7 @@ def table(found: Found, cases: list[Case], say: Callable[[str], None] = print) -
             mean(found, row, cases, "background"),
             mean(found, row, cases, "seconds"),
         ]
-        count = sum((row, c.seed) in found for c in cases)
-        part = "" if count == len(cases) else f" ({count} of {len(cases)} scenes)"
-        say(f"| {row}{part} | " + " | ".join("–" if math.isnan(c) else f"{c:.1f}" for c in cells) + " |")
+        say(f"| {row} | " + " | ".join("–" if math.isnan(c) else f"{c:.1f}" for c in cells) + " |")
 
 
 def main(argv: list[str] | None = None) -> int:
