@@ -41,18 +41,6 @@ def pack(x: Tensor, eight_bit: bool) -> Packed:
     return Packed((x.float() / factor.float()).clamp(-LARGEST, LARGEST).to(FP8), factor)
 
 
-def _pinned(like: Tensor) -> Tensor:
-    """Empty host memory that the device copies to at full speed. Registered, not taken from PyTorch's pinned
-    allocator, which rounds every size up to a power of two (24 MiB to 32).
-    """
-    out = torch.empty(like.shape, dtype=like.dtype)
-    cudart: Any = torch.cuda.cudart()
-    place, size = out.data_ptr(), out.numel() * out.element_size()
-    if int(cudart.cudaHostRegister(place, size, 0)) == 0:
-        weakref.finalize(out.untyped_storage(), cudart.cudaHostUnregister, place)
-    return out
-
-
 class KVStore(KVCache):
     """A trajectory's K/V in the host's memory on one rung of the ladder. Filled once, then only read, by
     the reader that copy() gives.
@@ -85,11 +73,23 @@ class KVStore(KVCache):
         if x.device.type != "cuda" or self.rung != "pinned":
             return x.to("cpu", copy=True).contiguous()
         x = x.contiguous()
-        out, stream = _pinned(x), self._side(x.device)
+        out, stream = self._pinned(x), self._side(x.device)
         stream.wait_stream(torch.cuda.current_stream(x.device))
         with torch.cuda.stream(stream):
             out.copy_(x, non_blocking=True)
         x.record_stream(stream)
+        return out
+
+    def _pinned(self, like: Tensor) -> Tensor:
+        """Empty host memory that the device copies to at full speed. Registered, not taken from PyTorch's
+        pinned allocator, which rounds every size up to a power of two (24 MiB to 32).
+        """
+        out = torch.empty(like.shape, dtype=like.dtype)
+        cudart: Any = torch.cuda.cudart()
+        place, size = out.data_ptr(), out.numel() * out.element_size()
+        if int(cudart.cudaHostRegister(place, size, 0)) == 0:
+            # with the store, before its tensors go; every reader holds the store
+            weakref.finalize(self, cudart.cudaHostUnregister, place).atexit = False
         return out
 
     def _side(self, device: torch.device) -> Any:
