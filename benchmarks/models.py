@@ -199,8 +199,10 @@ def region_loss(supervision: RegionSupervision, now: list[Tensor], progress: flo
     return meter
 
 
-def kv_bytes(backbone: Backbone, shape: tuple[int, ...], dtype: torch.dtype) -> int:
+def kv_bytes(
+    backbone: Backbone, shape: tuple[int, ...], dtype: torch.dtype, blocks: tuple[str, ...] = FLUX_KV
+) -> int:
     cache = KVCache()
     with torch.no_grad():
-        backbone.predict(torch.empty(shape, device="meta", dtype=dtype), 0.5, KVRecord(cache, FLUX_KV))
+        backbone.predict(torch.empty(shape, device="meta", dtype=dtype), 0.5, KVRecord(cache, blocks))
     return cache.bytes
