@@ -62,7 +62,7 @@ ROWS: dict[tuple[str, str], tuple[str, str]] = {
     ("dragflow", "1 x 64x64 px: bytes, ours / reference"): ("DragFlow's loss: bytes", GIVEN["loss"]),
     ("dragflow", "1 x 64x64 px: extra memory GB"): ("its memory, GB", ""),
     ("edit", "DragFlow: model calls beside updates"): ("DragFlow edit: model calls beside updates", ""),
-    ("edit", "DragNeXt: model calls beside updates, 6 source passes"): ("DragNeXt edit, and 6 passes", ""),
+    ("edit", "DragNeXt: model calls beside updates, 6 source passes"): ("DragNeXt edit, beside 6 passes", ""),
     ("exact", "lazy sampling - interpolate and index, float64"): ("lazy sampling - plain, float64", ""),
     ("exact", "lazy sampling - interpolate and index, float32"): ("the same, float32", ""),
 }  # fmt: skip

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from .constrain import Constraint
+from .kvstore import Replayed, replays
 from .solvers import Solver, alf, ddim_jump
 from .supervise import Supervision
 from .types import KV, Backbone, FeatureTap, KVCache, KVInject, KVRecord, Point, Schedule, Trajectory
@@ -47,9 +48,10 @@ class Recipe:
     learning rate once the progress has reached 1. `track_every` updates the handles are looked for again (0:
     never). `update_mask` (1, 1, h, w) limits where the gradient acts. K/V of `kv_blocks` are injected from
     the inversion, with `kv_while_dragging` False only after the last drag level (MasaCtrl as the point
-    methods use it). `background` says what the constraint compares with: the stored inversion trajectory, or
-    a reconstruction denoised beside the edit. With `settle` above 0 a level's updates at full progress end
-    when the last five lost less than this share against the five before.
+    methods use it); `kv_pairing` "released" takes them one recorded level cleaner. `background` says what the
+    constraint compares with: the stored inversion "trajectory", a "reconstruction" denoised beside the edit,
+    or as "released" that one under the same K/V, half a step ahead while updating. With `settle` above 0 a
+    level's updates at full progress end when the last five lost less than this share against the five before.
     """
 
     schedule: Schedule
@@ -61,6 +63,8 @@ class Recipe:
     ramp: tuple[tuple[float, ...], ...]
     kv_blocks: tuple[str, ...] = ()
     kv_while_dragging: bool = True
+    kv_pairing: str = "level"
+    kv_text: bool = False
     track_every: int = 0
     hold_gain: float = 1.0
     start: Start | None = None
@@ -104,12 +108,15 @@ def invert(
     kv_blocks: tuple[str, ...] = (),
     on_step: OnStep = lambda step: None,
     cache: KVCache | None = None,
+    kv_text: bool = False,
 ) -> Trajectory:
     """The noisy latents of the clean latent z0 (1, C, h, w) at every level of `schedule`, K/V of `kv_blocks`
-    recorded in `cache` (None: a new one, which keeps them where they are made).
+    recorded in `cache` (None: a new one, which keeps them where they are made), with `kv_text` the prompt's.
     """
     cache = KVCache() if cache is None else cache
-    kv: KV = KVRecord(cache, kv_blocks) if kv_blocks else None
+    kv: KV = KVRecord(cache, kv_blocks, kv_text) if kv_blocks else None
+    if replays(cache):
+        backbone = Replayed(backbone)
     z, carry, path, last = z0, None, [z0], len(schedule.t) - 1
     for i in range(last, 0, -1):
         z, carry = solver(backbone, z, schedule, i, i - 1, kv, carry)
@@ -138,16 +145,20 @@ def drag(
     *,
     pause: bool = False,
     resume: Result | None = None,
+    origin: Backbone | None = None,
 ) -> Result:
-    """Edit the inverted picture `source` as `recipe` says.
+    """Edit the inverted picture `source` as `recipe` says. `origin` is what it was inverted with: asked for
+    K/V that are made anew instead of stored (None: `backbone`).
 
     `pause`: return after the last update, before the denoising that follows it (z is then the handoff).
     `resume`: such a result, to go on from; the two may run on differently loaded models.
     """
     s, r = source.schedule, recipe
     store = source.kv.copy() if source.kv and r.kv_blocks else None  # the source's own is never added to
-    inject: KV = KVInject(store, r.kv_blocks) if store else None
-    run = _Run(backbone, source, r, store, on_step)
+    inject: KV = KVInject(store, r.kv_blocks, r.kv_pairing == "released") if store else None
+    if store and replays(store):
+        backbone = Replayed(backbone, origin)
+    run = _Run(backbone, source, r, store, inject if r.kv_while_dragging else None, on_step)
     # FireFlow starts anew with a true midpoint step; alf needs the velocity that it arrived with
     carry = carry_ref = source.carry if r.solver is alf else None
     here = Handoff(0, source.z[0], source.z[0], carry, carry_ref)
@@ -170,19 +181,18 @@ def drag(
         kv = inject if r.kv_while_dragging or run.finished or i + 1 >= len(r.ramp) else None
         with torch.no_grad():
             z, carry = r.solver(backbone, z, s, i, i + 1, kv, carry)
-            if r.background == "reconstruction":
-                ref, carry_ref = r.solver(backbone, ref, s, i, i + 1, None, carry_ref)
-            else:
+            if r.background == "trajectory":
                 ref = source.z[i + 1]
+            else:
+                beside = inject if r.background == "released" else None
+                ref, carry_ref = r.solver(backbone, ref, s, i, i + 1, beside, carry_ref)
             z = r.constraint.project(z, ref)
         run.tell(i + 1, z)
     return Result(z, ref, run.read_losses(), tuple(run.traces), here)
 
 
 def clean_estimate(z: Tensor, source: Trajectory, level: int) -> Tensor:
-    """A preview of where z (1, C, h, w) at `level` is going, without a model call: the clean source plus
-    what z has changed.
-    """
+    """Where z (1, C, h, w) at `level` is going, without a model call: the source plus what z has changed."""
     return source.z[-1] + (z - source.z[level]) / max(source.schedule.alpha[level], 0.05)
 
 
@@ -190,10 +200,16 @@ class _Run:
     """What one edit carries from level to level: supervision state, losses, traces, progress."""
 
     def __init__(
-        self, backbone: Backbone, source: Trajectory, recipe: Recipe, store: KVCache | None, on_step: OnStep
+        self,
+        backbone: Backbone,
+        source: Trajectory,
+        recipe: Recipe,
+        store: KVCache | None,
+        kv: KV,
+        on_step: OnStep,
     ) -> None:
         self.backbone, self.source, self.recipe, self.on_step = backbone, source, recipe, on_step
-        self.store = store
+        self.store, self.kv = store, kv
         self.state: Any = None
         self.finished = False
         self.losses: Tensor | None = None  # one place for each update, read at the end
@@ -225,15 +241,14 @@ class _Run:
         """The updates of level i, against the source's features at the same level."""
         r, s, t = self.recipe, self.source.schedule, self.source.schedule.t[i]
         stop = not r.constraint.needs_prediction
-        here, kv = KVCache(), None  # K/V of this level, where they are made: an update fetches nothing
+        ahead = r.background == "released"
         with torch.no_grad():
-            anchor: KV = KVRecord(here, r.kv_blocks) if self.store else None
-            wanted, predicted = self.backbone.features(ref, t, r.taps, anchor, stop=stop)
+            # the source's K/V at this very level, which the inversion passes by; released: as in the updates
+            anchor: KV = KVRecord(self.store, r.kv_blocks, r.kv_text) if self.store else None
+            anchor = self.kv if r.kv_pairing == "released" else anchor
+            wanted, predicted = self.backbone.features(ref, t, r.taps, anchor, stop=stop and not ahead)
             ref_next = ref if predicted is None else _next(ref, predicted, s, i)
-        if self.store:
-            kv = KVInject(here, r.kv_blocks) if r.kv_while_dragging else None
-            for block in here.blocks:
-                self.store.put(t, block, *here.get(t, block))
+            still = (ref + ref_next) / 2 if ahead else ref
         z = z.detach().clone().requires_grad_()
         # all that no update changes is made here: an update neither copies from the host nor waits for it
         plan = r.supervision.plan(wanted, r.ramp[i])
@@ -245,7 +260,7 @@ class _Run:
             self.state = r.supervision.init(wanted)
         arrived = 0  # updates at full progress
         for k, progress in enumerate(r.ramp[i]):
-            features, predicted = self.backbone.features(z, t, r.taps, kv, stop=stop)
+            features, predicted = self.backbone.features(z, t, r.taps, self.kv, stop=stop)
             if r.track_every and self.made and k % r.track_every == 0:
                 self.state, self.finished = r.supervision.track(features, plan, self.state)
                 self.traces.append(r.supervision.trace(self.state))
@@ -261,7 +276,7 @@ class _Run:
                     group["lr"] = rate * (r.hold_gain if progress >= 1 else 1.0)
                 optimizer.step()
                 with torch.no_grad():
-                    z.copy_(constraint.project(z, ref))
+                    z.copy_(constraint.project(z, still))
             self.note(loss.detach())
             self.tell(i, z)
             arrived += progress >= 1
@@ -281,19 +296,3 @@ def _next(z: Tensor, prediction: Tensor, s: Schedule, i: int) -> Tensor:
     if s.prediction == "velocity":
         return z + (s.t[i + 1] - s.t[i]) * prediction
     return ddim_jump(z, prediction, s, i, i + 1)
-
-
-class NormalisedDescent(Optimizer):
-    """Gradient descent whose step has root-mean-square `lr` over the cells where the gradient acts, whatever
-    its size.
-    """
-
-    def __init__(self, params: list[Tensor], lr: float) -> None:
-        super().__init__(params, {"lr": lr})
-
-    @torch.no_grad()
-    def step(self, closure: Any = None) -> Any:
-        for group in self.param_groups:
-            for p in group["params"]:
-                acts = (p.grad != 0).sum().clamp_min(1)
-                p.sub_(group["lr"] * p.grad / ((p.grad.square().sum() / acts).sqrt() + 1e-12))

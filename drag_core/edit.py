@@ -19,7 +19,7 @@ from .instruction import DragInstruction
 from .paste import put_back
 from .presets import PRESETS, adapt
 from .task import MaskReader, build_task
-from .types import DragError, Grid, Task, Trajectory, Variant
+from .types import DragError, Grid, KVCache, Task, Trajectory, Variant
 
 SMALLEST = 32
 
@@ -94,11 +94,12 @@ def run_task(
     on_step: OnStep = quiet,
     updates: bool = True,
     change: Callable[[Recipe, Task], Recipe] | None = None,
+    cache: KVCache | None = None,
 ) -> tuple[Result, Tensor]:
     """The edited latent and its picture (1, 3, H, W), for a picture of the model's size.
 
     `updates` False: the recipe's starting point is only denoised, to see what the updates add. `change` has
-    the last word on the recipe, as recipes.fast.
+    the last word on the recipe, as recipes.fast. `cache`: where K/V go (a KVStore keeps them small).
     """
     preset = PRESETS.get(model.name)
     z0 = model.codec.encode(image)
@@ -116,6 +117,8 @@ def run_task(
         base = replace(base, ramp=())
     if change is not None:
         base = change(base, task)
-    source = invert(model.backbone, z0, base.schedule, base.solver, base.kv_blocks, on_step)
-    result = drag(model.target or model.backbone, source, base, on_step)
+    source = invert(
+        model.backbone, z0, base.schedule, base.solver, base.kv_blocks, on_step, cache, base.kv_text
+    )
+    result = drag(model.target or model.backbone, source, base, on_step, origin=model.backbone)
     return result, model.codec.decode(result.z)

@@ -15,7 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .constrain import FreeBackground, HardBackground
-from .drag import NormalisedDescent, Recipe, Start
+from .descent import NormalisedDescent
+from .drag import Recipe, Start
 from .masks import discs, moved, on_grid
 from .schedules import ddim, flow
 from .start import Both, Paste, Refill

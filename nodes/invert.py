@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from comfy_api.latest import io
+from comfy_api.latest import io, ui
 
+from ..drag_core.kvplan import RUNGS
 from . import sockets
 from .host.inversion import invert_latent
 from .host.schedule import host_sigmas, restart_noise
@@ -72,6 +73,33 @@ class DragInvert(io.ComfyNode):
                     "papers for this model; none; or a list as 'single.6, single.9' or 'attn.10, "
                     "attn.11'. Costs memory.",
                 ),
+                io.Float.Input(
+                    "kv_budget_gb",
+                    default=0.0,
+                    min=0.0,
+                    max=1024.0,
+                    step=0.5,
+                    optional=True,
+                    tooltip="Most memory that keys and values may take, in GB of RAM; 0: six tenths of what "
+                    "is free. What they take is shown before the run.",
+                ),
+                io.Combo.Input(
+                    "kv_memory",
+                    options=["auto", *RUNGS],
+                    default="auto",
+                    optional=True,
+                    tooltip="How they are kept. auto: the first that fits the budget. pinned, pageable: "
+                    "whole; fp8: half; v fp8: values only, a quarter; recompute: nothing, twice the calls "
+                    "while denoising.",
+                ),
+                io.Combo.Input(
+                    "kv_tokens",
+                    options=["image", "image and prompt"],
+                    default="image",
+                    optional=True,
+                    tooltip="FLUX's single blocks: also the prompt's keys and values, as DragFlow's released "
+                    "code. Then both prompts need the same number of tokens.",
+                ),
             ],
             outputs=[
                 io.Noise.Output(
@@ -87,11 +115,25 @@ class DragInvert(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, model, positive, latent, solver, steps, strength, shift, guidance, kv_layers
+        cls,
+        model,
+        positive,
+        latent,
+        solver,
+        steps,
+        strength,
+        shift,
+        guidance,
+        kv_layers,
+        kv_budget_gb=0.0,
+        kv_memory="auto",
+        kv_tokens="image",
     ) -> io.NodeOutput:
+        kv = (kv_layers, kv_budget_gb, kv_memory, kv_tokens != "image")
         inversion = invert_latent(
-            model, positive, latent["samples"], solver, steps, strength, shift, guidance, kv_layers
+            model, positive, latent["samples"], solver, steps, strength, shift, guidance, *kv
         )
         path = inversion.trajectory
         noise = restart_noise(model, path.z[0], path.schedule, 0)
-        return io.NodeOutput(noise, latent, host_sigmas(path.schedule), inversion)
+        said = ui.PreviewText("no keys and values kept" if inversion.plan is None else str(inversion.plan))
+        return io.NodeOutput(noise, latent, host_sigmas(path.schedule), inversion, ui=said)

@@ -47,12 +47,22 @@ class DragKVInject(io.ComfyNode):
                     step=0.01,
                     tooltip="Up to this share of sampling.",
                 ),
+                io.Combo.Input(
+                    "pairing",
+                    options=["level", "released"],
+                    default="level",
+                    optional=True,
+                    tooltip="level: those of the nearest noise level. released: of the next cleaner one, as "
+                    "DragFlow's released code.",
+                ),
             ],
             outputs=[io.Model.Output(display_name="model")],
         )
 
     @classmethod
-    def execute(cls, model, trajectory, layers, start_percent, end_percent) -> io.NodeOutput:
+    def execute(
+        cls, model, trajectory, layers, start_percent, end_percent, pairing="level"
+    ) -> io.NodeOutput:
         chosen = choose_kv(layers, *kv_layers(model))
         sigmas = sigma_range(model, start_percent, end_percent)
-        return io.NodeOutput(inject_kv(model, trajectory, chosen, sigmas))
+        return io.NodeOutput(inject_kv(model, trajectory, chosen, sigmas, pairing))

@@ -182,6 +182,14 @@ class DragOptimize(io.ComfyNode):
                     "of them lower the loss by less than 1 %. fast: regions are pasted at their targets and "
                     "12 updates follow; with 8 to 12 steps in DragInvert about a third of the work.",
                 ),
+                io.Combo.Input(
+                    "kv_pairing",
+                    options=["recipe", "level", "released"],
+                    default="recipe",
+                    optional=True,
+                    tooltip="Which of the stored keys and values go to which noise level. level: the "
+                    "nearest; released: the next cleaner one, as DragFlow's released code.",
+                ),
             ],
             outputs=[
                 io.Latent.Output(display_name="latent", tooltip="The finished edit, for VAE Decode."),
@@ -221,9 +229,11 @@ class DragOptimize(io.ComfyNode):
         refill=None,
         warped=None,
         effort="recipe",
+        kv_pairing="recipe",
     ) -> io.NodeOutput:
         numbers = tuple((k, v) for k, v in method.items() if k != "method")
-        wish = Wish(recipe, variant, method["method"], numbers, taps, kv, seed, preview_every, effort)
+        choices = (preview_every, effort, kv_pairing)
+        wish = Wish(recipe, variant, method["method"], numbers, taps, kv, seed, *choices)
         start = None if warped is None else warped["samples"]
         edited = drag_latent(model, positive, trajectory, regions, wish, constraint, refill, start)
         base, schedule, here = model.model, trajectory.trajectory.schedule, edited.result.handoff

@@ -203,20 +203,26 @@ CENTRE = {
 
 def real(kind: str) -> list[Node]:
     """The same with a checkpoint that the user has: crop to model size, drag, put back."""
-    flux = kind == "flux"
-    if flux:
+    if kind.startswith("flux"):
+        eight = kind == "flux_fp8"
+        dtype, t5 = ("fp8_e4m3fn", "fp8_e4m3fn") if eight else ("default", "fp16")
         load = [
-            Node(1, "UNETLoader", {"unet_name": "flux1-dev.safetensors", "weight_dtype": "default"}),
+            Node(1, "UNETLoader", {"unet_name": "flux1-dev.safetensors", "weight_dtype": dtype}),
             Node(
                 2,
                 "DualCLIPLoader",
-                {"clip_name1": "clip_l.safetensors", "clip_name2": "t5xxl_fp16.safetensors", "type": "flux"},
+                {
+                    "clip_name1": "clip_l.safetensors",
+                    "clip_name2": f"t5xxl_{t5}.safetensors",
+                    "type": "flux",
+                },
             ),
             Node(3, "VAELoader", {"vae_name": "ae.safetensors"}),
+            Node(4, "DragMemoryPlan", {}, {"model": (1, 0)}, size=TABLED),
         ]
         model, clip, vae = (1, 0), (2, 0), (3, 0)
-        inversion = {"steps": 25, "strength": 0.76}
-        recipe, side = "dragflow", 1024
+        inversion = {"steps": 25, "strength": 0.76, "kv_budget_gb": 4.0 if eight else 0.0}
+        recipe, side = "dragflow", 768 if eight else 1024
     else:
         load = [Node(1, "CheckpointLoaderSimple", {"ckpt_name": "v1-5-pruned-emaonly.safetensors"})]
         model, clip, vae = (1, 0), (1, 1), (1, 2)
@@ -261,6 +267,9 @@ def real(kind: str) -> list[Node]:
     ]
 
 
+REAL = {"sd15": "sd15", "flux-dev": "flux", "flux-fp8": "flux_fp8"}
+
+
 def note(text: str) -> list[Note]:
     return [Note(text, (0, -260), (560, 200), "About this workflow")]
 
@@ -291,13 +300,18 @@ def examples(object_info: dict[str, Any]) -> dict[str, dict[str, Any]]:
     for kind, files in (
         ("sd15", "a Stable Diffusion 1.5 checkpoint"),
         ("flux-dev", "FLUX.1-dev with its text encoders and autoencoder"),
+        (
+            "flux-fp8",
+            "FLUX.1-dev with its text encoders and autoencoder, read in 8 bit for a smaller card (4 GB of "
+            "RAM for keys and values),",
+        ),
     ):
         text = (
             f"Needs {files}: choose your files in the loaders, load your picture, and say in the instruction "
             "what moves where (or paint a mask, connect it, empty the instruction, and set the task). The "
             "drag happens at the model's size; the rest of the picture stays as it is, pixel by pixel."
         )
-        out[kind] = workflow(real("flux" if kind == "flux-dev" else "sd15"), object_info, note(text))
+        out[kind] = workflow(real(REAL[kind]), object_info, note(text))
     return out
 
 

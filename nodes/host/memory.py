@@ -7,10 +7,14 @@ from typing import Any
 
 import comfy.model_management as mm
 import torch
+from comfy.ldm.flux.layers import ModulationOut
 from comfy.ldm.flux.model import Flux
-from torch import Tensor, nn
+from torch import nn
 
+from ...drag_core.kvplan import KVSize
 from ...drag_core.types import FeatureTap
+from .grad import dense, fetched
+from .unet import attention_sizes
 
 # Measured with frozen ops (design/notes/host-gradients.md 5): bytes kept per token, channel and byte of
 # precision ...
@@ -44,6 +48,24 @@ def activation_bytes(
     return int(UNET.get(block, UNET["up.3"]) * 1024 * h * w * item / 2 * net.model_channels / 320)
 
 
+def kv_size(
+    patcher: Any, size: tuple[int, int], blocks: tuple[str, ...], evaluations: int, text: int = 0
+) -> KVSize:
+    """What the K/V of `blocks` take for a latent (h, w); `text`: prompt tokens kept in single blocks."""
+    h, w = size
+    net, model = patcher.model.diffusion_model, patcher.model
+    item = int(model.get_dtype_inference().itemsize)
+    latent = 4 * model.latent_format.latent_channels * h * w
+    if isinstance(net, Flux):
+        image = -(-h // 2) * -(-w // 2)
+        rows = sum(image + (text if b.startswith("single") else 0) for b in blocks)
+        numbers, row = 2 * rows * net.hidden_size, net.hidden_size // net.num_heads
+        return KVSize(numbers, evaluations, item, row, latent)
+    sizes = attention_sizes(net, size)
+    numbers = sum(a * b for a, b in (sizes[name] for name in blocks))
+    return KVSize(numbers, evaluations, item, min(sizes[b][1] for b in blocks), latent, shared=True)
+
+
 def free_bytes(patcher: Any) -> int:
     """Free on the model's device if the model itself were not there."""
     return int(mm.get_free_memory(patcher.load_device)) + int(patcher.loaded_size())
@@ -56,47 +78,80 @@ def largest_side(patcher: Any, size: tuple[int, int], need: int) -> int:
     return int(side // 64 * 64)
 
 
-class _Known(nn.Module):
-    """A layer whose answer is known; not a buffer, which the host would count and move."""
-
-    def __init__(self, answer: Tensor) -> None:
-        super().__init__()
-        self.answer = [answer]
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.answer[0]
-
-
-def pruned(patcher: Any, taps: tuple[FeatureTap, ...], known: dict[nn.Module, Tensor] | None = None) -> Any:
-    """A clone of a FLUX patcher that has only the blocks up to the last tap, so that only these are loaded.
-
-    The host loads the largest layers first, not the first blocks: on a card that is too small for the whole
-    model half of what a drag runs would be left outside. The blocks are back when the patcher is unpatched.
-    Layers in `known` are not loaded either: they answer that (ComfyFlux.answers, for one level).
+class _Once(nn.Module):
+    """In place of a block's modulation where only one level is visited: computed at the first call with
+    weights that stay where they are, then constant. They are a third of a double block's.
     """
+
+    def __init__(self, own: Any) -> None:
+        super().__init__()
+        self.own = (own,)  # in a tuple: not a part of the model, so that the host does not load it
+        self.answer: Any = None
+
+    def forward(self, vec: torch.Tensor) -> Any:
+        if self.answer is None:
+            (own,) = self.own
+            x = nn.functional.silu(vec if vec.ndim > 2 else vec[:, None, :])
+            with torch.no_grad(), fetched(own.lin, x) as (weight, bias):
+                out = nn.functional.linear(x, dense(weight).to(x), None if bias is None else bias.to(x))
+            parts = out.chunk(own.multiplier, dim=-1)
+            second = ModulationOut(*parts[3:]) if own.is_double else None
+            self.answer = (ModulationOut(*parts[:3]), second)
+        return self.answer
+
+
+def _parts(patcher: Any, taps: tuple[FeatureTap, ...]) -> tuple[int, int, dict[str, Any]]:
+    """How many double and single blocks a drag runs, and the modulations of these that no LoRA patches."""
     net = patcher.model.diffusion_model
     doubles = [int(t.block.split(".")[1]) for t in taps if t.block.startswith("double.")]
     singles = [int(t.block.split(".")[1]) for t in taps if t.block.startswith("single.")]
     keep_singles = max(singles, default=-1) + 1
     keep_doubles = len(net.double_blocks) if singles else max(doubles, default=-1) + 1
+    names = [f"double_blocks.{i}.{m}" for i in range(keep_doubles) for m in ("img_mod", "txt_mod")]
+    names += [f"single_blocks.{i}.modulation" for i in range(keep_singles)]
+    patched = {k.removeprefix("diffusion_model.").split(".lin.")[0] for k in patcher.patches}
+    once = {n: net.get_submodule(n) for n in names if n not in patched}
+    return keep_doubles, keep_singles, once
+
+
+def drag_bytes(patcher: Any, taps: tuple[FeatureTap, ...]) -> int:
+    """Of the weights that a drag's updates have to have on the device."""
+    net = patcher.model.diffusion_model
+    if not isinstance(net, Flux):
+        return int(patcher.model_size())
+    doubles, singles, once = _parts(patcher, taps)
+    gone = [f"single_blocks.{i}." for i in range(singles, len(net.single_blocks))] + ["final_layer."]
+    gone += [f"double_blocks.{i}." for i in range(doubles, len(net.double_blocks))]
+    gone += [f"{name}." for name in once]
+    kept = (p for n, p in net.named_parameters() if not n.startswith(tuple(gone)))
+    return sum(p.numel() * p.element_size() for p in kept)
+
+
+def pruned(patcher: Any, taps: tuple[FeatureTap, ...]) -> Any:
+    """A clone of a FLUX patcher that has only the blocks up to the last tap, and their modulations as
+    constants: only what is left is loaded. For updates at one level.
+
+    The host loads the largest layers first, not the first blocks: on a card that is too small for the whole
+    model half of what a drag runs would be left outside. The blocks are back when the patcher is unpatched.
+    """
+    net = patcher.model.diffusion_model
+    doubles, singles, once = _parts(patcher, taps)
     clone = patcher.clone()
-    gone = [f"single_blocks.{i}." for i in range(keep_singles, len(net.single_blocks))] + ["final_layer."]
-    gone += [f"double_blocks.{i}." for i in range(keep_doubles, len(net.double_blocks))]
-    clone.add_object_patch(
-        "diffusion_model.double_blocks", nn.ModuleList(list(net.double_blocks)[:keep_doubles])
-    )
-    clone.add_object_patch(
-        "diffusion_model.single_blocks", nn.ModuleList(list(net.single_blocks)[:keep_singles])
-    )
-    clone.add_object_patch("diffusion_model.final_layer", nn.Identity())
-    for name, layer in net.named_modules():
-        if known and layer in known:
-            clone.add_object_patch(f"diffusion_model.{name}", _Known(known[layer]))
-            gone.append(f"{name}.")
-    kept = {n: p for n, p in net.named_parameters() if not n.startswith(tuple(gone))}
-    clone.size = sum(p.numel() * p.element_size() for p in kept.values())
-    prefix = tuple(f"diffusion_model.{g}" for g in gone)
-    clone.patches = {k: v for k, v in clone.patches.items() if not k.startswith(prefix)}
+    for name, module in (
+        ("double_blocks", nn.ModuleList(list(net.double_blocks)[:doubles])),
+        ("single_blocks", nn.ModuleList(list(net.single_blocks)[:singles])),
+        ("final_layer", nn.Identity()),
+        *((name, _Once(own)) for name, own in once.items()),
+    ):
+        clone.add_object_patch(f"diffusion_model.{name}", module)
+    clone.size = drag_bytes(patcher, taps)
+    kept = {f"double_blocks.{i}" for i in range(doubles)} | {f"single_blocks.{i}" for i in range(singles)}
+
+    def there(key: str) -> bool:
+        block = key.removeprefix("diffusion_model.").split(".")[:2]
+        return block[0] != "final_layer" and (not block[0].endswith("_blocks") or ".".join(block) in kept)
+
+    clone.patches = {k: v for k, v in clone.patches.items() if there(k)}
     clone.patches_uuid = uuid.uuid4()  # else the host takes it for the loaded whole and leaves that in place
     return clone
 

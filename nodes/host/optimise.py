@@ -13,6 +13,7 @@ from ...drag_core.choice import choose
 from ...drag_core.constrain import HardBackground
 from ...drag_core.custom import METHODS, Ground
 from ...drag_core.drag import Recipe, Result, drag
+from ...drag_core.kvstore import replays
 from ...drag_core.masks import on_grid
 from ...drag_core.presets import adapt, adapt_shape, starting
 from ...drag_core.recipes import FLUX_TAPS, SD_UP, fast
@@ -41,8 +42,8 @@ class Background:
 @dataclass(frozen=True)
 class Wish:
     """What the user set on DragOptimize. `recipe` "custom" takes `method` and its numbers; taps "auto" are
-    the recipe's. `kv`: "recipe", "off", "drag and denoise", "denoise". `effort`: "recipe", "until settled",
-    "fast".
+    the recipe's. `kv`: "recipe", "off", "drag and denoise", "denoise"; `effort`: "recipe", "until settled",
+    "fast"; `kv_pairing`: "recipe", "level", "released".
     """
 
     recipe: str
@@ -54,6 +55,7 @@ class Wish:
     seed: int = 0
     preview_every: int = 5
     effort: str = "recipe"
+    kv_pairing: str = "recipe"
 
 
 @dataclass(frozen=True)
@@ -117,6 +119,8 @@ def make_recipe(
     if background is not None:
         cells = on_grid(background.editable, _cells(task), 0.05 if preset is not None else 0.5)
         recipe = replace(recipe, constraint=HardBackground(cells), background=background.source)
+    if wish.kv_pairing != "recipe":
+        recipe = replace(recipe, kv_pairing=wish.kv_pairing)
     return _with_kv(recipe, wish.kv, inversion)
 
 
@@ -135,7 +139,8 @@ def _with_kv(recipe: Recipe, kv: str, inversion: Inversion) -> Recipe:
             "set kv_layers to auto in DragInvert, or kv to off here"
         )
     while_dragging = recipe.kv_while_dragging if kv == "recipe" else kv == "drag and denoise"
-    return replace(recipe, kv_blocks=wanted, kv_while_dragging=while_dragging)
+    text = inversion.trajectory.kv.with_text
+    return replace(recipe, kv_blocks=wanted, kv_while_dragging=while_dragging, kv_text=text)
 
 
 def _check_sizes(task: Task, source: Trajectory, others: list[tuple[str, Any]]) -> None:
@@ -173,12 +178,10 @@ def drag_latent(
     refill: Inversion | None = None,
     warped: Tensor | None = None,
     prune: bool | None = None,
-    known: bool | None = None,
 ) -> Edited:
     """The edited latent. `refill`: the inversion of the picture with its regions painted over; `warped`: the
     LATENT samples of the picture warped in pixels. `prune`: load only the blocks that the updates run, for
-    them (None: where it helps), `known`: without the layers that are constant over them, a third of a double
-    block (None: where the room asks for it).
+    them (None: where it helps).
     """
     family = family_of(patcher.model)
     inversion.need_model(patcher)
@@ -196,11 +199,14 @@ def drag_latent(
     _check_levels(source, recipe)
     updates = sum(map(len, recipe.ramp))
     sigmas = host_sigmas(source.schedule)
+    anew = source.kv is not None and recipe.kv_blocks and replays(source.kv)
+    origin = inversion.positive if anew else None  # K/V under the prompt that the picture was inverted with
     need = Need(
         taps=recipe.taps,
         gradients=updates > 0,
         whole=recipe.constraint.needs_prediction,
         sigmas=(0.0, float(sigmas[0])),
+        origin=origin,
     )
     tell = listener(patcher, source, wish.preview_every)
     calls: list[int] = []
@@ -212,8 +218,9 @@ def drag_latent(
                 blocks = recipe.kv_blocks if recipe.kv_while_dragging else ()
                 self_test(backbone, source.schedule.t[0], recipe.taps, blocks)
             backbone.call.calls = 0
-            out = drag(backbone, source, recipe, tell, pause=pause, resume=resume)
-            calls.append(backbone.call.calls)
+            other = backbone.origin
+            out = drag(backbone, source, recipe, tell, pause=pause, resume=resume, origin=other)
+            calls.append(backbone.call.calls + (0 if other is None else other.call.calls))
             remembered.append(backbone.checkpoint)
             return out
 
@@ -225,21 +232,9 @@ def drag_latent(
     if prune is None:
         prune = not patcher.is_dynamic() and device.type != "cpu"
     half: Result | None = None
-    if prune and family.name == "flux" and updates and len(recipe.ramp) == 1 and not need.whole:
+    one_part = len(recipe.ramp) == 1 and not need.whole and recipe.background != "released" and not anew
+    if prune and family.name == "flux" and updates and one_part:
         part = memory.pruned(patcher, recipe.taps)
-        if known is None:
-            size = (int(samples.shape[-2]), int(samples.shape[-1]))
-            wanted = memory.activation_bytes(patcher.model.diffusion_model, size, recipe.taps, False, False)
-            known = wanted + part.size > memory.free_bytes(patcher)
-        if known:
-
-            @torch.no_grad()
-            def ask(backbone: Any, _: Tensor) -> Any:
-                backbone.features(source.z[0][..., :2, :2], source.schedule.t[0], recipe.taps)
-                return backbone.answers
-
-            answers = run(patcher, positive, samples, ask, Need(sigmas=need.sigmas), sigmas, wish.seed)
-            part = memory.pruned(patcher, recipe.taps, answers)
         half = run(part, positive, samples, body(True, None), need, sigmas, wish.seed)
         result = run(
             patcher, positive, samples, body(False, half), Need(sigmas=need.sigmas), sigmas, wish.seed
@@ -259,6 +254,7 @@ def drag_latent(
         "model": family.label,
         "taps": [f"{t.block}:{t.site}" for t in recipe.taps],
         "kv_layers": list(recipe.kv_blocks),
+        "kv_pairing": recipe.kv_pairing if recipe.kv_blocks else None,
         "levels": len(source.schedule.t) - 1,
         "updates": len(result.losses),
         "updates_by_level": [len(u) for u in recipe.ramp],
@@ -275,6 +271,7 @@ def drag_latent(
             "seconds": round(inversion.seconds, 3),
             "model_calls": inversion.calls,
             "reused": used_before(inversion) > 0,
+            "kv": None if inversion.plan is None else str(inversion.plan),
         },
     }
     return Edited(result, report)

@@ -10,6 +10,7 @@ from comfy.patcher_extension import WrappersMP
 from torch import Tensor
 
 from ...drag_core.background import background_at
+from ...drag_core.kvstore import replays
 from ...drag_core.types import DragError, KVInject
 from . import flux, unet
 from .inversion import Inversion
@@ -83,10 +84,15 @@ def keep_background(patcher: Any, inversion: Inversion, cells: Tensor, source: s
 
 
 def inject_kv(
-    patcher: Any, inversion: Inversion, layers: tuple[str, ...], sigmas: tuple[float, float]
+    patcher: Any,
+    inversion: Inversion,
+    layers: tuple[str, ...],
+    sigmas: tuple[float, float],
+    pairing: str = "level",
 ) -> Any:
     """A clone of `patcher` whose self-attentions look at the inverted picture's K and V while the sampler's
-    sigma is within `sigmas` (low, high), each at the stored level nearest to it.
+    sigma is within `sigmas` (low, high), each at the stored level nearest to it, or at the next cleaner one
+    (`pairing` "released").
     """
     inversion.need_model(patcher)
     cache = inversion.trajectory.kv
@@ -98,8 +104,13 @@ def inject_kv(
         )
     if cache is None or not layers:
         raise DragError("there is no K/V to inject: set kv_layers to auto in DragInvert")
+    if replays(cache):
+        raise DragError(
+            "this trajectory holds no K/V: they are made anew at every step (recompute), which only "
+            "DragOptimize does; raise kv_budget_gb in DragInvert"
+        )
     model = patcher.model
-    kv, sampling = KVInject(cache, layers), sampling_of(patcher)
+    kv, sampling = KVInject(cache.copy(), layers, pairing == "released"), sampling_of(patcher)
 
     def level(options: dict[str, Any]) -> float:
         return core_level(sampling, float(options["sigmas"].flatten()[0]))

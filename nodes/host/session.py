@@ -8,7 +8,7 @@ import logging
 import math
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import comfy.model_management as mm
@@ -33,13 +33,15 @@ Body = Callable[[Backbone, Tensor], T]
 @dataclass(frozen=True)
 class Need:
     """What the body will ask: gradients of features at `taps`, `whole` forward passes with a gradient (a
-    penalty on the prediction), the host's sigmas (low, high) that it visits.
+    penalty on the prediction), the host's sigmas (low, high) that it visits, and under which CONDITIONING the
+    inversion ran, if K/V are to be made anew.
     """
 
     taps: tuple[FeatureTap, ...] = ()
     gradients: bool = False
     whole: bool = False
     sigmas: tuple[float, float] = (0.0, 0.0)
+    origin: Any = None
 
 
 class _Sampler(comfy.samplers.Sampler):
@@ -69,6 +71,10 @@ class _Sampler(comfy.samplers.Sampler):
             call = Call(model, [plain_conds(c, device) for c in conds], extra_args["model_options"])
             kind = ComfyFlux if family_of(model).name == "flux" else ComfyUNet
             backbone = kind(call, self.remember)
+            if "origin" in model_wrap.conds:
+                origin = model_wrap.conds["origin"]
+                check_cond(origin, self.need.sigmas)
+                backbone.origin = kind(replace(call, cond=[plain_conds(c) for c in origin]))
             with frozen(model.diffusion_model) if self.need.gradients else nullcontext():
                 self.result = self.body(backbone, latent_image.clone())
         return latent_image
@@ -87,7 +93,8 @@ def _once(
     size = (int(samples.shape[-2]), int(samples.shape[-1]))
     net = patcher.model.diffusion_model
     guider = comfy.samplers.CFGGuider(patcher)
-    guider.inner_set_conds({"positive": positive})
+    origin = {} if need.origin is None else {"origin": need.origin}
+    guider.inner_set_conds({"positive": positive, **origin})
     guider.set_cfg(1.0)
     guider.model_options = comfy.model_patcher.create_model_options_clone(guider.model_options)
     if need.gradients:

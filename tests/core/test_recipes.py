@@ -69,7 +69,10 @@ def test_the_papers_numbers(name: str, variant: Variant) -> None:
     assert rate(r) == (optimizer, RATES[name])
     assert r.schedule == schedule and len(r.schedule.t) == kept + 1 and r.solver is solver
     assert first is None or r.schedule.t[0] == first
-    assert r.background == "trajectory" and r.start is None and r.update_mask is None
+    kept_by = {"paper": "reconstruction", "released": "released"} if name == "dragflow" else {}
+    assert r.background == kept_by.get(variant, "trajectory") and r.start is None and r.update_mask is None
+    as_released = name == "dragflow" and variant == "released"
+    assert (r.kv_pairing == "released", r.kv_text) == (as_released, as_released)
 
 
 @pytest.mark.parametrize(

@@ -150,11 +150,10 @@ def test_a_pruned_model_drags_the_same(setup: dict[str, Any]) -> None:
     with torch.inference_mode():
         whole = drag_latent(*args, prune=False)
         part = drag_latent(*args, prune=True)
-        known = drag_latent(*args, prune=True, known=True)
         again = drag_latent(*args, prune=False)
     assert whole.report["pruned"] is False and part.report["pruned"] is ("flux" in setup["name"])
     assert torch.equal(whole.result.z, part.result.z) and whole.result.losses == part.result.losses
-    assert torch.equal(whole.result.z, again.result.z) and torch.equal(whole.result.z, known.result.z)
+    assert torch.equal(whole.result.z, again.result.z)
 
 
 def test_the_host_is_asked_for_the_gradients_memory(

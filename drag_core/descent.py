@@ -1,0 +1,25 @@
+"""Gradient descent that does not depend on the gradient's size."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+
+class NormalisedDescent(Optimizer):
+    """Gradient descent whose step has root-mean-square `lr` over the cells where the gradient acts, whatever
+    its size.
+    """
+
+    def __init__(self, params: list[Tensor], lr: float) -> None:
+        super().__init__(params, {"lr": lr})
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> Any:
+        for group in self.param_groups:
+            for p in group["params"]:
+                acts = (p.grad != 0).sum().clamp_min(1)
+                p.sub_(group["lr"] * p.grad / ((p.grad.square().sum() / acts).sqrt() + 1e-12))
