@@ -46,7 +46,8 @@ class DragBackgroundHardConstraint(io.ComfyNode):
     @classmethod
     def execute(cls, model, trajectory, editable, source) -> io.NodeOutput:
         h, w = trajectory.trajectory.z[0].shape[-2:]
-        given = masks(editable, Grid(8 * h, 8 * w))
+        cell = cell_of(model.model)
+        given = masks(editable, Grid(cell * h, cell * w))
         mask = given[0]
         for other in given[1:]:
             mask = mask.maximum(other)

@@ -1,4 +1,6 @@
-"""Backbone over the host's FLUX: taps, early stop, K/V exchange, per-block checkpoints."""
+"""Backbone over the host's FLUX and the other joint transformers: taps, early stop, K/V exchange, per-block
+checkpoints. What differs between them is in layouts.py.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +16,7 @@ from torch.utils.checkpoint import checkpoint
 from ...drag_core.types import KV, DragError, FeatureTap, KVRecord
 from . import grad
 from .call import Call, StopForward, forced_attention
+from .layouts import as_it_is, layout_of, patch_of
 
 
 @contextmanager
@@ -28,14 +31,44 @@ def _input_of(module: nn.Module) -> Iterator[list[Tensor]]:
 
 
 def block_names(net: Any) -> list[str]:
-    doubles = [f"double.{i}" for i in range(len(net.double_blocks))]
-    return doubles + [f"single.{i}" for i in range(len(net.single_blocks))]
+    layout = layout_of(net)
+    return [] if layout is None else list(layout.blocks(net))
+
+
+def host_key(name: str) -> tuple[str, int]:
+    """ "double.3" -> ("double_block", 3), the host's key of patches_replace["dit"]."""
+    kind, index = name.split(".")
+    return f"{kind}_block", int(index)
+
+
+def exchange(
+    kv: KV, name: str, t: float, k: Tensor, v: Tensor, first: int, tokens: int | None
+) -> tuple[Tensor, Tensor] | None:
+    """Records K and V (b, heads, tokens, d) of the image tokens, which start at `first`, under `name`; or
+    gives both with the stored ones in their place. `tokens`: how many (None: all to the end).
+    """
+    if isinstance(kv, KVRecord):
+        last = k.shape[2] if tokens is None else first + tokens
+        kv.cache.put(t, name, k[:, :, first:last], v[:, :, first:last])
+        return None
+    assert kv is not None
+    stored = kv.cache.get(t, name)
+    last = first + stored[0].shape[2]
+    if last > k.shape[2]:
+        raise DragError(
+            f"the stored K/V has {stored[0].shape[2]} image tokens and this latent {k.shape[2] - first}: "
+            "use the size of the picture that was inverted"
+        )
+    out = k.clone(), v.clone()
+    for here, new in zip(out, stored, strict=True):
+        here[:, :, first:last] = new.to(here)
+    return out
 
 
 def kv_patch(
     kv: KV, t: Callable[[dict[str, Any]], float], hits: set[str] | None = None
 ) -> Callable[..., Any]:
-    """An attn1_patch of the host's FLUX blocks: records or replaces K and V of the image tokens.
+    """An attn1_patch of the host's blocks: records or replaces K and V of the image tokens.
 
     `t` gives the core's level from the block's options; `hits` collects the blocks that were reached. After
     the norm and before RoPE, which act per token: the same as exchanging the projections' outputs.
@@ -44,55 +77,95 @@ def kv_patch(
 
     def patch(q: Tensor, k: Tensor, v: Tensor, extra_options: dict[str, Any], **kw: Any) -> dict[str, Tensor]:
         name = f"{extra_options['block_type']}.{extra_options['block_index']}"
-        if name not in wanted or kv is None:
+        if name not in wanted:
             return {}
         if hits is not None:
             hits.add(name)
         first = extra_options["img_slice"][0]
-        if isinstance(kv, KVRecord):
-            last = first + extra_options.get("drag_tokens", k.shape[2] - first)
-            kv.cache.put(t(extra_options), name, k[:, :, first:last], v[:, :, first:last])
-            return {}
-        stored = kv.cache.get(t(extra_options), name)
-        last = first + stored[0].shape[2]
-        if last > k.shape[2]:
-            raise DragError(
-                f"the stored K/V has {stored[0].shape[2]} image tokens and this latent {k.shape[2] - first}: "
-                "use the size of the picture that was inverted"
-            )
-        out = {"k": k.clone(), "v": v.clone()}
-        for key, new in zip(("k", "v"), stored, strict=True):
-            out[key][:, :, first:last] = new.to(out[key])
-        return out
+        new = exchange(kv, name, t(extra_options), k, v, first, extra_options.get("drag_tokens"))
+        return {} if new is None else {"k": new[0], "v": new[1]}
 
     return patch
 
 
-class ComfyFlux:
-    """The host's Flux as a Backbone. `remember` checkpoints every block: four tenths more work, a sixth of
-    the memory.
+def kv_blocks(
+    kv: KV,
+    t: Callable[[dict[str, Any]], float],
+    others: dict[Any, Any],
+    hits: set[str] | None = None,
+) -> dict[tuple[str, int], Callable[..., Any]]:
+    """The same for blocks without attn1_patch: replacements that take part in the blocks' own attention.
+
+    A block with a second attention, of the picture alone (SD3.5 medium), has both exchanged. `others`: what is
+    there already, which runs inside.
     """
+
+    def made(name: str) -> Callable[..., Any]:
+        other = others.get(host_key(name))
+
+        def replacement(args: dict[str, Any], extra: dict[str, Any]) -> Any:
+            to = dict(args["transformer_options"])
+            before, tokens, level = to.get("optimized_attention_override"), args["img"].shape[1], t(to)
+            if hits is not None:
+                hits.add(name)
+
+            def attention(f: Any, q: Tensor, k: Tensor, v: Tensor, heads: int, *rest: Any, **kw: Any) -> Any:
+                first = k.shape[1] - tokens
+                apart = [x.unflatten(-1, (heads, -1)).transpose(1, 2) for x in (k, v)]
+                new = exchange(kv, name if first else f"{name}.alone", level, *apart, first, tokens)
+                if new is not None:
+                    k, v = (x.transpose(1, 2).flatten(2) for x in new)
+                given = (q, k, v, heads, *rest)
+                return f(*given, **kw) if before is None else before(f, *given, **kw)
+
+            to["optimized_attention_override"] = attention
+            inner = {**args, "transformer_options": to}
+            return extra["original_block"](inner) if other is None else other(inner, extra)
+
+        return replacement
+
+    return {host_key(name): made(name) for name in (kv.blocks if kv is not None else ())}
+
+
+class ComfyFlux:
+    """A joint transformer of the host as a Backbone. `remember` checkpoints every block: four tenths more
+    work, a sixth of the memory.
+    """
+
+    by_block = True  # checkpoints
 
     def __init__(self, call: Call, remember: bool = False) -> None:
         self.call, self.checkpoint = call, remember
         self.net = call.model.diffusion_model
+        layout = layout_of(self.net)
+        assert layout is not None
+        self.layout, self.patch = layout, patch_of(self.net)
+        self.modules = layout.blocks(self.net)
         self.half = call.model.get_dtype_inference() == torch.float16
         self.hits: set[str] = set()
 
     @property
     def blocks(self) -> list[str]:
-        return block_names(self.net)
+        return list(self.modules)
+
+    def _tokens(self, z: Tensor) -> tuple[int, int]:
+        return -(-z.shape[-2] // self.patch), -(-z.shape[-1] // self.patch)
 
     def _changes(self, kv: KV, t: float, z: Tensor) -> dict[str, Any]:
         if kv is None:
             return {}
         if missing := [b for b in kv.blocks if b not in self.blocks]:
             raise DragError(f"K/V block {missing[0]!r} is not in this model; it has {', '.join(self.blocks)}")
-        before = self.call.options["transformer_options"].get("patches", {})
-        patches = {k: list(v) for k, v in before.items()}
+        options = self.call.options["transformer_options"]
+        if not self.layout.patches_kv:
+            replace = {k: dict(v) for k, v in options.get("patches_replace", {}).items()}
+            there = replace.get("dit", {})
+            replace["dit"] = {**there, **kv_blocks(kv, lambda _: t, there, self.hits)}
+            return {"patches_replace": replace}
+        patches = {k: list(v) for k, v in options.get("patches", {}).items()}
         patches.setdefault("attn1_patch", []).append(kv_patch(kv, lambda _: t, self.hits))
-        h, w = z.shape[-2:]
-        return {"patches": patches, "drag_tokens": -(-h // 2) * -(-w // 2)}
+        h, w = self._tokens(z)
+        return {"patches": patches, "drag_tokens": h * w}
 
     def predict(self, z: Tensor, t: float, kv: KV = None) -> Tensor:
         return self.call(z, t, self._changes(kv, t, z))
@@ -104,7 +177,8 @@ class ComfyFlux:
         x, finish = grad.scaled(z) if self.half else (z, list)
         options = self.call.options["transformer_options"]
         changes = self._changes(kv, t, z) | forced_attention(options)
-        replace = {k: dict(v) for k, v in options.get("patches_replace", {}).items()}
+        there = changes.get("patches_replace", options.get("patches_replace", {}))
+        replace = {k: dict(v) for k, v in there.items()}
         others = replace.get("dit", {})
         replace["dit"] = {**others, **self._blocks(z, taps, found, stop, others)}
         changes["patches_replace"] = replace
@@ -115,8 +189,8 @@ class ComfyFlux:
             pass
         if missing := [tap for tap in taps if tap not in found]:
             raise DragError(
-                f"the model never reached its block {missing[0].block}: another patch replaces FLUX's "
-                "forward; connect the model before it"
+                f"the model never reached its block {missing[0].block}: another patch replaces its forward; "
+                "connect the model before it"
             )
         maps = [found[tap].float() for tap in taps]
         out = finish(maps if prediction is None else [*maps, prediction])
@@ -131,15 +205,14 @@ class ComfyFlux:
         others: dict[Any, Any],
     ) -> dict[tuple[str, int], Callable[..., Any]]:
         """A replacement for every block up to the last tapped one: the host's own block on cloned inputs."""
-        h, w = -(-z.shape[-2] // 2), -(-z.shape[-1] // 2)
-        names = self.blocks
+        size, names = self._tokens(z), self.blocks
         for tap in taps:
             if tap.block not in names:
                 raise DragError(f"feature tap {tap.block!r} is not in this model; it has {', '.join(names)}")
         last = max((names.index(tap.block) for tap in taps), default=-1)
         return {
-            (f"{name.split('.')[0]}_block", int(name.split(".")[1])): self._block(
-                name, [t for t in taps if t.block == name], found, (h, w), stop and i == last, others
+            host_key(name): self._block(
+                name, [t for t in taps if t.block == name], found, size, stop and i == last, others
             )
             for i, name in enumerate(names[: last + 1 if stop else None])
         }
@@ -153,30 +226,21 @@ class ComfyFlux:
         ends: bool,
         others: dict[Any, Any],
     ) -> Callable[..., Any]:
-        kind, index = name.split(".")
-        double = kind == "double"
-        block = (self.net.double_blocks if double else self.net.single_blocks)[int(index)]
-        attention_input = block.img_attn.qkv if double else block.linear1
-        other = others.get((f"{kind}_block", int(index)))
+        block, stream = self.modules[name]
+        double, call = stream.kind == "double", self.layout.call
+        attention_input = block.get_submodule(stream.reader)
+        other = others.get(host_key(name))
         reads_input = any(tap.site == "norm1" for tap in taps)
 
         def replacement(args: dict[str, Any], extra: dict[str, Any]) -> dict[str, Tensor]:
             # a snapshot: the host changes the one dict block by block, and a checkpoint runs again later
             to = dict(args["transformer_options"])
-            fixed = {
-                "vec": args["vec"],
-                "pe": args["pe"],
-                "attn_mask": args.get("attn_mask"),
-                "transformer_options": to,
-            }
+            fixed = {k: v for k, v in args.items() if k not in ("img", "txt")} | {"transformer_options": to}
+            hosts = as_it_is(extra["original_block"])
 
             def own(a: dict[str, Any]) -> dict[str, Tensor]:
-                # never extra["original_block"]: it is bound to the host's loop variable
-                given = {k: a[k] for k in ("vec", "pe", "attn_mask", "transformer_options")}
-                if double:
-                    img, txt = block(img=a["img"], txt=a["txt"], **given)
-                    return {"img": img, "txt": txt}
-                return {"img": block(a["img"], **given)}
+                out: dict[str, Tensor] = hosts(a) if call is None else call(block, a)
+                return out
 
             def run(*streams: Tensor) -> tuple[Tensor, ...]:
                 copies = [s.clone() for s in streams]  # the host adds its residuals in place

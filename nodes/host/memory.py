@@ -7,10 +7,10 @@ from typing import Any
 
 import comfy.model_management as mm
 import torch
-from comfy.ldm.flux.model import Flux
 from torch import nn
 
 from ...drag_core.types import FeatureTap
+from .layouts import layout_of, patch_of
 
 # Measured with frozen ops (design/notes/host-gradients.md 5): bytes kept per token, channel and byte of
 # precision ...
@@ -27,10 +27,10 @@ def activation_bytes(
     checkpoints.
     """
     h, w = size
-    if isinstance(net, Flux):
-        token = net.hidden_size * item * (h * w / 4 + TEXT)
-        names = [f"double.{i}" for i in range(len(net.double_blocks))]
-        names += [f"single.{i}" for i in range(len(net.single_blocks))]
+    layout = layout_of(net)
+    if layout is not None:
+        token = layout.width(net) * item * (h * w / patch_of(net) ** 2 + TEXT)
+        names = list(layout.blocks(net))
         last = (
             len(names) - 1
             if whole
@@ -49,34 +49,32 @@ def free_bytes(patcher: Any) -> int:
     return int(mm.get_free_memory(patcher.load_device)) + int(patcher.loaded_size())
 
 
-def largest_side(patcher: Any, size: tuple[int, int], need: int) -> int:
+def largest_side(patcher: Any, size: tuple[int, int], need: int, cell: int = 8) -> int:
     """The side in pixels, a multiple of 64, of the square picture whose gradient pass would fit."""
     room = max(free_bytes(patcher) - int(patcher.model_size()), 0) * 0.9
-    side = (size[0] * size[1] * 64 * min(room / max(need, 1), 1.0)) ** 0.5
+    side = (size[0] * size[1] * cell**2 * min(room / max(need, 1), 1.0)) ** 0.5
     return int(side // 64 * 64)
 
 
 def pruned(patcher: Any, taps: tuple[FeatureTap, ...]) -> Any:
-    """A clone of a FLUX patcher that has only the blocks up to the last tap, so that only these are loaded.
+    """A clone of a joint transformer's patcher that has only the blocks up to the last tap, so that only these are loaded.
 
     The host loads the largest layers first, not the first blocks: on a card that is too small for the whole
     model half of what a drag runs would be left outside. The blocks are back when the patcher is unpatched.
     """
     net = patcher.model.diffusion_model
-    doubles = [int(t.block.split(".")[1]) for t in taps if t.block.startswith("double.")]
-    singles = [int(t.block.split(".")[1]) for t in taps if t.block.startswith("single.")]
-    keep_singles = max(singles, default=-1) + 1
-    keep_doubles = len(net.double_blocks) if singles else max(doubles, default=-1) + 1
-    clone = patcher.clone()
-    gone = [f"single_blocks.{i}." for i in range(keep_singles, len(net.single_blocks))] + ["final_layer."]
-    gone += [f"double_blocks.{i}." for i in range(keep_doubles, len(net.double_blocks))]
-    clone.add_object_patch(
-        "diffusion_model.double_blocks", nn.ModuleList(list(net.double_blocks)[:keep_doubles])
-    )
-    clone.add_object_patch(
-        "diffusion_model.single_blocks", nn.ModuleList(list(net.single_blocks)[:keep_singles])
-    )
-    clone.add_object_patch("diffusion_model.final_layer", nn.Identity())
+    layout = layout_of(net)
+    assert layout is not None
+    names = list(layout.blocks(net))
+    last = max((names.index(t.block) for t in taps if t.block in names), default=-1)
+    clone, gone = patcher.clone(), [f"{name}." for name in layout.end]
+    for stream in layout.streams:
+        blocks = list(getattr(net, stream.attribute))
+        keep = sum(name.startswith(f"{stream.kind}.") for name in names[: last + 1])
+        gone += [f"{stream.attribute}.{i}." for i in range(keep, len(blocks))]
+        clone.add_object_patch(f"diffusion_model.{stream.attribute}", nn.ModuleList(blocks[:keep]))
+    for name in layout.end:
+        clone.add_object_patch(f"diffusion_model.{name}", nn.Identity())
     kept = {n: p for n, p in net.named_parameters() if not n.startswith(tuple(gone))}
     clone.size = sum(p.numel() * p.element_size() for p in kept.values())
     prefix = tuple(f"diffusion_model.{g}" for g in gone)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from comfy.ldm.flux.model import Flux
 from comfy.patcher_extension import WrappersMP
 from torch import Tensor
 
@@ -13,6 +12,7 @@ from ...drag_core.background import background_at
 from ...drag_core.types import DragError, KVInject
 from . import flux, unet
 from .inversion import Inversion
+from .layouts import layout_of
 from .schedule import core_level, sampling_of
 
 
@@ -107,7 +107,19 @@ def inject_kv(
     def active(options: dict[str, Any]) -> bool:
         return sigmas[0] <= float(options["sigmas"].flatten()[0]) <= sigmas[1]
 
-    if isinstance(model.diffusion_model, Flux):
+    layout, clone = layout_of(model.diffusion_model), patcher.clone()
+    if layout is not None and not layout.patches_kv:
+        there = patcher.model_options["transformer_options"].get("patches_replace", {}).get("dit", {})
+        for key, inside in flux.kv_blocks(kv, level, there).items():
+
+            def block(args: Any, extra: Any, key: Any = key, inside: Any = inside) -> Any:
+                if active(args["transformer_options"]):
+                    return inside(args, extra)
+                return there[key](args, extra) if key in there else extra["original_block"](args)
+
+            clone.set_model_patch_replace(block, "dit", *key)
+        return clone
+    if layout is not None:
         inject = flux.kv_patch(kv, level)
 
         def patch(*args: Any, **kw: Any) -> Any:
@@ -118,7 +130,6 @@ def inject_kv(
         def patch(*args: Any, **kw: Any) -> Any:
             return replaced(*args, **kw) if active(args[3]) else args[:3]
 
-    clone = patcher.clone()
     clone.set_model_attn1_patch(patch)
     return clone
 

@@ -24,6 +24,7 @@ from .call import Call, check_cond, plain_conds
 from .family import family_of, in_the_way
 from .flux import ComfyFlux
 from .grad import frozen
+from .shape import core_shape, host_shape
 from .unet import ComfyUNet
 
 T = TypeVar("T")
@@ -69,7 +70,7 @@ class _Sampler(comfy.samplers.Sampler):
             kind = ComfyFlux if family_of(model).name == "flux" else ComfyUNet
             backbone = kind(call, self.remember)
             with frozen(model.diffusion_model) if self.need.gradients else nullcontext():
-                self.result = self.body(backbone, latent_image.clone())
+                self.result = self.body(backbone, core_shape(latent_image).clone())
         return latent_image
 
 
@@ -119,13 +120,13 @@ def run(
 ) -> T:
     """body(backbone, clean latent) inside the host's sampling of `patcher` with one conditioning.
 
-    samples: a LATENT's (1, C, h, w). The body runs outside inference mode with gradients on; it may be run a
+    samples: a LATENT's (1, C, h, w), or with an axis of time that is one frame long. The body runs outside inference mode with gradients on; it may be run a
     second time, with checkpoints, when memory did not suffice. Afterwards nothing of ours is left on the
     model.
     """
     if (obstacle := in_the_way(patcher)) is not None:
         raise DragError(obstacle)
-    if samples.ndim != 4 or samples.shape[0] != 1:
+    if core_shape(samples).ndim != 4 or samples.shape[0] != 1:
         raise DragError(
             f"the latent has shape {tuple(samples.shape)} and a drag edits one picture: use LatentFromBatch"
         )
@@ -135,7 +136,7 @@ def run(
             f"the latent has {samples.shape[1]} channels and this model works on {channels}: encode the "
             "picture with the VAE that belongs to the model"
         )
-    family = family_of(patcher.model)
+    family, samples = family_of(patcher.model), host_shape(patcher.model, samples)
     size = (int(samples.shape[-2]), int(samples.shape[-1]))
     net = patcher.model.diffusion_model
     steps = torch.tensor([1.0, 0.0]) if sigmas is None else sigmas
@@ -151,8 +152,8 @@ def run(
             logging.warning("drag: out of memory%s", " with checkpoints" if remember else "")
         mm.soft_empty_cache()
     wanted = memory.activation_bytes(net, size, need.taps, need.whole, can_remember)
-    side = memory.largest_side(patcher, size, wanted)
+    side, cell = memory.largest_side(patcher, size, wanted, family.cell), family.cell
     raise DragError(
-        f"a drag at {size[1] * 8}x{size[0] * 8} needs about {wanted / 2**30:.1f} GiB beside the weights, "
+        f"a drag at {size[1] * cell}x{size[0] * cell} needs about {wanted / 2**30:.1f} GiB beside the weights, "
         f"more than this device has: use DragCrop, or a picture of about {max(side, 64)}x{max(side, 64)}"
     )
