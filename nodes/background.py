@@ -10,6 +10,7 @@ from . import sockets
 from .convert import masks
 from .host.optimise import Background
 from .host.patches import keep_background
+from .host.shape import cell_of
 
 
 class DragBackgroundHardConstraint(io.ComfyNode):

@@ -14,6 +14,7 @@ from . import flux, unet
 from .inversion import Inversion
 from .layouts import layout_of
 from .schedule import core_level, sampling_of
+from .shape import cell_of, host_shape
 
 
 class _Background:
@@ -24,15 +25,21 @@ class _Background:
     along by Euler's rule instead, at the cost of a second model call a step.
     """
 
-    def __init__(self, inversion: Inversion, cells: Tensor, reconstruct: bool) -> None:
+    def __init__(self, model: Any, inversion: Inversion, cells: Tensor, reconstruct: bool) -> None:
         self.source, self.cells, self.reconstruct = inversion.trajectory, cells, reconstruct
+        self.model = model
         self.state: tuple[float, Tensor, Tensor] | None = None
+
+    def _at(self, sigma: float) -> Tensor:
+        return host_shape(self.model, background_at(self.source, sigma))
 
     def _keep(self, x: Tensor, background: Tensor) -> Tensor:
         if x.shape[-2:] != self.cells.shape[-2:]:
+            cell = cell_of(self.model)
+            there, here = (f"{y.shape[-1] * cell}x{y.shape[-2] * cell}" for y in (self.cells, x))
             raise DragError(
-                f"the background was inverted at {self.cells.shape[-1] * 8}x{self.cells.shape[-2] * 8} and "
-                f"this latent is of {x.shape[-1] * 8}x{x.shape[-2] * 8}: sample at the inverted size"
+                f"the background was inverted at {there} and this latent is of {here}: sample at the "
+                "inverted size"
             )
         return torch.where(self.cells.to(x.device) > 0.5, x, background.to(x).expand_as(x))
 
@@ -41,7 +48,7 @@ class _Background:
         if self.reconstruct:
             _, noisy, clean = self._reconstructed(executor, x, timestep, sigma, args, kw)
         else:
-            noisy, clean = background_at(self.source, sigma), self.source.z[-1]
+            noisy, clean = self._at(sigma), host_shape(self.model, self.source.z[-1])
         out = executor(self._keep(x, noisy), timestep, *args, **kw)
         return self._keep(out, clean)
 
@@ -49,13 +56,13 @@ class _Background:
         self, executor: Any, x: Tensor, timestep: Tensor, sigma: float, args: Any, kw: Any
     ) -> tuple[float, Tensor, Tensor]:
         if self.state is None or sigma > self.state[0]:
-            noisy = background_at(self.source, sigma).to(x)
+            noisy = self._at(sigma).to(x)
         elif sigma == self.state[0]:
             return self.state
         else:
             before, z, clean = self.state
             noisy = z + (sigma - before) / before * (z - clean)
-        clean = executor(noisy.expand(x.shape[0], -1, -1, -1), timestep, *args, **kw)[:1]
+        clean = executor(noisy.expand(x.shape[0], *noisy.shape[1:]), timestep, *args, **kw)[:1]
         self.state = (sigma, noisy, clean)
         return self.state
 
@@ -67,7 +74,7 @@ class _Background:
             before, z, clean = self.state
             background = z + (last - before) / before * (z - clean)
         else:
-            background = background_at(self.source, last)
+            background = self._at(last)
         sampling = guider.inner_model.model_sampling  # what the host's samplers do to their result
         return self._keep(out, sampling.inverse_noise_scaling(sigmas[-1:], background.to(sigmas.device)))
 
@@ -75,7 +82,7 @@ class _Background:
 def keep_background(patcher: Any, inversion: Inversion, cells: Tensor, source: str) -> Any:
     """A clone of `patcher` with which any sampler keeps the picture outside `cells` (1, 1, h, w)."""
     inversion.need_model(patcher)
-    patch = _Background(inversion, cells, source == "reconstruction")
+    patch = _Background(patcher.model, inversion, cells, source == "reconstruction")
     clone = patcher.clone()
     clone.add_wrapper_with_key(WrappersMP.PREDICT_NOISE, "drag_background", patch.predict)
     clone.add_wrapper_with_key(WrappersMP.SAMPLER_SAMPLE, "drag_background", patch.sample)

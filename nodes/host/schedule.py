@@ -111,7 +111,7 @@ class RestartNoise:
     seed: int = 0
 
     def generate_noise(self, latent: dict[str, Any]) -> Tensor:
-        given = latent["samples"]
+        given = host_shape(self, latent["samples"])
         if given.shape[1:] != self.x.shape[1:]:
             raise DragError(
                 f"the inverted latent is {self.x.shape[-1]}x{self.x.shape[-2]} and the sampler was given one "
