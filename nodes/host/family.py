@@ -25,10 +25,10 @@ FLUX1_BLOCKS = tuple(f"double.{i}" for i in range(19)) + tuple(f"single.{i}" for
 
 @dataclass(frozen=True)
 class Family:
-    """name: "sd" or "flux" (joint transformers), as recipes are made for; label for people; blocks that can be
-    tapped; `kv`: the K/V layers of the papers, counted for this model, out of `attentions`; `preset`: settings
-    of an embedded model, else None; `layout` of a joint transformer; `cell`: pixels along a latent cell;
-    `multiple`: latent cells a side must be divisible by; `guided`: it takes FLUX's guidance.
+    """name: "sd" or "flux" (joint transformers), as recipes are made for; label for people; blocks that can
+    be tapped; `kv`: the K/V layers of the papers, counted for this model, out of `attentions`; `preset`:
+    settings of an embedded model, else None; `layout` of a joint transformer; `cell`: pixels along a latent
+    cell; `multiple`: latent cells a side must be divisible by; `guided`: it takes FLUX's guidance.
     """
 
     name: str
@@ -47,9 +47,7 @@ class Family:
         three); FLUX.1's blocks stand for those at the same depth.
         """
         if self.layout is not None:
-            return tuple(
-                dict.fromkeys(FeatureTap(at_depth_of(t.block, self.blocks), t.site) for t in wanted)
-            )
+            return tuple(dict.fromkeys(FeatureTap(at_depth_of(t.block, self.blocks), t.site) for t in wanted))
         ups = sum(b.startswith("up.") for b in self.blocks)
         moved = [(int(t.block.split(".")[1]) - 4 + ups, t) for t in wanted if t.block.startswith("up.")]
         return tuple(FeatureTap(f"up.{i}", t.site) for i, t in moved if i >= 0)
@@ -75,7 +73,11 @@ def family_of(model: Any) -> Family:
     layout = layout_of(net)
     if layout is not None:
         names = tuple(layout.blocks(net))
-        kv = names[len(names) // 2 :] if preset else tuple(dict.fromkeys(at_depth_of(b, names) for b in FLUX_KV))
+        kv = (
+            names[len(names) // 2 :]
+            if preset
+            else tuple(dict.fromkeys(at_depth_of(b, names) for b in FLUX_KV))
+        )
         return Family(
             "flux",
             "embedded FLUX" if preset else layout.label,

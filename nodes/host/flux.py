@@ -96,8 +96,8 @@ def kv_blocks(
 ) -> dict[tuple[str, int], Callable[..., Any]]:
     """The same for blocks without attn1_patch: replacements that take part in the blocks' own attention.
 
-    A block with a second attention, of the picture alone (SD3.5 medium), has both exchanged. `others`: what is
-    there already, which runs inside.
+    A block with a second attention, of the picture alone (SD3.5 medium), has both exchanged. `others`: what
+    is there already, which runs inside.
     """
 
     def made(name: str) -> Callable[..., Any]:

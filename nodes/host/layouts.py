@@ -23,9 +23,9 @@ Args = dict[str, Any]
 
 @dataclass(frozen=True)
 class Stream:
-    """One list of blocks. `kind`: "double" (picture and text apart) or "single" (one sequence, text first), as
-    in the host's key (kind + "_block", i); `attribute` of the network; `reader`: the submodule of a block that
-    is given the modulated output of its first norm.
+    """One list of blocks. `kind`: "double" (picture and text apart) or "single" (one sequence, text first),
+    as in the host's key (kind + "_block", i); `attribute` of the network; `reader`: the submodule of a block
+    that is given the modulated output of its first norm.
     """
 
     kind: str
@@ -35,9 +35,9 @@ class Stream:
 
 @dataclass(frozen=True)
 class Layout:
-    """`end`: the modules after the last block. `shift`: the model's own rule for mu by image tokens and steps,
-    None where it has a fixed one. `patches_kv`: the blocks call attn1_patch; else K/V are exchanged where
-    attention is called. `call`: a block in the host's way where its own closure does something else.
+    """`end`: the modules after the last block. `shift`: the model's own rule for mu by image tokens and
+    steps, None where it has a fixed one. `patches_kv`: the blocks call attn1_patch; else K/V are exchanged
+    where attention is called. `call`: a block in the host's way where its own closure does something else.
     """
 
     label: str

@@ -24,7 +24,7 @@ from .call import Call, check_cond, plain_conds
 from .family import family_of, in_the_way
 from .flux import ComfyFlux
 from .grad import frozen
-from .shape import core_shape, host_shape
+from .shape import core_shape, frames, host_shape
 from .unet import ComfyUNet
 
 T = TypeVar("T")
@@ -120,13 +120,14 @@ def run(
 ) -> T:
     """body(backbone, clean latent) inside the host's sampling of `patcher` with one conditioning.
 
-    samples: a LATENT's (1, C, h, w), or with an axis of time that is one frame long. The body runs outside inference mode with gradients on; it may be run a
-    second time, with checkpoints, when memory did not suffice. Afterwards nothing of ours is left on the
-    model.
+    samples: a LATENT's (1, C, h, w), or with an axis of time that is one frame long. The body runs outside
+    inference mode with gradients on; it may be run a second time, with checkpoints, when memory did not
+    suffice. Afterwards nothing of ours is left on the model.
     """
     if (obstacle := in_the_way(patcher)) is not None:
         raise DragError(obstacle)
-    if core_shape(samples).ndim != 4 or samples.shape[0] != 1:
+    one = core_shape(samples) if frames(patcher.model) else samples
+    if one.ndim != 4 or one.shape[0] != 1:
         raise DragError(
             f"the latent has shape {tuple(samples.shape)} and a drag edits one picture: use LatentFromBatch"
         )
@@ -154,6 +155,6 @@ def run(
     wanted = memory.activation_bytes(net, size, need.taps, need.whole, can_remember)
     side, cell = memory.largest_side(patcher, size, wanted, family.cell), family.cell
     raise DragError(
-        f"a drag at {size[1] * cell}x{size[0] * cell} needs about {wanted / 2**30:.1f} GiB beside the weights, "
-        f"more than this device has: use DragCrop, or a picture of about {max(side, 64)}x{max(side, 64)}"
+        f"a drag at {size[1] * cell}x{size[0] * cell} needs about {wanted / 2**30:.1f} GiB beside the "
+        f"weights, more than this device has: use DragCrop, or a picture of about {max(side, 64)}x{max(side, 64)}"
     )

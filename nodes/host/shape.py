@@ -14,10 +14,16 @@ def core_shape(x: Tensor) -> Tensor:
     return x.squeeze(2) if x.ndim == 5 and x.shape[2] == 1 else x
 
 
+def frames(model: Any) -> bool:
+    """Whether latents of `model` (the host's BaseModel, or what holds its latent format) have an axis of
+    time.
+    """
+    return getattr(model.latent_format, "latent_dimensions", 2) == 3
+
+
 def host_shape(model: Any, z: Tensor) -> Tensor:
-    """As `model` (the host's BaseModel, or what holds its latent format) takes latents."""
-    frames = getattr(model.latent_format, "latent_dimensions", 2) == 3
-    return z.unsqueeze(2) if frames and z.ndim == 4 else z
+    """As `model` takes latents."""
+    return z.unsqueeze(2) if frames(model) and z.ndim == 4 else z
 
 
 def latent_out(model: Any, z: Tensor) -> Tensor:
