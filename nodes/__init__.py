@@ -10,6 +10,7 @@ from .host.loaders import list_folders
 from .invert import DragInvert
 from .kv import DragKVInject
 from .loaders import DragEmbeddedModel
+from .look import DragFeatureView, DragTapProbe
 from .metrics import DragMetrics
 from .optimize import DragOptimize
 from .paste import DragCrop, DragPasteBack
@@ -24,6 +25,8 @@ NODES: list[type[io.ComfyNode]] = [
     DragKVInject,
     DragAdapterInjection,
     DragMetrics,
+    DragFeatureView,
+    DragTapProbe,
     DragCrop,
     DragPasteBack,
     DragEmbeddedModel,

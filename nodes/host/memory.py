@@ -57,7 +57,8 @@ def largest_side(patcher: Any, size: tuple[int, int], need: int, cell: int = 8) 
 
 
 def pruned(patcher: Any, taps: tuple[FeatureTap, ...]) -> Any:
-    """A clone of a joint transformer's patcher that has only the blocks up to the last tap, so that only these are loaded.
+    """A clone of a joint transformer's patcher that has only the blocks up to the last tap, so that only
+    these are loaded.
 
     The host loads the largest layers first, not the first blocks: on a card that is too small for the whole
     model half of what a drag runs would be left outside. The blocks are back when the patcher is unpatched.

@@ -31,8 +31,8 @@ def prediction_of(sampling: Any) -> str:
         return "noise"  # V_PREDICTION is a subclass of EPS
     bases = " + ".join(c.__name__ for c in type(sampling).__mro__[1:3])
     raise DragError(
-        f"the model samples by {bases}, and drags know SD's noise or v-prediction and the flow of FLUX and SD3: connect "
-        "such a model, without a ModelSampling node of another kind"
+        f"the model samples by {bases}, and drags know SD's noise or v-prediction and the flow of FLUX and "
+        "SD3: connect such a model, without a ModelSampling node of another kind"
     )
 
 
