@@ -28,8 +28,8 @@ class DragKVInject(io.ComfyNode):
                     "layers",
                     default="auto",
                     tooltip="auto: the papers' layers for this model (Stable Diffusion: self-attention from "
-                    "layer 10; FLUX: DragFlow's 13). Or a list as 'single.6, single.9'; they must "
-                    "be in the trajectory.",
+                    "layer 10; FLUX: DragFlow's 13; other transformers: those as deep). Or a list as "
+                    "'single.6, single.9'; they must be in the trajectory.",
                 ),
                 io.Float.Input(
                     "start_percent",

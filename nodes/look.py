@@ -21,9 +21,9 @@ class DragFeatureView(io.ComfyNode):
             node_id="DragFeatureView",
             display_name="Drag Feature View",
             category=sockets.CATEGORY,
-            description="Shows what a model's blocks see in the inverted picture at a noise level: the three "
-            "strongest directions of their features as red, green and blue. A tap that carries a drag shows "
-            "the things that shall move, apart from their background.",
+            description="Shows what a model's blocks see in the inverted picture at a noise level: the "
+            "three strongest directions of their features as red, green and blue. A tap that carries a "
+            "drag shows the things that shall move, apart from their background.",
             search_aliases=["pca", "feature map", "dragflow", "taps"],
             inputs=[
                 io.Model.Input("model", tooltip="The model that was inverted."),
@@ -32,9 +32,9 @@ class DragFeatureView(io.ComfyNode):
                 io.String.Input(
                     "taps",
                     default="auto",
-                    tooltip="Which blocks. auto: the papers' for this model; all (after each block), all:norm1 "
-                    "(before its attention); or a list as 'double.17, double.18:norm1' or 'up.1, mid'. The "
-                    "text output names all there are.",
+                    tooltip="Which blocks. auto: the papers' for this model; all (after each block), "
+                    "all:norm1 (before its attention); or a list as 'double.17, double.18:norm1' or "
+                    "'up.1, mid'. The text output names all there are.",
                 ),
                 io.Int.Input(
                     "level",
@@ -50,7 +50,8 @@ class DragFeatureView(io.ComfyNode):
                 ),
                 io.String.Output(
                     display_name="text",
-                    tooltip="Which picture is which tap, how much of the features its colours hold, all taps.",
+                    tooltip="Which picture is which tap, how much of the features its colours hold, all "
+                    "taps.",
                 ),
             ],
         )
@@ -70,17 +71,19 @@ class DragTapProbe(io.ComfyNode):
             node_id="DragTapProbe",
             display_name="Drag Tap Probe",
             category=sockets.CATEGORY,
-            description="Finds the blocks of a model whose features carry a drag, without labels: warps the "
-            "picture by a known motion, inverts both, and measures whose features came along.",
+            description="Finds the blocks of a model whose features carry a drag, without labels: warps "
+            "the picture by a known motion, inverts both, and measures whose features came along.",
             search_aliases=["probe", "pck", "correspondence", "taps", "best block"],
             inputs=[
                 io.Model.Input("model", tooltip="Any model that drags work on; also with LoRAs."),
-                io.Conditioning.Input("positive", tooltip="What the picture shows; an empty prompt works too."),
+                io.Conditioning.Input(
+                    "positive", tooltip="What the picture shows; an empty prompt works too."
+                ),
                 io.Vae.Input("vae", tooltip="The model's VAE: the picture and the warped one are encoded."),
                 io.Image.Input(
                     "image",
-                    tooltip="A picture like those you will drag in, with many different things in it. 512x512 "
-                    "is enough.",
+                    tooltip="A picture like those you will drag in, with many different things in it. "
+                    "512x512 is enough.",
                 ),
                 io.String.Input(
                     "taps",
@@ -101,7 +104,8 @@ class DragTapProbe(io.ComfyNode):
                     min=0.01,
                     max=1.0,
                     step=0.01,
-                    tooltip="As in DragInvert: the share of the steps that is inverted, where the drag starts.",
+                    tooltip="As in DragInvert: the share of the steps that is inverted, where the drag "
+                    "starts.",
                 ),
                 io.Int.Input(
                     "levels",
@@ -115,7 +119,7 @@ class DragTapProbe(io.ComfyNode):
                     default=1,
                     min=1,
                     max=20,
-                    tooltip="How many of the best taps to put out. Several cost nothing when they are near.",
+                    tooltip="How many of the best taps to put out, to be compared together in a drag.",
                 ),
             ],
             outputs=[
@@ -124,17 +128,15 @@ class DragTapProbe(io.ComfyNode):
                 ),
                 io.String.Output(
                     display_name="table",
-                    tooltip="For each tap and level: PCK (the share of places found again, 1 is best) and the "
-                    "loss ratio (0 is best, 1: the loss knows nothing); best first.",
+                    tooltip="For each tap and level: PCK (the share of places found again, 1 is best) and "
+                    "the loss ratio (0 is best, 1: the loss knows nothing); best first.",
                 ),
                 io.Image.Output(display_name="plot", tooltip="The same over the model's depth."),
             ],
         )
 
     @classmethod
-    def execute(
-        cls, model, positive, vae, image, taps, steps, strength, levels, count
-    ) -> io.NodeOutput:
+    def execute(cls, model, positive, vae, image, taps, steps, strength, levels, count) -> io.NodeOutput:
         source = picture(image)
         size = Grid(*source.shape[-2:])
         two = (source, warped_picture(source, probe_motion(size)))

@@ -39,9 +39,7 @@ def choose_taps(text: str, family: Family) -> tuple[FeatureTap, ...]:
     auto = family.taps(FLUX_TAPS if family.layout is not None else SD_UP)
     taps = read_taps(text, auto if family.preset is None else family.preset.taps)
     if unknown := [t.block for t in taps if t.block not in family.blocks]:
-        raise DragError(
-            f"feature tap {unknown[0]!r} is not in this model; it has {', '.join(family.blocks)}"
-        )
+        raise DragError(f"feature tap {unknown[0]!r} is not in this model; it has {', '.join(family.blocks)}")
     return taps
 
 

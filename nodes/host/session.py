@@ -153,8 +153,9 @@ def run(
             logging.warning("drag: out of memory%s", " with checkpoints" if remember else "")
         mm.soft_empty_cache()
     wanted = memory.activation_bytes(net, size, need.taps, need.whole, can_remember)
-    side, cell = memory.largest_side(patcher, size, wanted, family.cell), family.cell
+    cell = family.cell
+    side = max(memory.largest_side(patcher, size, wanted, cell), 64)
     raise DragError(
         f"a drag at {size[1] * cell}x{size[0] * cell} needs about {wanted / 2**30:.1f} GiB beside the "
-        f"weights, more than this device has: use DragCrop, or a picture of about {max(side, 64)}x{max(side, 64)}"
+        f"weights, more than this device has: use DragCrop, or a picture of about {side}x{side}"
     )

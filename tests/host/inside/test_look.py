@@ -81,9 +81,13 @@ def test_it_stops_at_the_last_tap() -> None:
 
 
 def test_what_cannot_be_seen_is_said() -> None:
-    with pytest.raises(DragError, match="feature tap 'double.9' is not in this model; it has double.0, double.1"):
+    with pytest.raises(
+        DragError, match="feature tap 'double.9' is not in this model; it has double.0, double.1"
+    ):
         view("embedded-flux", "double.9")
-    with pytest.raises(DragError, match=r"level is 40 and the trajectory has 0 \(the noisiest\) to 9 \(clean\)"):
+    with pytest.raises(
+        DragError, match=r"level is 40 and the trajectory has 0 \(the noisiest\) to 9 \(clean\)"
+    ):
         view("embedded-flux", "auto", 40)
     with pytest.raises(DragError, match="site 'norm1' does not exist on a UNet"):
         view("embedded-sd", "all:norm1")
