@@ -8,6 +8,10 @@ from dataclasses import dataclass
 import pytest
 import torch
 import torch.nn.functional as F
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
 from drag_core.feature_view import REACH, feature_picture, principal
 from drag_core.geometry import apply, motion_matrix
 from drag_core.plot import tap_chart
@@ -22,9 +26,6 @@ from drag_core.probe import (
 )
 from drag_core.schedules import flow
 from drag_core.types import KV, DragError, FeatureTap, Grid, Trajectory
-from hypothesis import given
-from hypothesis import strategies as st
-from torch import Tensor
 
 IMAGE = Grid(192, 256)
 

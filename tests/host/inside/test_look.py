@@ -33,8 +33,8 @@ MODELS = {"embedded-flux": (25, 0.36), "embedded-sd": (50, 0.4)}
 def setup(name: str) -> dict[str, Any]:
     with torch.inference_mode():
         model, positive, vae = load_embedded(name)
-        scene = DragExampleScene.execute("move", 0).args
-        latent = {"samples": vae.encode(scene[0])}
+        scene = DragExampleScene.execute("move", 0).args[0][:, 64:192, 64:192]
+        latent = {"samples": vae.encode(scene)}
         steps, strength = MODELS[name]
         inverted = DragInvert.execute(
             model, positive, latent, "auto", steps, strength, "auto", 1.0, "none"
@@ -55,7 +55,7 @@ def test_every_block_has_a_picture(name: str) -> None:
     blocks = family_of(s["model"].model).blocks
     out = view(name, "all")
     images, text = out.args
-    assert images.shape == (len(blocks), 256, 256, 3) and 0 <= images.min() and images.max() <= 1
+    assert images.shape == (len(blocks), 128, 128, 3) and 0 <= images.min() and images.max() <= 1
     assert all(float(i.std()) > 0.03 for i in images)  # no picture is grey
     assert text.splitlines()[0].startswith("t ") and text.splitlines()[-1] == f"all taps: {', '.join(blocks)}"
     assert all(b in line for b, line in zip(blocks, text.splitlines()[1:], strict=False))
@@ -98,7 +98,7 @@ def test_the_probe_finds_taps_that_carry_a_drag(name: str) -> None:
     s = setup(name)
     steps, strength = MODELS[name]
     with torch.inference_mode():
-        args = (s["model"], s["positive"], s["vae"], s["scene"][0], "all", steps, strength, 2, 2)
+        args = (s["model"], s["positive"], s["vae"], s["scene"], "all", steps, strength, 2, 2)
         taps, table, plot = DragTapProbe.execute(*args).args
         assert DragTapProbe.execute(*args).args[:2] == (taps, table)
     print(table)
@@ -110,14 +110,14 @@ def test_the_probe_finds_taps_that_carry_a_drag(name: str) -> None:
     scores = [float(row.split(" | ")[-1].rstrip(" |")) for row in rows]
     assert scores == sorted(scores, reverse=True) and scores[0] > 0.1 > scores[-1] - 0.1
     # the string goes into DragOptimize
-    image = s["scene"][0]
-    mask = torch.zeros(1, 256, 256)
-    mask[:, 96:160, 64:128] = 1
+    image = s["scene"]
+    mask = torch.zeros(1, 128, 128)
+    mask[:, 48:80, 32:64] = 1
     with torch.inference_mode():
         regions = RegionMaskAffine.execute(
             image=image,
             mask=mask,
-            task={"task": "relocation", "target_x": 150.0, "target_y": 128.0},
+            task={"task": "relocation", "target_x": 75.0, "target_y": 64.0},
             weight=1.0,
             editable="adaptive",
             instruction="",
@@ -130,8 +130,8 @@ def test_the_probe_finds_taps_that_carry_a_drag(name: str) -> None:
 
 def test_a_size_that_the_model_cannot_hold() -> None:
     s = setup("embedded-flux")
-    with torch.inference_mode(), pytest.raises(DragError, match="the picture is 250x256 and its latent"):
-        image = s["scene"][0][:, :, :250]
+    with torch.inference_mode(), pytest.raises(DragError, match="the picture is 122x128 and its latent"):
+        image = s["scene"][:, :, :122]
         DragTapProbe.execute(s["model"], s["positive"], s["vae"], image, "all", 4, 0.5, 1, 1)
 
 
