@@ -37,7 +37,8 @@ class Stream:
 class Layout:
     """`end`: the modules after the last block. `shift`: the model's own rule for mu by image tokens and
     steps, None where it has a fixed one. `patches_kv`: the blocks call attn1_patch; else K/V are exchanged
-    where attention is called. `call`: a block in the host's way where its own closure does something else.
+    where attention is called. `wrapped`: the network runs the host's DIFFUSION_MODEL wrappers. `call`: a
+    block in the host's way where its own closure does something else.
     """
 
     label: str
@@ -45,6 +46,7 @@ class Layout:
     end: tuple[str, ...] = ("final_layer",)
     shift: Callable[[int, int], float] | None = None
     patches_kv: bool = True
+    wrapped: bool = True
     call: Callable[[nn.Module, Args], Args] | None = None
 
     def blocks(self, net: Any) -> dict[str, tuple[nn.Module, Stream]]:
@@ -78,6 +80,7 @@ SD3 = Layout(
     "Stable Diffusion 3",
     (Stream("double", "joint_blocks", "x_block.attn.qkv"),),
     patches_kv=False,
+    wrapped=False,
     call=_joint,
 )
 QWEN = Layout(

@@ -108,7 +108,7 @@ def test_the_probe_finds_taps_that_carry_a_drag(name: str) -> None:
     best = taps.split(", ")
     assert rows[0].split(" | ")[0] == f"| {best[0]}" and len(best) == 2
     scores = [float(row.split(" | ")[-1].rstrip(" |")) for row in rows]
-    assert scores == sorted(scores, reverse=True) and scores[0] > 0.1 > scores[-1] - 0.1
+    assert scores == sorted(scores, reverse=True) and scores[0] > max(0.15, scores[-1])
     # the string goes into DragOptimize
     image = s["scene"]
     mask = torch.zeros(1, 128, 128)

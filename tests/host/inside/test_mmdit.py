@@ -23,7 +23,7 @@ from comfy_extras.nodes_flux import compute_empirical_mu
 from region_drag_editing.drag_core.drag import denoise
 from region_drag_editing.drag_core.recipes import FLUX_KV, FLUX_TAPS
 from region_drag_editing.drag_core.solvers import alf
-from region_drag_editing.drag_core.types import FeatureTap, KVCache, KVInject, KVRecord
+from region_drag_editing.drag_core.types import DragError, FeatureTap, KVCache, KVInject, KVRecord
 from region_drag_editing.nodes import (
     DragBackgroundHardConstraint,
     DragInvert,
@@ -32,6 +32,7 @@ from region_drag_editing.nodes import (
     RegionMaskAffine,
 )
 from region_drag_editing.nodes.host import grad, memory
+from region_drag_editing.nodes.host.adapter import inject
 from region_drag_editing.nodes.host.family import family_of
 from region_drag_editing.nodes.host.layouts import layout_of
 from region_drag_editing.nodes.host.selftest import self_test
@@ -399,3 +400,23 @@ def test_full_size(name: str) -> None:
     share = part.size / patcher.model_size()
     print(name, f"kept {kept / 2**30:.1f} GiB, {again / 2**30:.1f} with checkpoints, loads {share:.2f}")
     assert 0.25 < share < 0.6
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_hooks_strength(name: str) -> None:
+    """SD3 runs no wrapper around its network: a strength would be ignored without a word."""
+    patcher = loaded(name)
+    adapted = patcher.clone()
+
+    def attention(f: Any, q: Tensor, k: Tensor, v: Tensor, *args: Any, **kw: Any) -> Tensor:
+        return f(q, k, 1.5 * v, *args, **kw)
+
+    adapted.model_options["transformer_options"]["optimized_attention_override"] = attention
+    off, on = mmdit.output(patcher), mmdit.output(adapted)
+    assert error(on, off) > 1e-3
+    if name == "Stable Diffusion 3":
+        with pytest.raises(DragError, match="set scale to 1 and the range to 0 - 1"):
+            inject(patcher, adapted, 0.5, (0.0, 1.0), True)
+        return
+    half = mmdit.output(inject(patcher, adapted, 0.5, (0.0, 1.0), True))
+    assert error(half, off) > 1e-3 and error(half, on) > 1e-3
