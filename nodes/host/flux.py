@@ -177,7 +177,7 @@ class ComfyFlux:
         reads_input = any(tap.site == "norm1" for tap in taps)
         answers = self.answers  # this level's, also when a checkpoint runs again later
         stored = double and isinstance(kv, KVInject) and name in kv.blocks and kv.cache.with_keys
-        stored = stored and grad.plain(attention_input)
+        stored = stored and stream.reader.endswith(".qkv") and grad.plain(attention_input)
 
         @contextmanager
         def spared() -> Iterator[None]:

@@ -75,7 +75,7 @@ class _Sampler(comfy.samplers.Sampler):
             if "origin" in model_wrap.conds:
                 origin = model_wrap.conds["origin"]
                 check_cond(origin, self.need.sigmas)
-                backbone.origin = kind(replace(call, cond=[plain_conds(c) for c in origin]))
+                backbone.origin = kind(replace(call, cond=[plain_conds(c, device) for c in origin]))
             with frozen(model.diffusion_model) if self.need.gradients else nullcontext():
                 self.result = self.body(backbone, core_shape(latent_image).clone())
         return latent_image
