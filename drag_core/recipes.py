@@ -40,7 +40,7 @@ def per_level(progress: tuple[float, ...], updates: int) -> tuple[tuple[float, .
 
 
 def _latent(task: Task) -> Grid:
-    return Grid(task.image.height // 8, task.image.width // 8)
+    return Grid(task.image.height // task.cell, task.image.width // task.cell)
 
 
 def _half(task: Task) -> Grid:

@@ -46,6 +46,19 @@ def flux_shift(tokens: int) -> float:
     return 0.5 + (1.15 - 0.5) * (tokens - 256) / (4096 - 256)
 
 
+def qwen_shift(tokens: int) -> float:
+    """Qwen-Image's mu: 0.5 at 256 image tokens, 0.9 at 8192, linear (its scheduler's configuration)."""
+    return 0.5 + (0.9 - 0.5) * (tokens - 256) / (8192 - 256)
+
+
+def flux2_shift(tokens: int, steps: int) -> float:
+    """FLUX.2's mu, an empirical fit of its authors: linear in the tokens at 200 steps and at 10, linear in
+    the steps between and beyond; above 4300 tokens that of 200 steps.
+    """
+    many, few = 0.00016927 * tokens + 0.45666666, 8.73809524e-05 * tokens + 1.89833333
+    return many if tokens > 4300 else many + (few - many) * (200 - steps) / 190
+
+
 def flow(steps: int = 25, skip: int = 0, shift: float = 0.0) -> Schedule:
     """Rectified-flow levels, t from 1 to 0 in `steps`, the `skip` noisiest steps left out (DragFlow: 25, 6).
 

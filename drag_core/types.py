@@ -213,13 +213,15 @@ class Task:
     """What the user asked for, on the picture that the model sees: regions and/or handles, and where it may
     change.
 
-    `editable` is (H, W) in {0, 1}; None means that everything may change.
+    `editable` is (H, W) in {0, 1}; None means that everything may change. `cell`: pixels along a cell of the
+    model's latent.
     """
 
     image: Grid
     regions: tuple[Region, ...] = ()
     handles: tuple[Handle, ...] = ()
     editable: Tensor | None = None
+    cell: int = 8
 
 
 class Backbone(Protocol):

@@ -10,6 +10,7 @@ from .host.loaders import list_folders
 from .invert import DragInvert
 from .kv import DragKVInject
 from .loaders import DragEmbeddedModel
+from .look import DragFeatureView, DragTapProbe
 from .memory import DragMemoryPlan
 from .metrics import DragMetrics
 from .optimize import DragOptimize
@@ -26,6 +27,8 @@ NODES: list[type[io.ComfyNode]] = [
     DragAdapterInjection,
     DragMetrics,
     DragMemoryPlan,
+    DragFeatureView,
+    DragTapProbe,
     DragCrop,
     DragPasteBack,
     DragEmbeddedModel,

@@ -22,7 +22,11 @@ class DragInvert(io.ComfyNode):
             "(SamplerCustomAdvanced) at the inverted state.",
             search_aliases=["inversion", "fireflow", "ddim inversion", "unsample"],
             inputs=[
-                io.Model.Input("model", tooltip="FLUX.1 or Stable Diffusion 1.x, 2.x, XL; also with LoRAs."),
+                io.Model.Input(
+                    "model",
+                    tooltip="FLUX.1, FLUX.2, Chroma, Qwen-Image or Stable Diffusion 1.x, 2.x, XL, 3.x; "
+                    "also with LoRAs.",
+                ),
                 io.Conditioning.Input(
                     "positive", tooltip="What the picture shows (source prompt); an empty prompt works too."
                 ),
@@ -31,8 +35,9 @@ class DragInvert(io.ComfyNode):
                     "solver",
                     options=["auto", "fireflow", "ddim", "euler", "alf"],
                     default="auto",
-                    tooltip="auto: fireflow for FLUX, ddim for Stable Diffusion. alf returns exactly to the "
-                    "picture, euler is first order (both FLUX).",
+                    tooltip="auto: ddim for Stable Diffusion 1.x, 2.x, XL, fireflow for FLUX and the other "
+                    "flow models. alf returns exactly to the picture, euler is first order (both flow "
+                    "models).",
                 ),
                 io.Int.Input(
                     "steps",
@@ -54,8 +59,9 @@ class DragInvert(io.ComfyNode):
                     "shift",
                     options=["auto", "model"],
                     default="auto",
-                    tooltip="FLUX only. auto: the noise levels follow the resolution; model: as set on the "
-                    "model (1.15 or ModelSamplingFlux).",
+                    tooltip="Flow models only. auto: the noise levels follow the resolution as the model's "
+                    "makers have it (FLUX.1-dev, FLUX.2, Qwen-Image); model: as set on the model (or by "
+                    "a ModelSampling node).",
                 ),
                 io.Float.Input(
                     "guidance",
@@ -64,7 +70,7 @@ class DragInvert(io.ComfyNode):
                     max=30.0,
                     step=0.1,
                     tooltip="FLUX's guidance while inverting; written into the prompt, whatever it says. 1 "
-                    "keeps the picture best.",
+                    "keeps the picture best. Models without guidance don't use it.",
                 ),
                 io.String.Input(
                     "kv_layers",

@@ -12,6 +12,7 @@ from . import sockets
 from .convert import host_image
 from .host.optimise import Wish, drag_latent
 from .host.schedule import host_sigmas, restart_latent, restart_noise
+from .host.shape import latent_out
 
 
 def _number(kind, name, default, low, high, tooltip, step=None):
@@ -237,10 +238,10 @@ class DragOptimize(io.ComfyNode):
         start = None if warped is None else warped["samples"]
         edited = drag_latent(model, positive, trajectory, regions, wish, constraint, refill, start)
         base, schedule, here = model.model, trajectory.trajectory.schedule, edited.result.handoff
-        finished = {"samples": base.process_latent_out(edited.result.z.float().cpu())}
+        finished = {"samples": latent_out(base, edited.result.z.float().cpu())}
         noisy, notes = restart_latent(model, here.z, schedule, here.level), []
         if noisy is None:
-            noisy = base.process_latent_out(trajectory.trajectory.z[-1])
+            noisy = latent_out(base, trajectory.trajectory.z[-1])
             notes.append("at full noise noisy_latent is the picture itself: go on with the noise output")
         report = json.dumps({**edited.report, "notes": notes}, indent=1)
         curve = loss_curve(edited.report["losses"], edited.report["updates_by_level"])

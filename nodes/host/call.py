@@ -8,11 +8,11 @@ from typing import Any
 import comfy.samplers
 import torch
 from comfy.ldm.modules.attention import attention_pytorch
-from comfy.patcher_extension import WrappersMP
 from torch import Tensor
 
 from ...drag_core.types import DragError
 from .schedule import host_sigma, prediction_of
+from .shape import core_shape, host_shape
 
 
 class StopForward(BaseException):
@@ -44,33 +44,23 @@ class Call:
             self._sigmas[t] = host_sigma(self.sampling, t)
         sigma = self._sigmas[t]
         raw: list[Tensor] = []
-
-        def keep(executor: Any, *args: Any, **kw: Any) -> Any:
-            out = executor(*args, **kw)
-            raw.append(out)
-            return out
-
-        to = dict(self.options["transformer_options"])
-        to.update(changes)
-        wrappers = {k: dict(v) for k, v in to.get("wrappers", {}).items()}
-        # outermost, so that what other wrappers do to the output is seen
-        wrappers[WrappersMP.DIFFUSION_MODEL] = {
-            "drag": [keep],
-            **wrappers.get(WrappersMP.DIFFUSION_MODEL, {}),
-        }
-        to["wrappers"] = wrappers
-        options = {**self.options, "transformer_options": to}
-        x = z if self.kind == "velocity" else z * (sigma**2 + 1) ** 0.5
+        options = {**self.options, "transformer_options": {**self.options["transformer_options"], **changes}}
+        x = host_shape(self.model, z if self.kind == "velocity" else z * (sigma**2 + 1) ** 0.5)
         at = torch.full((z.shape[0],), sigma, device=z.device, dtype=torch.float32)
         self.calls += 1
-        clean = comfy.samplers.calc_cond_batch(self.model, [self.cond], x, at, options)[0]
+        # on the network itself, so that what all wrappers do to its output is seen
+        handle = self.model.diffusion_model.register_forward_hook(lambda _, __, out: raw.append(out))
+        try:
+            clean = comfy.samplers.calc_cond_batch(self.model, [self.cond], x, at, options)[0]
+        finally:
+            handle.remove()
         if self.kind == "noise":
-            return (x - clean) / sigma  # also of a v-prediction
+            return core_shape((x - clean) / sigma)  # also of a v-prediction
         if len(raw) != 1:
             raise DragError(
                 f"the model was evaluated {len(raw)} times for one step (context windows?): remove that patch"
             )
-        return raw[0].float()
+        return core_shape(raw[0].float())
 
 
 def owners_of(options: dict[str, Any]) -> tuple[str, ...]:

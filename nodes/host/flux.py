@@ -1,4 +1,6 @@
-"""Backbone over the host's FLUX: taps, early stop, K/V exchange, per-block checkpoints."""
+"""Backbone over the host's FLUX and the other joint transformers: taps, early stop, K/V exchange, per-block
+checkpoints. What differs between them is in layouts.py.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +13,12 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from ...drag_core.backends.hooks import check_tokens, remembered, replaced
-from ...drag_core.types import KV, DragError, FeatureTap, KVInject, KVRecord
+from ...drag_core.backends.hooks import remembered, replaced
+from ...drag_core.types import KV, DragError, FeatureTap, KVInject
 from . import grad
 from .call import Call, StopForward, forced_attention, owners_of
+from .joint_kv import host_key, kv_blocks, kv_patch
+from .layouts import as_it_is, layout_of, patch_of
 
 SESSION = f"{__package__}.session"  # its wrapper asks for memory and sees no tensor
 
@@ -31,53 +35,14 @@ def _input_of(module: nn.Module) -> Iterator[list[Tensor]]:
 
 
 def block_names(net: Any) -> list[str]:
-    doubles = [f"double.{i}" for i in range(len(net.double_blocks))]
-    return doubles + [f"single.{i}" for i in range(len(net.single_blocks))]
+    layout = layout_of(net)
+    return [] if layout is None else list(layout.blocks(net))
 
 
 def modulations(block: nn.Module) -> list[nn.Module]:
     """The linear layers of a block that see only time and prompt: a third of a double block's weights."""
     parts = (getattr(block, name, None) for name in ("img_mod", "txt_mod", "modulation"))
     return [part.lin for part in parts if part is not None and hasattr(part, "lin")]
-
-
-def kv_patch(
-    kv: KV, t: Callable[[dict[str, Any]], float], hits: set[str] | None = None
-) -> Callable[..., Any]:
-    """An attn1_patch of the host's FLUX blocks: records or replaces K and V of the image tokens.
-
-    `t` gives the core's level from the block's options; `hits` collects the blocks that were reached. After
-    the norm and before RoPE, which act per token: the same as exchanging the projections' outputs.
-    """
-    wanted = set(kv.blocks) if kv is not None else set()
-
-    def patch(q: Tensor, k: Tensor, v: Tensor, extra_options: dict[str, Any], **kw: Any) -> dict[str, Tensor]:
-        name = f"{extra_options['block_type']}.{extra_options['block_index']}"
-        if name not in wanted or kv is None:
-            return {}
-        if hits is not None:
-            hits.add(name)
-        first = extra_options["img_slice"][0]
-        room = k.shape[2] - first
-        here = extra_options.get("drag_tokens")  # a reference picture's tokens come after the picture's own
-        if isinstance(kv, KVRecord):
-            last = first + (room if here is None else here)
-            text = first if kv.text and extra_options["block_type"] == "single" else 0
-            kept = [x[:, :, first - text : last].contiguous() for x in (k, v)]
-            kv.cache.put(t(extra_options), name, kept[0], kept[1], text)
-            return {}
-        stored = kv.cache.get(t(extra_options), name, v, kv.cleaner)
-        text = kv.cache.text(name)
-        image = stored[1].shape[2] - text
-        check_tokens(text, first, image, min(image, room) if here is None else here)
-        out = {}
-        for key, own, new in (("k", k, stored[0]), ("v", v, stored[1])):
-            if new is not None:
-                out[key] = own.clone()
-                out[key][:, :, first - text : first + image] = new
-        return out
-
-    return patch
 
 
 def _only_q(qkv: nn.Module, tokens: int) -> Callable[[Tensor], Tensor]:
@@ -95,12 +60,15 @@ def _only_q(qkv: nn.Module, tokens: int) -> Callable[[Tensor], Tensor]:
 
 
 class ComfyFlux:
-    """The host's Flux as a Backbone. `remember` checkpoints every block: four tenths more work, a sixth of
-    the memory. `origin` is the same model under the conditioning of the inversion, where a run has both.
+    """A joint transformer of the host as a Backbone. `remember` checkpoints every block: four tenths more
+    work, a sixth of the memory. `origin` is the same model under the conditioning of the inversion, where a
+    run has both.
 
     For features, what the level alone decides is computed once for all updates of a level, and K and V that
     are injected are not computed; not where other packs' patches might see or change them.
     """
+
+    by_block = True  # checkpoints
 
     def __init__(self, call: Call, remember: bool = False) -> None:
         self.call, self.checkpoint = call, remember
@@ -109,23 +77,35 @@ class ComfyFlux:
         self.answers: dict[nn.Module, Tensor] = {}  # of the modulations, at the level of the last pass
         self._level: float | None = None
         self.net = call.model.diffusion_model
+        layout = layout_of(self.net)
+        assert layout is not None
+        self.layout, self.patch = layout, patch_of(self.net)
+        self.modules = layout.blocks(self.net)
         self.half = call.model.get_dtype_inference() == torch.float16
         self.hits: set[str] = set()
 
     @property
     def blocks(self) -> list[str]:
-        return block_names(self.net)
+        return list(self.modules)
+
+    def _tokens(self, z: Tensor) -> tuple[int, int]:
+        return -(-z.shape[-2] // self.patch), -(-z.shape[-1] // self.patch)
 
     def _changes(self, kv: KV, t: float, z: Tensor) -> dict[str, Any]:
         if kv is None:
             return {}
         if missing := [b for b in kv.blocks if b not in self.blocks]:
             raise DragError(f"K/V block {missing[0]!r} is not in this model; it has {', '.join(self.blocks)}")
-        before = self.call.options["transformer_options"].get("patches", {})
-        patches = {k: list(v) for k, v in before.items()}
+        options = self.call.options["transformer_options"]
+        if not self.layout.patches_kv:
+            replace = {k: dict(v) for k, v in options.get("patches_replace", {}).items()}
+            there = replace.get("dit", {})
+            replace["dit"] = {**there, **kv_blocks(kv, lambda _: t, there, self.hits)}
+            return {"patches_replace": replace}
+        patches = {k: list(v) for k, v in options.get("patches", {}).items()}
         patches.setdefault("attn1_patch", []).append(kv_patch(kv, lambda _: t, self.hits))
-        h, w = z.shape[-2:]
-        return {"patches": patches, "drag_tokens": -(-h // 2) * -(-w // 2)}
+        h, w = self._tokens(z)
+        return {"patches": patches, "drag_tokens": h * w}
 
     def predict(self, z: Tensor, t: float, kv: KV = None) -> Tensor:
         return self.call(z, t, self._changes(kv, t, z))
@@ -139,7 +119,8 @@ class ComfyFlux:
         changes = self._changes(kv, t, z) | forced_attention(options)
         if self._level != t or not torch.is_grad_enabled():  # a reference pass starts anew
             self._level, self.answers = t, {}
-        replace = {k: dict(v) for k, v in options.get("patches_replace", {}).items()}
+        there = changes.get("patches_replace", options.get("patches_replace", {}))
+        replace = {k: dict(v) for k, v in there.items()}
         others = replace.get("dit", {})
         replace["dit"] = {**others, **self._blocks(z, taps, found, stop, others, kv)}
         changes["patches_replace"] = replace
@@ -150,8 +131,8 @@ class ComfyFlux:
             pass
         if missing := [tap for tap in taps if tap not in found]:
             raise DragError(
-                f"the model never reached its block {missing[0].block}: another patch replaces FLUX's "
-                "forward; connect the model before it"
+                f"the model never reached its block {missing[0].block}: another patch replaces its forward; "
+                "connect the model before it"
             )
         maps = [found[tap].float() for tap in taps]
         out = finish(maps if prediction is None else [*maps, prediction])
@@ -167,15 +148,14 @@ class ComfyFlux:
         kv: KV,
     ) -> dict[tuple[str, int], Callable[..., Any]]:
         """A replacement for every block up to the last tapped one: the host's own block on cloned inputs."""
-        h, w = -(-z.shape[-2] // 2), -(-z.shape[-1] // 2)
-        names = self.blocks
+        size, names = self._tokens(z), self.blocks
         for tap in taps:
             if tap.block not in names:
                 raise DragError(f"feature tap {tap.block!r} is not in this model; it has {', '.join(names)}")
         last = max((names.index(tap.block) for tap in taps), default=-1)
         return {
-            (f"{name.split('.')[0]}_block", int(name.split(".")[1])): self._block(
-                name, [t for t in taps if t.block == name], found, (h, w), stop and i == last, others, kv
+            host_key(name): self._block(
+                name, [t for t in taps if t.block == name], found, size, stop and i == last, others, kv
             )
             for i, name in enumerate(names[: last + 1 if stop else None])
         }
@@ -190,11 +170,10 @@ class ComfyFlux:
         others: dict[Any, Any],
         kv: KV,
     ) -> Callable[..., Any]:
-        kind, index = name.split(".")
-        double = kind == "double"
-        block = (self.net.double_blocks if double else self.net.single_blocks)[int(index)]
-        attention_input = block.img_attn.qkv if double else block.linear1
-        other = others.get((f"{kind}_block", int(index)))
+        block, stream = self.modules[name]
+        double, call = stream.kind == "double", self.layout.call
+        attention_input = block.get_submodule(stream.reader)
+        other = others.get(host_key(name))
         reads_input = any(tap.site == "norm1" for tap in taps)
         answers = self.answers  # this level's, also when a checkpoint runs again later
         stored = double and isinstance(kv, KVInject) and name in kv.blocks and kv.cache.with_keys
@@ -212,21 +191,13 @@ class ComfyFlux:
         def replacement(args: dict[str, Any], extra: dict[str, Any]) -> dict[str, Tensor]:
             # a snapshot: the host changes the one dict block by block, and a checkpoint runs again later
             to = dict(args["transformer_options"])
-            fixed = {
-                "vec": args["vec"],
-                "pe": args["pe"],
-                "attn_mask": args.get("attn_mask"),
-                "transformer_options": to,
-            }
+            fixed = {k: v for k, v in args.items() if k not in ("img", "txt")} | {"transformer_options": to}
+            hosts = as_it_is(extra["original_block"])
 
             def own(a: dict[str, Any]) -> dict[str, Tensor]:
-                # never extra["original_block"]: it is bound to the host's loop variable
-                given = {k: a[k] for k in ("vec", "pe", "attn_mask", "transformer_options")}
                 with spared():
-                    if double:
-                        img, txt = block(img=a["img"], txt=a["txt"], **given)
-                        return {"img": img, "txt": txt}
-                    return {"img": block(a["img"], **given)}
+                    out: dict[str, Tensor] = hosts(a) if call is None else call(block, a)
+                    return out
 
             def run(*streams: Tensor) -> tuple[Tensor, ...]:
                 copies = [s.clone() for s in streams]  # the host adds its residuals in place

@@ -120,11 +120,7 @@ def choose_kv(text: str, auto: tuple[str, ...], known: tuple[str, ...]) -> tuple
 def kv_layers(patcher: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """(the papers' layers, all layers) of this model whose K/V can be exchanged."""
     family = family_of(patcher.model)
-    if family.name == "flux":
-        return family.kv, family.blocks
-    from .unet import self_attentions
-
-    return family.kv, tuple(self_attentions(patcher.model.diffusion_model).values())
+    return family.kv, family.attentions
 
 
 def invert_latent(
@@ -150,17 +146,20 @@ def invert_latent(
     """
     family = family_of(patcher.model)
     sampling = levels.sampling_of(patcher)
-    if family.name == "flux":
+    if family.guided:
         positive = node_helpers.conditioning_set_values(positive, {"guidance": guidance})
     name = choose_solver(solver, levels.prediction_of(sampling))
     blocks = choose_kv(kv, *kv_layers(patcher))
     h, w = samples.shape[-2:]
     if h % family.multiple or w % family.multiple:
         raise DragError(
-            f"the latent is {w}x{h} cells and FLUX cuts it into 2x2: use a picture whose sides are divisible "
-            "by 16 (DragCrop makes one)"
+            f"the latent is {w}x{h} cells and {family.label} cuts it into {family.multiple}x"
+            f"{family.multiple}: use a picture whose sides are divisible by {family.multiple * family.cell} "
+            "(DragCrop makes one)"
         )
-    plan = levels.schedule_for(sampling, steps, strength, shift, h * w // 4)
+    rule = None if family.layout is None else family.layout.shift
+    tokens = h * w // family.multiple**2
+    plan = levels.schedule_for(sampling, steps, strength, shift, tokens, rule)
     digest = hashlib.sha256()
     _digest([samples, positive, name, steps, strength, shift, guidance, list(blocks)], digest)
     _digest([kv_budget, kv_memory, kv_text], digest)

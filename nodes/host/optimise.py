@@ -25,6 +25,7 @@ from .progress import listener
 from .schedule import host_sigmas
 from .selftest import self_test
 from .session import Need, run
+from .shape import latent_in, latent_out
 
 SETTLED = 0.01  # share of the loss below which five updates gain too little
 
@@ -125,7 +126,7 @@ def make_recipe(
 
 
 def _cells(task: Task) -> Grid:
-    return Grid(task.image.height // 8, task.image.width // 8)
+    return Grid(task.image.height // task.cell, task.image.width // task.cell)
 
 
 def _with_kv(recipe: Recipe, kv: str, inversion: Inversion) -> Recipe:
@@ -144,18 +145,18 @@ def _with_kv(recipe: Recipe, kv: str, inversion: Inversion) -> Recipe:
 
 
 def _check_sizes(task: Task, source: Trajectory, others: list[tuple[str, Any]]) -> None:
-    h, w = source.z[0].shape[-2:]
-    if (task.image.height, task.image.width) != (8 * h, 8 * w):
+    (h, w), c = source.z[0].shape[-2:], task.cell
+    if (task.image.height, task.image.width) != (c * h, c * w):
         raise DragError(
             f"the regions are drawn on {task.image.width}x{task.image.height} and the inverted latent is of "
-            f"a {8 * w}x{8 * h} picture: use one picture for both, with sides divisible by 16 (DragCrop "
+            f"a {c * w}x{c * h} picture: use one picture for both, with sides divisible by 16 (DragCrop "
             "makes one)"
         )
     for name, x in others:
         if x is not None and x.shape[-2:] != (h, w):
             raise DragError(
-                f"{name} is of a {8 * x.shape[-1]}x{8 * x.shape[-2]} picture and the trajectory of one of "
-                f"{8 * w}x{8 * h}: make it from the same picture"
+                f"{name} is of a {c * x.shape[-1]}x{c * x.shape[-2]} picture and the trajectory of one of "
+                f"{c * w}x{c * h}: make it from the same picture"
             )
 
 
@@ -185,6 +186,7 @@ def drag_latent(
     """
     family = family_of(patcher.model)
     inversion.need_model(patcher)
+    task = replace(task, cell=family.cell)
     inverted = [("refill", None if refill is None else refill.trajectory.z[0]), ("warped", warped)]
     _check_sizes(task, inversion.trajectory, inverted)
     if refill is not None:
@@ -193,7 +195,7 @@ def drag_latent(
     device = patcher.load_device
     with torch.inference_mode(False):  # autograd may save what these become
         source = inversion.moved(device)
-        clean = None if warped is None else patcher.model.process_latent_in(warped.clone()).float().to(device)
+        clean = None if warped is None else latent_in(patcher.model, warped.clone()).float().to(device)
         filled = None if refill is None else refill.moved(device)
         recipe = make_recipe(family, inversion, task, wish, filled, clean, background)
     _check_levels(source, recipe)
@@ -228,7 +230,7 @@ def drag_latent(
 
     memory.reset_peak(device)
     started = time.perf_counter()
-    samples = patcher.model.process_latent_out(source.z[-1]).cpu()
+    samples = latent_out(patcher.model, source.z[-1]).cpu()
     if prune is None:
         prune = not patcher.is_dynamic() and device.type != "cpu"
     half: Result | None = None

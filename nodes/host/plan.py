@@ -42,7 +42,7 @@ def taps_of(patcher: Any) -> tuple[tuple[FeatureTap, ...], bool]:
     family = family_of(patcher.model)
     if family.preset is not None:
         return family.preset.taps, False
-    return (FLUX_TAPS, False) if family.name == "flux" else (family.taps(SD_UP), True)
+    return (family.taps(FLUX_TAPS), False) if family.name == "flux" else (family.taps(SD_UP), True)
 
 
 def available(patcher: Any, gb: float) -> tuple[int, str]:
@@ -65,10 +65,10 @@ def fit(
 ) -> Fit:
     """`size` (width, height) in pixels; `calls`: evaluations whose K/V are kept."""
     net, taps = patcher.model.diffusion_model, taps_of(patcher)
-    cells = (size[1] // 8, size[0] // 8)
+    family = family_of(patcher.model)
+    cells = (size[1] // family.cell, size[0] // family.cell)
     item = int(patcher.model.get_dtype_inference().itemsize)
     plain, ckpt = (memory.activation_bytes(net, cells, *taps, r, item) for r in (False, True))
-    family = family_of(patcher.model)
     ckpt = ckpt if family.name == "flux" else plain
     during = tuple(b for b in layers if b.startswith("double")) if family.name == "flux" else ()
     resident = memory.kv_size(patcher, cells, during, 1).bytes("pageable") if during else 0

@@ -86,7 +86,7 @@ def _gradient(
     backbone: Any, z: Tensor, t: float, taps: tuple[FeatureTap, ...], kv: Any, remember: bool
 ) -> Tensor:
     x = z.clone().requires_grad_()
-    before, by_block = backbone.checkpoint, hasattr(backbone.net, "double_blocks")
+    before, by_block = backbone.checkpoint, backbone.by_block
     try:
         backbone.checkpoint = remember and by_block
         if remember and not by_block:

@@ -24,6 +24,7 @@ from .call import Call, check_cond, plain_conds
 from .family import family_of, in_the_way
 from .flux import ComfyFlux
 from .grad import frozen
+from .shape import core_shape, frames, host_shape
 from .unet import ComfyUNet
 
 T = TypeVar("T")
@@ -76,7 +77,7 @@ class _Sampler(comfy.samplers.Sampler):
                 check_cond(origin, self.need.sigmas)
                 backbone.origin = kind(replace(call, cond=[plain_conds(c) for c in origin]))
             with frozen(model.diffusion_model) if self.need.gradients else nullcontext():
-                self.result = self.body(backbone, latent_image.clone())
+                self.result = self.body(backbone, core_shape(latent_image).clone())
         return latent_image
 
 
@@ -127,13 +128,14 @@ def run(
 ) -> T:
     """body(backbone, clean latent) inside the host's sampling of `patcher` with one conditioning.
 
-    samples: a LATENT's (1, C, h, w). The body runs outside inference mode with gradients on; it may be run a
-    second time, with checkpoints, when memory did not suffice. Afterwards nothing of ours is left on the
-    model.
+    samples: a LATENT's (1, C, h, w), or with an axis of time that is one frame long. The body runs outside
+    inference mode with gradients on; it may be run a second time, with checkpoints, when memory did not
+    suffice. Afterwards nothing of ours is left on the model.
     """
     if (obstacle := in_the_way(patcher)) is not None:
         raise DragError(obstacle)
-    if samples.ndim != 4 or samples.shape[0] != 1:
+    one = core_shape(samples) if frames(patcher.model) else samples
+    if one.ndim != 4 or one.shape[0] != 1:
         raise DragError(
             f"the latent has shape {tuple(samples.shape)} and a drag edits one picture: use LatentFromBatch"
         )
@@ -143,7 +145,7 @@ def run(
             f"the latent has {samples.shape[1]} channels and this model works on {channels}: encode the "
             "picture with the VAE that belongs to the model"
         )
-    family = family_of(patcher.model)
+    family, samples = family_of(patcher.model), host_shape(patcher.model, samples)
     size = (int(samples.shape[-2]), int(samples.shape[-1]))
     net = patcher.model.diffusion_model
     steps = torch.tensor([1.0, 0.0]) if sigmas is None else sigmas
@@ -159,8 +161,9 @@ def run(
             logging.warning("drag: out of memory%s", " with checkpoints" if remember else "")
         mm.soft_empty_cache()
     wanted = memory.activation_bytes(net, size, need.taps, need.whole, can_remember)
-    side = memory.largest_side(patcher, size, wanted)
+    cell = family.cell
+    side = max(memory.largest_side(patcher, size, wanted, cell), 64)
     raise DragError(
-        f"a drag at {size[1] * 8}x{size[0] * 8} needs about {wanted / 2**30:.1f} GiB beside the weights, "
-        f"more than this device has: use DragCrop, or a picture of about {max(side, 64)}x{max(side, 64)}"
+        f"a drag at {size[1] * cell}x{size[0] * cell} needs about {wanted / 2**30:.1f} GiB beside the "
+        f"weights, more than this device has: use DragCrop, or a picture of about {side}x{side}"
     )

@@ -112,6 +112,8 @@ def kv_patch(
 class ComfyUNet:
     """The host's UNetModel as a Backbone."""
 
+    by_block = False  # checkpoints
+
     def __init__(self, call: Call, remember: bool = False) -> None:
         self.call, self.checkpoint = call, remember
         self.origin: ComfyUNet | None = None

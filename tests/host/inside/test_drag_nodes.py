@@ -253,7 +253,7 @@ def test_bad_latents_are_one_sentence(setup: dict[str, Any]) -> None:
     with pytest.raises(DragError, match="a drag edits one picture"):
         inverted(torch.zeros(2, 16, 16, 16))
     if setup["name"] == "embedded-flux":
-        with pytest.raises(DragError, match="the latent is 15x16 cells and FLUX cuts it into 2x2"):
+        with pytest.raises(DragError, match="the latent is 15x16 cells and embedded FLUX cuts it into 2x2"):
             inverted(torch.zeros(1, 16, 16, 15))
 
 
