@@ -7,7 +7,6 @@ computed at every level. Names as in the released file, code our own.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
@@ -122,11 +121,11 @@ def _rms(x: Tensor, scale: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Character:
-    """K and V of a subject at any level. `held` gives the file's weights where they are now; `read`: the
-    features, on the CPU. Its query is the model's own before the model's norm of it.
+    """K and V of a subject at any level. `weights`: the file's, wherever they are; `read`: the features, on
+    the CPU. Its query is the model's own before the model's norm of it.
     """
 
-    held: Callable[[], Weights]
+    weights: Weights
     read: Tensor
     after: str = "attention"
     raw_query = True
@@ -139,18 +138,17 @@ class Character:
         key = (t, like.device, like.dtype)
         if key not in self._last:
             self._last.clear()
-            self._last[key] = resample(self.held(), self.read.to(like), t)
+            self._last[key] = resample(self.weights, self.read.to(like), t)
         return self._last[key]
 
     def keys_values(self, layer: int, t: float, like: Tensor) -> tuple[Tensor, Tensor]:
         """(1, heads, tokens, 128) each, of a layer at level t, as `like` is."""
-        weights = self.held()
-        part, x = Part(weights, f"ip_adapter.{layer}"), self.tokens(t, like)
+        part, x = Part(self.weights, f"ip_adapter.{layer}"), self.tokens(t, like)
         k, v = heads(part.linear("to_k_ip", x)), heads(part.linear("to_v_ip", x))
-        return _rms(k, weights[f"ip_adapter.{layer}.norm_ip_k.scale"]), v
+        return _rms(k, self.weights[f"ip_adapter.{layer}.norm_ip_k.scale"]), v
 
     def query(self, layer: int, q: Tensor) -> Tensor:
-        return _rms(q, self.held()[f"ip_adapter.{layer}.norm_ip_q.scale"])
+        return _rms(q, self.weights[f"ip_adapter.{layer}.norm_ip_q.scale"])
 
 
 def sampling_weights(file: AdapterFile) -> dict[str, Tensor]:

@@ -26,7 +26,8 @@ class Part:
 
     def linear(self, name: str, x: Tensor) -> Tensor:
         weight = self.weights[f"{self.prefix}.{name}.weight"].to(x)
-        return F.linear(x, weight, self.get(f"{name}.bias", x))
+        out: Tensor = F.linear(x, weight, self.get(f"{name}.bias", x))
+        return out
 
     def norm(self, name: str, x: Tensor, eps: float) -> Tensor:
         """Layer norm over the channels."""
@@ -35,7 +36,8 @@ class Part:
 
 def heads(x: Tensor, width: int = HEAD) -> Tensor:
     """(b, tokens, heads·width) -> (b, heads, tokens, width)"""
-    return x.unflatten(-1, (-1, width)).transpose(1, 2)
+    out: Tensor = x.unflatten(-1, (-1, width)).transpose(1, 2)
+    return out
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
