@@ -148,7 +148,8 @@ class Character:
         return _rms(k, self.weights[f"ip_adapter.{layer}.norm_ip_k.scale"]), v
 
     def query(self, layer: int, q: Tensor) -> Tensor:
-        return _rms(q, self.weights[f"ip_adapter.{layer}.norm_ip_q.scale"])
+        # a copy: autograd saves it, and the file's may be an inference tensor
+        return _rms(q, self.weights[f"ip_adapter.{layer}.norm_ip_q.scale"].clone())
 
 
 def sampling_weights(file: AdapterFile) -> dict[str, Tensor]:
