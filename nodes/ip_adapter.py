@@ -100,7 +100,7 @@ class DragApplyIPAdapter(io.ComfyNode):
                     min=-2.0,
                     max=4.0,
                     step=0.05,
-                    tooltip="Strength; 0 none. IP-Adapters 0.5 to 1, InstantCharacter 0.9 (DragFlow 1.5).",
+                    tooltip="Strength; 0 none. IP-Adapter 0.5 to 1, InstantCharacter 0.9 (DragFlow 1.5).",
                 ),
                 io.Combo.Input(
                     "stage",
