@@ -25,6 +25,7 @@ from .injection import KEY, Injection
 
 FOLDERS = "drag_adapters"
 PLACES = ("ipadapter-flux", "ipadapter", "xlabs/ipadapters")  # where the adapters' own packs keep them
+THEIRS = ("ipadapter-flux", "ipadapter", "xlabs_ipadapters")  # as they, or a file of paths, call it
 NO_FILE = "none"
 
 
@@ -37,11 +38,15 @@ class Adapter:
 
 
 def list_adapter_folders() -> None:
+    known = folder_paths.folder_names_and_paths
     places = [str(Path(folder_paths.models_dir, *place.split("/"))) for place in PLACES]
-    folder_paths.folder_names_and_paths[FOLDERS] = (places, folder_paths.supported_pt_extensions)
+    places += [place for name in THEIRS if name in known for place in known[name][0]]
+    known[FOLDERS] = (list(dict.fromkeys(places)), folder_paths.supported_pt_extensions)
 
 
 def adapter_names() -> list[str]:
+    if FOLDERS not in folder_paths.folder_names_and_paths:  # the host may ask for schemas before on_load
+        list_adapter_folders()
     return list(folder_paths.get_filename_list(FOLDERS))
 
 
