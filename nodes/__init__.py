@@ -6,8 +6,10 @@ from .adapter import DragAdapterInjection
 from .background import DragBackgroundHardConstraint
 from .editor import DragEditor
 from .example import DragExampleScene
+from .host.ip_adapter import list_adapter_folders
 from .host.loaders import list_folders
 from .invert import DragInvert
+from .ip_adapter import DragApplyIPAdapter, DragEncodeSubject, DragLoadIPAdapter
 from .kv import DragKVInject
 from .loaders import DragEmbeddedModel
 from .look import DragFeatureView, DragTapProbe
@@ -25,6 +27,9 @@ NODES: list[type[io.ComfyNode]] = [
     DragBackgroundHardConstraint,
     DragKVInject,
     DragAdapterInjection,
+    DragLoadIPAdapter,
+    DragEncodeSubject,
+    DragApplyIPAdapter,
     DragMetrics,
     DragMemoryPlan,
     DragFeatureView,
@@ -39,6 +44,7 @@ NODES: list[type[io.ComfyNode]] = [
 class DragEditing(ComfyExtension):
     async def on_load(self) -> None:
         list_folders()
+        list_adapter_folders()
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         return NODES

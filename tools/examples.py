@@ -270,6 +270,24 @@ def real(kind: str) -> list[Node]:
 REAL = {"sd15": "sd15", "flux-dev": "flux", "flux-fp8": "flux_fp8"}
 
 
+def adapted() -> list[Node]:
+    """The drag on FLUX.1-dev, which looks at the picture through an IP-Adapter all the time."""
+    nodes = real("flux")
+    picture = {"clip_vision": (5, 0), "image": (12, "image")}
+    given = {"model": (1, 0), "adapter": (4, "adapter"), "clip_vision_output": (6, 0)}
+    ends = {"DragInvert": "inversion", "DragOptimize": "editing"}
+    linked = [
+        replace(n, inputs={**n.inputs, "model": (7, ends[n.type])}) if n.type in ends else n for n in nodes
+    ]
+    return [
+        *linked,
+        Node(4, "DragLoadIPAdapter", {"adapter_name": "flux-ip-adapter-v2.safetensors"}),
+        Node(5, "CLIPVisionLoader", {"clip_name": "clip_vision_l.safetensors"}),
+        Node(6, "CLIPVisionEncode", {"crop": "center"}, picture),
+        Node(7, "DragApplyIPAdapter", {}, given),
+    ]
+
+
 def note(text: str) -> list[Note]:
     return [Note(text, (0, -260), (560, 200), "About this workflow")]
 
@@ -312,6 +330,12 @@ def examples(object_info: dict[str, Any]) -> dict[str, dict[str, Any]]:
             "drag happens at the model's size; the rest of the picture stays as it is, pixel by pixel."
         )
         out[kind] = workflow(real(REAL[kind]), object_info, note(text))
+    text = (
+        "Needs FLUX.1-dev with its text encoders and autoencoder, an XLabs IP-Adapter in "
+        "models/xlabs/ipadapters and CLIP-L in models/clip_vision: choose your files in the loaders. As "
+        "flux-dev, but the model also looks at the picture itself, so that its subject stays the same."
+    )
+    out["flux-ip-adapter"] = workflow(adapted(), object_info, note(text))
     return out
 
 

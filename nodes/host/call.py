@@ -127,6 +127,12 @@ def check_cond(conds: list[dict[str, Any]], sigmas: tuple[float, float]) -> None
             raise DragError(
                 f"the conditioning has {what}, through which a drag has no gradient: connect it without"
             )
+    method = getattr(cond["model_conds"].get("ref_latents_method"), "cond", None)
+    if method == "index_timestep_zero":
+        raise DragError(
+            "the reference latents use the method index_timestep_zero, whose blocks a drag cannot replace: "
+            "set it to offset, index or uxo"
+        )
     (low, high), start, end = sigmas, cond.get("timestep_start"), cond.get("timestep_end")
     if (start is not None and float(start) < high) or (end is not None and float(end) > low):
         active = (

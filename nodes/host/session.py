@@ -151,7 +151,8 @@ def run(
     steps = torch.tensor([1.0, 0.0]) if sigmas is None else sigmas
     can_remember = need.gradients and family.name == "flux"
     act = memory.activation_bytes(net, size, need.taps, need.whole, False)
-    start = can_remember and act + int(patcher.model_size()) > memory.free_bytes(patcher)
+    weights = sum(int(p.model_size()) for p in (patcher, *patcher.get_nested_additional_models()))
+    start = can_remember and act + weights > memory.free_bytes(patcher)
     for remember in (False, True)[int(start) : 1 + int(can_remember)]:
         try:
             return _once(patcher, positive, samples.clone(), body, need, remember, steps, seed)

@@ -103,6 +103,11 @@ def test_the_refined_picture_is_twice_as_large_and_much_the_same(
             "flux-fp8",
             {"flux1-dev.safetensors", "clip_l.safetensors", "t5xxl_fp8_e4m3fn.safetensors", "ae.safetensors"},
         ),
+        (
+            "flux-ip-adapter",
+            {"flux1-dev.safetensors", "clip_l.safetensors", "t5xxl_fp16.safetensors", "ae.safetensors"}
+            | {"flux-ip-adapter-v2.safetensors", "clip_vision_l.safetensors"},
+        ),
     ],
 )
 def test_the_real_ones_lack_only_their_models(server: Server, name: str, files: set[str]) -> None:
