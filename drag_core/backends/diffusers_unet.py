@@ -29,8 +29,12 @@ class DiffusersUNet:
         self.projections = {f"attn.{i}": (m.to_k, m.to_v) for i, m in enumerate(order)}
 
     def _run(self, z: Tensor, t: float) -> Tensor:
-        at = torch.full((1,), t, device=z.device)
-        out: Tensor = self.net(z, at, self.text.to(z), return_dict=False)[0]
+        return self.batch(z, torch.full((1,), t, device=z.device))
+
+    def batch(self, z: Tensor, t: Tensor) -> Tensor:
+        """The prediction for several latents (B, C, h, w), each at its own level t (B,)."""
+        text = self.text.to(z).expand(len(z), -1, -1)
+        out: Tensor = self.net(z, t, text, return_dict=False)[0]
         return out
 
     def predict(self, z: Tensor, t: float, kv: KV = None) -> Tensor:
