@@ -1,7 +1,7 @@
 """Identity by a LoRA: low-rank additions to the attention layers, trained on the one picture.
 
-As GoodDrag, DragNeXt and AdaptiveDrag do (DragDiffusion sec. 3.2, LoRA arXiv 2106.09685): rank 16, AdamW 5e-4,
-70 to 80 steps of 4 noised copies of the picture, the empty prompt.
+As GoodDrag, DragNeXt and AdaptiveDrag do (DragDiffusion sec. 3.2, LoRA arXiv 2106.09685): rank 16, AdamW at
+5e-4, 70 to 80 steps of 4 noised copies of the picture, the empty prompt.
 """
 
 from __future__ import annotations
@@ -79,13 +79,11 @@ def fit(
     training: Training,
     on_step: OnTrain = lambda done, total: None,
     rows: int | None = None,
-    backward: Callable[[Tensor, Tensor], None] | None = None,
 ) -> tuple[float, ...]:
     """Train `parameters` in place until `predict` denoises z0 (1, C, h, w) better; the loss of every step.
 
     `levels`: every level of the model's training, its clean end last (left out). `rows`: how many copies go
-    through the model at once (None: all), the result is the same. `backward(loss, prediction)`: in place of
-    loss.backward(), for models that compute in half precision.
+    through the model at once (None: all); the result is the same.
     """
     owned = list(parameters)
     optimizer = torch.optim.AdamW(owned, lr=training.rate, weight_decay=training.decay)
@@ -99,9 +97,8 @@ def fit(
         total = z0.new_zeros(())
         for part in torch.arange(training.batch).split(at_once):
             z, t, wanted = noised(z0, levels, index[part].to(z0.device), noise[part.to(z0.device)])
-            predicted = predict(z, t)
-            loss = (predicted - wanted).square().mean() * (len(part) / training.batch)
-            loss.backward() if backward is None else backward(loss, predicted)  # type: ignore[no-untyped-call]
+            loss = (predict(z, t) - wanted).square().mean() * (len(part) / training.batch)
+            loss.backward()
             total = total + loss.detach()
         optimizer.step()
         losses.append(total)

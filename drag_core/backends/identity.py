@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +13,9 @@ from ..lora import LoRA, OnTrain, Training, fit, low_rank
 from ..types import DragError, Schedule
 
 ATTENTION = r".*\.attn\d?\.(to_[qkv]|to_out\.0|add_[qkv]_proj|to_add_out)"
+
+
+PAPERS = Training()
 
 
 class Trainable(Protocol):
@@ -27,7 +30,7 @@ def train_lora(
     backbone: Trainable,
     z0: Tensor,
     levels: Schedule,
-    training: Training = Training(),
+    training: Training = PAPERS,
     on_step: OnTrain = lambda done, total: None,
     rows: int | None = None,
 ) -> LoRA:
@@ -45,7 +48,7 @@ def train_lora(
 
 
 @contextmanager
-def _adapters(net: nn.Module, training: Training) -> Iterator[dict[str, nn.Module]]:
+def _adapters(net: nn.Module, training: Training) -> Iterator[dict[str, Any]]:
     """peft's layers around the attention's own; those are back afterwards."""
     try:
         from peft import LoraConfig, inject_adapter_in_model
@@ -57,7 +60,7 @@ def _adapters(net: nn.Module, training: Training) -> Iterator[dict[str, nn.Modul
     parameters, facts = list(net.parameters()), set(vars(net))
     config = LoraConfig(r=training.rank, lora_alpha=training.rank, target_modules=ATTENTION)
 
-    def inserted() -> dict[str, nn.Module]:
+    def inserted() -> dict[str, Any]:
         return {path: m for path, m in net.named_modules() if isinstance(m, LoraLayer)}
 
     try:
