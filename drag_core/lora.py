@@ -79,16 +79,20 @@ def fit(
     training: Training,
     on_step: OnTrain = lambda done, total: None,
     rows: int | None = None,
+    v_prediction: bool = False,
 ) -> tuple[float, ...]:
     """Train `parameters` in place until `predict` denoises z0 (1, C, h, w) better; the loss of every step.
 
     `levels`: every level of the model's training, its clean end last (left out). `rows`: how many copies go
-    through the model at once (None: all); the result is the same.
+    through the model at once (None: all); the result is the same. `v_prediction`: the model behind `predict` has learnt
+    v = alpha·noise - sigma·z0, whose own loss is the noise's over alpha².
     """
     owned = list(parameters)
     optimizer = torch.optim.AdamW(owned, lr=training.rate, weight_decay=training.decay)
     draw = torch.Generator().manual_seed(training.seed)
     at_once = min(rows or training.batch, training.batch)
+    weight = torch.tensor([a**-2 if v_prediction else 1.0 for a in levels.alpha[:-1]], device=z0.device)
+    weight = weight.clamp_max(1000.0).view(-1, 1, 1, 1)
     losses: list[Tensor] = []
     for step in range(training.steps):
         index = torch.randint(len(levels.t) - 1, (training.batch,), generator=draw)
@@ -96,8 +100,9 @@ def fit(
         optimizer.zero_grad(set_to_none=True)
         total = z0.new_zeros(())
         for part in torch.arange(training.batch).split(at_once):
-            z, t, wanted = noised(z0, levels, index[part].to(z0.device), noise[part.to(z0.device)])
-            loss = (predict(z, t) - wanted).square().mean() * (len(part) / training.batch)
+            here = index[part].to(z0.device)
+            z, t, wanted = noised(z0, levels, here, noise[part.to(z0.device)])
+            loss = (weight[here] * (predict(z, t) - wanted).square()).mean() * (len(part) / training.batch)
             loss.backward()
             total = total + loss.detach()
         optimizer.step()

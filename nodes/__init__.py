@@ -10,6 +10,7 @@ from .host.loaders import list_folders
 from .invert import DragInvert
 from .kv import DragKVInject
 from .loaders import DragEmbeddedModel
+from .lora import DragIdentityLoRA
 from .metrics import DragMetrics
 from .optimize import DragOptimize
 from .paste import DragCrop, DragPasteBack
@@ -23,6 +24,7 @@ NODES: list[type[io.ComfyNode]] = [
     DragBackgroundHardConstraint,
     DragKVInject,
     DragAdapterInjection,
+    DragIdentityLoRA,
     DragMetrics,
     DragCrop,
     DragPasteBack,

@@ -35,11 +35,17 @@ class Call:
         self.device = self.model.current_patcher.load_device
         self.kind = prediction_of(self.sampling)
 
-    def __call__(self, z: Tensor, t: float, changes: dict[str, Any]) -> Tensor:
-        """Noise or velocity at the core's latent z, level t. `changes` are merged into a copy of the
-        transformer options. Gradients flow to z when it asks for them and frozen() is open.
+    def __call__(self, z: Tensor, t: float | Tensor, changes: dict[str, Any]) -> Tensor:
+        """Noise or velocity at the core's latents z (B, C, h, w), all at level t or each at its own (B,).
+        `changes` are merged into a copy of the transformer options. Gradients flow to z when it asks for them
+        and frozen() is open.
         """
-        sigma = host_sigma(self.sampling, t)
+        if torch.is_tensor(t):
+            at = torch.tensor([host_sigma(self.sampling, x) for x in t.tolist()], device=z.device)
+            sigma: Any = at.view(-1, 1, 1, 1)
+        else:
+            sigma = host_sigma(self.sampling, t)
+            at = torch.full((z.shape[0],), sigma, device=z.device, dtype=torch.float32)
         raw: list[Tensor] = []
 
         def keep(executor: Any, *args: Any, **kw: Any) -> Any:
@@ -58,7 +64,6 @@ class Call:
         to["wrappers"] = wrappers
         options = {**self.options, "transformer_options": to}
         x = z if self.kind == "velocity" else z * (sigma**2 + 1) ** 0.5
-        at = torch.full((z.shape[0],), sigma, device=z.device, dtype=torch.float32)
         self.calls += 1
         clean = comfy.samplers.calc_cond_batch(self.model, [self.cond], x, at, options)[0]
         if self.kind == "noise":

@@ -81,6 +81,13 @@ def _digest(x: Any, out: Any) -> None:
         out.update(str(id(x)).encode())  # a ControlNet, a hook: itself or nothing
 
 
+def digest(x: Any) -> str:
+    """What tensors, numbers and texts in lists and dicts are made of, in 16 letters."""
+    out = hashlib.sha256()
+    _digest(x, out)
+    return out.hexdigest()[:16]
+
+
 def choose_solver(name: str, kind: str) -> str:
     """The solver's name for a "velocity" or "noise" model; "auto" is fireflow or ddim."""
     if name == "auto":
@@ -145,9 +152,7 @@ def invert_latent(
             "by 16 (DragCrop makes one)"
         )
     plan = levels.schedule_for(sampling, steps, strength, shift, h * w // 4)
-    digest = hashlib.sha256()
-    _digest([samples, positive, name, steps, strength, shift, guidance, list(blocks)], digest)
-    key = digest.hexdigest()[:16]
+    key = digest([samples, positive, name, steps, strength, shift, guidance, list(blocks)])
     if key in _last and _last[key][0]() is patcher:
         _last.move_to_end(key)
         return _last[key][1]

@@ -33,13 +33,14 @@ Body = Callable[[Backbone, Tensor], T]
 @dataclass(frozen=True)
 class Need:
     """What the body will ask: gradients of features at `taps`, `whole` forward passes with a gradient (a
-    penalty on the prediction), the host's sigmas (low, high) that it visits.
+    penalty on the prediction), the host's sigmas (low, high) that it visits, `rows` latents at once.
     """
 
     taps: tuple[FeatureTap, ...] = ()
     gradients: bool = False
     whole: bool = False
     sigmas: tuple[float, float] = (0.0, 0.0)
+    rows: int = 1
 
 
 class _Sampler(comfy.samplers.Sampler):
@@ -90,7 +91,7 @@ def _once(
     guider.set_cfg(1.0)
     guider.model_options = comfy.model_patcher.create_model_options_clone(guider.model_options)
     if need.gradients:
-        wanted = memory.activation_bytes(net, size, need.taps, need.whole, remember)
+        wanted = need.rows * memory.activation_bytes(net, size, need.taps, need.whole, remember)
         one = max(float(patcher.model.memory_required([1, *samples.shape[1:]])), 1.0)
         rows = math.ceil(max(wanted / one, 1.0))
 
@@ -140,7 +141,7 @@ def run(
     net = patcher.model.diffusion_model
     steps = torch.tensor([1.0, 0.0]) if sigmas is None else sigmas
     can_remember = need.gradients and family.name == "flux"
-    act = memory.activation_bytes(net, size, need.taps, need.whole, False)
+    act = need.rows * memory.activation_bytes(net, size, need.taps, need.whole, False)
     start = can_remember and act + int(patcher.model_size()) > memory.free_bytes(patcher)
     for remember in (False, True)[int(start) : 1 + int(can_remember)]:
         try:
