@@ -84,8 +84,8 @@ def fit(
     """Train `parameters` in place until `predict` denoises z0 (1, C, h, w) better; the loss of every step.
 
     `levels`: every level of the model's training, its clean end last (left out). `rows`: how many copies go
-    through the model at once (None: all); the result is the same. `v_prediction`: the model behind `predict` has learnt
-    v = alpha·noise - sigma·z0, whose own loss is the noise's over alpha².
+    through the model at once (None: all); the result is the same. `v_prediction`: the model behind `predict`
+    has learnt v = alpha·noise - sigma·z0, whose own loss is the noise's over alpha².
     """
     owned = list(parameters)
     optimizer = torch.optim.AdamW(owned, lr=training.rate, weight_decay=training.decay)

@@ -117,8 +117,8 @@ def train(
     size = (int(samples.shape[-2]), int(samples.shape[-1]))
     if size[0] % family.multiple or size[1] % family.multiple:
         raise DragError(
-            f"the latent is {size[1]}x{size[0]} cells and FLUX cuts it into 2x2: use a picture whose sides are "
-            "divisible by 16 (DragCrop makes one)"
+            f"the latent is {size[1]}x{size[0]} cells and FLUX cuts it into 2x2: use a picture whose sides "
+            "are divisible by 16 (DragCrop makes one)"
         )
     bar = comfy.utils.ProgressBar(training.steps)
 
@@ -181,8 +181,8 @@ def check_name(name: str) -> None:
     """Refuses what is no plain file name."""
     if name and (not NAME.fullmatch(name) or name.endswith((".", " "))):
         raise DragError(
-            f"save_as is {name!r}; it names a file in ComfyUI's loras folder: use letters, digits, spaces, dots, "
-            "- and _, or leave it empty to write none"
+            f"save_as is {name!r}; it names a file in ComfyUI's loras folder: use letters, digits, "
+            "spaces, dots, - and _, or leave it empty to write none"
         )
 
 

@@ -1,4 +1,4 @@
-"""DragIdentityLoRA: trained through the host's model, which stays as it was; the file in the host's own loader."""
+"""DragIdentityLoRA: the host's model stays as it was, and the file works in the host's own loader."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import comfy.model_management as mm
-import comfy.sd
 import folder_paths
 import pytest
 import tiny
