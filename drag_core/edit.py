@@ -11,8 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .backends.diffusers_unet import DiffusersUNet
 from .backends.load import Model
-from .choice import DEFAULT_RECIPE, choose
+from .choice import DEFAULT_RECIPE, choose, on_unet
 from .drag import OnStep, Recipe, Result, Step, drag, invert
 from .inpaint import painted_over, pixel_warp
 from .instruction import DragInstruction
@@ -112,6 +113,8 @@ def run_task(
             filled = invert(model.backbone, empty, preset.schedule, base.solver, on_step=on_step)
             warped = model.codec.encode(pixel_warp(image[0], task.regions)[None])
         base = adapt(base, preset, task, filled, warped)
+    if preset is None and isinstance(model.backbone, DiffusersUNet):
+        base = on_unet(base, model.backbone.blocks, model.backbone.kv)
     if not updates:
         base = replace(base, ramp=())
     if change is not None:

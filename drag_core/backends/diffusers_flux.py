@@ -61,6 +61,7 @@ class DiffusersFlux:
         for name, b in self.blocks.items():
             norms = (b.norm,) if name.startswith("single") else (b.norm1, b.norm1_context)
             self.constant += [n.linear for n in norms]
+        self.velocity = False  # of Stable Diffusion's kind
         self._level: Any = None
         self._answers: dict[nn.Module, Tensor] = {}
 

@@ -19,9 +19,12 @@ PAPERS = Training()
 
 
 class Trainable(Protocol):
-    """A backbone over a torch module: `batch` predicts for several latents, each at its own level."""
+    """A backbone over a torch module: `batch` predicts for several latents, each at its own level; `velocity`
+    as in DiffusersUNet.
+    """
 
     net: nn.Module
+    velocity: bool
 
     def batch(self, z: Tensor, t: Tensor) -> Tensor: ...
 
@@ -42,7 +45,7 @@ def train_lora(
     with _adapters(backbone.net, training) as layers, torch.enable_grad():
         pairs = {path: (m.lora_A["default"].weight, m.lora_B["default"].weight) for path, m in layers.items()}
         owned = [w for pair in pairs.values() for w in pair]
-        losses = fit(owned, backbone.batch, z0.detach(), levels, training, on_step, rows)
+        losses = fit(owned, backbone.batch, z0.detach(), levels, training, on_step, rows, backbone.velocity)
         weights = {path: (a.detach().clone(), b.detach().clone()) for path, (a, b) in pairs.items()}
     return LoRA(weights, losses)
 
