@@ -81,8 +81,8 @@ def load_model(
     """`name`: embedded-sd, embedded-flux, a diffusers folder, or a .safetensors file.
 
     `vae`: autoencoder for a file that has none; `text`: safetensors with `prompt_embeds` (1, L, D) (FLUX and
-    SDXL also `pooled_prompt_embeds` (1, P)) in place of encoding `prompt`, the same names after `target_` for the
-    target.
+    SDXL also `pooled_prompt_embeds` (1, P)) in place of encoding `prompt`, the same names after `target_`
+    for the target.
     """
     if name in EMBEDDED:
         return _embedded(name, models, device)

@@ -25,8 +25,8 @@ VELOCITY = 0.09  # deviation of the last self-attention's norm bias above which 
 
 
 def read_file(path: Path) -> Parts:
-    """The parts of a single .safetensors file of SD1.x, SD2.x or SDXL (whole checkpoint) or FLUX (transformer,
-    perhaps with autoencoder).
+    """The parts of a single .safetensors file of SD1.x, SD2.x or SDXL (whole checkpoint) or FLUX
+    (transformer, perhaps with autoencoder).
     """
     from .load import Parts, read_weights
 
@@ -38,7 +38,8 @@ def read_file(path: Path) -> Parts:
         return _sd(weights, path.name)
     first = ", ".join(sorted(weights)[:3])
     raise DragError(
-        f"{path.name} is neither a Stable Diffusion nor a FLUX model in its original names; first tensors: {first}"
+        f"{path.name} is neither a Stable Diffusion nor a FLUX model in its original names; first tensors: "
+        f"{first}"
     )
 
 
@@ -62,7 +63,9 @@ def _sd(weights: Weights, name: str) -> Parts:
 
 
 def predicts_velocity(weights: Weights, unet: Weights) -> bool:
-    """Whether an SD file predicts v. SDXL files say so; of SD2's two kinds only the weights tell (as ComfyUI)."""
+    """Whether an SD file predicts v. SDXL files say so; of SD2's two kinds only the weights tell, as in
+    ComfyUI.
+    """
     if "v_pred" in weights:
         return True
     last = _count(unet, "output_blocks.") - 1
@@ -90,7 +93,7 @@ def _count(weights: Weights, start: str) -> int:
 
 
 def sd_unet(weights: Weights, head_channels: int | None = None) -> nn.Module:
-    """UNet2DConditionModel of an SD1, SD2 or SDXL file; `head_channels` fixes the width of the attention heads."""
+    """UNet2DConditionModel of an SD1, SD2 or SDXL file; `head_channels`: width of the attention heads."""
     from diffusers import UNet2DConditionModel
 
     w = {k.removeprefix(LDM_PREFIX): v for k, v in weights.items()}

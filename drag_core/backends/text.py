@@ -1,4 +1,4 @@
-"""Text encoders of Stable Diffusion 1.x, 2.x and XL and of FLUX: from a diffusers folder, or a single file's own.
+"""Text encoders of Stable Diffusion 1.x, 2.x, XL and of FLUX: a diffusers folder's, or a single file's own.
 
 Stable Diffusion 1 reads CLIP-L's last layer, 2 OpenCLIP-H's last but one with the final norm, XL the last but
 one of CLIP-L and OpenCLIP-bigG, without it, and bigG's projected end token.
@@ -133,7 +133,7 @@ def open_text(weights: Weights, prompt: str, name: str) -> Tensor:
 
 @torch.no_grad()
 def xl_text(weights: Weights, prompt: str, name: str) -> tuple[Tensor, Tensor]:
-    """The same of XL: both encoders' last layer but one side by side (1, L, 2048), and the pooled (1, 1280)."""
+    """The same of XL: both encoders' last layer but one side by side (1, L, 2048), and the pooled (1, P)."""
     _no_tokenizer(prompt, name)
     small, large = parts_of(weights, XL_CLIP), parts_of(weights, XL_OPEN)
     first = encoder(small, "quick_gelu", _depth(small))
@@ -153,7 +153,7 @@ def folder_clip(path: Path, prompt: str) -> tuple[Tensor, Tensor]:
 
 @torch.no_grad()
 def folder_xl(path: Path, prompt: str) -> tuple[Tensor, Tensor]:
-    """As StableDiffusionXLPipeline: both encoders' last layer but one, and the second's projected end token."""
+    """As StableDiffusionXLPipeline: both encoders' last layer but one, the second's projected end token."""
     a = _run(path, prompt, "tokenizer", "text_encoder", "CLIPTextModel")
     b = _run(path, prompt, "tokenizer_2", "text_encoder_2", "CLIPTextModelWithProjection")
     return torch.cat([a.hidden_states[-2], b.hidden_states[-2]], -1), b.text_embeds
@@ -163,11 +163,12 @@ def _run(path: Path, prompt: str, tokenizer: str, model: str, kind: str) -> Any:
     tokenizer_class, model_class = _transformers("CLIPTokenizer", kind)
     words = tokenizer_class.from_pretrained(path / tokenizer, local_files_only=True)
     net = model_class.from_pretrained(path / model, local_files_only=True, use_safetensors=True)
-    length = net.config.max_position_embeddings
-    ids = words(
-        prompt, padding="max_length", max_length=length, truncation=True, return_tensors="pt"
-    ).input_ids
-    return net(ids, output_hidden_states=True)
+    return net(_tokens(words, prompt, net.config.max_position_embeddings), output_hidden_states=True)
+
+
+def _tokens(words: Any, prompt: str, length: int) -> Any:
+    said = words(prompt, padding="max_length", max_length=length, truncation=True, return_tensors="pt")
+    return said.input_ids
 
 
 @torch.no_grad()
@@ -176,8 +177,7 @@ def folder_t5(path: Path, prompt: str) -> Tensor:
     tokenizer_class, model_class = _transformers("AutoTokenizer", "T5EncoderModel")
     words = tokenizer_class.from_pretrained(path / "tokenizer_2", local_files_only=True)
     net = model_class.from_pretrained(path / "text_encoder_2", local_files_only=True, use_safetensors=True)
-    ids = words(prompt, padding="max_length", max_length=512, truncation=True, return_tensors="pt").input_ids
-    out: Tensor = net(ids)[0]
+    out: Tensor = net(_tokens(words, prompt, 512))[0]
     return out
 
 
