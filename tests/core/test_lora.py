@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from torch import Tensor
 from drag_core.backends.diffusers_flux import DiffusersFlux
 from drag_core.backends.identity import applied, train_lora
 from drag_core.backends.load import load_model
+from drag_core.drag import Recipe
+from drag_core.edit import identity_lora, run_task
 from drag_core.lora import (
     LoRA,
     Training,
@@ -24,7 +27,7 @@ from drag_core.lora import (
     save_lora,
 )
 from drag_core.schedules import ddim, flow
-from drag_core.types import DragError
+from drag_core.types import AffineMotion, DragError, Grid, Region, Task
 from tests.core.test_backends import flux_backbone, unet_backbone
 
 pytest.importorskip("peft", reason="peft is missing: pip install peft")
@@ -171,6 +174,26 @@ def test_foreign_loras_and_bad_numbers_are_one_sentence() -> None:
     for bad in ({"steps": 0}, {"rank": 999}, {"rate": 0.0}, {"batch": 0}):
         with pytest.raises(DragError, match="must be"):
             Training(**bad)  # type: ignore[arg-type]
+
+
+def test_an_edit_with_a_lora_of_its_picture() -> None:
+    model = load_model("embedded-sd")
+    image = cloud(64)
+    mask = torch.zeros(64, 64)
+    mask[16:32, 16:32] = 1
+    task = Task(Grid(64, 64), (Region(mask, AffineMotion(shift=(16.0, 8.0))),))
+
+    def shorter(recipe: Recipe, _: Task) -> Recipe:
+        return replace(recipe, ramp=((1.0,),))
+
+    def edited(lora: LoRA | None) -> Tensor:
+        return run_task(model, image, task, "dragnext", change=shorter, lora=lora)[0].z
+
+    steps: list[int] = []
+    lora = identity_lora(model, image, SHORT, lambda done, total: steps.append(done))
+    plain = edited(None)
+    assert steps == [1, 2, 3] and (edited(lora) - plain).abs().max() > 1e-4
+    assert torch.equal(edited(None), plain)
 
 
 def test_a_picture_outside_the_family_gets_easier_to_denoise() -> None:
