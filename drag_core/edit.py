@@ -5,19 +5,24 @@ the mask changes.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .backends.diffusers_unet import DiffusersUNet
+from .backends.identity import PAPERS, applied, train_lora
 from .backends.load import Model
-from .choice import DEFAULT_RECIPE, choose
+from .choice import DEFAULT_RECIPE, choose, on_unet
 from .drag import OnStep, Recipe, Result, Step, drag, invert
 from .inpaint import painted_over, pixel_warp
 from .instruction import DragInstruction
+from .lora import LoRA, OnTrain, Training
 from .paste import put_back
 from .presets import PRESETS, adapt
+from .schedules import every_level, flow, flux_shift
 from .task import MaskReader, build_task
 from .types import DragError, Grid, KVCache, Task, Trajectory, Variant
 
@@ -50,8 +55,11 @@ def edit_picture(
     seed: int = 0,
     on_step: OnStep = quiet,
     read_mask: MaskReader | None = None,
+    identity: Training | None = None,
 ) -> Edit:
-    """Drag `image` (1, 3, H, W) in [0, 1] as `instruction` says. Same seed, same machine: the same bits."""
+    """Drag `image` (1, 3, H, W) in [0, 1] as `instruction` says. Same seed, same machine: the same bits.
+    `identity`: train a LoRA on the picture first.
+    """
     height, width = image.shape[-2:]
     if min(height, width) < SMALLEST:
         raise DragError(f"the picture is {width}x{height}; both sides must have at least {SMALLEST} px")
@@ -70,9 +78,15 @@ def edit_picture(
         if size == Grid(height, width)
         else F.interpolate(image, (size.height, size.width), mode="bicubic", antialias=True).clamp(0, 1)
     )
-    result, decoded = run_task(
-        model, small, task, recipe or DEFAULT_RECIPE[model.family], variant, seed, on_step
-    )
+    lora = None
+    if identity is not None:
+
+        def trained(done: int, total: int) -> None:
+            on_step(Step(done, total, 0, small, stage="identity"))
+
+        lora = identity_lora(model, small, identity, trained)
+    chosen = recipe or DEFAULT_RECIPE[model.family]
+    result, decoded = run_task(model, small, task, chosen, variant, seed, on_step, lora=lora)
     return Edit(put_back(image, decoded, task.editable), decoded, result, task, notes)
 
 
@@ -82,6 +96,16 @@ def working_size(height: int, width: int, model: Model) -> Grid:
     low, high = model.multiple, 4 * model.side
     sides = [min(max(round(n * k / model.multiple) * model.multiple, low), high) for n in (height, width)]
     return Grid(sides[0], sides[1])
+
+
+def identity_lora(
+    model: Model, image: Tensor, training: Training = PAPERS, on_step: OnTrain = lambda done, total: None
+) -> LoRA:
+    """A LoRA of the picture (1, 3, H, W), of the model's size, for run_task."""
+    z0 = model.codec.encode(image)
+    tokens = z0.shape[-2] * z0.shape[-1] // 4
+    levels = flow(1000, shift=flux_shift(tokens)) if model.family == "flux" else every_level()
+    return train_lora(model.backbone, z0, levels, training, on_step)  # type: ignore[arg-type]
 
 
 def run_task(
@@ -95,12 +119,31 @@ def run_task(
     updates: bool = True,
     change: Callable[[Recipe, Task], Recipe] | None = None,
     cache: KVCache | None = None,
+    lora: LoRA | None = None,
 ) -> tuple[Result, Tensor]:
     """The edited latent and its picture (1, 3, H, W), for a picture of the model's size.
 
     `updates` False: the recipe's starting point is only denoised, to see what the updates add. `change` has
-    the last word on the recipe, as recipes.fast. `cache`: where K/V go (a KVStore keeps them small).
+    the last word on the recipe, as recipes.fast. `cache`: where K/V go (a KVStore keeps them small). `lora`:
+    in the model while it inverts, drags and denoises.
     """
+    net = getattr(model.backbone, "net", None)
+    with applied(net, lora) if lora is not None and net is not None else nullcontext():
+        return _run(model, image, task, recipe, variant, seed, on_step, updates, change, cache)
+
+
+def _run(
+    model: Model,
+    image: Tensor,
+    task: Task,
+    recipe: str,
+    variant: Variant,
+    seed: int,
+    on_step: OnStep,
+    updates: bool,
+    change: Callable[[Recipe, Task], Recipe] | None,
+    cache: KVCache | None,
+) -> tuple[Result, Tensor]:
     preset = PRESETS.get(model.name)
     z0 = model.codec.encode(image)
     base = choose(model.family, model.name, task, recipe, variant, preset, seed)
@@ -113,6 +156,8 @@ def run_task(
             filled = invert(model.backbone, empty, preset.schedule, base.solver, on_step=on_step)
             warped = model.codec.encode(pixel_warp(image[0], task.regions)[None])
         base = adapt(base, preset, task, filled, warped)
+    if preset is None and isinstance(model.backbone, DiffusersUNet):
+        base = on_unet(base, model.backbone.blocks, model.backbone.kv)
     if not updates:
         base = replace(base, ramp=())
     if change is not None:

@@ -41,6 +41,12 @@ def ddim(
     )
 
 
+def every_level(alphas_cumprod: Tensor | None = None) -> Schedule:
+    """All levels that a model of the VP family was trained at, 999 to 0, and the clean end."""
+    acp = sd_alphas_cumprod() if alphas_cumprod is None else alphas_cumprod
+    return ddim(len(acp), 1.0, acp, offset=0)
+
+
 def flux_shift(tokens: int) -> float:
     """FLUX.1's resolution shift mu: 0.5 at 256 image tokens, 1.15 at 4096, linear between and beyond."""
     return 0.5 + (1.15 - 0.5) * (tokens - 256) / (4096 - 256)

@@ -13,6 +13,7 @@ from .ip_adapter import DragApplyIPAdapter, DragEncodeSubject, DragLoadIPAdapter
 from .kv import DragKVInject
 from .loaders import DragEmbeddedModel
 from .look import DragFeatureView, DragTapProbe
+from .lora import DragIdentityLoRA
 from .memory import DragMemoryPlan
 from .metrics import DragMetrics
 from .optimize import DragOptimize
@@ -30,6 +31,7 @@ NODES: list[type[io.ComfyNode]] = [
     DragLoadIPAdapter,
     DragEncodeSubject,
     DragApplyIPAdapter,
+    DragIdentityLoRA,
     DragMetrics,
     DragMemoryPlan,
     DragFeatureView,

@@ -36,17 +36,22 @@ class Call:
         self.device = self.model.current_patcher.load_device
         self.kind = prediction_of(self.sampling)
 
-    def __call__(self, z: Tensor, t: float, changes: dict[str, Any]) -> Tensor:
-        """Noise or velocity at the core's latent z, level t. `changes` are merged into a copy of the
-        transformer options. Gradients flow to z when it asks for them and frozen() is open.
+    def __call__(self, z: Tensor, t: float | Tensor, changes: dict[str, Any]) -> Tensor:
+        """Noise or velocity at the core's latents z (B, C, h, w), all at level t or each at its own (B,).
+        `changes` are merged into a copy of the transformer options. Gradients flow to z when it asks for them
+        and frozen() is open.
         """
-        if t not in self._sigmas:
-            self._sigmas[t] = host_sigma(self.sampling, t)
-        sigma = self._sigmas[t]
+        if torch.is_tensor(t):
+            at = torch.tensor([host_sigma(self.sampling, x) for x in t.tolist()], device=z.device)
+            sigma: Any = at.view(-1, 1, 1, 1)
+        else:
+            if t not in self._sigmas:
+                self._sigmas[t] = host_sigma(self.sampling, t)
+            sigma = self._sigmas[t]
+            at = torch.full((z.shape[0],), sigma, device=z.device, dtype=torch.float32)
         raw: list[Tensor] = []
         options = {**self.options, "transformer_options": {**self.options["transformer_options"], **changes}}
         x = host_shape(self.model, z if self.kind == "velocity" else z * (sigma**2 + 1) ** 0.5)
-        at = torch.full((z.shape[0],), sigma, device=z.device, dtype=torch.float32)
         self.calls += 1
         # on the network itself, so that what all wrappers do to its output is seen
         handle = self.model.diffusion_model.register_forward_hook(lambda _, __, out: raw.append(out))

@@ -10,6 +10,7 @@ from typing import Any
 from comfy.ldm.flux.model import Flux
 from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
 
+from ...drag_core.choice import unet_taps
 from ...drag_core.presets import PRESETS, Preset
 from ...drag_core.recipes import FLUX_KV
 from ...drag_core.types import DragError, FeatureTap
@@ -48,9 +49,7 @@ class Family:
         """
         if self.layout is not None:
             return tuple(dict.fromkeys(FeatureTap(at_depth_of(t.block, self.blocks), t.site) for t in wanted))
-        ups = sum(b.startswith("up.") for b in self.blocks)
-        moved = [(int(t.block.split(".")[1]) - 4 + ups, t) for t in wanted if t.block.startswith("up.")]
-        return tuple(FeatureTap(f"up.{i}", t.site) for i, t in moved if i >= 0)
+        return unet_taps(wanted, self.blocks)
 
 
 def at_depth_of(block: str, blocks: tuple[str, ...]) -> str:

@@ -239,6 +239,17 @@ class _Down(torch.autograd.Function):
         return g / ctx.box["scale"].to(g), None
 
 
+def amplified(x: Tensor, box: dict[str, Tensor]) -> Tensor:
+    """x with its gradient scaled for float16; `unscaled` takes it back where the gradient arrives."""
+    out: Tensor = _Up.apply(box, x)[0]
+    return out
+
+
+def unscaled(x: Tensor, box: dict[str, Tensor]) -> Tensor:
+    out: Tensor = _Down.apply(x, box)
+    return out
+
+
 def scaled(x: Tensor) -> tuple[Tensor, Callable[[list[Tensor]], list[Tensor]]]:
     """For models that compute in float16, whose gradients would underflow: x (float32) to give the model, and
     what its float32 outputs must pass. Between the two every gradient is larger by one exact power of two; no

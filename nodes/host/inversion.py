@@ -91,6 +91,13 @@ def _digest(x: Any, out: Any) -> None:
         out.update(str(id(x)).encode())  # a ControlNet, a hook: itself or nothing
 
 
+def digest(x: Any) -> str:
+    """What tensors, numbers and texts in lists and dicts are made of, in 16 letters."""
+    out = hashlib.sha256()
+    _digest(x, out)
+    return out.hexdigest()[:16]
+
+
 def choose_solver(name: str, kind: str) -> str:
     """The solver's name for a "velocity" or "noise" model; "auto" is fireflow or ddim."""
     if name == "auto":
@@ -160,10 +167,8 @@ def invert_latent(
     rule = None if family.layout is None else family.layout.shift
     tokens = h * w // family.multiple**2
     plan = levels.schedule_for(sampling, steps, strength, shift, tokens, rule)
-    digest = hashlib.sha256()
-    _digest([samples, positive, name, steps, strength, shift, guidance, list(blocks)], digest)
-    _digest([kv_budget, kv_memory, kv_text], digest)
-    key = digest.hexdigest()[:16]
+    kept = [kv_budget, kv_memory, kv_text]
+    key = digest([samples, positive, name, steps, strength, shift, guidance, list(blocks), *kept])
     if key in _last and _last[key][0]() is patcher:
         _last.move_to_end(key)
         return _last[key][1]

@@ -22,6 +22,8 @@ DOUBLE, SINGLE = 14.3, 15.3
 TEXT = 512  # tokens
 # ... and KiB kept per latent cell by SD1.5 in 16 bit, up to each tap (290, 397, 619 MiB at 512x512)
 UNET = {"up.0": 60.0, "up.1": 73.0, "up.2": 100.0, "up.3": 155.0}
+# SDXL's, counted on the meta device with what the same count says of SD1.5 against that measurement
+UNET_XL = {"up.0": 212.0, "up.1": 255.0, "up.2": 271.0}
 
 
 def activation_bytes(
@@ -44,8 +46,10 @@ def activation_bytes(
         # beside what is kept a backward holds about half a block's (measured peaks: 7.4 and 1.3 GiB at
         # 1024x1024)
         return int(token * (2 * max(kept) + len(kept) if remember else sum(kept) + 7))
-    block = "up.3" if whole else max((t.block for t in taps), default="up.3")
-    return int(UNET.get(block, UNET["up.3"]) * 1024 * h * w * item / 2 * net.model_channels / 320)
+    kept = UNET_XL if net.num_classes is not None else UNET
+    end = max(kept)
+    block = end if whole else max((t.block for t in taps), default=end)
+    return int(kept.get(block, kept[end]) * 1024 * h * w * item / 2 * net.model_channels / 320)
 
 
 def kv_size(

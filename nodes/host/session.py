@@ -34,8 +34,8 @@ Body = Callable[[Backbone, Tensor], T]
 @dataclass(frozen=True)
 class Need:
     """What the body will ask: gradients of features at `taps`, `whole` forward passes with a gradient (a
-    penalty on the prediction), the host's sigmas (low, high) that it visits, and under which CONDITIONING the
-    inversion ran, if K/V are to be made anew.
+    penalty on the prediction), the host's sigmas (low, high) that it visits, under which CONDITIONING the
+    inversion ran, if K/V are to be made anew, and `rows`, how many latents at once.
     """
 
     taps: tuple[FeatureTap, ...] = ()
@@ -43,6 +43,7 @@ class Need:
     whole: bool = False
     sigmas: tuple[float, float] = (0.0, 0.0)
     origin: Any = None
+    rows: int = 1
 
 
 class _Sampler(comfy.samplers.Sampler):
@@ -99,7 +100,7 @@ def _once(
     guider.set_cfg(1.0)
     guider.model_options = comfy.model_patcher.create_model_options_clone(guider.model_options)
     if need.gradients:
-        wanted = memory.activation_bytes(net, size, need.taps, need.whole, remember)
+        wanted = need.rows * memory.activation_bytes(net, size, need.taps, need.whole, remember)
         one = max(float(patcher.model.memory_required([1, *samples.shape[1:]])), 1.0)
         rows = math.ceil(max(wanted / one, 1.0))
 
@@ -150,7 +151,7 @@ def run(
     net = patcher.model.diffusion_model
     steps = torch.tensor([1.0, 0.0]) if sigmas is None else sigmas
     can_remember = need.gradients and family.name == "flux"
-    act = memory.activation_bytes(net, size, need.taps, need.whole, False)
+    act = need.rows * memory.activation_bytes(net, size, need.taps, need.whole, False)
     weights = sum(int(p.model_size()) for p in (patcher, *patcher.get_nested_additional_models()))
     start = can_remember and act + weights > memory.free_bytes(patcher)
     for remember in (False, True)[int(start) : 1 + int(can_remember)]:

@@ -26,6 +26,7 @@ RUNS_ALONE = (
     "copy-paste",
     "drag-editor",
     "drag-upscale-refine",
+    "identity",
 )
 
 

@@ -25,6 +25,7 @@ BARS: dict[str, tuple[float, float]] = {
     "gooddrag": (2.0, 22.0),
     "dragdiffusion": (2.0, 20.0),
     "copy-paste": (6.0, 14.0),
+    "identity": (2.0, 22.0),
 }
 
 
