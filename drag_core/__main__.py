@@ -30,7 +30,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     e.add_argument(
         "--recipe",
-        help="dragflow (FLUX); dragnext, gooddrag, dragdiffusion (SD); copy_paste. Default: by model",
+        help="dragflow (FLUX); dragnext, gooddrag, dragdiffusion, adaptivedrag (SD); copy_paste. Default: "
+        "by model",
     )
     e.add_argument("--variant", choices=["ours", "paper", "released"], default="ours")
     e.add_argument(
@@ -50,6 +51,11 @@ def _parser() -> argparse.ArgumentParser:
         default=0,
         metavar="STEPS",
         help="train a LoRA on the picture first, with so many steps (the papers: 70)",
+    )
+    e.add_argument(
+        "--auto-mask",
+        action="store_true",
+        help="what may change follows from the points (AdaptiveDrag's mask)",
     )
     e.add_argument("--seed", type=int, default=0)
     e.add_argument("--device", default="cpu")
@@ -121,6 +127,7 @@ def _edit(a: argparse.Namespace) -> None:
             show,
             lambda name: read_mask(a.drag.parent / name),
             Training(steps=a.identity, seed=a.seed) if a.identity else None,
+            a.auto_mask,
         )
     write_png(a.out, to_bytes(edit.image[0].cpu()), picture.alpha)
     write_json(

@@ -11,7 +11,8 @@ from .recipes import RECIPES, copy_paste
 from .solvers import ddim, fireflow
 from .types import DragError, FeatureTap, Task, Variant
 
-FAMILY = {"dragflow": "flux", "dragnext": "sd", "gooddrag": "sd", "dragdiffusion": "sd"}
+FAMILY = {"dragflow": "flux", "dragnext": "sd", "gooddrag": "sd", "dragdiffusion": "sd", "adaptivedrag": "sd"}
+MOVES_REGIONS = ("dragflow", "dragnext", "copy_paste")
 DEFAULT_RECIPE = {"sd": "dragnext", "flux": "dragflow"}
 
 

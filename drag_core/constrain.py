@@ -17,8 +17,10 @@ class Constraint(Protocol):
         """The same with its masks on z's device, for many calls."""
         ...
 
-    def penalty(self, z_next: Tensor, ref_next: Tensor) -> Tensor:
-        """Added to the loss; z_next, ref_next are the latents one denoising step ahead."""
+    def penalty(self, z_next: Tensor, ref_next: Tensor, progress: float = 1.0) -> Tensor:
+        """Added to the loss; z_next, ref_next are the latents one denoising step ahead, `progress` the
+        update's.
+        """
         ...
 
     def project(self, z: Tensor, ref: Tensor) -> Tensor:
@@ -36,7 +38,7 @@ class HardBackground:
     def beside(self, z: Tensor) -> HardBackground:
         return replace(self, editable=self.editable.to(z))
 
-    def penalty(self, z_next: Tensor, ref_next: Tensor) -> Tensor:
+    def penalty(self, z_next: Tensor, ref_next: Tensor, progress: float = 1.0) -> Tensor:
         return z_next.new_zeros(())
 
     def project(self, z: Tensor, ref: Tensor) -> Tensor:
@@ -46,18 +48,23 @@ class HardBackground:
 @dataclass(frozen=True)
 class SoftBackground:
     """GoodDrag eq. 7's second term (also DragDiffusion, DragNeXt R_M): weight · |(z_{t-1} − ref)·(1 − B)|_1,
-    summed, once.
+    summed, once; or once for each of `since` that the update's progress has reached (released DragNeXt: once
+    for every region that moves yet).
     """
 
     editable: Tensor
     weight: float
     needs_prediction: bool = True
+    since: tuple[float, ...] = (0.0,)
 
     def beside(self, z: Tensor) -> SoftBackground:
         return replace(self, editable=self.editable.to(z))
 
-    def penalty(self, z_next: Tensor, ref_next: Tensor) -> Tensor:
-        return self.weight * ((z_next - ref_next) * (1 - self.editable.to(z_next))).abs().sum()
+    def penalty(self, z_next: Tensor, ref_next: Tensor, progress: float = 1.0) -> Tensor:
+        times = sum(progress >= s for s in self.since)
+        if not times:
+            return z_next.new_zeros(())
+        return times * self.weight * ((z_next - ref_next) * (1 - self.editable.to(z_next))).abs().sum()
 
     def project(self, z: Tensor, ref: Tensor) -> Tensor:
         return z
@@ -72,7 +79,7 @@ class FreeBackground:
     def beside(self, z: Tensor) -> FreeBackground:
         return self
 
-    def penalty(self, z_next: Tensor, ref_next: Tensor) -> Tensor:
+    def penalty(self, z_next: Tensor, ref_next: Tensor, progress: float = 1.0) -> Tensor:
         return z_next.new_zeros(())
 
     def project(self, z: Tensor, ref: Tensor) -> Tensor:

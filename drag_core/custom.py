@@ -1,4 +1,4 @@
-"""The three ways of dragging with numbers of the user's own, on whatever family, taps and schedule."""
+"""The four ways of dragging with numbers of the user's own, on whatever family, taps and schedule."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from functools import partial
 import torch
 
 from .constrain import Constraint, FreeBackground, HardBackground, SoftBackground
+from .correspondence import Correspondence
 from .drag import Recipe
 from .masks import adaptive_mask, on_grid
 from .recipes import linear, per_level
+from .semantic import SemanticSupervision
 from .solvers import Solver
 from .supervise import PointSupervision, RegionSupervision
 from .types import DragError, FeatureTap, Grid, Schedule, Task
@@ -136,7 +138,45 @@ def point(
     )
 
 
-METHODS = {"region": region, "pbsi": pbsi, "point": point}
+def semantic(
+    task: Task,
+    ground: Ground,
+    updates: int = 300,
+    steps: int = 80,
+    search: int = 6,
+    stride: float = 1.0,
+    preserve: bool = True,
+    step: float = 0.01,
+    background: float = 0.1,
+    guidance: float = 0.1,
+) -> Recipe:
+    """AdaptiveDrag's way: super-pixels as patches; at most `updates` at the noisiest level, an update kept if
+    it goes towards the target by at least a `steps`-th of the drag; CLoss of strength `guidance` while
+    denoising.
+    """
+    if not task.handles:
+        raise DragError("this method moves points and the drag has none: set a point pair, or mark a region")
+    half = Grid(task.image.height // 2, task.image.width // 2)
+    side = min(task.image.height, task.image.width)
+    guide = Correspondence(task.handles, task.image, max(1, round(5 * side / 512)), guidance)
+    return Recipe(
+        schedule=ground.schedule,
+        solver=ground.solver,
+        taps=ground.taps[:1],
+        supervision=SemanticSupervision(
+            task.handles, task.image, half, steps=steps, search=search, stride=stride, preserve=preserve
+        ),
+        constraint=_soft(task, background),
+        optimizer=partial(torch.optim.Adam, lr=step),
+        ramp=((1.0,) * updates,),
+        kv_blocks=ground.kv_blocks,
+        kv_while_dragging=False,
+        track_every=1,
+        guide=guide if guidance else None,
+    )
+
+
+METHODS = {"region": region, "pbsi": pbsi, "point": point, "semantic": semantic}
 
 # Each paper's recipe as one of these: what an editor shows when it is chosen, where own numbers start.
 NUMBERS: dict[str, tuple[str, dict[str, float]]] = {
@@ -168,6 +208,19 @@ NUMBERS: dict[str, tuple[str, dict[str, float]]] = {
             "preserve": False,
             "step": 0.01,
             "background": 0.1,
+        },
+    ),
+    "adaptivedrag": (
+        "semantic",
+        {
+            "updates": 300,
+            "steps": 80,
+            "search": 6,
+            "stride": 1.0,
+            "preserve": True,
+            "step": 0.01,
+            "background": 0.1,
+            "guidance": 0.1,
         },
     ),
 }

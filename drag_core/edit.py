@@ -15,18 +15,23 @@ from torch import Tensor
 from .backends.diffusers_unet import DiffusersUNet
 from .backends.identity import PAPERS, applied, train_lora
 from .backends.load import Model
-from .choice import DEFAULT_RECIPE, choose, on_unet
+from .choice import DEFAULT_RECIPE, MOVES_REGIONS, choose, on_unet
 from .drag import OnStep, Recipe, Result, Step, drag, invert
+from .exchange import with_regions
 from .inpaint import painted_over, pixel_warp
 from .instruction import DragInstruction
 from .lora import LoRA, OnTrain, Training
 from .paste import put_back
 from .presets import PRESETS, adapt
 from .schedules import every_level, flow, flux_shift
-from .task import MaskReader, build_task
+from .superpixels import auto_mask, lab, superpixels
+from .supervise import RegionSupervision
+from .task import MARGIN, MaskReader, build_task
 from .types import DragError, Grid, KVCache, Task, Trajectory, Variant
 
 SMALLEST = 32
+# how alike neighbouring super-pixels must be to belong to one thing, in units of the colours' spread
+LIKE = 0.9
 
 
 def quiet(step: Step) -> None:
@@ -56,9 +61,12 @@ def edit_picture(
     on_step: OnStep = quiet,
     read_mask: MaskReader | None = None,
     identity: Training | None = None,
+    automatic: bool = False,
 ) -> Edit:
     """Drag `image` (1, 3, H, W) in [0, 1] as `instruction` says. Same seed, same machine: the same bits.
-    `identity`: train a LoRA on the picture first.
+
+    `identity`: train a LoRA on the picture first. `automatic`: what may change is AdaptiveDrag's automatic
+    mask of the points, by Lab colour.
     """
     height, width = image.shape[-2:]
     if min(height, width) < SMALLEST:
@@ -78,6 +86,14 @@ def edit_picture(
         if size == Grid(height, width)
         else F.interpolate(image, (size.height, size.width), mode="bicubic", antialias=True).clamp(0, 1)
     )
+    if automatic:
+        colour, pairs = lab(small), [(h.start, h.target) for h in task.handles]
+        task = replace(
+            task,
+            editable=auto_mask(
+                colour, superpixels(colour, size), pairs, LIKE, round(MARGIN * (size.height + size.width) / 2)
+            ),
+        )
     lora = None
     if identity is not None:
 
@@ -145,6 +161,8 @@ def _run(
     cache: KVCache | None,
 ) -> tuple[Result, Tensor]:
     preset = PRESETS.get(model.name)
+    if recipe in MOVES_REGIONS and not task.regions and task.handles:
+        task = with_regions(task, superpixels(lab(image), task.image))
     z0 = model.codec.encode(image)
     base = choose(model.family, model.name, task, recipe, variant, preset, seed)
     if preset is not None and recipe != "copy_paste":
@@ -154,7 +172,8 @@ def _run(
             mask = torch.stack([r.mask for r in task.regions]).amax(0)
             empty = model.codec.encode(painted_over(image[0], mask)[None])
             filled = invert(model.backbone, empty, preset.schedule, base.solver, on_step=on_step)
-            warped = model.codec.encode(pixel_warp(image[0], task.regions)[None])
+            if isinstance(base.supervision, RegionSupervision):
+                warped = model.codec.encode(pixel_warp(image[0], task.regions)[None])
         base = adapt(base, preset, task, filled, warped)
     if preset is None and isinstance(model.backbone, DiffusersUNet):
         base = on_unet(base, model.backbone.blocks, model.backbone.kv)

@@ -11,16 +11,19 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import partial
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from .constrain import FreeBackground, HardBackground
 from .descent import NormalisedDescent
 from .drag import Recipe, Start
+from .exchange import with_points
 from .masks import discs, moved, on_grid
 from .schedules import ddim, flow
+from .semantic import SemanticSupervision
 from .start import Both, Paste, Refill
-from .supervise import RegionSupervision
+from .supervise import PointSupervision, RegionSupervision, Supervision
 from .types import FeatureTap, Grid, Schedule, Task, Trajectory
 
 
@@ -40,6 +43,22 @@ class Preset:
     updates: int
     step: float
     kv_blocks: tuple[str, ...] = ()
+    points: PointPreset | None = None
+
+
+@dataclass(frozen=True)
+class PointPreset:
+    """For points: step length, updates at each level, patch radius in cells of half the picture, how many
+    super-pixels (of about that size), how many samples of a region's outline join its handles, since one
+    patch does not move a whole thing, and how many updates at most where all are at one level.
+    """
+
+    step: float
+    updates: int
+    radius: int
+    patches: int
+    samples: int
+    most: int
 
 
 EMBEDDED_SD = Preset(
@@ -49,6 +68,7 @@ EMBEDDED_SD = Preset(
     levels=12,
     updates=3,
     step=0.012,
+    points=PointPreset(step=0.08, updates=6, radius=10, patches=40, samples=8, most=120),
 )
 EMBEDDED_FLUX = Preset(
     geometry=(256, 2, 2, 32),
@@ -67,18 +87,62 @@ def adapt(
     """`recipe` with the settings of `preset`.
 
     `filled`: the trajectory of the picture with its regions painted over (empties the source); `warped`: the
-    clean latent of the picture warped in pixels (where the paste starts).
+    clean latent of the picture warped in pixels (where the paste starts). Points without it do the moving
+    themselves, by longer steps; with it they only touch up.
     """
     out = adapt_shape(recipe, preset, task)
-    region = isinstance(out.supervision, RegionSupervision)
+    if isinstance(out.supervision, RegionSupervision):
+        return replace(
+            out,
+            schedule=preset.schedule,
+            optimizer=partial(NormalisedDescent, lr=preset.step),
+            ramp=((1.0,) * preset.updates,) * preset.levels,
+            hold_gain=1.0,
+            start=starting(task, filled, warped),
+            first=None,
+        )
+    own = preset.points
+    if own is None or warped is not None:
+        return replace(
+            out,
+            schedule=preset.schedule,
+            optimizer=partial(NormalisedDescent, lr=preset.step),
+            hold_gain=1.0,
+            start=starting(task, filled, warped),
+        )
     return replace(
         out,
+        supervision=_wider(out.supervision, own, task),
         schedule=preset.schedule,
-        optimizer=partial(NormalisedDescent, lr=preset.step),
-        ramp=((1.0,) * preset.updates,) * preset.levels if region else recipe.ramp,
+        optimizer=partial(NormalisedDescent, lr=own.step),
+        ramp=(out.ramp[0][: own.most],) if len(out.ramp) == 1 else ((1.0,) * own.updates,) * preset.levels,
         hold_gain=1.0,
-        start=starting(task, filled, warped) if region else None,
+        start=emptied(task, filled),
     )
+
+
+def _wider(supervision: Supervision, own: PointPreset, task: Task) -> Supervision:
+    """The point supervision with the samples of the regions' outlines, and patches that a small network
+    knows apart.
+    """
+    handles = with_points(task, own.samples).handles
+    if isinstance(supervision, PointSupervision):
+        side = float((2 * own.radius + 1) ** 2)
+        search = max(supervision.search, 4)
+        return replace(supervision, handles=handles, radius=own.radius, factor=side, search=search)
+    if isinstance(supervision, SemanticSupervision):
+        return replace(supervision, handles=handles, count=own.patches)
+    return supervision
+
+
+def emptied(task: Task, filled: Trajectory | None) -> Start | None:
+    """Where a drag by points starts: the regions' own cells emptied by the trajectory `filled`, nothing
+    pasted.
+    """
+    if filled is None or not task.regions:
+        return None
+    latent = Grid(task.image.height // 8, task.image.width // 8)
+    return Refill(filled, on_grid(torch.stack([r.mask for r in task.regions]).amax(0), latent, 0.05))
 
 
 def adapt_shape(recipe: Recipe, preset: Preset, task: Task) -> Recipe:

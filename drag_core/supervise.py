@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .geometry import motion_matrix, rescale, sampling_grid, to_grid, warp
+from .geometry import coarse_matrix, motion_matrix, rescale, sampling_grid, to_grid, warp
 from .kernels import region as kernel
 from .lookup import patches
 from .masks import on_grid
@@ -51,6 +51,17 @@ class RegionPlan:
 
 
 @dataclass(frozen=True)
+class CellPlan:
+    """For every progress of a level the regions' weights, moved cells (N, 2) and the whole cells they come
+    from, and the reference maps: read one by one, so that equal features differ by nothing (a sign is all
+    that L1 passes on).
+    """
+
+    places: dict[float, list[tuple[float, Tensor, Tensor]]]
+    then: Maps
+
+
+@dataclass(frozen=True)
 class RegionSupervision:
     """DragFlow eq. 1 and DragNeXt eq. 6-7 (PBSI): moved reference features against current ones inside the
     moved mask.
@@ -59,6 +70,8 @@ class RegionSupervision:
     `mean` "map": the sum over moved cells divided by C·H·W of the whole grid (DragFlow's released
     normalisation, which its step size presumes); "region": by C times the moved cells. `equal_taps` divides
     each tap by its mean magnitude. `unpack` reads FLUX token maps as 2x2 packed (released DragFlow).
+    `coarse`: shifts by whole cells, towards zero, and none below one; while a level still moves, turns in
+    steps of 2 degrees; nearest cells (released DragNeXt).
     """
 
     regions: tuple[Region, ...]
@@ -67,6 +80,7 @@ class RegionSupervision:
     mean: str = "map"
     equal_taps: bool = False
     unpack: bool = False
+    coarse: bool = False
 
     def init(self, reference: Maps) -> None:
         return None
@@ -79,6 +93,11 @@ class RegionSupervision:
             return kernel.pull(
                 features, reference.then, reference.windows[progress], reference.scale, reference.packed
             )
+        if isinstance(reference, CellPlan):
+            whole: Tensor = features[0].new_zeros(())
+            for weight, to, came_from in reference.places[progress]:
+                whole = whole + weight * kernel.gap(features, reference.then, self.grid, to, came_from)
+            return whole
         scale = self._scale(reference)
         now, then = ([x * s for x, s in zip(maps, scale, strict=True)] for maps in (features, reference))
         if self.unpack:
@@ -92,9 +111,19 @@ class RegionSupervision:
                 total = total + region.weight * gap / (self._cells(len(to)) * channels)
         return total
 
-    def plan(self, reference: Maps, ramp: tuple[float, ...]) -> RegionPlan:
+    def plan(self, reference: Maps, ramp: tuple[float, ...]) -> RegionPlan | CellPlan:
         packed = 2 if self.unpack else 1
         channels = sum(x.shape[1] for x in reference) // packed**2
+        if self.coarse:
+            moved: dict[float, list[tuple[float, Tensor, Tensor]]] = {}
+            for progress in dict.fromkeys(ramp):
+                places = [self.places(region, progress, min(ramp) < 1) for region in self.regions]
+                moved[progress] = [
+                    (region.weight / (self._cells(len(to)) * channels), to, came_from)
+                    for region, (to, came_from) in zip(self.regions, places, strict=True)
+                    if len(to)
+                ]
+            return CellPlan(moved, reference)
         windows: dict[float, tuple[kernel.Window, ...]] = {}
         for progress in dict.fromkeys(ramp):
             found = []
@@ -111,15 +140,23 @@ class RegionSupervision:
     def _cells(self, moved: int) -> int:
         return self.grid.height * self.grid.width if self.mean == "map" else moved
 
-    def _moved(self, region: Region, progress: float) -> tuple[Tensor, Tensor]:
+    def _moved(self, region: Region, progress: float, moving: bool = True) -> tuple[Tensor, Tensor]:
         """The motion on `grid`, and where (H, W) the moved mask covers more than half a cell."""
+        mask = on_grid(region.mask.cpu(), self.grid)
+        if self.coarse:
+            matrix, still = coarse_matrix(region.motion, progress, moving, self.image, self.grid)
+            inside = warp((mask > 0.5).double(), matrix, mode="nearest")[0, 0] > 0.5
+            return matrix, torch.zeros_like(inside) if still else inside
         matrix = rescale(motion_matrix(region.motion, progress), self.image, self.grid)
-        return matrix, warp(on_grid(region.mask.cpu(), self.grid), matrix)[0, 0] > 0.5
+        share = warp(mask, matrix)[0, 0]
+        # a region smaller than a cell is the cell that has most of it
+        return matrix, share > min(0.5, 0.999 * float(share.max())) if share.any() else share > 0.5
 
-    def places(self, region: Region, progress: float) -> tuple[Tensor, Tensor]:
+    def places(self, region: Region, progress: float, moving: bool = True) -> tuple[Tensor, Tensor]:
         """Cells of the moved mask (N, 2) and the places (N, 2) they come from, (x, y) on `grid`."""
-        matrix, inside = self._moved(region, progress)
-        return torch.nonzero(inside).flip(1).double(), sampling_grid(matrix, self.grid)[inside]
+        matrix, inside = self._moved(region, progress, moving)
+        came_from = sampling_grid(matrix, self.grid)[inside]
+        return torch.nonzero(inside).flip(1).double(), came_from.round() if self.coarse else came_from
 
     def track(self, features: Maps, reference: Any, state: None) -> tuple[None, bool]:
         return None, False

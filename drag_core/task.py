@@ -22,6 +22,7 @@ from .types import AffineMotion, DragError, Grid, Handle, Point, Region, Task
 # the adaptive mask grows by this part of the mean side: soft edges, shadows, the seam, the autoencoder's
 # reach
 MARGIN = 0.045
+FEW = 16  # pixels: a quarter of a cell of the latent
 MaskReader = Callable[[str], Tensor]  # name -> (H, W) in {0, 1}
 
 
@@ -152,6 +153,10 @@ def build_task(
             raise DragError(f"nothing of {name} would be left in the picture: choose {hint}")
         if after.sum() < 0.9 * mask.sum() and spec.task != "scale":
             notes.append(f"{name} is moved partly off the picture: what leaves it is not drawn")
+        if (pixels := int(mask.sum())) < FEW:
+            notes.append(
+                f"{name} has {pixels} px and the model sees cells of 8x8: mark more of what shall move"
+            )
         if (travel := _travel(region)) < 2:
             notes.append(f"{name} moves by {travel:.1f} px; under 2 px the result will hardly differ")
         regions.append(region)

@@ -3,9 +3,11 @@
 from comfy_api.latest import ComfyExtension, io
 
 from .adapter import DragAdapterInjection
+from .automask import DragAutoMask
 from .background import DragBackgroundHardConstraint
 from .editor import DragEditor
 from .example import DragExampleScene
+from .guide import DragCorrespondenceGuide
 from .host.ip_adapter import list_adapter_folders
 from .host.loaders import list_folders
 from .invert import DragInvert
@@ -24,9 +26,11 @@ NODES: list[type[io.ComfyNode]] = [
     DragEditor,
     DragInvert,
     RegionMaskAffine,
+    DragAutoMask,
     DragOptimize,
     DragBackgroundHardConstraint,
     DragKVInject,
+    DragCorrespondenceGuide,
     DragAdapterInjection,
     DragLoadIPAdapter,
     DragEncodeSubject,

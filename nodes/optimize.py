@@ -88,6 +88,56 @@ def _methods() -> list[io.DynamicCombo.Option]:
                 soft,
             ],
         ),
+        io.DynamicCombo.Option(
+            "semantic",
+            [
+                _number(io.Int, "updates", 300, 1, 2000, "Updates at most, all at the noisiest level."),
+                _number(
+                    io.Int,
+                    "steps",
+                    80,
+                    1,
+                    1000,
+                    "Into how many steps the drag is divided: an update that covers less is followed by "
+                    "another.",
+                ),
+                _number(io.Int, "search", 6, 1, 32, "How far a handle is looked for, in steps of 2 pixels."),
+                _number(
+                    io.Float,
+                    "stride",
+                    1.0,
+                    0.5,
+                    16.0,
+                    "How far it is pulled at once at least, in steps of 2 pixels.",
+                    0.5,
+                ),
+                io.Boolean.Input(
+                    "preserve",
+                    default=True,
+                    tooltip="On: compare with the picture's own features (GoodDrag). Off: with the last "
+                    "update's (DragDiffusion).",
+                ),
+                _number(io.Float, "step", 0.01, 0.0001, 10.0, "Adam's step on the latent.", 0.001),
+                _number(
+                    io.Float,
+                    "background",
+                    0.1,
+                    0.0,
+                    100.0,
+                    "Weight of the unchanged background in the loss; 0: none.",
+                    0.05,
+                ),
+                _number(
+                    io.Float,
+                    "guidance",
+                    0.1,
+                    0.0,
+                    10.0,
+                    "How strongly every denoising step matches targets with handles (CLoss); 0: not.",
+                    0.05,
+                ),
+            ],
+        ),
     ]
 
 
@@ -100,7 +150,15 @@ class DragOptimize(io.ComfyNode):
             category=sockets.CATEGORY,
             description="Drags the regions or points of an inverted picture to their targets and denoises "
             "the result.",
-            search_aliases=["drag", "dragflow", "dragnext", "gooddrag", "dragdiffusion", "drag editing"],
+            search_aliases=[
+                "drag",
+                "dragflow",
+                "dragnext",
+                "gooddrag",
+                "dragdiffusion",
+                "adaptivedrag",
+                "drag editing",
+            ],
             inputs=[
                 io.Model.Input("model", tooltip="The model that was inverted; an adapter on it may differ."),
                 io.Conditioning.Input("positive", tooltip="What the edited picture shows (target prompt)."),
@@ -108,10 +166,18 @@ class DragOptimize(io.ComfyNode):
                 sockets.Regions.Input("regions", tooltip="From DragRegionMaskAffine: what moves where."),
                 io.Combo.Input(
                     "recipe",
-                    options=["dragflow", "dragnext", "gooddrag", "dragdiffusion", "copy_paste", "custom"],
+                    options=[
+                        "dragflow",
+                        "dragnext",
+                        "gooddrag",
+                        "dragdiffusion",
+                        "copy_paste",
+                        "custom",
+                        "adaptivedrag",
+                    ],
                     default="dragflow",
                     tooltip="A paper's method with its numbers: dragflow (FLUX, regions), dragnext (SD, "
-                    "regions), gooddrag and dragdiffusion (SD, points), copy_paste (no "
+                    "regions), gooddrag, dragdiffusion and adaptivedrag (SD, points), copy_paste (no "
                     "optimisation). custom: method and its numbers below.",
                     extra_dict={"drag_numbers": NUMBERS},  # read by web/drag_recipes.js
                 ),

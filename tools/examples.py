@@ -26,6 +26,9 @@ ABOUT = {
     "dragnext": "DragNeXt's recipe on Stable Diffusion's UNet: regions, moved on through many noise levels.",
     "gooddrag": "GoodDrag's recipe: points, tracked while they are pulled; dragging and denoising alternate.",
     "dragdiffusion": "DragDiffusion's recipe: points, pulled a little and looked for again.",
+    "adaptivedrag": "AdaptiveDrag's recipe: points that carry their super-pixel, as many updates as the drag "
+    "is long, targets matched with handles while denoising; what may change is found by DragAutoMask. "
+    "Nothing is pasted: on the small model the thing comes out rough. Needs scikit-image (requirements.txt).",
     "copy-paste": "No optimisation: the inverted latents are moved and denoised (RegionDrag's way). The "
     "baseline.",
 }
@@ -34,6 +37,7 @@ KIND = {
     "dragnext": "move",
     "gooddrag": "move",
     "dragdiffusion": "move",
+    "adaptivedrag": "move",
     "copy-paste": "move",
     "identity": "move",
 }
@@ -128,6 +132,21 @@ def identified() -> list[Node]:
     return [
         replace(n, inputs={**n.inputs, "model": (16, "model")}) if n.type in uses else n for n in nodes
     ] + [learn]
+
+
+def automatic() -> list[Node]:
+    """AdaptiveDrag's whole method: the mask from the points, the drag from the emptied source."""
+    nodes = []
+    for n in embedded("adaptivedrag", "adaptivedrag", "embedded-sd"):
+        if n.type == "DragOptimize":
+            inputs = {k: v for k, v in n.inputs.items() if k != "warped"} | {"regions": (16, "regions")}
+            n = replace(n, inputs=inputs)
+        elif n.type == "DragPasteBack":
+            n = replace(n, inputs=n.inputs | {"regions": (16, "regions")})
+        nodes.append(n)
+    pictures = {"image": (1, "image"), "regions": (3, "regions")}
+    mask = Node(16, "DragAutoMask", {}, pictures, size=PREVIEWED)
+    return [n for n in nodes if n.id != 6] + [mask]
 
 
 # What the editor holds in its example: the face of the first scene, drawn round and dragged
@@ -322,6 +341,12 @@ def examples(object_info: dict[str, Any]) -> dict[str, dict[str, Any]]:
         )
         groups = [Group("Start: the source emptied, the region pasted", (5, 6, 8))]
         out[name] = workflow(embedded(name, recipe, model), object_info, note(text), groups)
+    text = (
+        f"{ABOUT['adaptivedrag']}\n\nRuns as it is, on the small model that comes with the pack and a drawn "
+        "scene."
+    )
+    groups = [Group("Start: the source emptied", (5, 8))]
+    out["adaptivedrag"] = workflow(automatic(), object_info, note(text), groups)
     text = (
         "The drag is drawn in the editor: pick a region, drag it, see where it goes; change it, run again. "
         "Runs as it is, on the small model that comes with the pack and a drawn scene."

@@ -16,6 +16,7 @@ from drag_core.recipes import (
     RECIPES,
     SD_KV,
     SD_UP,
+    adaptivedrag,
     copy_paste,
     dragdiffusion,
     dragflow,
@@ -27,6 +28,7 @@ from drag_core.recipes import (
 )
 from drag_core.schedules import ddim as ddim_levels
 from drag_core.schedules import flow, flux_shift
+from drag_core.semantic import SemanticSupervision
 from drag_core.solvers import ddim, fireflow
 from drag_core.start import Paste
 from drag_core.supervise import NoSupervision, PointSupervision, RegionSupervision
@@ -54,8 +56,9 @@ TABLE = {  # updates at each level, optimiser, schedule, kept levels, first t, s
     "dragnext": ((10,) * 6, Adam, ddim_levels(50, 0.75), 38, 741.0, ddim),
     "gooddrag": ((30,) * 7, Adam, ddim_levels(50, 0.75), 38, 741.0, ddim),
     "dragdiffusion": ((80,), Adam, ddim_levels(50, 0.7), 35, 681.0, ddim),
+    "adaptivedrag": ((300,), Adam, ddim_levels(50, 0.7), 35, 681.0, ddim),
 }
-RATES = {"dragflow": 1000.0, "dragnext": 0.02, "gooddrag": 0.02, "dragdiffusion": 0.01}
+RATES = {"dragflow": 1000.0, "dragnext": 0.02, "gooddrag": 0.02, "dragdiffusion": 0.01, "adaptivedrag": 0.01}
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -65,12 +68,16 @@ def test_the_papers_numbers(name: str, variant: Variant) -> None:
     updates, optimizer, schedule, kept, first, solver = TABLE[name]
     if (name, variant) == ("dragnext", "released"):
         updates = (10,) * 5
+    if (name, variant) == ("adaptivedrag", "released"):
+        schedule, kept, first = ddim_levels(50, 0.8), 40, 781.0
     assert tuple(map(len, r.ramp)) == updates
     assert rate(r) == (optimizer, RATES[name])
     assert r.schedule == schedule and len(r.schedule.t) == kept + 1 and r.solver is solver
     assert first is None or r.schedule.t[0] == first
+    beside = variant == "released" and name in ("gooddrag", "dragnext")
     kept_by = {"paper": "reconstruction", "released": "released"} if name == "dragflow" else {}
-    assert r.background == kept_by.get(variant, "trajectory") and r.start is None and r.update_mask is None
+    assert r.background == kept_by.get(variant, "reconstruction" if beside else "trajectory")
+    assert r.start is None and r.update_mask is None
     as_released = name == "dragflow" and variant == "released"
     assert (r.kv_pairing == "released", r.kv_text) == (as_released, as_released)
 
@@ -107,6 +114,35 @@ def test_point_recipes(
     assert isinstance(r.constraint, SoftBackground) and r.constraint.weight == weight
     assert torch.equal(r.constraint.editable[0, 0, 8:32, 8:40], torch.ones(24, 32))
     assert r.constraint.editable.sum() == 24 * 32
+
+
+def test_released_gooddrag_tracks_late_and_loses_patience() -> None:
+    for variant in VARIANTS:
+        r = gooddrag(task(), variant)
+        assert (r.stale_tracking, r.patience) == ((True, 10) if variant == "released" else (False, 0))
+
+
+def test_released_dragnext_moves_coarsely_after_a_point_phase() -> None:
+    r = dragnext(task(), "released")
+    assert isinstance(r.supervision, RegionSupervision) and r.supervision.coarse
+    assert r.first is not None and tuple(map(len, r.first.ramp)) == (30,) * 3
+    assert isinstance(r.constraint, SoftBackground)
+    assert r.constraint.since == pytest.approx((1 / 32,), abs=1e-5)  # 64 px are 32 cells
+    for variant in ("ours", "paper"):
+        assert dragnext(task(), variant).first is None  # type: ignore[arg-type]
+
+
+def test_adaptivedrag() -> None:
+    r = adaptivedrag(task())
+    s = r.supervision
+    assert isinstance(s, SemanticSupervision) and s.handles == task().handles and s.grid == Grid(256, 256)
+    assert (s.steps, s.stride, s.preserve, s.count) == (80, 1.0, True, 200)
+    for variant in ("paper", "released"):
+        drift = adaptivedrag(task(), variant).supervision  # type: ignore[arg-type]
+        assert isinstance(drift, SemanticSupervision) and not drift.preserve
+    assert r.track_every == 1 and r.guide is not None and r.guide.radius == 5
+    assert r.guide.handles == task().handles and adaptivedrag(task(256)).guide.radius == 2  # type: ignore[union-attr]
+    assert isinstance(r.constraint, SoftBackground) and r.constraint.weight == 0.1
 
 
 def test_dragflow() -> None:

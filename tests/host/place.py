@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -24,6 +25,12 @@ def missing() -> str | None:
             f"install -r {COMFYUI / 'requirements.txt'}, or set COMFYUI_PYTHON"
         )
     return None
+
+
+def lacks(module: str) -> bool:
+    """Whether the host's Python has no such module."""
+    asked = subprocess.run([str(PYTHON), "-c", f"import {module}"], capture_output=True, env=environment())
+    return asked.returncode != 0
 
 
 def environment() -> dict[str, str]:

@@ -23,6 +23,7 @@ RUNS_ALONE = (
     "dragnext",
     "gooddrag",
     "dragdiffusion",
+    "adaptivedrag",
     "copy-paste",
     "drag-editor",
     "drag-upscale-refine",

@@ -1,0 +1,296 @@
+"""python -m benchmarks.sd run [--lora] | table | parts | readme
+
+The Stable Diffusion methods and their parts taken away, on held-out scenes whose right answer is known, with
+the embedded UNet: every row sets out from the same place (the inverted picture, its source emptied), with the
+same step length, so that a difference is the part's own. `run` adds one line of JSON a scene and row to
+--file and skips what is there; `table` prints the table and which of the papers' orderings hold, `readme`
+puts both into the README; `parts`: what CLoss does to a picture that is merely denoised, and how many
+updates drags of several lengths take.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from drag_core.backends.load import Model, load_model
+from drag_core.bench.cases import Case, held_out, measure
+from drag_core.bench.scenes import HELD_OUT
+from drag_core.descent import NormalisedDescent
+from drag_core.drag import Recipe, drag, invert
+from drag_core.inpaint import painted_over
+from drag_core.metrics.dai import dai
+from drag_core.presets import EMBEDDED_SD, adapt, emptied
+from drag_core.recipes import RECIPES, linear, per_level
+from drag_core.solvers import ddim
+from drag_core.start import Both, Refill
+from drag_core.supervise import PointSupervision
+from drag_core.types import AffineMotion, Handle, Region, Task, Trajectory
+
+Change = Callable[[Recipe, Task], Recipe]
+Identity = Callable[
+    [Model, Tensor], Model
+]  # model and picture (1, 3, H, W) -> the same model that knows the picture
+
+FILE = Path("out/sd.jsonl")
+README = Path(__file__).resolve().parents[1] / "README.md"
+MARKS = ("<!-- python -m benchmarks.sd readme -->", "<!-- end -->")
+RADIUS = 10  # DAI's γ, pixels
+POINTS = EMBEDDED_SD.points
+assert POINTS is not None
+UPDATES = EMBEDDED_SD.levels * POINTS.updates
+COLUMNS = ("centroid", "target", "background", "dai", "updates")
+
+
+def as_it_is(recipe: Recipe, task: Task) -> Recipe:
+    return recipe
+
+
+def drift_prone(recipe: Recipe, task: Task) -> Recipe:
+    """GoodDrag without information preservation: the reference is the last update's own patch."""
+    assert isinstance(recipe.supervision, PointSupervision)
+    return replace(recipe, supervision=replace(recipe.supervision, preserve=False))
+
+
+def one_level(recipe: Recipe, task: Task) -> Recipe:
+    """GoodDrag without alternation: as many updates, all at the noisiest level."""
+    return replace(recipe, ramp=((1.0,) * UPDATES,))
+
+
+def unguided(recipe: Recipe, task: Task) -> Recipe:
+    return replace(recipe, guide=None)
+
+
+def moving(recipe: Recipe, task: Task, between: bool = True) -> Recipe:
+    """DragNeXt from where the points set out, as many updates and as long, with or without the states
+    between.
+    """
+    assert POINTS is not None
+    ramp = linear(UPDATES) if between else (1.0,) * UPDATES
+    assert isinstance(recipe.start, Both) and isinstance(recipe.start.first, Refill)
+    start = emptied(task, recipe.start.first.background)
+    step = partial(NormalisedDescent, lr=POINTS.step)
+    return replace(recipe, ramp=per_level(ramp, POINTS.updates), start=start, optimizer=step)
+
+
+def nothing(recipe: Recipe, task: Task) -> Recipe:
+    return replace(recipe, ramp=(), start=None)
+
+
+ROWS: dict[str, tuple[str, Change]] = {
+    "no edit": ("gooddrag", nothing),
+    "dragdiffusion": ("dragdiffusion", as_it_is),
+    "gooddrag": ("gooddrag", as_it_is),
+    "gooddrag without information preservation": ("gooddrag", drift_prone),
+    "gooddrag without alternation": ("gooddrag", one_level),
+    "adaptivedrag": ("adaptivedrag", as_it_is),
+    "adaptivedrag without CLoss": ("adaptivedrag", unguided),
+    "dragnext": ("dragnext", moving),
+    "dragnext without intermediate states": ("dragnext", partial(moving, between=False)),
+}
+# what the papers say: the first is better than the second in the column (True: lower is better)
+ORDERINGS = (
+    ("gooddrag", "dragdiffusion", "GoodDrag over DragDiffusion"),
+    ("gooddrag", "gooddrag without information preservation", "information preservation"),
+    ("gooddrag", "gooddrag without alternation", "alternation"),
+    ("adaptivedrag", "dragdiffusion", "AdaptiveDrag over DragDiffusion"),
+    ("adaptivedrag", "adaptivedrag without CLoss", "CLoss"),
+    ("dragnext", "gooddrag", "DragNeXt over GoodDrag"),
+    ("dragnext", "dragnext without intermediate states", "intermediate states"),
+)
+BETTER = (("centroid", True), ("target", False), ("dai", True))
+
+
+def scenes(share: float = 1.0) -> list[Case]:
+    """Twenty moves, ten turns, ten stretches: the first that fit, from fixed seeds never trained on."""
+    kinds = (("move", 20, 0), ("rotate", 10, 1000), ("deform", 10, 2000))
+    cases = [held_out(max(1, round(n * share)), HELD_OUT + at, (k,)) for k, n, at in kinds]
+    # in turn, so that what has been run at any time is of all kinds
+    return [c for k in range(len(cases[1])) for c in (*cases[0][2 * k : 2 * k + 2], cases[1][k], cases[2][k])]
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A scene inverted by the model that drags it: what all rows share."""
+
+    model: Model
+    source: Trajectory
+    filled: Trajectory
+    lora_seconds: float
+
+
+def prepare(model: Model, case: Case, identity: Identity | None) -> Ready:
+    image, began = case.source[None], time.perf_counter()
+    if identity is not None:
+        model = identity(model, image)
+    learnt = time.perf_counter()
+    clean = (model.codec.encode(x) for x in (image, painted_over(case.source, case.mask)[None]))
+    source, filled = (invert(model.backbone, z, EMBEDDED_SD.schedule, ddim) for z in clean)
+    return Ready(model, source, filled, learnt - began)
+
+
+def run_one(ready: Ready, case: Case, row: str) -> dict[str, float]:
+    name, change = ROWS[row]
+    began = time.perf_counter()
+    recipe = adapt(RECIPES[name](case.task), EMBEDDED_SD, case.task, ready.filled)
+    result = drag(ready.model.backbone, ready.source, change(recipe, case.task))
+    picture = ready.model.codec.decode(result.z)[0].clamp(0, 1)
+    found = dai(case.source, picture, [(case.handle, case.target)], RADIUS)
+    return {
+        **measure(picture, case),
+        "dai": found.paper,
+        "updates": float(len(result.losses)),
+        "lora_seconds": ready.lora_seconds,
+        "seconds": time.perf_counter() - began,
+    }
+
+
+def read(file: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in file.read_text().splitlines() if line] if file.is_file() else []
+
+
+def run(file: Path, identity: Identity | None, rows: list[str], share: float = 1.0) -> None:
+    """Every row on every scene, appended to `file` as it is found; what is there is not done again."""
+    lora = identity is not None
+    done = {(r["row"], r["lora"], r["seed"]) for r in read(file)}
+    file.parent.mkdir(parents=True, exist_ok=True)
+    model = load_model("embedded-sd")
+    for case in scenes(share):
+        left = [row for row in rows if (row, lora, case.seed) not in done]
+        torch.manual_seed(case.seed)
+        ready = prepare(model, case, identity) if left else None
+        for row in left:
+            assert ready is not None
+            found = run_one(ready, case, row)
+            record = {"row": row, "lora": lora, "kind": case.kind, "seed": case.seed}
+            line = json.dumps(record | {k: None if math.isnan(v) else round(v, 5) for k, v in found.items()})
+            with file.open("a") as out:
+                out.write(line + "\n")
+            print(line, file=sys.stderr, flush=True)
+
+
+def averages(records: list[dict[str, object]], row: str, lora: bool) -> dict[str, float]:
+    """Means over the scenes; the centroid over the moves alone, where it shows the drag."""
+    mine = [r for r in records if r["row"] == row and r["lora"] == lora]
+    out = {"scenes": float(len(mine))}
+    for column in COLUMNS:
+        values = [r[column] for r in mine if column != "centroid" or r["kind"] == "move"]
+        known = [float(v) for v in values if isinstance(v, (int, float))]
+        out[column] = sum(known) / len(known) if known else math.nan
+    return out
+
+
+def table(records: list[dict[str, object]], say: Callable[[str], None] = print) -> None:
+    """The README's table and the orderings, from what was found."""
+    found = {
+        (row, lora): averages(records, row, lora)
+        for lora in (False, True)
+        for row in ROWS
+        if any(r["row"] == row and r["lora"] == lora for r in records)
+    }
+    say("| method | LoRA | centroid error px | target dB | background dB | DAI x 1000 | updates | scenes |")
+    say("|---|---|---|---|---|---|---|---|")
+    for (row, lora), m in found.items():
+        say(
+            f"| {row} | {'yes' if lora else 'no'} | {m['centroid']:.1f} | {m['target']:.2f} | "
+            f"{m['background']:.1f} | {1000 * m['dai']:.0f} | {m['updates']:.0f} | {m['scenes']:.0f} |"
+        )
+    say("")
+    for lora in (False, True):
+        for better, worse, what in ORDERINGS:
+            if (better, lora) in found and (worse, lora) in found:
+                a, b = found[better, lora], found[worse, lora]
+                parts = [
+                    f"{c} {'holds' if (a[c] < b[c]) == lower else 'does not hold'}" for c, lower in BETTER
+                ]
+                say(f"- {what}{' (with LoRA)' if lora else ''}: {', '.join(parts)}")
+    for row in ROWS:
+        if (row, False) in found and (row, True) in found:
+            a, b = found[row, True], found[row, False]
+            say(
+                f"- LoRA on {row}: centroid {a['centroid'] - b['centroid']:+.1f} px, target "
+                f"{a['target'] - b['target']:+.2f} dB, DAI {1000 * (a['dai'] - b['dai']):+.0f}"
+            )
+
+
+def parts(say: Callable[[str], None] = print, lengths: tuple[int, ...] = (8, 24, 48, 72)) -> None:
+    """What CLoss does while a picture is merely denoised, and how many updates drags of several
+    lengths take.
+    """
+    model, found = load_model("embedded-sd"), scenes(0.1)[:3]
+    for case in found[:2]:
+        ready = prepare(model, case, None)
+        recipe = adapt(RECIPES["adaptivedrag"](case.task), EMBEDDED_SD, case.task)
+        guide = recipe.guide
+        assert guide is not None
+        plain, guided = (
+            drag(model.backbone, ready.source, replace(recipe, ramp=(), guide=g)).z for g in (None, guide)
+        )
+        before, after = (float(guide.loss(z, ready.source.z[-1])) for z in (plain, guided))
+        change = float((plain - guided).abs().max())
+        say(
+            f"- CLoss, scene {case.seed}: {before:.2f} -> {after:.2f}; the latent changes by up to "
+            f"{change:.2f}"
+        )
+    case = found[0]
+    ready = prepare(model, case, None)
+    counts = []
+    x, y = case.handle
+    way = math.dist(case.handle, case.target)
+    for length in lengths:
+        shift = tuple((b - a) * length / way for a, b in zip(case.handle, case.target, strict=True))
+        motion = AffineMotion((shift[0], shift[1]))
+        pair = Handle(case.handle, (x + shift[0], y + shift[1]))
+        task = Task(case.task.image, (Region(case.mask, motion),), (pair,), case.editable)
+        recipe = adapt(RECIPES["adaptivedrag"](task), EMBEDDED_SD, task, ready.filled)
+        made = len(drag(model.backbone, ready.source, replace(recipe, guide=None)).losses)
+        counts.append(f"{length} px: {made}")
+    say(f"- updates of adaptivedrag (n = 80) by the drag's length: {', '.join(counts)}")
+
+
+def readme(records: list[dict[str, object]], path: Path = README) -> None:
+    """Puts the table between the marks of the README."""
+    lines: list[str] = []
+    table(records, lines.append)
+    text = path.read_text(encoding="utf-8")
+    before, after = text.split(MARKS[0])[0], text.split(MARKS[1])[1]
+    path.write_text(f"{before}{MARKS[0]}\n" + "\n".join(lines) + f"\n{MARKS[1]}{after}", encoding="utf-8")
+
+
+def identity() -> Identity:
+    """The identity LoRA of drag_core, learnt anew for every scene."""
+    raise SystemExit("benchmarks.sd: the identity LoRA is not in this build yet")
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.sd", description=__doc__)
+    parser.add_argument("what", choices=["run", "table", "parts", "readme"])
+    parser.add_argument("--file", type=Path, default=FILE)
+    parser.add_argument("--lora", action="store_true", help="teach the model each picture first")
+    parser.add_argument("--rows", help="some rows alone, separated by commas")
+    parser.add_argument("--share", type=float, default=1.0, help="part of the forty scenes")
+    args = parser.parse_args(argv)
+    if args.what == "run":
+        rows = args.rows.split(",") if args.rows else list(ROWS)
+        run(args.file, identity() if args.lora else None, rows, args.share)
+    if args.what == "parts":
+        parts()
+    elif args.what == "readme":
+        readme(read(args.file))
+    else:
+        table(read(args.file))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

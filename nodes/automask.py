@@ -1,0 +1,158 @@
+"""DragAutoMask: what may change, from the points alone (AdaptiveDrag)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from comfy_api.latest import io, ui
+
+from ..drag_core.exchange import regions_of
+from ..drag_core.instruction import parse
+from ..drag_core.overlay import overlay
+from ..drag_core.region import drag_task
+from ..drag_core.superpixels import auto_mask, lab, patch_at, superpixels
+from ..drag_core.types import DragError, Grid
+from . import sockets
+from .convert import host_image, host_mask, picture, said
+from .host.features import unet_features, vision_features
+
+
+class DragAutoMask(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="DragAutoMask",
+            display_name="Drag Auto Mask",
+            category=sockets.CATEGORY,
+            description="Finds what may change from the points of a drag: the super-pixels under the "
+            "handles, "
+            "extended along the lines to the targets (AdaptiveDrag). The super-pixels follow a model's "
+            "features, or "
+            "colour where none is connected; the node says which.",
+            search_aliases=["auto mask", "super-pixel", "slic", "adaptivedrag", "sam"],
+            inputs=[
+                io.Image.Input("image", tooltip="The picture to drag in. One picture, RGB."),
+                sockets.Regions.Input(
+                    "regions",
+                    optional=True,
+                    tooltip="A drag, for its points (a region counts with its middle): kept, with the mask "
+                    "found here.",
+                ),
+                io.String.Input(
+                    "instruction",
+                    multiline=True,
+                    default="",
+                    dynamic_prompts=False,
+                    tooltip="A drag instruction as JSON with points, in place of regions.",
+                ),
+                io.Int.Input(
+                    "patches",
+                    default=200,
+                    min=4,
+                    max=2000,
+                    tooltip="About how many super-pixels the picture is cut into; more are smaller.",
+                ),
+                io.Float.Input(
+                    "likeness",
+                    default=0.9,
+                    min=0.0,
+                    max=3.0,
+                    step=0.05,
+                    tooltip="How different neighbouring super-pixels may be to belong to the thing under a "
+                    "handle; 0: "
+                    "only the one under it.",
+                ),
+                io.Int.Input(
+                    "margin",
+                    default=12,
+                    min=0,
+                    max=512,
+                    tooltip="Pixels that the mask is grown by at the end.",
+                ),
+                io.ClipVision.Input(
+                    "clip_vision",
+                    optional=True,
+                    tooltip="A CLIP vision, SigLIP or DINO model, whose features the super-pixels then "
+                    "follow.",
+                ),
+                io.Model.Input(
+                    "model",
+                    optional=True,
+                    tooltip="A Stable Diffusion model, whose features the super-pixels then follow; with "
+                    "vae and positive.",
+                ),
+                io.Vae.Input("vae", optional=True, tooltip="The model's VAE."),
+                io.Conditioning.Input(
+                    "positive", optional=True, tooltip="What the picture shows; an empty prompt works too."
+                ),
+            ],
+            outputs=[
+                io.Mask.Output("editable", tooltip="What may change: for Drag Region's editable_mask."),
+                sockets.Regions.Output(
+                    "regions",
+                    tooltip="The drag with this mask; points have their super-pixel, which adaptivedrag "
+                    "compares.",
+                ),
+                sockets.Regions.Output(
+                    "as_regions", tooltip="The points as super-pixel regions, for recipes that move regions."
+                ),
+                io.Image.Output("preview", tooltip="The drag and the mask on the picture."),
+                io.String.Output("source", tooltip="Which features the super-pixels follow."),
+            ],
+            is_output_node=True,
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        image,
+        instruction="",
+        patches=200,
+        likeness=0.9,
+        margin=12,
+        regions=None,
+        clip_vision=None,
+        model=None,
+        vae=None,
+        positive=None,
+    ) -> io.NodeOutput:
+        with torch.inference_mode(False):
+            pixels = picture(image).clamp(0, 1)
+            size, notes = Grid(pixels.shape[-2], pixels.shape[-1]), ()
+            task = regions
+            if instruction.strip():
+                task, notes = drag_task(size, instruction=parse(instruction), before=regions)
+            if task is None or not task.handles:
+                raise DragError(
+                    "an automatic mask follows from points and there is none: connect regions, or give an "
+                    "instruction "
+                    "with points"
+                )
+            if task.image != size:
+                raise DragError(
+                    f"the drag was drawn on {task.image.width}x{task.image.height} and this picture is "
+                    f"{size.width}x{size.height}: give both nodes the same picture"
+                )
+            if clip_vision is not None:
+                features, source = vision_features(clip_vision, image)
+            elif model is not None:
+                features, source = unet_features(model, positive, vae, image)
+            else:
+                features, source = lab(pixels), "Lab colour (no model connected)"
+            labels = superpixels(features, size, patches)
+            pairs = [(h.start, h.target) for h in task.handles]
+            found = auto_mask(features, labels, pairs, likeness, margin)
+            handles = tuple(replace(h, region=patch_at(labels, h.start)) for h in task.handles)
+            drag = replace(task, handles=handles, editable=found)
+            moving = replace(drag, regions=task.regions or regions_of(handles, labels))
+            preview = host_image(overlay(pixels[0], drag))
+        text = said((f"super-pixels follow {source}: {int(labels.max()) + 1} of them", *notes))
+        return io.NodeOutput(
+            host_mask(found),
+            drag,
+            moving,
+            preview,
+            source,
+            ui={**ui.PreviewImage(preview, cls=cls).as_dict(), "text": (text,)},
+        )

@@ -1,0 +1,75 @@
+"""DragCorrespondenceGuide: any sampler draws around the targets what the picture has around the handles."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+
+from . import sockets
+from .host.guide import guide_correspondence
+from .host.patches import sigma_range
+
+
+class DragCorrespondenceGuide(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="DragCorrespondenceGuide",
+            display_name="Drag Correspondence Guide",
+            category=sockets.CATEGORY,
+            description="Patches a model so that every step of any sampler draws around each target what "
+            "the picture "
+            "has around its handle (AdaptiveDrag's CLoss). DragOptimize's recipe adaptivedrag does this by "
+            "itself.",
+            search_aliases=["closs", "adaptivedrag", "guidance", "correspondence"],
+            inputs=[
+                io.Model.Input("model", tooltip="The model that samples."),
+                io.Latent.Input("latent", tooltip="The original picture, encoded with VAE Encode."),
+                sockets.Regions.Input(
+                    "regions", tooltip="The drag: its points (a region counts with its middle)."
+                ),
+                io.Float.Input(
+                    "strength",
+                    default=0.1,
+                    min=0.0,
+                    max=10.0,
+                    step=0.01,
+                    tooltip="How far a step is shifted, as a share of the latent's own spread; 0: nothing "
+                    "happens.",
+                ),
+                io.Int.Input(
+                    "radius",
+                    default=40,
+                    min=8,
+                    max=512,
+                    step=8,
+                    tooltip="Half side, in pixels, of the squares around handle and target that are "
+                    "compared.",
+                ),
+                io.Float.Input(
+                    "start_percent",
+                    default=0.0,
+                    min=0.0,
+                    max=1.0,
+                    step=0.01,
+                    tooltip="From this share of sampling on.",
+                ),
+                io.Float.Input(
+                    "end_percent",
+                    default=1.0,
+                    min=0.0,
+                    max=1.0,
+                    step=0.01,
+                    tooltip="Up to this share of sampling.",
+                ),
+            ],
+            outputs=[io.Model.Output(display_name="model", tooltip="The patched model, for any sampler.")],
+        )
+
+    @classmethod
+    def execute(cls, model, latent, regions, strength, radius, start_percent, end_percent) -> io.NodeOutput:
+        sigmas = sigma_range(model, start_percent, end_percent)
+        return io.NodeOutput(
+            guide_correspondence(
+                model, latent["samples"], regions, strength, max(1, round(radius / 8)), sigmas
+            )
+        )

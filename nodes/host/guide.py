@@ -1,0 +1,76 @@
+"""A patched MODEL that guides stock samplers by CLoss (AdaptiveDrag §3.5)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from comfy.patcher_extension import WrappersMP
+from torch import Tensor
+
+from ...drag_core.correspondence import Correspondence
+from ...drag_core.types import DragError, Task
+from .schedule import prediction_of, sampling_of
+
+
+class _Guide:
+    """Shifts the sampler's clean estimate, which is the leaf: whatever the model and its precision, no
+    gradient goes through it, and a step costs no more memory than before.
+    """
+
+    def __init__(
+        self, guide: Correspondence, source: Tensor, sigmas: tuple[float, float], velocity: bool
+    ) -> None:
+        self.guide, self.source, self.sigmas, self.velocity = guide, source, sigmas, velocity
+
+    def predict(self, executor: Any, x: Tensor, timestep: Tensor, *args: Any, **kw: Any) -> Tensor:
+        out: Tensor = executor(x, timestep, *args, **kw)
+        sigma = float(timestep.flatten()[0])
+        if not self.sigmas[0] <= sigma <= self.sigmas[1]:
+            return out
+        if out.shape[-2:] != self.source.shape[-2:]:
+            raise DragError(
+                f"the guide's picture is {self.source.shape[-1] * 8}x{self.source.shape[-2] * 8} and this "
+                f"latent is of {out.shape[-1] * 8}x{out.shape[-2] * 8}: sample at the picture's size"
+            )
+        share = sigma if self.velocity else sigma / (1 + sigma**2) ** 0.5
+        with torch.inference_mode(False), torch.enable_grad():
+            shifted = []
+            for one in out.split(1):
+                leaf = one.detach().float().clone().requires_grad_()
+                way = self.guide.gradient(leaf, self.source.to(leaf), leaf)
+                if way is not None:
+                    one = (leaf.detach() - self.guide.step * share * way).to(one)
+                shifted.append(one)
+        return torch.cat(shifted)
+
+
+def guide_correspondence(
+    patcher: Any, samples: Tensor, task: Task, strength: float, radius: int, sigmas: tuple[float, float]
+) -> Any:
+    """A clone of `patcher` that guides every sampler while its sigma is within `sigmas` (low, high).
+
+    samples: the LATENT (1, C, h, w) of the picture that `task` was drawn on; `radius` in latent cells.
+    """
+    if not task.handles:
+        raise DragError("the guide compares points and this drag has none: set a point pair or a region")
+    h, w = samples.shape[-2:]
+    if samples.shape[0] != 1 or samples.ndim != 4:
+        raise DragError(
+            f"the latent has shape {tuple(samples.shape)} and the guide needs one picture: use "
+            "LatentFromBatch"
+        )
+    if (task.image.height // 8, task.image.width // 8) != (h, w):
+        raise DragError(
+            f"the drag was drawn on {task.image.width}x{task.image.height} and the latent is of a "
+            f"{8 * w}x{8 * h} picture: encode the picture that the drag was drawn on"
+        )
+    velocity = prediction_of(sampling_of(patcher)) == "velocity"
+    with torch.inference_mode(False):
+        source = patcher.model.process_latent_in(samples.clone()).float().cpu()
+    guide = Correspondence(task.handles, task.image, radius, strength)
+    clone = patcher.clone()
+    if strength > 0:
+        patch = _Guide(guide, source, sigmas, velocity)
+        clone.add_wrapper_with_key(WrappersMP.PREDICT_NOISE, "drag_guide", patch.predict)
+    return clone
