@@ -306,18 +306,18 @@ REAL = {"sd15": "sd15", "flux-dev": "flux", "flux-fp8": "flux_fp8"}
 def adapted() -> list[Node]:
     """The drag on FLUX.1-dev, which looks at the picture through an IP-Adapter all the time."""
     nodes = real("flux")
-    picture = {"clip_vision": (5, 0), "image": (12, "image")}
-    given = {"model": (1, 0), "adapter": (4, "adapter"), "clip_vision_output": (6, 0)}
+    picture = {"clip_vision": (6, 0), "image": (12, "image")}
+    given = {"model": (1, 0), "adapter": (5, "adapter"), "clip_vision_output": (7, 0)}
     ends = {"DragInvert": "inversion", "DragOptimize": "editing"}
     linked = [
-        replace(n, inputs={**n.inputs, "model": (7, ends[n.type])}) if n.type in ends else n for n in nodes
+        replace(n, inputs={**n.inputs, "model": (8, ends[n.type])}) if n.type in ends else n for n in nodes
     ]
     return [
         *linked,
-        Node(4, "DragLoadIPAdapter", {"adapter_name": "flux-ip-adapter-v2.safetensors"}),
-        Node(5, "CLIPVisionLoader", {"clip_name": "clip_vision_l.safetensors"}),
-        Node(6, "CLIPVisionEncode", {"crop": "center"}, picture),
-        Node(7, "DragApplyIPAdapter", {}, given),
+        Node(5, "DragLoadIPAdapter", {"adapter_name": "flux-ip-adapter-v2.safetensors"}),
+        Node(6, "CLIPVisionLoader", {"clip_name": "clip_vision_l.safetensors"}),
+        Node(7, "CLIPVisionEncode", {"crop": "center"}, picture),
+        Node(8, "DragApplyIPAdapter", {}, given),
     ]
 
 
