@@ -11,6 +11,7 @@ from torch import Tensor
 
 from benchmarks.meter import Meter
 from drag_core.drag import Recipe, Step, drag
+from drag_core.kvstore import KVStore
 from drag_core.recipes import FLUX_KV
 from drag_core.supervise import RegionSupervision
 from drag_core.types import (
@@ -85,8 +86,9 @@ def task(image: Grid, regions: tuple[Region, ...] = (), handles: tuple[Handle, .
 
 
 def source(recipe: Recipe, shape: tuple[int, ...], dtype: torch.dtype, device: str = "meta") -> Trajectory:
+    """As an inversion leaves it: its K/V, of which the first level needs none, lie on the CPU."""
     z = torch.empty(shape, dtype=dtype, device=device)
-    return Trajectory(recipe.schedule, (z,) * len(recipe.schedule.t))
+    return Trajectory(recipe.schedule, (z,) * len(recipe.schedule.t), KVStore("pageable"))
 
 
 class Iterations:
@@ -114,11 +116,12 @@ def measure(
     shape: tuple[int, ...],
     dtype: torch.dtype = torch.float32,
     updates: int = 4,
+    kv: bool = False,
 ) -> tuple[Meter, Iterations]:
-    """`updates` updates of the real loop at the recipe's first level, counted."""
+    """`updates` updates of the real loop at the recipe's first level, counted; `kv`: with its own K/V."""
     progress = [u for level in recipe.ramp for u in level]
     few = tuple(progress[(i + 1) * len(progress) // (updates + 1)] for i in range(updates))
-    recipe = replace(recipe, ramp=(few,), kv_blocks=())
+    recipe = replace(recipe, ramp=(few,), kv_blocks=recipe.kv_blocks if kv else (), kv_pairing="level")
     path = source(recipe, shape, dtype)
     meter = Meter()
     meter.weights(net)
@@ -197,8 +200,10 @@ def region_loss(supervision: RegionSupervision, now: list[Tensor], progress: flo
     return meter
 
 
-def kv_bytes(backbone: Backbone, shape: tuple[int, ...], dtype: torch.dtype) -> int:
+def kv_bytes(
+    backbone: Backbone, shape: tuple[int, ...], dtype: torch.dtype, blocks: tuple[str, ...] = FLUX_KV
+) -> int:
     cache = KVCache()
     with torch.no_grad():
-        backbone.predict(torch.empty(shape, device="meta", dtype=dtype), 0.5, KVRecord(cache, FLUX_KV))
+        backbone.predict(torch.empty(shape, device="meta", dtype=dtype), 0.5, KVRecord(cache, blocks))
     return cache.bytes

@@ -94,7 +94,7 @@ def table(
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.quality", description=__doc__)
-    parser.add_argument("--cases", type=int, default=3, help="scenes of each kind")
+    parser.add_argument("--cases", type=int, default=2, help="scenes of each kind")
     parser.add_argument("--kinds", default=",".join(KINDS))
     args = parser.parse_args(argv)
     torch.manual_seed(0)

@@ -46,6 +46,13 @@ def _parser() -> argparse.ArgumentParser:
         help="safetensors with prompt_embeds (and pooled_prompt_embeds), in place of a text encoder",
     )
     e.add_argument(
+        "--identity",
+        type=int,
+        default=0,
+        metavar="STEPS",
+        help="train a LoRA on the picture first, with so many steps (the papers: 70)",
+    )
+    e.add_argument(
         "--auto-mask",
         action="store_true",
         help="what may change follows from the points (AdaptiveDrag's mask)",
@@ -74,6 +81,7 @@ def _edit(a: argparse.Namespace) -> None:
     from .drag import Step
     from .edit import edit_picture
     from .instruction import parse
+    from .lora import Training
     from .pictures import read_mask, read_picture, to_bytes, write_json, write_png
 
     picture = read_picture(a.image)
@@ -118,6 +126,7 @@ def _edit(a: argparse.Namespace) -> None:
             a.seed,
             show,
             lambda name: read_mask(a.drag.parent / name),
+            Training(steps=a.identity, seed=a.seed) if a.identity else None,
             a.auto_mask,
         )
     write_png(a.out, to_bytes(edit.image[0].cpu()), picture.alpha)
@@ -128,6 +137,7 @@ def _edit(a: argparse.Namespace) -> None:
             "recipe": a.recipe or DEFAULT_RECIPE[model.family],
             "variant": a.variant,
             "seed": a.seed,
+            "identity": a.identity,
             "seconds": round(time.perf_counter() - began, 2),
             "notes": list(edit.notes),
             "losses": list(edit.result.losses),

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import replace
+
 from .drag import Recipe
 from .presets import Preset
 from .recipes import RECIPES, copy_paste
 from .solvers import ddim, fireflow
-from .types import DragError, Task, Variant
+from .types import DragError, FeatureTap, Task, Variant
 
 FAMILY = {"dragflow": "flux", "dragnext": "sd", "gooddrag": "sd", "dragdiffusion": "sd", "adaptivedrag": "sd"}
 MOVES_REGIONS = ("dragflow", "dragnext", "copy_paste")
@@ -37,3 +40,15 @@ def choose(
             f"recipe {recipe} does not fit {model}, a model of the {family} family: use {fitting}"
         )
     return RECIPES[recipe](task, variant)
+
+
+def unet_taps(wanted: tuple[FeatureTap, ...], blocks: Iterable[str]) -> tuple[FeatureTap, ...]:
+    """Taps for SD1.5's four up blocks on a UNet with `blocks`: counted from the last one (SDXL has three)."""
+    ups = sum(b.startswith("up.") for b in blocks)
+    moved = [(int(t.block.split(".")[1]) - 4 + ups, t) for t in wanted if t.block.startswith("up.")]
+    return tuple(FeatureTap(f"up.{i}", t.site) for i, t in moved if i >= 0)
+
+
+def on_unet(recipe: Recipe, blocks: Iterable[str], kv: tuple[str, ...]) -> Recipe:
+    """A recipe for SD1.5 on a UNet with `blocks` whose K/V layers are `kv`."""
+    return replace(recipe, taps=unet_taps(recipe.taps, blocks), kv_blocks=kv if recipe.kv_blocks else ())

@@ -29,7 +29,7 @@ class Ground:
 
 
 def _latent(task: Task) -> Grid:
-    return Grid(task.image.height // 8, task.image.width // 8)
+    return Grid(task.image.height // task.cell, task.image.width // task.cell)
 
 
 def _hard(task: Task) -> Constraint:

@@ -1,4 +1,4 @@
-"""A gradient step of fixed length."""
+"""Gradient descent that does not depend on the gradient's size."""
 
 from __future__ import annotations
 

@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 from .constrain import Constraint
 from .correspondence import Correspondence
 from .descent import NormalisedDescent as NormalisedDescent
+from .kvstore import Replayed, replays
 from .solvers import Solver, alf
 from .supervise import Supervision
 from .types import KV, Backbone, FeatureTap, KVCache, KVInject, KVRecord, Point, Schedule, Trajectory
@@ -35,13 +36,14 @@ class Recipe:
     learning rate once the progress has reached 1. `track_every` updates the handles are looked for again (0:
     never). `update_mask` (1, 1, h, w) limits where the gradient acts. K/V of `kv_blocks` are injected from
     the inversion, with `kv_while_dragging` False only after the last drag level (MasaCtrl as the point
-    methods use it). `background` says what the constraint compares with: the stored inversion trajectory, or
-    a reconstruction denoised beside the edit. With `settle` above 0 a level's updates at full progress end
-    when the last five lost less than this share against the five before. With `patience` above 0 the drag
-    ends once so many trackings in a row moved no handle. `stale_tracking`: after every `track_every`-th
-    update, in the features from before it (GoodDrag's released code), not in fresh ones. `guide` bends every
-    denoising step; `first` is a recipe whose updates come before this one's at each of its levels (same
-    schedule, taps and constraint's need; released DragNeXt's point phase).
+    methods use it); `kv_pairing` "released" takes them one recorded level cleaner. `background` says what the
+    constraint compares with: the stored inversion "trajectory", a "reconstruction" denoised beside the edit,
+    or as "released" that one under the same K/V, half a step ahead while updating. With `settle` above 0 a
+    level's updates at full progress end when the last five lost less than this share against the five before.
+    With `patience` above 0 the drag ends once so many trackings in a row moved no handle. `stale_tracking`:
+    after every `track_every`-th update, in the features from before it (GoodDrag's released code), not in
+    fresh ones. `guide` bends every denoising step; `first` is a recipe whose updates come before this one's
+    at each of its levels (same schedule, taps and constraint's need; released DragNeXt's point phase).
     """
 
     schedule: Schedule
@@ -53,6 +55,8 @@ class Recipe:
     ramp: tuple[tuple[float, ...], ...]
     kv_blocks: tuple[str, ...] = ()
     kv_while_dragging: bool = True
+    kv_pairing: str = "level"
+    kv_text: bool = False
     track_every: int = 0
     hold_gain: float = 1.0
     start: Start | None = None
@@ -100,12 +104,15 @@ def invert(
     kv_blocks: tuple[str, ...] = (),
     on_step: OnStep = lambda step: None,
     cache: KVCache | None = None,
+    kv_text: bool = False,
 ) -> Trajectory:
     """The noisy latents of the clean latent z0 (1, C, h, w) at every level of `schedule`, K/V of `kv_blocks`
-    recorded in `cache` (None: a new one, which keeps them where they are made).
+    recorded in `cache` (None: a new one, which keeps them where they are made), with `kv_text` the prompt's.
     """
     cache = KVCache() if cache is None else cache
-    kv: KV = KVRecord(cache, kv_blocks) if kv_blocks else None
+    kv: KV = KVRecord(cache, kv_blocks, kv_text) if kv_blocks else None
+    if replays(cache):
+        backbone = Replayed(backbone)
     z, carry, path, last = z0, None, [z0], len(schedule.t) - 1
     for i in range(last, 0, -1):
         z, carry = solver(backbone, z, schedule, i, i - 1, kv, carry)
@@ -134,15 +141,19 @@ def drag(
     *,
     pause: bool = False,
     resume: Result | None = None,
+    origin: Backbone | None = None,
 ) -> Result:
-    """Edit the inverted picture `source` as `recipe` says.
+    """Edit the inverted picture `source` as `recipe` says. `origin` is what it was inverted with: asked for
+    K/V that are made anew instead of stored (None: `backbone`).
 
     `pause`: return after the last update, before the denoising that follows it (z is then the handoff).
     `resume`: such a result, to go on from; the two may run on differently loaded models.
     """
     s, r = source.schedule, recipe
     store = source.kv.copy() if source.kv and r.kv_blocks else None  # the source's own is never added to
-    inject: KV = KVInject(store, r.kv_blocks) if store else None
+    inject: KV = KVInject(store, r.kv_blocks, r.kv_pairing == "released") if store else None
+    if store and replays(store):
+        backbone = Replayed(backbone, origin)
     log = Log.of(r, len(s.t) - 1, on_step)
     shared = inject if r.kv_while_dragging else None
     run = Updates(backbone, source, r, store, shared, log)
@@ -172,17 +183,16 @@ def drag(
         kv = inject if r.kv_while_dragging or run.finished or i + 1 >= len(r.ramp) else None
         with torch.no_grad():
             z, carry = denoise_step(backbone, z, s, i, i + 1, kv, carry)
-            if r.background == "reconstruction":
-                ref, carry_ref = r.solver(backbone, ref, s, i, i + 1, None, carry_ref)
-            else:
+            if r.background == "trajectory":
                 ref = source.z[i + 1]
+            else:
+                beside = inject if r.background == "released" else None
+                ref, carry_ref = r.solver(backbone, ref, s, i, i + 1, beside, carry_ref)
             z = r.constraint.project(z, ref)
         run.tell(i + 1, z)
     return Result(z, ref, log.read_losses(), tuple(log.traces), here)
 
 
 def clean_estimate(z: Tensor, source: Trajectory, level: int) -> Tensor:
-    """A preview of where z (1, C, h, w) at `level` is going, without a model call: the clean source plus
-    what z has changed.
-    """
+    """Where z (1, C, h, w) at `level` is going, without a model call: the source plus what z has changed."""
     return source.z[-1] + (z - source.z[level]) / max(source.schedule.alpha[level], 0.05)

@@ -5,24 +5,29 @@ the mask changes.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .backends.diffusers_unet import DiffusersUNet
+from .backends.identity import PAPERS, applied, train_lora
 from .backends.load import Model
-from .choice import DEFAULT_RECIPE, MOVES_REGIONS, choose
+from .choice import DEFAULT_RECIPE, MOVES_REGIONS, choose, on_unet
 from .drag import OnStep, Recipe, Result, Step, drag, invert
 from .exchange import with_regions
 from .inpaint import painted_over, pixel_warp
 from .instruction import DragInstruction
+from .lora import LoRA, OnTrain, Training
 from .paste import put_back
 from .presets import PRESETS, adapt
+from .schedules import every_level, flow, flux_shift
 from .superpixels import auto_mask, lab, superpixels
 from .supervise import RegionSupervision
 from .task import MARGIN, MaskReader, build_task
-from .types import DragError, Grid, Task, Trajectory, Variant
+from .types import DragError, Grid, KVCache, Task, Trajectory, Variant
 
 SMALLEST = 32
 # how alike neighbouring super-pixels must be to belong to one thing, in units of the colours' spread
@@ -55,11 +60,13 @@ def edit_picture(
     seed: int = 0,
     on_step: OnStep = quiet,
     read_mask: MaskReader | None = None,
+    identity: Training | None = None,
     automatic: bool = False,
 ) -> Edit:
     """Drag `image` (1, 3, H, W) in [0, 1] as `instruction` says. Same seed, same machine: the same bits.
 
-    `automatic`: what may change is AdaptiveDrag's automatic mask of the points, by Lab colour.
+    `identity`: train a LoRA on the picture first. `automatic`: what may change is AdaptiveDrag's automatic
+    mask of the points, by Lab colour.
     """
     height, width = image.shape[-2:]
     if min(height, width) < SMALLEST:
@@ -87,9 +94,15 @@ def edit_picture(
                 colour, superpixels(colour, size), pairs, LIKE, round(MARGIN * (size.height + size.width) / 2)
             ),
         )
-    result, decoded = run_task(
-        model, small, task, recipe or DEFAULT_RECIPE[model.family], variant, seed, on_step
-    )
+    lora = None
+    if identity is not None:
+
+        def trained(done: int, total: int) -> None:
+            on_step(Step(done, total, 0, small, stage="identity"))
+
+        lora = identity_lora(model, small, identity, trained)
+    chosen = recipe or DEFAULT_RECIPE[model.family]
+    result, decoded = run_task(model, small, task, chosen, variant, seed, on_step, lora=lora)
     return Edit(put_back(image, decoded, task.editable), decoded, result, task, notes)
 
 
@@ -99,6 +112,16 @@ def working_size(height: int, width: int, model: Model) -> Grid:
     low, high = model.multiple, 4 * model.side
     sides = [min(max(round(n * k / model.multiple) * model.multiple, low), high) for n in (height, width)]
     return Grid(sides[0], sides[1])
+
+
+def identity_lora(
+    model: Model, image: Tensor, training: Training = PAPERS, on_step: OnTrain = lambda done, total: None
+) -> LoRA:
+    """A LoRA of the picture (1, 3, H, W), of the model's size, for run_task."""
+    z0 = model.codec.encode(image)
+    tokens = z0.shape[-2] * z0.shape[-1] // 4
+    levels = flow(1000, shift=flux_shift(tokens)) if model.family == "flux" else every_level()
+    return train_lora(model.backbone, z0, levels, training, on_step)  # type: ignore[arg-type]
 
 
 def run_task(
@@ -111,12 +134,32 @@ def run_task(
     on_step: OnStep = quiet,
     updates: bool = True,
     change: Callable[[Recipe, Task], Recipe] | None = None,
+    cache: KVCache | None = None,
+    lora: LoRA | None = None,
 ) -> tuple[Result, Tensor]:
     """The edited latent and its picture (1, 3, H, W), for a picture of the model's size.
 
     `updates` False: the recipe's starting point is only denoised, to see what the updates add. `change` has
-    the last word on the recipe, as recipes.fast.
+    the last word on the recipe, as recipes.fast. `cache`: where K/V go (a KVStore keeps them small). `lora`:
+    in the model while it inverts, drags and denoises.
     """
+    net = getattr(model.backbone, "net", None)
+    with applied(net, lora) if lora is not None and net is not None else nullcontext():
+        return _run(model, image, task, recipe, variant, seed, on_step, updates, change, cache)
+
+
+def _run(
+    model: Model,
+    image: Tensor,
+    task: Task,
+    recipe: str,
+    variant: Variant,
+    seed: int,
+    on_step: OnStep,
+    updates: bool,
+    change: Callable[[Recipe, Task], Recipe] | None,
+    cache: KVCache | None,
+) -> tuple[Result, Tensor]:
     preset = PRESETS.get(model.name)
     if recipe in MOVES_REGIONS and not task.regions and task.handles:
         task = with_regions(task, superpixels(lab(image), task.image))
@@ -132,10 +175,14 @@ def run_task(
             if isinstance(base.supervision, RegionSupervision):
                 warped = model.codec.encode(pixel_warp(image[0], task.regions)[None])
         base = adapt(base, preset, task, filled, warped)
+    if preset is None and isinstance(model.backbone, DiffusersUNet):
+        base = on_unet(base, model.backbone.blocks, model.backbone.kv)
     if not updates:
         base = replace(base, ramp=())
     if change is not None:
         base = change(base, task)
-    source = invert(model.backbone, z0, base.schedule, base.solver, base.kv_blocks, on_step)
-    result = drag(model.target or model.backbone, source, base, on_step)
+    source = invert(
+        model.backbone, z0, base.schedule, base.solver, base.kv_blocks, on_step, cache, base.kv_text
+    )
+    result = drag(model.target or model.backbone, source, base, on_step, origin=model.backbone)
     return result, model.codec.decode(result.z)

@@ -147,7 +147,7 @@ def emptied(task: Task, filled: Trajectory | None) -> Start | None:
 
 def adapt_shape(recipe: Recipe, preset: Preset, task: Task) -> Recipe:
     """Only what the model's size asks for: taps, grid, normalisation, masks; steps and rates stay."""
-    latent = Grid(task.image.height // 8, task.image.width // 8)
+    latent = Grid(task.image.height // task.cell, task.image.width // task.cell)
     editable = None if task.editable is None else on_grid(task.editable, latent, 0.05)
     supervision = recipe.supervision
     if isinstance(supervision, RegionSupervision):
@@ -172,7 +172,7 @@ def starting(task: Task, filled: Trajectory | None, warped: Tensor | None) -> St
     paste = Paste(task.regions, task.image, levels=1, fill="keep", split=True, warped=warped)
     if filled is None:
         return paste
-    latent = Grid(task.image.height // 8, task.image.width // 8)
+    latent = Grid(task.image.height // task.cell, task.image.width // task.cell)
     editable = None if task.editable is None else on_grid(task.editable, latent, 0.05)
     return Both(Refill(filled, editable), paste)
 

@@ -43,7 +43,7 @@ def per_level(progress: tuple[float, ...], updates: int) -> tuple[tuple[float, .
 
 
 def _latent(task: Task) -> Grid:
-    return Grid(task.image.height // 8, task.image.width // 8)
+    return Grid(task.image.height // task.cell, task.image.width // task.cell)
 
 
 def _half(task: Task) -> Grid:
@@ -83,25 +83,28 @@ def dragflow(task: Task, variant: Variant = "ours") -> Recipe:
 
     Plain gradient descent at 1000 (then 1200) is tuned for 512 px; the gradient per latent element falls with
     the latent's area, so ours scales the rate by area. Ours also ends the last 20, which repeat the final
-    pose, when they no longer lower the loss.
+    pose, when they no longer lower the loss. Released: K/V of one recorded level cleaner, in single blocks
+    the prompt's too; the background half a step ahead while updating, then denoised beside the edit.
     """
     _need_regions(task, "dragflow")
+    released = variant == "released"
     latent, side = _latent(task), (task.image.height + task.image.width) / 2
-    part = (4 if side > 1000 else 3 if side > 600 else 2) if variant == "released" else 4
+    part = (4 if side > 1000 else 3 if side > 600 else 2) if released else 4
     grid = Grid(task.image.height // part, task.image.width // part)
     rate = 1000.0 * (latent.height * latent.width / 64**2 if variant == "ours" else 1.0)
     return Recipe(
         schedule=flow(25, skip=6, shift=flux_shift(latent.height * latent.width // 4)),
         solver=fireflow,
         taps=FLUX_TAPS,
-        supervision=RegionSupervision(
-            task.regions, task.image, grid, mean="map", unpack=variant == "released"
-        ),
+        supervision=RegionSupervision(task.regions, task.image, grid, mean="map", unpack=released),
         constraint=_hard(task, adaptive=True),
         optimizer=partial(torch.optim.SGD, lr=rate),
         ramp=(linear(50, hold=20, first=0 if variant == "paper" else 1),),
         kv_blocks=FLUX_KV,
-        hold_gain=1.0 if variant == "released" else 1.2,
+        kv_pairing="released" if released else "level",
+        kv_text=released,
+        background={"released": "released", "paper": "reconstruction"}.get(variant, "trajectory"),
+        hold_gain=1.0 if released else 1.2,
         settle=0.01 if variant == "ours" else 0.0,
     )
 
@@ -250,21 +253,23 @@ def copy_paste(
     )
 
 
-def fast(recipe: Recipe, task: Task, steps: int = 10, updates: int = 12) -> Recipe:
+def fast(
+    recipe: Recipe, task: Task, steps: int = 10, updates: int = 12, schedule: Schedule | None = None
+) -> Recipe:
     """A region recipe with a third of its work: `steps` from the same noise (FireFlow's authors need 8), the
     regions pasted at their targets first, and `updates` at full progress over the noise levels that the
-    recipe updates at.
+    recipe updates at. `schedule`: of an inversion that is there already, instead of `steps`.
     """
     _need_regions(task, "fast")
-    schedule = sparser(recipe.schedule, min(steps, len(recipe.schedule.t) - 1))
     last = recipe.schedule.t[max((i for i, u in enumerate(recipe.ramp) if u), default=0)]
-    levels = sum(t >= last for t in schedule.t[:-1])
-    each = -(-updates // levels)
+    if schedule is None:
+        schedule = sparser(recipe.schedule, min(steps, len(recipe.schedule.t) - 1))
+    levels = max(sum(t >= last for t in schedule.t[:-1]), 1)
     paste = Paste(task.regions, task.image, levels=1, fill="keep", split=True)
     return replace(
         recipe,
         schedule=schedule,
-        ramp=per_level((1.0,) * updates, each),
+        ramp=per_level((1.0,) * updates, -(-updates // levels)),
         start=paste if recipe.start is None else recipe.start,
     )
 

@@ -41,9 +41,28 @@ def ddim(
     )
 
 
+def every_level(alphas_cumprod: Tensor | None = None) -> Schedule:
+    """All levels that a model of the VP family was trained at, 999 to 0, and the clean end."""
+    acp = sd_alphas_cumprod() if alphas_cumprod is None else alphas_cumprod
+    return ddim(len(acp), 1.0, acp, offset=0)
+
+
 def flux_shift(tokens: int) -> float:
     """FLUX.1's resolution shift mu: 0.5 at 256 image tokens, 1.15 at 4096, linear between and beyond."""
     return 0.5 + (1.15 - 0.5) * (tokens - 256) / (4096 - 256)
+
+
+def qwen_shift(tokens: int) -> float:
+    """Qwen-Image's mu: 0.5 at 256 image tokens, 0.9 at 8192, linear (its scheduler's configuration)."""
+    return 0.5 + (0.9 - 0.5) * (tokens - 256) / (8192 - 256)
+
+
+def flux2_shift(tokens: int, steps: int) -> float:
+    """FLUX.2's mu, an empirical fit of its authors: linear in the tokens at 200 steps and at 10, linear in
+    the steps between and beyond; above 4300 tokens that of 200 steps.
+    """
+    many, few = 0.00016927 * tokens + 0.45666666, 8.73809524e-05 * tokens + 1.89833333
+    return many if tokens > 4300 else many + (few - many) * (200 - steps) / 190
 
 
 def flow(steps: int = 25, skip: int = 0, shift: float = 0.0) -> Schedule:

@@ -85,34 +85,76 @@ class FeatureTap:
     site: Literal["norm1", "out"] = "out"
 
 
+def check_text(stored: int, here: int) -> None:
+    """Refuses prompts of two lengths where their K/V are exchanged (`stored` above 0)."""
+    if stored != here:
+        raise DragError(
+            f"the stored K/V has {stored} prompt tokens and this prompt {here}: use prompts of one length, "
+            "or keep the image's tokens only"
+        )
+
+
 class KVCache:
     """Self-attention keys and values of one branch, by (level t, block). Owned by the run that fills it.
 
-    `device`: where they are kept ("cpu" for a trajectory that stays); None: where they were made.
+    They stay where they are made; drag_core.kvstore has the one that keeps many within a budget.
     """
 
-    def __init__(self, device: str | None = None) -> None:
-        self.device = device
-        self._kv: dict[float, dict[str, tuple[Tensor, Tensor]]] = {}
+    def __init__(self) -> None:
+        self._kv: dict[float, dict[str, tuple[Tensor | None, Tensor]]] = {}
+        self._text: dict[str, int] = {}
 
-    def put(self, t: float, block: str, k: Tensor, v: Tensor) -> None:
-        """Keep K and V of `block` at level `t`; one tensor given for both is kept once."""
-        kept = k.detach() if self.device is None else k.detach().to(self.device)
-        same = kept if v is k else v.detach() if self.device is None else v.detach().to(self.device)
-        self._kv.setdefault(t, {})[block] = (kept, same)
-
-    def get(self, t: float, block: str) -> tuple[Tensor, Tensor]:
-        """K and V of `block` at the stored level nearest to `t` (aligned by noise level, not by call order).
+    def put(self, t: float, block: str, k: Tensor, v: Tensor, text: int = 0) -> None:
+        """Keep K and V of `block` at level `t`; one tensor given for both is kept once. `text`: how many of
+        the tokens, the first, are the prompt's.
         """
-        levels = [level for level, blocks in self._kv.items() if block in blocks]
+        kept = k.detach()
+        self._note_text(block, text)
+        self._kv.setdefault(t, {})[block] = (kept, kept if v is k else v.detach())
+
+    def _note_text(self, block: str, text: int) -> None:
+        check_text(self._text.setdefault(block, text), text)
+
+    def get(
+        self, t: float, block: str, like: Tensor | None = None, cleaner: bool = False
+    ) -> tuple[Tensor | None, Tensor]:
+        """K (None: only V is kept) and V of `block` at its level for `t`, on `like`'s device in its dtype."""
+        k, v = self._kv[self.level(t, block, cleaner)][block]
+        return (k, v) if like is None else (None if k is None else k.to(like), v.to(like))
+
+    def level(self, t: float, block: str, cleaner: bool = False) -> float:
+        """The stored level nearest to `t` (aligned by noise level, not by call order); `cleaner`: the next
+        one below `t`, as the released DragFlow pairs them.
+        """
+        levels = self._holding(block)
         if not levels:
             raise KeyError(f"no K/V stored for block {block!r}; record it first (KVRecord with this block)")
-        return self._kv[min(levels, key=lambda level: abs(level - t))][block]
+        if cleaner:
+            return max((level for level in levels if level < t - 1e-6), default=min(levels))
+        return min(levels, key=lambda level: abs(level - t))
+
+    def _holding(self, block: str) -> list[float]:
+        return [level for level, blocks in self._kv.items() if block in blocks]
+
+    def text(self, block: str) -> int:
+        """How many prompt tokens stand before the image's in what is stored for `block`."""
+        return self._text.get(block, 0)
+
+    @property
+    def with_keys(self) -> bool:
+        """Whether K is stored for every block, not V alone."""
+        return True
+
+    @property
+    def with_text(self) -> bool:
+        """Whether prompt tokens are stored too."""
+        return any(self._text.values())
 
     def copy(self) -> KVCache:
         """The same tensors under a list of their own: what is added to the copy does not reach this one."""
-        out = KVCache(self.device)
+        out = KVCache()
         out._kv = {t: dict(blocks) for t, blocks in self._kv.items()}
+        out._text = dict(self._text)
         return out
 
     @property
@@ -126,24 +168,28 @@ class KVCache:
 
     @property
     def bytes(self) -> int:
-        pairs = [kv for blocks in self._kv.values() for kv in blocks.values()]
-        return sum(x.numel() * x.element_size() for k, v in pairs for x in ((k,) if v is k else (k, v)))
+        found = {id(x): x for blocks in self._kv.values() for kv in blocks.values() for x in kv}
+        return sum(x.numel() * x.element_size() for x in found.values() if x is not None)
 
 
 @dataclass(frozen=True)
 class KVRecord:
-    """Store K and V of the image tokens of `blocks` under the level of each call."""
+    """Store K and V of the image tokens of `blocks` under the level of each call; with `text` also of the
+    prompt's tokens, where a block has both in one sequence (FLUX's single blocks).
+    """
 
     cache: KVCache
     blocks: tuple[str, ...]
+    text: bool = False
 
 
 @dataclass(frozen=True)
 class KVInject:
-    """Replace K and V of the image tokens of `blocks` by those stored at the nearest level."""
+    """Replace K and V of `blocks` by those stored at the nearest level; `cleaner`: at the next below it."""
 
     cache: KVCache
     blocks: tuple[str, ...]
+    cleaner: bool = False
 
 
 KV = KVRecord | KVInject | None
@@ -167,13 +213,15 @@ class Task:
     """What the user asked for, on the picture that the model sees: regions and/or handles, and where it may
     change.
 
-    `editable` is (H, W) in {0, 1}; None means that everything may change.
+    `editable` is (H, W) in {0, 1}; None means that everything may change. `cell`: pixels along a cell of the
+    model's latent.
     """
 
     image: Grid
     regions: tuple[Region, ...] = ()
     handles: tuple[Handle, ...] = ()
     editable: Tensor | None = None
+    cell: int = 8
 
 
 class Backbone(Protocol):

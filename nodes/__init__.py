@@ -8,10 +8,15 @@ from .background import DragBackgroundHardConstraint
 from .editor import DragEditor
 from .example import DragExampleScene
 from .guide import DragCorrespondenceGuide
+from .host.ip_adapter import list_adapter_folders
 from .host.loaders import list_folders
 from .invert import DragInvert
+from .ip_adapter import DragApplyIPAdapter, DragEncodeSubject, DragLoadIPAdapter
 from .kv import DragKVInject
 from .loaders import DragEmbeddedModel
+from .look import DragFeatureView, DragTapProbe
+from .lora import DragIdentityLoRA
+from .memory import DragMemoryPlan
 from .metrics import DragMetrics
 from .optimize import DragOptimize
 from .paste import DragCrop, DragPasteBack
@@ -27,7 +32,14 @@ NODES: list[type[io.ComfyNode]] = [
     DragKVInject,
     DragCorrespondenceGuide,
     DragAdapterInjection,
+    DragLoadIPAdapter,
+    DragEncodeSubject,
+    DragApplyIPAdapter,
+    DragIdentityLoRA,
     DragMetrics,
+    DragMemoryPlan,
+    DragFeatureView,
+    DragTapProbe,
     DragCrop,
     DragPasteBack,
     DragEmbeddedModel,
@@ -38,6 +50,7 @@ NODES: list[type[io.ComfyNode]] = [
 class DragEditing(ComfyExtension):
     async def on_load(self) -> None:
         list_folders()
+        list_adapter_folders()
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         return NODES

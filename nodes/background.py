@@ -10,6 +10,7 @@ from . import sockets
 from .convert import masks
 from .host.optimise import Background
 from .host.patches import keep_background
+from .host.shape import cell_of
 
 
 class DragBackgroundHardConstraint(io.ComfyNode):
@@ -46,7 +47,8 @@ class DragBackgroundHardConstraint(io.ComfyNode):
     @classmethod
     def execute(cls, model, trajectory, editable, source) -> io.NodeOutput:
         h, w = trajectory.trajectory.z[0].shape[-2:]
-        given = masks(editable, Grid(8 * h, 8 * w))
+        cell = cell_of(model.model)
+        given = masks(editable, Grid(cell * h, cell * w))
         mask = given[0]
         for other in given[1:]:
             mask = mask.maximum(other)

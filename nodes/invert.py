@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from comfy_api.latest import io
+from comfy_api.latest import io, ui
 
+from ..drag_core.kvplan import RUNGS
 from . import sockets
 from .host.inversion import invert_latent
 from .host.schedule import host_sigmas, restart_noise
@@ -21,7 +22,11 @@ class DragInvert(io.ComfyNode):
             "(SamplerCustomAdvanced) at the inverted state.",
             search_aliases=["inversion", "fireflow", "ddim inversion", "unsample"],
             inputs=[
-                io.Model.Input("model", tooltip="FLUX.1 or Stable Diffusion 1.x, 2.x, XL; also with LoRAs."),
+                io.Model.Input(
+                    "model",
+                    tooltip="FLUX.1, FLUX.2, Chroma, Qwen-Image or Stable Diffusion 1.x, 2.x, XL, 3.x; "
+                    "also with LoRAs.",
+                ),
                 io.Conditioning.Input(
                     "positive", tooltip="What the picture shows (source prompt); an empty prompt works too."
                 ),
@@ -30,8 +35,9 @@ class DragInvert(io.ComfyNode):
                     "solver",
                     options=["auto", "fireflow", "ddim", "euler", "alf"],
                     default="auto",
-                    tooltip="auto: fireflow for FLUX, ddim for Stable Diffusion. alf returns exactly to the "
-                    "picture, euler is first order (both FLUX).",
+                    tooltip="auto: ddim for Stable Diffusion 1.x, 2.x, XL, fireflow for FLUX and the other "
+                    "flow models. alf returns exactly to the picture, euler is first order (both flow "
+                    "models).",
                 ),
                 io.Int.Input(
                     "steps",
@@ -53,8 +59,9 @@ class DragInvert(io.ComfyNode):
                     "shift",
                     options=["auto", "model"],
                     default="auto",
-                    tooltip="FLUX only. auto: the noise levels follow the resolution; model: as set on the "
-                    "model (1.15 or ModelSamplingFlux).",
+                    tooltip="Flow models only. auto: the noise levels follow the resolution as the model's "
+                    "makers have it (FLUX.1-dev, FLUX.2, Qwen-Image); model: as set on the model (or by "
+                    "a ModelSampling node).",
                 ),
                 io.Float.Input(
                     "guidance",
@@ -63,7 +70,7 @@ class DragInvert(io.ComfyNode):
                     max=30.0,
                     step=0.1,
                     tooltip="FLUX's guidance while inverting; written into the prompt, whatever it says. 1 "
-                    "keeps the picture best.",
+                    "keeps the picture best. Models without guidance don't use it.",
                 ),
                 io.String.Input(
                     "kv_layers",
@@ -71,6 +78,33 @@ class DragInvert(io.ComfyNode):
                     tooltip="Whose attention keys and values are kept for the drag. auto: the layers of the "
                     "papers for this model; none; or a list as 'single.6, single.9' or 'attn.10, "
                     "attn.11'. Costs memory.",
+                ),
+                io.Float.Input(
+                    "kv_budget_gb",
+                    default=0.0,
+                    min=0.0,
+                    max=1024.0,
+                    step=0.5,
+                    optional=True,
+                    tooltip="Most memory that keys and values may take, in GB of RAM; 0: six tenths of what "
+                    "is free. What they take is shown before the run.",
+                ),
+                io.Combo.Input(
+                    "kv_memory",
+                    options=["auto", *RUNGS],
+                    default="auto",
+                    optional=True,
+                    tooltip="How they are kept. auto: the first that fits the budget. pinned, pageable: "
+                    "whole; fp8: half; v fp8: values only, a quarter; recompute: nothing, twice the calls "
+                    "while denoising.",
+                ),
+                io.Combo.Input(
+                    "kv_tokens",
+                    options=["image", "image and prompt"],
+                    default="image",
+                    optional=True,
+                    tooltip="FLUX's single blocks: also the prompt's keys and values, as DragFlow's released "
+                    "code. Then both prompts need the same number of tokens.",
                 ),
             ],
             outputs=[
@@ -87,11 +121,25 @@ class DragInvert(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, model, positive, latent, solver, steps, strength, shift, guidance, kv_layers
+        cls,
+        model,
+        positive,
+        latent,
+        solver,
+        steps,
+        strength,
+        shift,
+        guidance,
+        kv_layers,
+        kv_budget_gb=0.0,
+        kv_memory="auto",
+        kv_tokens="image",
     ) -> io.NodeOutput:
+        kv = (kv_layers, kv_budget_gb, kv_memory, kv_tokens != "image")
         inversion = invert_latent(
-            model, positive, latent["samples"], solver, steps, strength, shift, guidance, kv_layers
+            model, positive, latent["samples"], solver, steps, strength, shift, guidance, *kv
         )
         path = inversion.trajectory
         noise = restart_noise(model, path.z[0], path.schedule, 0)
-        return io.NodeOutput(noise, latent, host_sigmas(path.schedule), inversion)
+        said = ui.PreviewText("no keys and values kept" if inversion.plan is None else str(inversion.plan))
+        return io.NodeOutput(noise, latent, host_sigmas(path.schedule), inversion, ui=said)

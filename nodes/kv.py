@@ -28,8 +28,8 @@ class DragKVInject(io.ComfyNode):
                     "layers",
                     default="auto",
                     tooltip="auto: the papers' layers for this model (Stable Diffusion: self-attention from "
-                    "layer 10; FLUX: DragFlow's 13). Or a list as 'single.6, single.9'; they must "
-                    "be in the trajectory.",
+                    "layer 10; FLUX: DragFlow's 13; other transformers: those as deep). Or a list as "
+                    "'single.6, single.9'; they must be in the trajectory.",
                 ),
                 io.Float.Input(
                     "start_percent",
@@ -47,12 +47,20 @@ class DragKVInject(io.ComfyNode):
                     step=0.01,
                     tooltip="Up to this share of sampling.",
                 ),
+                io.Combo.Input(
+                    "pairing",
+                    options=["level", "released"],
+                    default="level",
+                    optional=True,
+                    tooltip="level: those of the nearest noise level. released: of the next cleaner one, as "
+                    "DragFlow's released code.",
+                ),
             ],
             outputs=[io.Model.Output(display_name="model")],
         )
 
     @classmethod
-    def execute(cls, model, trajectory, layers, start_percent, end_percent) -> io.NodeOutput:
+    def execute(cls, model, trajectory, layers, start_percent, end_percent, pairing="level") -> io.NodeOutput:
         chosen = choose_kv(layers, *kv_layers(model))
         sigmas = sigma_range(model, start_percent, end_percent)
-        return io.NodeOutput(inject_kv(model, trajectory, chosen, sigmas))
+        return io.NodeOutput(inject_kv(model, trajectory, chosen, sigmas, pairing))

@@ -12,6 +12,7 @@ from . import sockets
 from .convert import host_image
 from .host.optimise import Wish, drag_latent
 from .host.schedule import host_sigmas, restart_latent, restart_noise
+from .host.shape import latent_out
 
 
 def _number(kind, name, default, low, high, tooltip, step=None):
@@ -239,6 +240,23 @@ class DragOptimize(io.ComfyNode):
                     tooltip="DragRegionMaskAffine's warped picture, encoded: the drag starts with the "
                     "regions there.",
                 ),
+                io.Combo.Input(
+                    "effort",
+                    options=["recipe", "until settled", "fast"],
+                    default="recipe",
+                    optional=True,
+                    tooltip="recipe: as the recipe says. until settled: updates at the target end when five "
+                    "of them lower the loss by less than 1 %. fast: regions are pasted at their targets and "
+                    "12 updates follow; with 8 to 12 steps in DragInvert about a third of the work.",
+                ),
+                io.Combo.Input(
+                    "kv_pairing",
+                    options=["recipe", "level", "released"],
+                    default="recipe",
+                    optional=True,
+                    tooltip="Which of the stored keys and values go to which noise level. level: the "
+                    "nearest; released: the next cleaner one, as DragFlow's released code.",
+                ),
             ],
             outputs=[
                 io.Latent.Output(display_name="latent", tooltip="The finished edit, for VAE Decode."),
@@ -277,16 +295,19 @@ class DragOptimize(io.ComfyNode):
         constraint=None,
         refill=None,
         warped=None,
+        effort="recipe",
+        kv_pairing="recipe",
     ) -> io.NodeOutput:
         numbers = tuple((k, v) for k, v in method.items() if k != "method")
-        wish = Wish(recipe, variant, method["method"], numbers, taps, kv, seed, preview_every)
+        choices = (preview_every, effort, kv_pairing)
+        wish = Wish(recipe, variant, method["method"], numbers, taps, kv, seed, *choices)
         start = None if warped is None else warped["samples"]
         edited = drag_latent(model, positive, trajectory, regions, wish, constraint, refill, start)
         base, schedule, here = model.model, trajectory.trajectory.schedule, edited.result.handoff
-        finished = {"samples": base.process_latent_out(edited.result.z.float().cpu())}
+        finished = {"samples": latent_out(base, edited.result.z.float().cpu())}
         noisy, notes = restart_latent(model, here.z, schedule, here.level), []
         if noisy is None:
-            noisy = base.process_latent_out(trajectory.trajectory.z[-1])
+            noisy = latent_out(base, trajectory.trajectory.z[-1])
             notes.append("at full noise noisy_latent is the picture itself: go on with the noise output")
         report = json.dumps({**edited.report, "notes": notes}, indent=1)
         curve = loss_curve(edited.report["losses"], edited.report["updates_by_level"])

@@ -257,14 +257,15 @@ def _names(text: str) -> list[str]:
 
 def test_the_pack_asks_for_nothing_that_the_host_owns() -> None:
     lines = (ROOT / "requirements.txt").read_text().splitlines()
-    assert [x for x in lines if not x.startswith("#")] == ["opencv-python-headless", "scikit-image"]  # no versions
+    assert [x for x in lines if not x.startswith("#")] == ["opencv-python-headless", "scikit-image"]
 
 
 def test_the_environment_is_pinned() -> None:
     lines = [x for x in (ROOT / "constraints.txt").read_text().splitlines() if x and not x.startswith("#")]
     assert all(re.fullmatch(r'[a-z-]+==[\d.]+(; python_version (<|>=) "3\.11")?', x) for x in lines), lines
     assert "torch==2.13.0" in lines
-    (extra,) = (x for x in (ROOT / "constraints-browser.txt").read_text().splitlines() if x[:1] not in ("#", ""))
+    browser = (ROOT / "constraints-browser.txt").read_text().splitlines()
+    (extra,) = (x for x in browser if x[:1] not in ("#", ""))
     assert re.fullmatch(r"playwright==[\d.]+", extra)
 
 

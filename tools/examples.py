@@ -39,6 +39,7 @@ KIND = {
     "dragdiffusion": "move",
     "adaptivedrag": "move",
     "copy-paste": "move",
+    "identity": "move",
 }
 
 
@@ -118,6 +119,19 @@ def embedded(name: str, recipe: str, model: str, number: int = 0) -> list[Node]:
             size=TABLED,
         ),
     ]
+
+
+def identified() -> list[Node]:
+    """The model learns the picture first; few and small steps here, for the time."""
+    nodes = embedded("identity", "dragnext", "embedded-sd", number=2)
+    picture = {"model": (2, "model"), "positive": (2, "positive"), "latent": (4, 0)}
+    learn = Node(
+        16, "DragIdentityLoRA", {"steps": 12, "batch": 2, "save_as": ""}, picture, size=(400.0, 560.0)
+    )
+    uses = ("DragInvert", "DragOptimize")
+    return [
+        replace(n, inputs={**n.inputs, "model": (16, "model")}) if n.type in uses else n for n in nodes
+    ] + [learn]
 
 
 def automatic() -> list[Node]:
@@ -222,20 +236,26 @@ CENTRE = {
 
 def real(kind: str) -> list[Node]:
     """The same with a checkpoint that the user has: crop to model size, drag, put back."""
-    flux = kind == "flux"
-    if flux:
+    if kind.startswith("flux"):
+        eight = kind == "flux_fp8"
+        dtype, t5 = ("fp8_e4m3fn", "fp8_e4m3fn") if eight else ("default", "fp16")
         load = [
-            Node(1, "UNETLoader", {"unet_name": "flux1-dev.safetensors", "weight_dtype": "default"}),
+            Node(1, "UNETLoader", {"unet_name": "flux1-dev.safetensors", "weight_dtype": dtype}),
             Node(
                 2,
                 "DualCLIPLoader",
-                {"clip_name1": "clip_l.safetensors", "clip_name2": "t5xxl_fp16.safetensors", "type": "flux"},
+                {
+                    "clip_name1": "clip_l.safetensors",
+                    "clip_name2": f"t5xxl_{t5}.safetensors",
+                    "type": "flux",
+                },
             ),
             Node(3, "VAELoader", {"vae_name": "ae.safetensors"}),
+            Node(4, "DragMemoryPlan", {}, {"model": (1, 0)}, size=TABLED),
         ]
         model, clip, vae = (1, 0), (2, 0), (3, 0)
-        inversion = {"steps": 25, "strength": 0.76}
-        recipe, side = "dragflow", 1024
+        inversion = {"steps": 25, "strength": 0.76, "kv_budget_gb": 4.0 if eight else 0.0}
+        recipe, side = "dragflow", 768 if eight else 1024
     else:
         load = [Node(1, "CheckpointLoaderSimple", {"ckpt_name": "v1-5-pruned-emaonly.safetensors"})]
         model, clip, vae = (1, 0), (1, 1), (1, 2)
@@ -280,6 +300,27 @@ def real(kind: str) -> list[Node]:
     ]
 
 
+REAL = {"sd15": "sd15", "flux-dev": "flux", "flux-fp8": "flux_fp8"}
+
+
+def adapted() -> list[Node]:
+    """The drag on FLUX.1-dev, which looks at the picture through an IP-Adapter all the time."""
+    nodes = real("flux")
+    picture = {"clip_vision": (6, 0), "image": (12, "image")}
+    given = {"model": (1, 0), "adapter": (5, "adapter"), "clip_vision_output": (7, 0)}
+    ends = {"DragInvert": "inversion", "DragOptimize": "editing"}
+    linked = [
+        replace(n, inputs={**n.inputs, "model": (8, ends[n.type])}) if n.type in ends else n for n in nodes
+    ]
+    return [
+        *linked,
+        Node(5, "DragLoadIPAdapter", {"adapter_name": "flux-ip-adapter-v2.safetensors"}),
+        Node(6, "CLIPVisionLoader", {"clip_name": "clip_vision_l.safetensors"}),
+        Node(7, "CLIPVisionEncode", {"crop": "center"}, picture),
+        Node(8, "DragApplyIPAdapter", {}, given),
+    ]
+
+
 def note(text: str) -> list[Note]:
     return [Note(text, (0, -260), (560, 200), "About this workflow")]
 
@@ -311,18 +352,35 @@ def examples(object_info: dict[str, Any]) -> dict[str, dict[str, Any]]:
         "Runs as it is, on the small model that comes with the pack and a drawn scene."
     )
     out["drag-editor"] = workflow(edited(), object_info, note(text))
+    text = (
+        "The model learns the picture before the drag: a LoRA of its attention (save_as is "
+        "empty; with a name the file lies in ComfyUI's loras folder). 12 steps of 2 for the time; the papers "
+        "take 70 of 4. Runs as it is, on the small model that comes with the pack and a drawn scene."
+    )
+    out["identity"] = workflow(identified(), object_info, note(text))
     text = "A drag, then an upscale, then a plain KSampler over it: the result is an ordinary picture."
     out["drag-upscale-refine"] = workflow(refine(), object_info, note(text))
     for kind, files in (
         ("sd15", "a Stable Diffusion 1.5 checkpoint"),
         ("flux-dev", "FLUX.1-dev with its text encoders and autoencoder"),
+        (
+            "flux-fp8",
+            "FLUX.1-dev with its text encoders and autoencoder, read in 8 bit for a smaller card (4 GB of "
+            "RAM for keys and values),",
+        ),
     ):
         text = (
             f"Needs {files}: choose your files in the loaders, load your picture, and say in the instruction "
             "what moves where (or paint a mask, connect it, empty the instruction, and set the task). The "
             "drag happens at the model's size; the rest of the picture stays as it is, pixel by pixel."
         )
-        out[kind] = workflow(real("flux" if kind == "flux-dev" else "sd15"), object_info, note(text))
+        out[kind] = workflow(real(REAL[kind]), object_info, note(text))
+    text = (
+        "Needs FLUX.1-dev with its text encoders and autoencoder, an XLabs IP-Adapter in "
+        "models/xlabs/ipadapters and CLIP-L in models/clip_vision: choose your files in the loaders. As "
+        "flux-dev, but the model also looks at the picture itself, so that its subject stays the same."
+    )
+    out["flux-ip-adapter"] = workflow(adapted(), object_info, note(text))
     return out
 
 

@@ -12,6 +12,7 @@ import { runView, watchRuns } from './lib/host/runs.js'
 const NODE = 'DragEditor', TYPE = 'DRAG_EDITOR'
 const MIN_HEIGHT = 260
 const editors = new Map() // node -> what is bound to it, for as long as the node is in a graph
+const roots = new Map() // view key -> element of its editor
 const views = new Map() // the host makes nodes anew on its own undo: zoom, tool and local undo wait here for the next one
 
 const toast = (text) => app.extensionManager?.toast?.add?.({ severity: 'warn', summary: 'Drag Editor', detail: text, life: 6000 })
@@ -35,8 +36,7 @@ function chain(node, name, after) {
 
 const viewKey = (node) => `${rootOf(app)?.id ?? ''}/${locator(node)}`
 
-function keepView(node, editor) {
-  const key = viewKey(node)
+function keepView(key, editor) {
   views.delete(key)
   views.set(key, editor.viewState())
   if (views.size > 16) views.delete(views.keys().next().value)
@@ -48,7 +48,7 @@ function bind(node, name, socketless) {
   root.dataset.captureWheel = 'true' // else Nodes 2.0 takes the wheel, also while the editor has the focus
   root.style.cssText = `position:relative;width:100%;height:100%;min-height:${MIN_HEIGHT}px;box-sizing:border-box;overflow:hidden`
   let ended = false
-  let viewed = false
+  let key = '' // under which its view is kept; the graph has lost its id when it takes its nodes away
 
   const editor = createEditor(root, {
     onCommit(text) {
@@ -85,8 +85,12 @@ function bind(node, name, socketless) {
   const later = (again) => setTimeout(() => {
     if (ended || !node.graph) return
     editors.set(node, bound)
-    if (!viewed && views.has(viewKey(node))) editor.restoreView(views.get(viewKey(node)))
-    viewed = true
+    if (!key && views.has(viewKey(node))) editor.restoreView(views.get(viewKey(node)))
+    key = viewKey(node)
+    // the graph's undo makes the node anew, but Nodes 2.0 goes on showing the element of the old one
+    const before = roots.get(key)
+    if (before !== root && before?.isConnected && !root.isConnected) before.replaceWith(root)
+    roots.set(key, root)
     picture.refresh(again)
   }, 0)
   chain(node, 'onAdded', () => later(false))
@@ -94,7 +98,7 @@ function bind(node, name, socketless) {
   chain(node, 'onConnectionsChange', () => later(false))
   chain(node, 'onExecuted', (output) => picture.executed(output))
   chain(node, 'onRemoved', () => {
-    keepView(node, editor)
+    if (key) keepView(key, editor)
     setTimeout(() => {
       if (node.graph) return // it was only moved
       ended = true
@@ -102,6 +106,7 @@ function bind(node, name, socketless) {
       picture.end()
       editor.destroy()
       editors.delete(node)
+      setTimeout(() => roots.get(key) === root && roots.delete(key), 1000) // the new node, if any, has come by then
     }, 0)
   })
   function openFull() {

@@ -61,20 +61,25 @@ class DiffusersFlux:
         for name, b in self.blocks.items():
             norms = (b.norm,) if name.startswith("single") else (b.norm1, b.norm1_context)
             self.constant += [n.linear for n in norms]
+        self.velocity = False  # of Stable Diffusion's kind
         self._level: Any = None
         self._answers: dict[nn.Module, Tensor] = {}
 
     def _run(self, z: Tensor, t: float) -> Tensor:
-        h, w = z.shape[-2:]
+        return self.batch(z, z.new_full((1,), t))
+
+    def batch(self, z: Tensor, t: Tensor) -> Tensor:
+        """The velocity for several latents (B, C, h, w), each at its own level t (B,)."""
+        n, _, h, w = z.shape
         rows, columns = (torch.arange(n // 2, device=z.device) for n in (h, w))
         y, x = torch.meshgrid(rows, columns, indexing="ij")
         places = torch.stack([torch.zeros_like(y), y, x], -1).reshape(-1, 3).to(z)
-        guidance = None if self.guidance is None else z.new_full((1,), self.guidance)
+        guidance = None if self.guidance is None else z.new_full((n,), self.guidance)
         out = self.net(
             pack(z),
-            self.text.to(z),
-            self.pooled.to(z),
-            z.new_full((1,), t),
+            self.text.to(z).expand(n, -1, -1),
+            self.pooled.to(z).expand(n, -1),
+            t.to(z),
             places,
             z.new_zeros(self.text.shape[1], 3),
             guidance=guidance,

@@ -1,4 +1,4 @@
-"""Backbone over diffusers' UNet2DConditionModel (SD1.5, SD2, the embedded UNet)."""
+"""Backbone over diffusers' UNet2DConditionModel (SD1.x, SD2.x, SDXL, the embedded UNet)."""
 
 from __future__ import annotations
 
@@ -9,29 +9,54 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..schedules import sd_alphas_cumprod
 from ..types import KV, DragError, FeatureTap
 from .hooks import exchanging, missing_tap, tapped
 
 
 class DiffusersUNet:
-    """`text` (1, L, D) conditions every call. Taps "down.i", "mid", "up.i" (outputs); K/V "attn.i":
-    self-attentions in order.
+    """`text` (1, L, D) conditions every call, for SDXL with `pooled` (1, P) and the picture's size. Taps
+    "down.i", "mid", "up.i" (outputs); K/V "attn.i": self-attentions in order. `velocity`: the network
+    predicts v = alpha·noise - sigma·z0, which is turned into the noise.
     """
 
-    def __init__(self, unet: Any, text: Tensor) -> None:
+    def __init__(self, unet: Any, text: Tensor, pooled: Tensor | None = None, velocity: bool = False) -> None:
         self.net = unet.eval().requires_grad_(False)
-        self.text = text
+        self.text, self.pooled, self.velocity = text, pooled, velocity
+        if pooled is None and has_added(unet):
+            raise DragError("this is an SDXL model, which needs the pooled text too")
+        self._alphas = sd_alphas_cumprod()
         self.blocks: dict[str, nn.Module] = {f"down.{i}": b for i, b in enumerate(unet.down_blocks)}
         self.blocks["mid"] = unet.mid_block
         self.blocks |= {f"up.{i}": b for i, b in enumerate(unet.up_blocks)}
         parts = (unet.down_blocks, unet.mid_block, unet.up_blocks)
         order = [m for part in parts for n, m in part.named_modules() if n.endswith("attn1")]
         self.projections = {f"attn.{i}": (m.to_k, m.to_v) for i, m in enumerate(order)}
+        last = [m for part in unet.up_blocks[-2:] for n, m in part.named_modules() if n.endswith("attn1")]
+        # MasaCtrl's layers, 10 to 15 of SD1.5's 16: those of the last two of four levels on the way up. SDXL
+        # has three, and none in the last
+        self.kv = tuple(f"attn.{i}" for i, m in enumerate(order) if any(m is x for x in last))
 
     def _run(self, z: Tensor, t: float) -> Tensor:
-        at = torch.full((1,), t, device=z.device)
-        out: Tensor = self.net(z, at, self.text.to(z), return_dict=False)[0]
-        return out
+        return self.batch(z, torch.full((1,), t, device=z.device))
+
+    def batch(self, z: Tensor, t: Tensor) -> Tensor:
+        """The noise in several latents (B, C, h, w), each at its own level t (B,)."""
+        text = self.text.to(z).expand(len(z), -1, -1)
+        out: Tensor = self.net(z, t, text, added_cond_kwargs=self._added(z), return_dict=False)[0]
+        if not self.velocity:
+            return out
+        alphas = self._alphas.to(z.device)[t.round().long().clamp(0, len(self._alphas) - 1)]
+        alpha, sigma = (x.sqrt().to(z).view(-1, 1, 1, 1) for x in (alphas, 1 - alphas))
+        return alpha * out + sigma * z
+
+    def _added(self, z: Tensor) -> dict[str, Tensor] | None:
+        """SDXL: the size of the original, of its crop (none) and of what is to be drawn, in pixels."""
+        if self.pooled is None:
+            return None
+        n, _, h, w = z.shape
+        size = z.new_tensor([[8 * h, 8 * w, 0, 0, 8 * h, 8 * w]]).expand(n, -1)
+        return {"text_embeds": self.pooled.to(z).expand(n, -1), "time_ids": size}
 
     def predict(self, z: Tensor, t: float, kv: KV = None) -> Tensor:
         with exchanging(kv, t, self.projections, {}):
@@ -53,6 +78,11 @@ class DiffusersUNet:
             maps = stack.enter_context(tapped(points, stop))
             prediction = self._run(z, t)
         return maps, prediction
+
+
+def has_added(unet: Any) -> bool:
+    """Whether it is conditioned on pooled text and sizes, as SDXL."""
+    return bool(unet.config.get("addition_embed_type") == "text_time")
 
 
 def _first(output: Any) -> Tensor:

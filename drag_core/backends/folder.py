@@ -1,4 +1,4 @@
-"""A local diffusers folder of SD1.5 or FLUX."""
+"""A local diffusers folder of SD1.x, SD2.x, SDXL or FLUX."""
 
 from __future__ import annotations
 
@@ -6,17 +6,24 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
-
 from ..types import DragError
 from .codec import Codec
-from .single_file import _transformers
+from .text import folder_clip, folder_t5, folder_xl
 
 if TYPE_CHECKING:
     from .load import Parts
 
-PIPELINES = {"StableDiffusionPipeline": "sd", "FluxPipeline": "flux"}
+PIPELINES = {
+    "StableDiffusionPipeline": "sd",
+    "StableDiffusionXLPipeline": "sdxl",
+    "FluxPipeline": "flux",
+}
+BETAS = {
+    "beta_schedule": "scaled_linear",
+    "beta_start": 0.00085,
+    "beta_end": 0.012,
+    "rescale_betas_zero_snr": False,
+}
 
 
 def read_folder(path: Path) -> Parts:
@@ -32,23 +39,31 @@ def read_folder(path: Path) -> Parts:
     if kind not in PIPELINES:
         raise DragError(f"{path.name} is a {kind}; folders of {' and '.join(PIPELINES)} are read")
     codec = read_vae_folder(path / "vae")
-    if PIPELINES[kind] == "sd":
-        scheduler = path / "scheduler" / "scheduler_config.json"
-        prediction = (
-            json.loads(scheduler.read_text()).get("prediction_type", "epsilon")
-            if scheduler.exists()
-            else "epsilon"
-        )
-        if prediction != "epsilon":
-            raise DragError(
-                f"{path.name} predicts {prediction}; SD models that predict noise (epsilon) are read"
-            )
+    if PIPELINES[kind] != "flux":
+        velocity = _velocity(path)
         net = UNet2DConditionModel.from_pretrained(path / "unet", local_files_only=True, use_safetensors=True)
-        return Parts("sd", net, codec, lambda prompt: (_clip(path, prompt)[0], None))
+        side = 8 * (net.config.sample_size or 64)
+        if PIPELINES[kind] == "sdxl":
+            return Parts("sd", net, codec, lambda prompt: folder_xl(path, prompt), velocity, side)
+        return Parts("sd", net, codec, lambda prompt: (folder_clip(path, prompt)[0], None), velocity, side)
     net = FluxTransformer2DModel.from_pretrained(
         path / "transformer", local_files_only=True, use_safetensors=True
     )
-    return Parts("flux", net, codec, lambda prompt: (_t5(path, prompt), _clip(path, prompt)[1]))
+    return Parts("flux", net, codec, lambda prompt: (folder_t5(path, prompt), folder_clip(path, prompt)[1]))
+
+
+def _velocity(path: Path) -> bool:
+    """Whether the folder's scheduler says v_prediction; other noise schedules than Stable Diffusion's are
+    refused.
+    """
+    file = path / "scheduler" / "scheduler_config.json"
+    facts = json.loads(file.read_text()) if file.exists() else {}
+    if (kind := facts.get("prediction_type", "epsilon")) not in ("epsilon", "v_prediction"):
+        raise DragError(f"{path.name} predicts {kind}; models that predict epsilon or v_prediction are read")
+    for key, usual in BETAS.items():
+        if facts.get(key, usual) != usual:
+            raise DragError(f"{path.name} has {key} {facts[key]}; models with {usual} are read")
+    return bool(kind == "v_prediction")
 
 
 def read_vae_folder(path: Path) -> Codec:
@@ -65,31 +80,3 @@ def read_vae_folder(path: Path) -> Codec:
     )
     vae = kind.from_pretrained(path, local_files_only=True, use_safetensors=True)
     return Codec(vae, vae.config.get("shift_factor") or 0.0, vae.config.scaling_factor)
-
-
-@torch.no_grad()
-def _clip(path: Path, prompt: str) -> tuple[Tensor, Tensor]:
-    tokenizer_class, model_class = _transformers("CLIPTokenizer", "CLIPTextModel")
-    tokenizer = tokenizer_class.from_pretrained(path / "tokenizer", local_files_only=True)
-    model = model_class.from_pretrained(path / "text_encoder", local_files_only=True, use_safetensors=True)
-    ids = tokenizer(
-        prompt,
-        padding="max_length",
-        max_length=model.config.max_position_embeddings,
-        truncation=True,
-        return_tensors="pt",
-    ).input_ids
-    out = model(ids)
-    return out.last_hidden_state, out.pooler_output
-
-
-@torch.no_grad()
-def _t5(path: Path, prompt: str) -> Tensor:
-    tokenizer_class, model_class = _transformers("AutoTokenizer", "T5EncoderModel")
-    tokenizer = tokenizer_class.from_pretrained(path / "tokenizer_2", local_files_only=True)
-    model = model_class.from_pretrained(path / "text_encoder_2", local_files_only=True, use_safetensors=True)
-    ids = tokenizer(
-        prompt, padding="max_length", max_length=512, truncation=True, return_tensors="pt"
-    ).input_ids
-    out: Tensor = model(ids)[0]
-    return out

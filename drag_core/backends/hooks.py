@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..types import KV, DragError, KVInject
+from ..types import KV, DragError, KVInject, KVRecord, check_text
 
 Read = Callable[[Any], Tensor]
 
@@ -79,7 +79,8 @@ def remembered(
 def exchanging(
     kv: KV, t: float, projections: Mapping[str, tuple[nn.Module, nn.Module]], tokens: Mapping[str, int]
 ) -> Iterator[None]:
-    """Record or replace the outputs of (to_k, to_v) of the blocks that `kv` names, image tokens only.
+    """Record or replace the outputs of (to_k, to_v) of the blocks that `kv` names, image tokens only unless
+    the prompt's are wanted too.
 
     `tokens[block]` is where the image tokens start. Norm and RoPE come later and act per token, so this
     equals doing it after them. What is replaced is not computed.
@@ -94,18 +95,8 @@ def exchanging(
         for which, module in enumerate(projections[block]):
             if isinstance(kv, KVInject):
                 forwards[module] = _stored(kv, t, block, which, first, module.forward)
-                continue
-
-            def hook(
-                _: nn.Module, __: Any, out: Tensor, block: str = block, which: int = which, first: int = first
-            ) -> None:
-                assert kv is not None
-                if which == 0:
-                    half[block] = out[:, first:]
-                else:
-                    kv.cache.put(t, block, half.pop(block), out[:, first:])
-
-            handles.append(module.register_forward_hook(hook))
+            elif kv is not None:
+                handles.append(module.register_forward_hook(_recording(kv, t, block, which, first, half)))
     try:
         with replaced(forwards):
             yield
@@ -114,19 +105,45 @@ def exchanging(
             handle.remove()
 
 
+def _recording(
+    kv: KVRecord, t: float, block: str, which: int, first: int, half: dict[str, Tensor]
+) -> Callable[[nn.Module, Any, Tensor], None]:
+    text = first if kv.text else 0
+
+    def hook(_: nn.Module, __: Any, out: Tensor) -> None:
+        kept = out[:, first - text :]
+        if which == 0:
+            half[block] = kept
+        else:
+            kv.cache.put(t, block, half.pop(block), kept, text)
+
+    return hook
+
+
 def _stored(
     kv: KVInject, t: float, block: str, which: int, first: int, own: Callable[..., Tensor]
 ) -> Callable[..., Tensor]:
     def forward(x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        kept = kv.cache.get(t, block)[which].to(x)
-        if first + kept.shape[1] != x.shape[1]:
-            raise DragError(
-                f"the stored K/V has {kept.shape[1]} image tokens and this latent {x.shape[1] - first}: use "
-                "the size of the picture that was inverted"
-            )
-        return torch.cat([own(x[:, :first], *args, **kwargs), kept], 1) if first else kept
+        kept = kv.cache.get(t, block, x, kv.cleaner)[which]
+        if kept is None:  # only V is stored
+            return own(x, *args, **kwargs)
+        text = kv.cache.text(block)
+        start = first - text if text else first
+        check_tokens(text, first, kept.shape[1] - text, x.shape[1] - first)
+        return torch.cat([own(x[:, :start], *args, **kwargs), kept], 1) if start else kept
 
     return forward
+
+
+def check_tokens(text: int, text_here: int, image: int, image_here: int) -> None:
+    """Refuses stored K/V of another picture size, or of a prompt of another length where it is exchanged."""
+    if text:
+        check_text(text, text_here)
+    if image != image_here:
+        raise DragError(
+            f"the stored K/V has {image} image tokens and this latent {image_here}: use the size of the "
+            "picture that was inverted"
+        )
 
 
 def missing_tap(block: str, known: list[str]) -> DragError:

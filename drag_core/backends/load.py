@@ -1,5 +1,5 @@
 """From a name or a path to a model that drags: the embedded ones, a diffusers folder, or a single file of
-SD1.5 or FLUX.
+Stable Diffusion (1.x, 2.x, XL) or FLUX.
 
 Nothing is downloaded and nothing pickled is read.
 """
@@ -20,7 +20,7 @@ from ..types import Backbone, DragError
 from . import single_file
 from .codec import Codec
 from .diffusers_flux import DiffusersFlux
-from .diffusers_unet import DiffusersUNet
+from .diffusers_unet import DiffusersUNet, has_added
 from .keys import Weights
 
 EMBEDDED = {
@@ -51,19 +51,21 @@ class Model:
     target: Backbone | None = None
 
 
-Conditioning = tuple[Tensor, Tensor | None]  # text (1, L, D) and, for FLUX, pooled (1, P)
+Conditioning = tuple[Tensor, Tensor | None]  # text (1, L, D) and, for FLUX and SDXL, pooled (1, P)
 
 
 @dataclass(frozen=True)
 class Parts:
     """What a path gave: the network, and whatever else lay with it; `encode` turns a prompt into
-    conditioning.
+    conditioning; `velocity`: a Stable Diffusion that predicts v; pictures of about side² pixels suit it.
     """
 
     family: Family
     net: Any
     codec: Codec | None
     encode: Callable[[str], Conditioning] | None
+    velocity: bool = False
+    side: int = 512
 
 
 def load_model(
@@ -78,9 +80,9 @@ def load_model(
 ) -> Model:
     """`name`: embedded-sd, embedded-flux, a diffusers folder, or a .safetensors file.
 
-    `vae`: autoencoder for a file that has none; `text`: safetensors with `prompt_embeds` (1, L, D) (FLUX also
-    `pooled_prompt_embeds` (1, P)) in place of encoding `prompt`, the same names after `target_` for the
-    target.
+    `vae`: autoencoder for a file that has none; `text`: safetensors with `prompt_embeds` (1, L, D) (FLUX and
+    SDXL also `pooled_prompt_embeds` (1, P)) in place of encoding `prompt`, the same names after `target_`
+    for the target.
     """
     if name in EMBEDDED:
         return _embedded(name, models, device)
@@ -93,7 +95,8 @@ def load_model(
         parts = read_folder(path)
     else:
         parts = single_file.read_file(path)
-    codec = parts.codec if vae is None else read_vae(vae, parts.family)
+    scale = parts.codec.scale if parts.codec is not None else None
+    codec = parts.codec if vae is None else read_vae(vae, parts.family, scale)
     if codec is None:
         raise DragError(f"{path.name} holds no autoencoder: give one with --vae")
     source, target = _conditioning(parts, path.name, prompt, target_prompt, text)
@@ -101,15 +104,18 @@ def load_model(
     net = parts.net.to(device)
 
     def bound(c: Conditioning, guidance: float) -> Backbone:
-        if parts.family == "sd":
-            return DiffusersUNet(net, c[0].to(device))
-        if c[1] is None:
+        if c[1] is None and (parts.family == "flux" or has_added(net)):
             raise DragError(
-                "FLUX needs pooled_prompt_embeds beside prompt_embeds: add them to the --text file"
+                f"{'FLUX' if parts.family == 'flux' else 'SDXL'} needs pooled_prompt_embeds beside "
+                "prompt_embeds: add them to the --text file"
             )
+        if parts.family == "sd":
+            pooled = None if c[1] is None else c[1].to(device)
+            return DiffusersUNet(net, c[0].to(device), pooled, parts.velocity)
+        assert c[1] is not None
         return DiffusersFlux(net, c[0].to(device), c[1].to(device), guidance)
 
-    side, multiple = (512, 64) if parts.family == "sd" else (1024, 16)
+    side, multiple = (parts.side, 64) if parts.family == "sd" else (1024, 16)
     edited = None if target is None else bound(target, EDIT_GUIDANCE)
     return Model(path.name, parts.family, bound(source, 1.0), codec, side, multiple, edited)
 
@@ -153,8 +159,10 @@ def read_weights(path: Path) -> Weights:
         raise DragError(f"{path.name} is not a valid safetensors file: {e}") from None
 
 
-def read_vae(path: Path, family: Family) -> Codec:
-    """An autoencoder: a diffusers folder, a KL file in the original names, or TAESD's."""
+def read_vae(path: Path, family: Family, scale: float | None = None) -> Codec:
+    """An autoencoder: a diffusers folder, a KL file in the original names, or TAESD's; `scale`: the latent
+    factor of the model's own, which a KL file does not say.
+    """
     if path.is_dir():
         from .folder import read_vae_folder
 
@@ -162,7 +170,7 @@ def read_vae(path: Path, family: Family) -> Codec:
     weights = read_weights(path)
     if any(k.startswith("taesd_decoder.") for k in weights):
         return single_file.taesd(weights)
-    codec = single_file.kl_codec(weights, family)
+    codec = single_file.kl_codec(weights, family, scale or single_file.SD_SCALE)
     if codec is None:
         raise DragError(f"{path.name} holds no autoencoder that is known here")
     return codec

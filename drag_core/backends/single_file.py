@@ -7,23 +7,26 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-import torch
 from torch import Tensor, nn
 
 from ..types import DragError
 from .codec import Codec
 from .keys import LDM_PREFIX, Weights, flux_from_original, rename, taesd_from_original, unet_blocks
+from .text import CLIP, OPEN, XL_OPEN, clip_text, open_text, xl_text
 
 if TYPE_CHECKING:
     from .load import Family, Parts
 
 FLUX_SCALE, FLUX_SHIFT, SD_SCALE = 0.3611, 0.1159, 0.18215
-CLIP_PREFIX = "cond_stage_model.transformer."
+XL_SCALE = 0.13025
+TIME_WIDTH = 256  # of each of SDXL's six size numbers
+LINEAR_HEAD = 64  # channels of an attention head of SD2 and SDXL; SD1 has 8 heads at every width
+VELOCITY = 0.09  # deviation of the last self-attention's norm bias above which an SD2 file predicts velocity
 
 
 def read_file(path: Path) -> Parts:
-    """The parts of a single .safetensors file of SD1.5 (whole checkpoint) or FLUX (transformer, perhaps with
-    autoencoder).
+    """The parts of a single .safetensors file of SD1.x, SD2.x or SDXL (whole checkpoint) or FLUX
+    (transformer, perhaps with autoencoder).
     """
     from .load import Parts, read_weights
 
@@ -32,16 +35,46 @@ def read_file(path: Path) -> Parts:
     if any(k.startswith("double_blocks.") for k in inner):
         return Parts("flux", flux(inner), kl_codec(weights, "flux"), None)
     if "input_blocks.0.0.weight" in inner:
-        has_text = any(k.startswith(CLIP_PREFIX) for k in weights)
-        encode = (lambda prompt: (clip_text(weights, prompt, path.name), None)) if has_text else None
-        return Parts("sd", sd_unet(weights), kl_codec(weights, "sd"), encode)
+        return _sd(weights, path.name)
     first = ", ".join(sorted(weights)[:3])
     raise DragError(
-        f"{path.name} is neither an SD1.5 nor a FLUX model in its original names; first tensors: {first}"
+        f"{path.name} is neither a Stable Diffusion nor a FLUX model in its original names; first tensors: "
+        f"{first}"
     )
 
 
-def _fill(module: nn.Module, weights: Weights, what: str) -> nn.Module:
+def _sd(weights: Weights, name: str) -> Parts:
+    from .load import Parts
+
+    net = sd_unet(weights)
+    w = {k.removeprefix(LDM_PREFIX): v for k, v in weights.items()}
+    xl = "label_emb.0.0.weight" in w
+    text: Any = xl_text if xl else open_text if any(k.startswith(OPEN) for k in weights) else clip_text
+    has_text = any(k.startswith((CLIP, OPEN, XL_OPEN)) for k in weights)
+
+    def encode(prompt: str) -> tuple[Tensor, Tensor | None]:
+        found = text(weights, prompt, name)
+        return found if xl else (found, None)
+
+    velocity = predicts_velocity(weights, w)
+    side = 1024 if xl else 768 if velocity else 512
+    codec = kl_codec(weights, "sd", XL_SCALE if xl else SD_SCALE)
+    return Parts("sd", net, codec, encode if has_text else None, velocity, side)
+
+
+def predicts_velocity(weights: Weights, unet: Weights) -> bool:
+    """Whether an SD file predicts v. SDXL files say so; of SD2's two kinds only the weights tell, as in
+    ComfyUI.
+    """
+    if "v_pred" in weights:
+        return True
+    last = _count(unet, "output_blocks.") - 1
+    bias = unet.get(f"output_blocks.{last}.1.transformer_blocks.0.norm1.bias")
+    two = any(k.endswith("attn2.to_k.weight") and v.shape[1] == 1024 for k, v in unet.items())
+    return two and bias is not None and float(bias.float().std(unbiased=False)) > VELOCITY
+
+
+def fill(module: nn.Module, weights: Weights, what: str) -> nn.Module:
     """Load strictly; say what is missing or has another shape in one sentence."""
     own = module.state_dict()
     missing = [k for k in own if k not in weights]
@@ -60,9 +93,7 @@ def _count(weights: Weights, start: str) -> int:
 
 
 def sd_unet(weights: Weights, head_channels: int | None = None) -> nn.Module:
-    """UNet2DConditionModel of an SD file. SD1.5 has 8 heads at every width; `head_channels` fixes their
-    width instead.
-    """
+    """UNet2DConditionModel of an SD1, SD2 or SDXL file; `head_channels`: width of the attention heads."""
     from diffusers import UNet2DConditionModel
 
     w = {k.removeprefix(LDM_PREFIX): v for k, v in weights.items()}
@@ -81,25 +112,38 @@ def sd_unet(weights: Weights, head_channels: int | None = None) -> nn.Module:
         n += 1
     layers = layers or run
     context = next(v.shape[1] for k, v in w.items() if k.endswith("attn2.to_k.weight"))
-    if context == 2048 or max(attention) > 1:
-        raise DragError("this is an SDXL model; the command line reads SD1.5 and FLUX")
-    if context == 1024 and head_channels is None:
+    added = w.get("label_emb.0.0.weight")
+    inputs, outputs = w["input_blocks.0.0.weight"].shape[1], w["out.2.weight"].shape[0]
+    if inputs != outputs:
         raise DragError(
-            "this is an SD2 model, which predicts velocity in its own way; the command line reads SD1.5 "
-            "and FLUX"
+            f"this UNet reads {inputs} channels and predicts {outputs}: inpainting and depth models can't be "
+            "dragged, use the plain model"
         )
+    if added is not None and context != 2048:
+        raise DragError("this is SDXL's refiner or an unCLIP model, which can't be dragged: use a base model")
+    linear = any(k.endswith(".proj_in.weight") and v.ndim == 2 for k, v in w.items())
+    heads = head_channels or (LINEAR_HEAD if linear else None)
+    extra = {}
+    if added is not None:  # pooled text and six numbers about the picture's size
+        extra = {
+            "addition_embed_type": "text_time",
+            "addition_time_embed_dim": TIME_WIDTH,
+            "projection_class_embeddings_input_dim": added.shape[1],
+        }
     net = UNet2DConditionModel(
-        in_channels=w["input_blocks.0.0.weight"].shape[1],
-        out_channels=w["out.2.weight"].shape[0],
+        in_channels=inputs,
+        out_channels=outputs,
         layers_per_block=layers,
         block_out_channels=tuple(widths),
         down_block_types=tuple("CrossAttnDownBlock2D" if a else "DownBlock2D" for a in attention),
         up_block_types=tuple("CrossAttnUpBlock2D" if a else "UpBlock2D" for a in reversed(attention)),
         cross_attention_dim=context,
-        attention_head_dim=tuple(c // head_channels for c in widths) if head_channels else 8,
-        transformer_layers_per_block=1,
+        attention_head_dim=tuple(c // heads for c in widths) if heads else 8,
+        transformer_layers_per_block=tuple(max(a, 1) for a in attention),
+        use_linear_projection=linear,
+        **extra,
     )
-    return _fill(net, rename(w, unet_blocks(layers, attention)), "UNet")
+    return fill(net, rename(w, unet_blocks(layers, attention)), "UNet")
 
 
 def flux(weights: Weights) -> nn.Module:
@@ -118,7 +162,7 @@ def flux(weights: Weights) -> nn.Module:
         pooled_projection_dim=weights["vector_in.in_layer.weight"].shape[1],
         guidance_embeds="guidance_in.in_layer.weight" in weights,
     )
-    return _fill(net, flux_from_original(weights), "FLUX transformer")
+    return fill(net, flux_from_original(weights), "FLUX transformer")
 
 
 def taesd(weights: Weights) -> Codec:
@@ -129,10 +173,10 @@ def taesd(weights: Weights) -> Codec:
 
     net = AutoencoderTiny(latent_channels=weights["taesd_decoder.1.weight"].shape[1])
     scale = float(weights["vae_scale"]) / FLUX_SCALE if "vae_scale" in weights else 1.0
-    return Codec(_fill(net, taesd_from_original(weights), "autoencoder"), 0.0, 1 / scale)
+    return Codec(fill(net, taesd_from_original(weights), "autoencoder"), 0.0, 1 / scale)
 
 
-def kl_codec(weights: Weights, family: Family) -> Codec | None:
+def kl_codec(weights: Weights, family: Family, scale: float = SD_SCALE) -> Codec | None:
     """AutoencoderKL from first_stage_model.* (or bare encoder.*, decoder.*) in the original names; None if
     there is none.
     """
@@ -161,60 +205,5 @@ def kl_codec(weights: Weights, family: Family) -> Codec | None:
     }
     net = AutoencoderKL(**config)
     named = cast(Weights, convert_ldm_vae_checkpoint(dict(w), config))
-    vae = _fill(net, named, "autoencoder")
-    return Codec(vae, FLUX_SHIFT, FLUX_SCALE) if family == "flux" else Codec(vae, 0.0, SD_SCALE)
-
-
-def clip_text(weights: Weights, prompt: str, name: str) -> Tensor:
-    """The empty prompt through the file's own CLIP text model; other prompts need a tokenizer, which no such
-    file has.
-    """
-    w = {
-        k.removeprefix(CLIP_PREFIX).removeprefix("text_model."): v
-        for k, v in weights.items()
-        if k.startswith(CLIP_PREFIX)
-    }
-    if prompt:
-        raise DragError(
-            f"{name} has no tokenizer, so that only the empty prompt can be encoded: leave the prompt "
-            f"empty or give a diffusers folder"
-        )
-    CLIPTextConfig, CLIPTextModel = _transformers("CLIPTextConfig", "CLIPTextModel")
-    words, width = w["embeddings.token_embedding.weight"].shape
-    length = w["embeddings.position_embedding.weight"].shape[0]
-    net = CLIPTextModel(
-        CLIPTextConfig(
-            vocab_size=words,
-            hidden_size=width,
-            intermediate_size=w["encoder.layers.0.mlp.fc1.weight"].shape[0],
-            hidden_act="quick_gelu",
-            num_hidden_layers=_count(w, "encoder.layers."),
-            num_attention_heads=max(1, width // 64),
-            max_position_embeddings=length,
-            bos_token_id=words - 2,
-            eos_token_id=words - 1,
-            pad_token_id=words - 1,
-        )
-    )
-    own = net.state_dict()
-    prefix = "text_model." if any(k.startswith("text_model.") for k in own) else ""
-    _fill(
-        net,
-        {prefix + k: v for k, v in w.items()} | {k: v for k, v in own.items() if k.endswith("position_ids")},
-        "text model",
-    )
-    tokens = torch.full((1, length), words - 1)
-    tokens[0, 0] = words - 2  # begin, end, padded with end: the empty prompt
-    with torch.no_grad():
-        out: Tensor = net(tokens).last_hidden_state
-    return out
-
-
-def _transformers(*names: str) -> list[Any]:
-    try:
-        import transformers
-    except ImportError:
-        raise DragError(
-            "encoding text needs the package transformers: install it, or give prompt embeddings with --text"
-        ) from None
-    return [getattr(transformers, n) for n in names]
+    vae = fill(net, named, "autoencoder")
+    return Codec(vae, FLUX_SHIFT, FLUX_SCALE) if family == "flux" else Codec(vae, 0.0, scale)

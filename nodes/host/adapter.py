@@ -10,6 +10,7 @@ from comfy.patcher_extension import WrapperExecutor, WrappersMP
 from torch import Tensor
 
 from ...drag_core.types import DragError
+from .layouts import layout_of
 
 
 @dataclass(frozen=True)
@@ -143,6 +144,12 @@ def inject(plain: Any, adapted: Any, scale: float, sigmas: tuple[float, float], 
     if found.weights and not whole:
         raise DragError(
             "this adapter patches weights (a LoRA), which cannot change within a run: set the range to 0 - 1"
+        )
+    layout = layout_of(plain.model.diffusion_model)
+    if found.options and layout is not None and not layout.wrapped:
+        raise DragError(
+            f"this adapter has {found.options[0]}, whose strength ComfyUI lets nobody change in "
+            f"{layout.label}: set scale to 1 and the range to 0 - 1"
         )
     out = _scale_weights(plain, adapted, scale) if found.weights else adapted.clone()
     if found.options:

@@ -10,40 +10,52 @@ from typing import Any
 from comfy.ldm.flux.model import Flux
 from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
 
+from ...drag_core.choice import unet_taps
 from ...drag_core.presets import PRESETS, Preset
 from ...drag_core.recipes import FLUX_KV
 from ...drag_core.types import DragError, FeatureTap
-from . import flux, unet
+from . import unet
+from .layouts import LAYOUTS, Layout, layout_of, patch_of
+from .shape import cell_of
 
 SKIPS_STEPS = ("easycache", "lazycache", "teacache", "torch.compile")
 
 
+FLUX1_BLOCKS = tuple(f"double.{i}" for i in range(19)) + tuple(f"single.{i}" for i in range(38))
+
+
 @dataclass(frozen=True)
 class Family:
-    """name: "sd" or "flux"; label for people; blocks that can be tapped; `kv`: the K/V layers of the papers,
-    counted for this model; `preset`: settings of an embedded model, else None.
+    """name: "sd" or "flux" (joint transformers), as recipes are made for; label for people; blocks that can
+    be tapped; `kv`: the K/V layers of the papers, counted for this model, out of `attentions`; `preset`:
+    settings of an embedded model, else None; `layout` of a joint transformer; `cell`: pixels along a latent
+    cell; `multiple`: latent cells a side must be divisible by; `guided`: it takes FLUX's guidance.
     """
 
     name: str
     label: str
     blocks: tuple[str, ...]
     kv: tuple[str, ...]
+    attentions: tuple[str, ...]
     preset: Preset | None
-
-    @property
-    def multiple(self) -> int:
-        """Latent cells a side must be divisible by."""
-        return 2 if self.name == "flux" else 1
+    layout: Layout | None = None
+    cell: int = 8
+    multiple: int = 1
+    guided: bool = False
 
     def taps(self, wanted: tuple[FeatureTap, ...]) -> tuple[FeatureTap, ...]:
         """A recipe's taps on this model: up blocks are counted from the last one (SD1.5 has four, SDXL
-        three).
+        three); FLUX.1's blocks stand for those at the same depth.
         """
-        if self.name == "flux":
-            return wanted
-        ups = sum(b.startswith("up.") for b in self.blocks)
-        moved = [(int(t.block.split(".")[1]) - 4 + ups, t) for t in wanted if t.block.startswith("up.")]
-        return tuple(FeatureTap(f"up.{i}", t.site) for i, t in moved if i >= 0)
+        if self.layout is not None:
+            return tuple(dict.fromkeys(FeatureTap(at_depth_of(t.block, self.blocks), t.site) for t in wanted))
+        return unet_taps(wanted, self.blocks)
+
+
+def at_depth_of(block: str, blocks: tuple[str, ...]) -> str:
+    """The one of `blocks` that is as deep as `block` is in FLUX.1, where the papers measured it."""
+    here = FLUX1_BLOCKS.index(block) if block in FLUX1_BLOCKS else 0
+    return blocks[round(here * (len(blocks) - 1) / (len(FLUX1_BLOCKS) - 1))]
 
 
 def geometry(net: Any) -> tuple[int, ...]:
@@ -57,15 +69,26 @@ def family_of(model: Any) -> Family:
     """`model` is the host's BaseModel. Anything that a drag cannot use is refused in one sentence."""
     net = model.diffusion_model
     preset = next((p for p in PRESETS.values() if p.geometry == geometry_or_none(net)), None)
-    if type(net) is Flux:
-        if net.params.global_modulation or net.patch_size != 2:
-            raise DragError(
-                "this model is of FLUX.2's kind, whose blocks this release cannot tap: use a FLUX.1 model "
-                "(dev, schnell, Krea, Kontext) or a Stable Diffusion one"
-            )
-        names = tuple(flux.block_names(net))
-        kv = names[len(names) // 2 :] if preset else tuple(b for b in FLUX_KV if b in names)
-        return Family("flux", "embedded FLUX" if preset else "FLUX.1", names, kv, preset)
+    layout = layout_of(net)
+    if layout is not None:
+        names = tuple(layout.blocks(net))
+        kv = (
+            names[len(names) // 2 :]
+            if preset
+            else tuple(dict.fromkeys(at_depth_of(b, names) for b in FLUX_KV))
+        )
+        return Family(
+            "flux",
+            "embedded FLUX" if preset else layout.label,
+            names,
+            kv,
+            names,
+            preset,
+            layout,
+            cell_of(model),
+            patch_of(net),
+            bool(getattr(getattr(net, "params", None), "guidance_embed", False)),
+        )
     if type(net) is UNetModel:
         attentions = unet.self_attentions(net)
         # SD1.5's layers 10 to 15 are those of the last two levels on the way up, whatever the model's depth
@@ -73,14 +96,15 @@ def family_of(model: Any) -> Family:
         kv = tuple(name for (part, i, _), name in attentions.items() if part == "output" and i >= first)
         label = {768: "SD1.x", 1024: "SD2.x", 2048: "SDXL"}.get(_context(net) or 0, "Stable Diffusion")
         label = "embedded UNet" if preset else label
-        return Family("sd", label, tuple(unet.tap_modules(net)), kv, preset)
+        return Family("sd", label, tuple(unet.tap_modules(net)), kv, tuple(attentions.values()), preset)
     kind = type(net).__name__
     if "nunchaku" in type(net).__module__ or kind == "ComfyFluxWrapper":
         raise DragError(
             "this is a nunchaku model, which has no gradients and no blocks to tap: load the original FLUX "
             "weights"
         )
-    raise DragError(f"this is a {kind} model; drags work on FLUX.1 and on Stable Diffusion 1.x, 2.x and XL")
+    known = ", ".join(layout.label for layout in LAYOUTS)
+    raise DragError(f"this is a {kind} model; drags work on Stable Diffusion 1.x, 2.x, XL, {known}")
 
 
 def geometry_or_none(net: Any) -> tuple[int, ...] | None:

@@ -1,4 +1,6 @@
-"""Backbone over the host's FLUX: taps, early stop, K/V exchange, per-block checkpoints."""
+"""Backbone over the host's FLUX and the other joint transformers: taps, early stop, K/V exchange, per-block
+checkpoints. What differs between them is in layouts.py.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +13,14 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from ...drag_core.types import KV, DragError, FeatureTap, KVRecord
+from ...drag_core.backends.hooks import remembered, replaced
+from ...drag_core.types import KV, DragError, FeatureTap, KVInject
 from . import grad
-from .call import Call, StopForward, forced_attention
+from .call import Call, StopForward, forced_attention, owners_of
+from .joint_kv import host_key, kv_blocks, kv_patch
+from .layouts import as_it_is, layout_of, patch_of
+
+SESSION = f"{__package__}.session"  # its wrapper asks for memory and sees no tensor
 
 
 @contextmanager
@@ -28,71 +35,77 @@ def _input_of(module: nn.Module) -> Iterator[list[Tensor]]:
 
 
 def block_names(net: Any) -> list[str]:
-    doubles = [f"double.{i}" for i in range(len(net.double_blocks))]
-    return doubles + [f"single.{i}" for i in range(len(net.single_blocks))]
+    layout = layout_of(net)
+    return [] if layout is None else list(layout.blocks(net))
 
 
-def kv_patch(
-    kv: KV, t: Callable[[dict[str, Any]], float], hits: set[str] | None = None
-) -> Callable[..., Any]:
-    """An attn1_patch of the host's FLUX blocks: records or replaces K and V of the image tokens.
+def modulations(block: nn.Module) -> list[nn.Module]:
+    """The linear layers of a block that see only time and prompt: a third of a double block's weights."""
+    parts = (getattr(block, name, None) for name in ("img_mod", "txt_mod", "modulation"))
+    return [part.lin for part in parts if part is not None and hasattr(part, "lin")]
 
-    `t` gives the core's level from the block's options; `hits` collects the blocks that were reached. After
-    the norm and before RoPE, which act per token: the same as exchanging the projections' outputs.
-    """
-    wanted = set(kv.blocks) if kv is not None else set()
 
-    def patch(q: Tensor, k: Tensor, v: Tensor, extra_options: dict[str, Any], **kw: Any) -> dict[str, Tensor]:
-        name = f"{extra_options['block_type']}.{extra_options['block_index']}"
-        if name not in wanted or kv is None:
-            return {}
-        if hits is not None:
-            hits.add(name)
-        first = extra_options["img_slice"][0]
-        if isinstance(kv, KVRecord):
-            last = first + extra_options.get("drag_tokens", k.shape[2] - first)
-            kv.cache.put(t(extra_options), name, k[:, :, first:last], v[:, :, first:last])
-            return {}
-        stored = kv.cache.get(t(extra_options), name)
-        last = first + stored[0].shape[2]
-        if last > k.shape[2]:
-            raise DragError(
-                f"the stored K/V has {stored[0].shape[2]} image tokens and this latent {k.shape[2] - first}: "
-                "use the size of the picture that was inverted"
-            )
-        out = {"k": k.clone(), "v": v.clone()}
-        for key, new in zip(("k", "v"), stored, strict=True):
-            out[key][:, :, first:last] = new.to(out[key])
-        return out
+def _only_q(qkv: nn.Module, tokens: int) -> Callable[[Tensor], Tensor]:
+    """For a block whose `tokens` K and V are replaced afterwards: zeros in their place."""
+    whole = qkv.forward
 
-    return patch
+    def forward(x: Tensor) -> Tensor:
+        if x.shape[1] != tokens or not x.requires_grad:
+            out: Tensor = whole(x)
+            return out
+        q = grad.first_rows(qkv, x, qkv.out_features // 3)
+        return torch.cat([q, q.new_zeros(*q.shape[:-1], 2 * q.shape[-1])], -1)
+
+    return forward
 
 
 class ComfyFlux:
-    """The host's Flux as a Backbone. `remember` checkpoints every block: four tenths more work, a sixth of
-    the memory.
+    """A joint transformer of the host as a Backbone. `remember` checkpoints every block: four tenths more
+    work, a sixth of the memory. `origin` is the same model under the conditioning of the inversion, where a
+    run has both.
+
+    For features, what the level alone decides is computed once for all updates of a level, and K and V that
+    are injected are not computed; not where other packs' patches might see or change them.
     """
+
+    by_block = True  # checkpoints
 
     def __init__(self, call: Call, remember: bool = False) -> None:
         self.call, self.checkpoint = call, remember
+        self.origin: ComfyFlux | None = None
+        self.alone = not [o for o in owners_of(call.options["transformer_options"]) if o != SESSION]
+        self.answers: dict[nn.Module, Tensor] = {}  # of the modulations, at the level of the last pass
+        self._level: float | None = None
         self.net = call.model.diffusion_model
+        layout = layout_of(self.net)
+        assert layout is not None
+        self.layout, self.patch = layout, patch_of(self.net)
+        self.modules = layout.blocks(self.net)
         self.half = call.model.get_dtype_inference() == torch.float16
         self.hits: set[str] = set()
 
     @property
     def blocks(self) -> list[str]:
-        return block_names(self.net)
+        return list(self.modules)
+
+    def _tokens(self, z: Tensor) -> tuple[int, int]:
+        return -(-z.shape[-2] // self.patch), -(-z.shape[-1] // self.patch)
 
     def _changes(self, kv: KV, t: float, z: Tensor) -> dict[str, Any]:
         if kv is None:
             return {}
         if missing := [b for b in kv.blocks if b not in self.blocks]:
             raise DragError(f"K/V block {missing[0]!r} is not in this model; it has {', '.join(self.blocks)}")
-        before = self.call.options["transformer_options"].get("patches", {})
-        patches = {k: list(v) for k, v in before.items()}
+        options = self.call.options["transformer_options"]
+        if not self.layout.patches_kv:
+            replace = {k: dict(v) for k, v in options.get("patches_replace", {}).items()}
+            there = replace.get("dit", {})
+            replace["dit"] = {**there, **kv_blocks(kv, lambda _: t, there, self.hits)}
+            return {"patches_replace": replace}
+        patches = {k: list(v) for k, v in options.get("patches", {}).items()}
         patches.setdefault("attn1_patch", []).append(kv_patch(kv, lambda _: t, self.hits))
-        h, w = z.shape[-2:]
-        return {"patches": patches, "drag_tokens": -(-h // 2) * -(-w // 2)}
+        h, w = self._tokens(z)
+        return {"patches": patches, "drag_tokens": h * w}
 
     def predict(self, z: Tensor, t: float, kv: KV = None) -> Tensor:
         return self.call(z, t, self._changes(kv, t, z))
@@ -104,9 +117,12 @@ class ComfyFlux:
         x, finish = grad.scaled(z) if self.half else (z, list)
         options = self.call.options["transformer_options"]
         changes = self._changes(kv, t, z) | forced_attention(options)
-        replace = {k: dict(v) for k, v in options.get("patches_replace", {}).items()}
+        if self._level != t or not torch.is_grad_enabled():  # a reference pass starts anew
+            self._level, self.answers = t, {}
+        there = changes.get("patches_replace", options.get("patches_replace", {}))
+        replace = {k: dict(v) for k, v in there.items()}
         others = replace.get("dit", {})
-        replace["dit"] = {**others, **self._blocks(z, taps, found, stop, others)}
+        replace["dit"] = {**others, **self._blocks(z, taps, found, stop, others, kv)}
         changes["patches_replace"] = replace
         prediction: Tensor | None = None
         try:
@@ -115,8 +131,8 @@ class ComfyFlux:
             pass
         if missing := [tap for tap in taps if tap not in found]:
             raise DragError(
-                f"the model never reached its block {missing[0].block}: another patch replaces FLUX's "
-                "forward; connect the model before it"
+                f"the model never reached its block {missing[0].block}: another patch replaces its forward; "
+                "connect the model before it"
             )
         maps = [found[tap].float() for tap in taps]
         out = finish(maps if prediction is None else [*maps, prediction])
@@ -129,17 +145,17 @@ class ComfyFlux:
         found: dict[FeatureTap, Tensor],
         stop: bool,
         others: dict[Any, Any],
+        kv: KV,
     ) -> dict[tuple[str, int], Callable[..., Any]]:
         """A replacement for every block up to the last tapped one: the host's own block on cloned inputs."""
-        h, w = -(-z.shape[-2] // 2), -(-z.shape[-1] // 2)
-        names = self.blocks
+        size, names = self._tokens(z), self.blocks
         for tap in taps:
             if tap.block not in names:
                 raise DragError(f"feature tap {tap.block!r} is not in this model; it has {', '.join(names)}")
         last = max((names.index(tap.block) for tap in taps), default=-1)
         return {
-            (f"{name.split('.')[0]}_block", int(name.split(".")[1])): self._block(
-                name, [t for t in taps if t.block == name], found, (h, w), stop and i == last, others
+            host_key(name): self._block(
+                name, [t for t in taps if t.block == name], found, size, stop and i == last, others, kv
             )
             for i, name in enumerate(names[: last + 1 if stop else None])
         }
@@ -152,31 +168,36 @@ class ComfyFlux:
         size: tuple[int, int],
         ends: bool,
         others: dict[Any, Any],
+        kv: KV,
     ) -> Callable[..., Any]:
-        kind, index = name.split(".")
-        double = kind == "double"
-        block = (self.net.double_blocks if double else self.net.single_blocks)[int(index)]
-        attention_input = block.img_attn.qkv if double else block.linear1
-        other = others.get((f"{kind}_block", int(index)))
+        block, stream = self.modules[name]
+        double, call = stream.kind == "double", self.layout.call
+        attention_input = block.get_submodule(stream.reader)
+        other = others.get(host_key(name))
         reads_input = any(tap.site == "norm1" for tap in taps)
+        answers = self.answers  # this level's, also when a checkpoint runs again later
+        stored = double and isinstance(kv, KVInject) and name in kv.blocks and kv.cache.with_keys
+        stored = stored and stream.reader.endswith(".qkv") and grad.plain(attention_input)
+
+        @contextmanager
+        def spared() -> Iterator[None]:
+            if not self.alone:
+                yield
+                return
+            short = {attention_input: _only_q(attention_input, size[0] * size[1])} if stored else {}
+            with remembered(modulations(block), answers), replaced(short):
+                yield
 
         def replacement(args: dict[str, Any], extra: dict[str, Any]) -> dict[str, Tensor]:
             # a snapshot: the host changes the one dict block by block, and a checkpoint runs again later
             to = dict(args["transformer_options"])
-            fixed = {
-                "vec": args["vec"],
-                "pe": args["pe"],
-                "attn_mask": args.get("attn_mask"),
-                "transformer_options": to,
-            }
+            fixed = {k: v for k, v in args.items() if k not in ("img", "txt")} | {"transformer_options": to}
+            hosts = as_it_is(extra["original_block"])
 
             def own(a: dict[str, Any]) -> dict[str, Tensor]:
-                # never extra["original_block"]: it is bound to the host's loop variable
-                given = {k: a[k] for k in ("vec", "pe", "attn_mask", "transformer_options")}
-                if double:
-                    img, txt = block(img=a["img"], txt=a["txt"], **given)
-                    return {"img": img, "txt": txt}
-                return {"img": block(a["img"], **given)}
+                with spared():
+                    out: dict[str, Tensor] = hosts(a) if call is None else call(block, a)
+                    return out
 
             def run(*streams: Tensor) -> tuple[Tensor, ...]:
                 copies = [s.clone() for s in streams]  # the host adds its residuals in place
@@ -200,5 +221,5 @@ class ComfyFlux:
 
         if other is not None:  # read by adapter.py
             replacement.around = other
-            replacement.bare = self._block(name, taps, found, size, ends, {})
+            replacement.bare = self._block(name, taps, found, size, ends, {}, kv)
         return replacement

@@ -48,18 +48,24 @@ def dense(weight: Any) -> Tensor:
 
 
 class _Linear(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, m: nn.Module, forward: Forward) -> Tensor:
-        ctx.m = m
-        return forward(x.detach())  # detached: a quantised layer keeps its fast path
+    """`rows`: only the first so many outputs of the layer."""
 
     @staticmethod
-    def backward(ctx: Any, g: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
+    def forward(ctx: Any, x: Tensor, m: nn.Module, forward: Forward | None, rows: int | None) -> Tensor:
+        ctx.m, ctx.rows = m, rows
+        if forward is not None:
+            out: Tensor = forward(x.detach())  # detached: a quantised layer keeps its fast path
+            return out
+        with fetched(m, x) as (weight, bias):
+            return F.linear(x.detach(), weight[:rows], None if bias is None else bias[:rows])
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor, None, None, None]:  # type: ignore[override]
         with torch.no_grad(), fetched(ctx.m, g) as (weight, _):
-            out = g @ dense(weight).to(g.dtype)
+            out = g @ dense(weight)[: ctx.rows].to(g.dtype)
             # quantised layers may scale their input first (AWQ smoothing, which NVFP4 files bring)
             smoothing = getattr(ctx.m, "pre_quant_scale", None)
-            return out if smoothing is None else out * smoothing.to(out), None, None
+            return out if smoothing is None else out * smoothing.to(out), None, None, None
 
 
 class _Conv(torch.autograd.Function):
@@ -79,7 +85,23 @@ class _Conv(torch.autograd.Function):
 
 def _linear(m: nn.Module, forward: Forward, x: Tensor) -> Tensor:
     # 2-D inside, a view outside: the host adds in place to the result, which a function's own view forbids
-    return _Linear.apply(x.reshape(-1, x.shape[-1]), m, forward).view(*x.shape[:-1], -1)
+    return _Linear.apply(x.reshape(-1, x.shape[-1]), m, forward, None).view(*x.shape[:-1], -1)
+
+
+def first_rows(m: nn.Module, x: Tensor, rows: int) -> Tensor:
+    """The first `rows` outputs of a linear layer that plain() says yes to, with a gradient for x alone."""
+    return _Linear.apply(x.reshape(-1, x.shape[-1]), m, None, rows).view(*x.shape[:-1], -1)
+
+
+def plain(m: nn.Module) -> bool:
+    """Whether a linear layer holds its weight as numbers, of which some rows can be taken."""
+    weight = getattr(m, "weight", None)
+    return (
+        type(weight) is nn.Parameter
+        and weight.is_floating_point()
+        and weight.element_size() > 1
+        and not hasattr(m, "cast_bias_weight")
+    )
 
 
 def _conv(m: nn.Module, forward: Forward, x: Tensor) -> Tensor:
@@ -215,6 +237,17 @@ class _Down(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
         return g / ctx.box["scale"].to(g), None
+
+
+def amplified(x: Tensor, box: dict[str, Tensor]) -> Tensor:
+    """x with its gradient scaled for float16; `unscaled` takes it back where the gradient arrives."""
+    out: Tensor = _Up.apply(box, x)[0]
+    return out
+
+
+def unscaled(x: Tensor, box: dict[str, Tensor]) -> Tensor:
+    out: Tensor = _Down.apply(x, box)
+    return out
 
 
 def scaled(x: Tensor) -> tuple[Tensor, Callable[[list[Tensor]], list[Tensor]]]:

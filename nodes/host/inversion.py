@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import time
 import weakref
 from collections import OrderedDict
@@ -14,9 +15,12 @@ import psutil
 import torch
 from torch import Tensor
 
-from ...drag_core.drag import Step, invert
+from ...drag_core.drag import invert
+from ...drag_core.kvplan import KVPlan, plan_kv
+from ...drag_core.kvstore import KVStore
 from ...drag_core.solvers import Solver, alf, ddim, euler, fireflow
-from ...drag_core.types import DragError, KVCache, Trajectory
+from ...drag_core.types import DragError, Trajectory
+from . import memory
 from . import schedule as levels
 from .family import family_of
 from .progress import listener
@@ -24,12 +28,16 @@ from .session import Need, run
 
 SOLVERS: dict[str, Solver] = {"ddim": ddim, "fireflow": fireflow, "alf": alf, "euler": euler}
 KEPT = 2  # inversions remembered beside the host's own cache
-MOST = 0.6  # of the free memory that K/V may take
+MOST = 0.6  # of the free memory that K/V may take unasked
+PINNED = 0.25  # of all memory that may be pinned; the host pins up to 0.4 on its own
 
 
 @dataclass(frozen=True)
 class Inversion:
-    """A trajectory on the CPU, how it was made, and of which model (`base`: the host's BaseModel)."""
+    """A trajectory on the CPU, how it was made, and of which model (`base`: the host's BaseModel).
+
+    `positive` is the CONDITIONING that it ran under; `plan`: how its K/V are kept.
+    """
 
     trajectory: Trajectory
     solver: str
@@ -38,6 +46,8 @@ class Inversion:
     seconds: float
     calls: int
     base: Any = field(compare=False)
+    positive: Any = field(default=None, compare=False, repr=False)
+    plan: KVPlan | None = None
 
     def moved(self, device: torch.device) -> Trajectory:
         """The trajectory on `device`, outside inference mode; the K/V stay where they are."""
@@ -81,6 +91,13 @@ def _digest(x: Any, out: Any) -> None:
         out.update(str(id(x)).encode())  # a ControlNet, a hook: itself or nothing
 
 
+def digest(x: Any) -> str:
+    """What tensors, numbers and texts in lists and dicts are made of, in 16 letters."""
+    out = hashlib.sha256()
+    _digest(x, out)
+    return out.hexdigest()[:16]
+
+
 def choose_solver(name: str, kind: str) -> str:
     """The solver's name for a "velocity" or "noise" model; "auto" is fireflow or ddim."""
     if name == "auto":
@@ -110,11 +127,7 @@ def choose_kv(text: str, auto: tuple[str, ...], known: tuple[str, ...]) -> tuple
 def kv_layers(patcher: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """(the papers' layers, all layers) of this model whose K/V can be exchanged."""
     family = family_of(patcher.model)
-    if family.name == "flux":
-        return family.kv, family.blocks
-    from .unet import self_attentions
-
-    return family.kv, tuple(self_attentions(patcher.model.diffusion_model).values())
+    return family.kv, family.attentions
 
 
 def invert_latent(
@@ -127,27 +140,35 @@ def invert_latent(
     shift: str = "auto",
     guidance: float = 1.0,
     kv: str = "none",
+    kv_budget: float = 0.0,
+    kv_memory: str = "auto",
+    kv_text: bool = False,
 ) -> Inversion:
     """The trajectory of a LATENT's samples (1, C, h, w) under `positive`, guidance written explicitly.
+
+    K/V take up to `kv_budget` GiB (0: a share of what is free), on the rung `kv_memory` of drag_core.kvplan;
+    with `kv_text` FLUX's single blocks keep the prompt's tokens too.
 
     The same picture, prompt, model object and settings give the remembered inversion.
     """
     family = family_of(patcher.model)
     sampling = levels.sampling_of(patcher)
-    if family.name == "flux":
+    if family.guided:
         positive = node_helpers.conditioning_set_values(positive, {"guidance": guidance})
     name = choose_solver(solver, levels.prediction_of(sampling))
     blocks = choose_kv(kv, *kv_layers(patcher))
     h, w = samples.shape[-2:]
     if h % family.multiple or w % family.multiple:
         raise DragError(
-            f"the latent is {w}x{h} cells and FLUX cuts it into 2x2: use a picture whose sides are divisible "
-            "by 16 (DragCrop makes one)"
+            f"the latent is {w}x{h} cells and {family.label} cuts it into {family.multiple}x"
+            f"{family.multiple}: use a picture whose sides are divisible by {family.multiple * family.cell} "
+            "(DragCrop makes one)"
         )
-    plan = levels.schedule_for(sampling, steps, strength, shift, h * w // 4)
-    digest = hashlib.sha256()
-    _digest([samples, positive, name, steps, strength, shift, guidance, list(blocks)], digest)
-    key = digest.hexdigest()[:16]
+    rule = None if family.layout is None else family.layout.shift
+    tokens = h * w // family.multiple**2
+    plan = levels.schedule_for(sampling, steps, strength, shift, tokens, rule)
+    kept = [kv_budget, kv_memory, kv_text]
+    key = digest([samples, positive, name, steps, strength, shift, guidance, list(blocks), *kept])
     if key in _last and _last[key][0]() is patcher:
         _last.move_to_end(key)
         return _last[key][1]
@@ -155,32 +176,45 @@ def invert_latent(
     sigmas = levels.host_sigmas(plan)
     tell = listener(patcher)
 
+    text = positive[0][0].shape[1] if kv_text and family.name == "flux" else 0
+    calls_ahead = len(plan.t) - 1 + (name in ("fireflow", "alf"))
+    kept = plan_memory(patcher, (h, w), blocks, calls_ahead, text, kv_budget, kv_memory)
+
     def body(backbone: Any, z0: Tensor) -> tuple[Trajectory, int]:
-        cache = KVCache("cpu")
-
-        def on_step(step: Step) -> None:
-            tell(step)
-            if step.done == 2 and blocks:
-                _check_room(cache.bytes / step.done * step.total, blocks)
-
-        path = invert(backbone, z0, plan, SOLVERS[name], blocks, on_step, cache)
+        cache = KVStore("pageable" if kept is None else kept.rung)
+        path = invert(backbone, z0, plan, SOLVERS[name], blocks, tell, cache, kv_text)
+        cache.finish()
         carry = None if path.carry is None else path.carry.cpu()
         return replace(path, z=tuple(z.cpu() for z in path.z), carry=carry), backbone.call.calls
 
     need = Need(sigmas=(0.0, float(sigmas[0])))
     trajectory, calls = run(patcher, positive, samples, body, need, sigmas)
     seconds = time.perf_counter() - started
-    out = Inversion(trajectory, name, family.label, key, seconds, calls, weakref.ref(patcher.model))
+    base = weakref.ref(patcher.model)
+    out = Inversion(trajectory, name, family.label, key, seconds, calls, base, positive, kept)
     _last[key] = (weakref.ref(patcher), out)
     while len(_last) > KEPT:
         _last.popitem(last=False)
     return out
 
 
-def _check_room(wanted: float, blocks: tuple[str, ...]) -> None:
-    free = psutil.virtual_memory().available
-    if wanted > MOST * free:
-        raise DragError(
-            f"the K/V of {len(blocks)} layers would take {wanted / 2**30:.1f} GiB and {free / 2**30:.1f} GiB "
-            "are free: name fewer layers in kv_layers, or none"
-        )
+def plan_memory(
+    patcher: Any,
+    size: tuple[int, int],
+    blocks: tuple[str, ...],
+    evaluations: int,
+    text: int = 0,
+    budget: float = 0.0,
+    rung: str = "auto",
+    tell: bool = True,
+) -> KVPlan | None:
+    """How the K/V of `blocks` will be kept for a latent (h, w), told before anything runs; None without."""
+    if not blocks:
+        return None
+    ram = psutil.virtual_memory()
+    room = int(budget * 2**30) if budget > 0 else int(MOST * ram.available)
+    can_pin = int(PINNED * ram.total) if patcher.load_device.type == "cuda" else 0
+    plan = plan_kv(memory.kv_size(patcher, size, blocks, evaluations, text), room, can_pin, rung)
+    if tell:
+        logging.info("drag: %s", plan)
+    return plan

@@ -7,10 +7,14 @@ from typing import Any
 
 import comfy.model_management as mm
 import torch
-from comfy.ldm.flux.model import Flux
+from comfy.ldm.flux.layers import Modulation, ModulationOut
 from torch import nn
 
+from ...drag_core.kvplan import KVSize
 from ...drag_core.types import FeatureTap
+from .grad import dense, fetched
+from .layouts import attentions_of, layout_of, patch_of
+from .unet import attention_sizes
 
 # Measured with frozen ops (design/notes/host-gradients.md 5): bytes kept per token, channel and byte of
 # precision ...
@@ -18,6 +22,8 @@ DOUBLE, SINGLE = 14.3, 15.3
 TEXT = 512  # tokens
 # ... and KiB kept per latent cell by SD1.5 in 16 bit, up to each tap (290, 397, 619 MiB at 512x512)
 UNET = {"up.0": 60.0, "up.1": 73.0, "up.2": 100.0, "up.3": 155.0}
+# SDXL's, counted on the meta device with what the same count says of SD1.5 against that measurement
+UNET_XL = {"up.0": 212.0, "up.1": 255.0, "up.2": 271.0}
 
 
 def activation_bytes(
@@ -27,10 +33,10 @@ def activation_bytes(
     checkpoints.
     """
     h, w = size
-    if isinstance(net, Flux):
-        token = net.hidden_size * item * (h * w / 4 + TEXT)
-        names = [f"double.{i}" for i in range(len(net.double_blocks))]
-        names += [f"single.{i}" for i in range(len(net.single_blocks))]
+    layout = layout_of(net)
+    if layout is not None:
+        token = layout.width(net) * item * (h * w / patch_of(net) ** 2 + TEXT)
+        names = list(layout.blocks(net))
         last = (
             len(names) - 1
             if whole
@@ -40,8 +46,32 @@ def activation_bytes(
         # beside what is kept a backward holds about half a block's (measured peaks: 7.4 and 1.3 GiB at
         # 1024x1024)
         return int(token * (2 * max(kept) + len(kept) if remember else sum(kept) + 7))
-    block = "up.3" if whole else max((t.block for t in taps), default="up.3")
-    return int(UNET.get(block, UNET["up.3"]) * 1024 * h * w * item / 2 * net.model_channels / 320)
+    kept = UNET_XL if net.num_classes is not None else UNET
+    end = max(kept)
+    block = end if whole else max((t.block for t in taps), default=end)
+    return int(kept.get(block, kept[end]) * 1024 * h * w * item / 2 * net.model_channels / 320)
+
+
+def kv_size(
+    patcher: Any, size: tuple[int, int], blocks: tuple[str, ...], evaluations: int, text: int = 0
+) -> KVSize:
+    """What the K/V of `blocks` take for a latent (h, w); `text`: prompt tokens kept in single blocks."""
+    h, w = size
+    net, model = patcher.model.diffusion_model, patcher.model
+    item = int(model.get_dtype_inference().itemsize)
+    latent = 4 * model.latent_format.latent_channels * h * w
+    layout = layout_of(net)
+    if layout is not None:
+        patch, width, there = patch_of(net), layout.width(net), layout.blocks(net)
+        image = -(-h // patch) * -(-w // patch)
+        tokens = sum(
+            attentions_of(there[b][0]) * (image + (text if b.startswith("single") else 0)) for b in blocks
+        )
+        row = width // net.num_heads if hasattr(net, "num_heads") else 64
+        return KVSize(2 * tokens * width, evaluations, item, row, latent)
+    sizes = attention_sizes(net, size)
+    numbers = sum(a * b for a, b in (sizes[name] for name in blocks))
+    return KVSize(numbers, evaluations, item, min(sizes[b][1] for b in blocks), latent, shared=True)
 
 
 def free_bytes(patcher: Any) -> int:
@@ -49,37 +79,92 @@ def free_bytes(patcher: Any) -> int:
     return int(mm.get_free_memory(patcher.load_device)) + int(patcher.loaded_size())
 
 
-def largest_side(patcher: Any, size: tuple[int, int], need: int) -> int:
+def largest_side(patcher: Any, size: tuple[int, int], need: int, cell: int = 8) -> int:
     """The side in pixels, a multiple of 64, of the square picture whose gradient pass would fit."""
     room = max(free_bytes(patcher) - int(patcher.model_size()), 0) * 0.9
-    side = (size[0] * size[1] * 64 * min(room / max(need, 1), 1.0)) ** 0.5
+    side = (size[0] * size[1] * cell**2 * min(room / max(need, 1), 1.0)) ** 0.5
     return int(side // 64 * 64)
 
 
+class _Once(nn.Module):
+    """In place of a block's modulation where only one level is visited: computed at the first call with
+    weights that stay where they are, then constant. They are a third of a double block's.
+    """
+
+    def __init__(self, own: Any) -> None:
+        super().__init__()
+        self.own = (own,)  # in a tuple: not a part of the model, so that the host does not load it
+        self.answer: Any = None
+
+    def forward(self, vec: torch.Tensor) -> Any:
+        if self.answer is None:
+            (own,) = self.own
+            x = nn.functional.silu(vec if vec.ndim > 2 else vec[:, None, :])
+            with torch.no_grad(), fetched(own.lin, x) as (weight, bias):
+                out = nn.functional.linear(x, dense(weight).to(x), None if bias is None else bias.to(x))
+            parts = out.chunk(own.multiplier, dim=-1)
+            second = ModulationOut(*parts[3:]) if own.is_double else None
+            self.answer = (ModulationOut(*parts[:3]), second)
+        return self.answer
+
+
+def _parts(patcher: Any, taps: tuple[FeatureTap, ...]) -> tuple[dict[str, int], dict[str, Any], list[str]]:
+    """How many blocks of each list a drag runs, the modulations of these that no LoRA patches, and the names
+    of all that it does not run.
+    """
+    net = patcher.model.diffusion_model
+    layout = layout_of(net)
+    assert layout is not None
+    names = list(layout.blocks(net))
+    last = max((names.index(t.block) for t in taps if t.block in names), default=-1)
+    patched = {k.removeprefix("diffusion_model.").split(".lin.")[0] for k in patcher.patches}
+    keep: dict[str, int] = {}
+    once: dict[str, Any] = {}
+    gone = list(layout.end)
+    for stream in layout.streams:
+        blocks = getattr(net, stream.attribute)
+        count = sum(name.startswith(f"{stream.kind}.") for name in names[: last + 1])
+        keep[stream.attribute] = count
+        gone += [f"{stream.attribute}.{i}" for i in range(count, len(blocks))]
+        for i in range(count):
+            for part, module in blocks[i].named_children():
+                name = f"{stream.attribute}.{i}.{part}"
+                if isinstance(module, Modulation) and name not in patched:
+                    once[name] = module
+    return keep, once, gone
+
+
+def drag_bytes(patcher: Any, taps: tuple[FeatureTap, ...]) -> int:
+    """Of the weights that a drag's updates have to have on the device."""
+    net = patcher.model.diffusion_model
+    if layout_of(net) is None:
+        return int(patcher.model_size())
+    _, once, gone = _parts(patcher, taps)
+    without = tuple(f"{name}." for name in (*gone, *once))
+    kept = (p for n, p in net.named_parameters() if not n.startswith(without))
+    return sum(p.numel() * p.element_size() for p in kept)
+
+
 def pruned(patcher: Any, taps: tuple[FeatureTap, ...]) -> Any:
-    """A clone of a FLUX patcher that has only the blocks up to the last tap, so that only these are loaded.
+    """A clone of a joint transformer's patcher that has only the blocks up to the last tap, and their
+    modulations as constants: only what is left is loaded. For updates at one level.
 
     The host loads the largest layers first, not the first blocks: on a card that is too small for the whole
     model half of what a drag runs would be left outside. The blocks are back when the patcher is unpatched.
     """
     net = patcher.model.diffusion_model
-    doubles = [int(t.block.split(".")[1]) for t in taps if t.block.startswith("double.")]
-    singles = [int(t.block.split(".")[1]) for t in taps if t.block.startswith("single.")]
-    keep_singles = max(singles, default=-1) + 1
-    keep_doubles = len(net.double_blocks) if singles else max(doubles, default=-1) + 1
+    layout = layout_of(net)
+    assert layout is not None
+    keep, once, gone = _parts(patcher, taps)
     clone = patcher.clone()
-    gone = [f"single_blocks.{i}." for i in range(keep_singles, len(net.single_blocks))] + ["final_layer."]
-    gone += [f"double_blocks.{i}." for i in range(keep_doubles, len(net.double_blocks))]
-    clone.add_object_patch(
-        "diffusion_model.double_blocks", nn.ModuleList(list(net.double_blocks)[:keep_doubles])
-    )
-    clone.add_object_patch(
-        "diffusion_model.single_blocks", nn.ModuleList(list(net.single_blocks)[:keep_singles])
-    )
-    clone.add_object_patch("diffusion_model.final_layer", nn.Identity())
-    kept = {n: p for n, p in net.named_parameters() if not n.startswith(tuple(gone))}
-    clone.size = sum(p.numel() * p.element_size() for p in kept.values())
-    prefix = tuple(f"diffusion_model.{g}" for g in gone)
+    for name, module in (
+        *((name, nn.ModuleList(list(getattr(net, name))[:count])) for name, count in keep.items()),
+        *((name, nn.Identity()) for name in layout.end),
+        *((name, _Once(own)) for name, own in once.items()),
+    ):
+        clone.add_object_patch(f"diffusion_model.{name}", module)
+    clone.size = drag_bytes(patcher, taps)
+    prefix = tuple(f"diffusion_model.{name}." for name in gone)
     clone.patches = {k: v for k, v in clone.patches.items() if not k.startswith(prefix)}
     clone.patches_uuid = uuid.uuid4()  # else the host takes it for the loaded whole and leaves that in place
     return clone

@@ -13,9 +13,10 @@ from ...drag_core.choice import choose
 from ...drag_core.constrain import HardBackground
 from ...drag_core.custom import METHODS, Ground
 from ...drag_core.drag import Recipe, Result, drag
+from ...drag_core.kvstore import replays
 from ...drag_core.masks import on_grid
 from ...drag_core.presets import adapt, adapt_shape, starting
-from ...drag_core.recipes import FLUX_TAPS, SD_UP
+from ...drag_core.recipes import FLUX_TAPS, SD_UP, fast
 from ...drag_core.types import DragError, FeatureTap, Grid, Task, Trajectory, Variant
 from . import memory
 from .family import Family, family_of
@@ -24,6 +25,9 @@ from .progress import listener
 from .schedule import host_sigmas
 from .selftest import self_test
 from .session import Need, run
+from .shape import latent_in, latent_out
+
+SETTLED = 0.01  # share of the loss below which five updates gain too little
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,8 @@ class Background:
 @dataclass(frozen=True)
 class Wish:
     """What the user set on DragOptimize. `recipe` "custom" takes `method` and its numbers; taps "auto" are
-    the recipe's. `kv`: "recipe", "off", "drag and denoise", "denoise".
+    the recipe's. `kv`: "recipe", "off", "drag and denoise", "denoise"; `effort`: "recipe", "until settled",
+    "fast"; `kv_pairing`: "recipe", "level", "released".
     """
 
     recipe: str
@@ -50,6 +55,8 @@ class Wish:
     kv: str = "recipe"
     seed: int = 0
     preview_every: int = 5
+    effort: str = "recipe"
+    kv_pairing: str = "recipe"
 
 
 @dataclass(frozen=True)
@@ -101,19 +108,25 @@ def make_recipe(
             recipe = replace(recipe, taps=family.taps(recipe.taps))
         small = preset is not None or wish.recipe == "copy_paste"
         recipe = replace(recipe, kv_blocks=() if small or not recipe.kv_blocks else family.kv)
+    if recipe.start is None and (filled is not None or warped is not None):
+        recipe = replace(recipe, start=starting(task, filled, warped))
+    if wish.effort == "fast" and wish.recipe != "copy_paste":
+        recipe = fast(recipe, task, schedule=source.schedule)
+    if wish.effort == "until settled":
+        recipe = replace(recipe, settle=SETTLED)
     recipe = replace(recipe, solver=SOLVERS[inversion.solver], schedule=source.schedule)
     if recipe.taps or wish.recipe != "copy_paste":
         recipe = replace(recipe, taps=read_taps(wish.taps, recipe.taps))
-    if recipe.start is None and (filled is not None or warped is not None):
-        recipe = replace(recipe, start=starting(task, filled, warped))
     if background is not None:
         cells = on_grid(background.editable, _cells(task), 0.05 if preset is not None else 0.5)
         recipe = replace(recipe, constraint=HardBackground(cells), background=background.source)
+    if wish.kv_pairing != "recipe":
+        recipe = replace(recipe, kv_pairing=wish.kv_pairing)
     return _with_kv(recipe, wish.kv, inversion)
 
 
 def _cells(task: Task) -> Grid:
-    return Grid(task.image.height // 8, task.image.width // 8)
+    return Grid(task.image.height // task.cell, task.image.width // task.cell)
 
 
 def _with_kv(recipe: Recipe, kv: str, inversion: Inversion) -> Recipe:
@@ -127,22 +140,23 @@ def _with_kv(recipe: Recipe, kv: str, inversion: Inversion) -> Recipe:
             "set kv_layers to auto in DragInvert, or kv to off here"
         )
     while_dragging = recipe.kv_while_dragging if kv == "recipe" else kv == "drag and denoise"
-    return replace(recipe, kv_blocks=wanted, kv_while_dragging=while_dragging)
+    text = inversion.trajectory.kv.with_text
+    return replace(recipe, kv_blocks=wanted, kv_while_dragging=while_dragging, kv_text=text)
 
 
 def _check_sizes(task: Task, source: Trajectory, others: list[tuple[str, Any]]) -> None:
-    h, w = source.z[0].shape[-2:]
-    if (task.image.height, task.image.width) != (8 * h, 8 * w):
+    (h, w), c = source.z[0].shape[-2:], task.cell
+    if (task.image.height, task.image.width) != (c * h, c * w):
         raise DragError(
             f"the regions are drawn on {task.image.width}x{task.image.height} and the inverted latent is of "
-            f"a {8 * w}x{8 * h} picture: use one picture for both, with sides divisible by 16 (DragCrop "
+            f"a {c * w}x{c * h} picture: use one picture for both, with sides divisible by 16 (DragCrop "
             "makes one)"
         )
     for name, x in others:
         if x is not None and x.shape[-2:] != (h, w):
             raise DragError(
-                f"{name} is of a {8 * x.shape[-1]}x{8 * x.shape[-2]} picture and the trajectory of one of "
-                f"{8 * w}x{8 * h}: make it from the same picture"
+                f"{name} is of a {c * x.shape[-1]}x{c * x.shape[-2]} picture and the trajectory of one of "
+                f"{c * w}x{c * h}: make it from the same picture"
             )
 
 
@@ -172,6 +186,7 @@ def drag_latent(
     """
     family = family_of(patcher.model)
     inversion.need_model(patcher)
+    task = replace(task, cell=family.cell)
     inverted = [("refill", None if refill is None else refill.trajectory.z[0]), ("warped", warped)]
     _check_sizes(task, inversion.trajectory, inverted)
     if refill is not None:
@@ -180,17 +195,20 @@ def drag_latent(
     device = patcher.load_device
     with torch.inference_mode(False):  # autograd may save what these become
         source = inversion.moved(device)
-        clean = None if warped is None else patcher.model.process_latent_in(warped.clone()).float().to(device)
+        clean = None if warped is None else latent_in(patcher.model, warped.clone()).float().to(device)
         filled = None if refill is None else refill.moved(device)
         recipe = make_recipe(family, inversion, task, wish, filled, clean, background)
     _check_levels(source, recipe)
     updates = sum(map(len, recipe.ramp))
     sigmas = host_sigmas(source.schedule)
+    anew = source.kv is not None and recipe.kv_blocks and replays(source.kv)
+    origin = inversion.positive if anew else None  # K/V under the prompt that the picture was inverted with
     need = Need(
         taps=recipe.taps,
         gradients=updates > 0,
         whole=recipe.constraint.needs_prediction,
         sigmas=(0.0, float(sigmas[0])),
+        origin=origin,
     )
     tell = listener(patcher, source, wish.preview_every)
     calls: list[int] = []
@@ -202,8 +220,9 @@ def drag_latent(
                 blocks = recipe.kv_blocks if recipe.kv_while_dragging else ()
                 self_test(backbone, source.schedule.t[0], recipe.taps, blocks)
             backbone.call.calls = 0
-            out = drag(backbone, source, recipe, tell, pause=pause, resume=resume)
-            calls.append(backbone.call.calls)
+            other = backbone.origin
+            out = drag(backbone, source, recipe, tell, pause=pause, resume=resume, origin=other)
+            calls.append(backbone.call.calls + (0 if other is None else other.call.calls))
             remembered.append(backbone.checkpoint)
             return out
 
@@ -211,11 +230,12 @@ def drag_latent(
 
     memory.reset_peak(device)
     started = time.perf_counter()
-    samples = patcher.model.process_latent_out(source.z[-1]).cpu()
+    samples = latent_out(patcher.model, source.z[-1]).cpu()
     if prune is None:
         prune = not patcher.is_dynamic() and device.type != "cpu"
     half: Result | None = None
-    if prune and family.name == "flux" and updates and len(recipe.ramp) == 1 and not need.whole:
+    one_part = len(recipe.ramp) == 1 and not need.whole and recipe.background != "released" and not anew
+    if prune and family.name == "flux" and updates and one_part:
         part = memory.pruned(patcher, recipe.taps)
         half = run(part, positive, samples, body(True, None), need, sigmas, wish.seed)
         result = run(
@@ -236,6 +256,7 @@ def drag_latent(
         "model": family.label,
         "taps": [f"{t.block}:{t.site}" for t in recipe.taps],
         "kv_layers": list(recipe.kv_blocks),
+        "kv_pairing": recipe.kv_pairing if recipe.kv_blocks else None,
         "levels": len(source.schedule.t) - 1,
         "updates": len(result.losses),
         "updates_by_level": [len(u) for u in recipe.ramp],
@@ -252,6 +273,7 @@ def drag_latent(
             "seconds": round(inversion.seconds, 3),
             "model_calls": inversion.calls,
             "reused": used_before(inversion) > 0,
+            "kv": None if inversion.plan is None else str(inversion.plan),
         },
     }
     return Edited(result, report)

@@ -5,15 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from comfy.ldm.flux.model import Flux
 from comfy.patcher_extension import WrappersMP
 from torch import Tensor
 
 from ...drag_core.background import background_at
+from ...drag_core.kvstore import replays
 from ...drag_core.types import DragError, KVInject
-from . import flux, unet
+from . import joint_kv, unet
 from .inversion import Inversion
+from .layouts import layout_of
 from .schedule import core_level, sampling_of
+from .shape import cell_of, host_shape
 
 
 class _Background:
@@ -24,15 +26,21 @@ class _Background:
     along by Euler's rule instead, at the cost of a second model call a step.
     """
 
-    def __init__(self, inversion: Inversion, cells: Tensor, reconstruct: bool) -> None:
+    def __init__(self, model: Any, inversion: Inversion, cells: Tensor, reconstruct: bool) -> None:
         self.source, self.cells, self.reconstruct = inversion.trajectory, cells, reconstruct
+        self.model = model
         self.state: tuple[float, Tensor, Tensor] | None = None
+
+    def _at(self, sigma: float) -> Tensor:
+        return host_shape(self.model, background_at(self.source, sigma))
 
     def _keep(self, x: Tensor, background: Tensor) -> Tensor:
         if x.shape[-2:] != self.cells.shape[-2:]:
+            cell = cell_of(self.model)
+            there, here = (f"{y.shape[-1] * cell}x{y.shape[-2] * cell}" for y in (self.cells, x))
             raise DragError(
-                f"the background was inverted at {self.cells.shape[-1] * 8}x{self.cells.shape[-2] * 8} and "
-                f"this latent is of {x.shape[-1] * 8}x{x.shape[-2] * 8}: sample at the inverted size"
+                f"the background was inverted at {there} and this latent is of {here}: sample at the "
+                "inverted size"
             )
         return torch.where(self.cells.to(x.device) > 0.5, x, background.to(x).expand_as(x))
 
@@ -41,7 +49,7 @@ class _Background:
         if self.reconstruct:
             _, noisy, clean = self._reconstructed(executor, x, timestep, sigma, args, kw)
         else:
-            noisy, clean = background_at(self.source, sigma), self.source.z[-1]
+            noisy, clean = self._at(sigma), host_shape(self.model, self.source.z[-1])
         out = executor(self._keep(x, noisy), timestep, *args, **kw)
         return self._keep(out, clean)
 
@@ -49,13 +57,13 @@ class _Background:
         self, executor: Any, x: Tensor, timestep: Tensor, sigma: float, args: Any, kw: Any
     ) -> tuple[float, Tensor, Tensor]:
         if self.state is None or sigma > self.state[0]:
-            noisy = background_at(self.source, sigma).to(x)
+            noisy = self._at(sigma).to(x)
         elif sigma == self.state[0]:
             return self.state
         else:
             before, z, clean = self.state
             noisy = z + (sigma - before) / before * (z - clean)
-        clean = executor(noisy.expand(x.shape[0], -1, -1, -1), timestep, *args, **kw)[:1]
+        clean = executor(noisy.expand(x.shape[0], *noisy.shape[1:]), timestep, *args, **kw)[:1]
         self.state = (sigma, noisy, clean)
         return self.state
 
@@ -67,7 +75,7 @@ class _Background:
             before, z, clean = self.state
             background = z + (last - before) / before * (z - clean)
         else:
-            background = background_at(self.source, last)
+            background = self._at(last)
         sampling = guider.inner_model.model_sampling  # what the host's samplers do to their result
         return self._keep(out, sampling.inverse_noise_scaling(sigmas[-1:], background.to(sigmas.device)))
 
@@ -75,7 +83,7 @@ class _Background:
 def keep_background(patcher: Any, inversion: Inversion, cells: Tensor, source: str) -> Any:
     """A clone of `patcher` with which any sampler keeps the picture outside `cells` (1, 1, h, w)."""
     inversion.need_model(patcher)
-    patch = _Background(inversion, cells, source == "reconstruction")
+    patch = _Background(patcher.model, inversion, cells, source == "reconstruction")
     clone = patcher.clone()
     clone.add_wrapper_with_key(WrappersMP.PREDICT_NOISE, "drag_background", patch.predict)
     clone.add_wrapper_with_key(WrappersMP.SAMPLER_SAMPLE, "drag_background", patch.sample)
@@ -83,10 +91,15 @@ def keep_background(patcher: Any, inversion: Inversion, cells: Tensor, source: s
 
 
 def inject_kv(
-    patcher: Any, inversion: Inversion, layers: tuple[str, ...], sigmas: tuple[float, float]
+    patcher: Any,
+    inversion: Inversion,
+    layers: tuple[str, ...],
+    sigmas: tuple[float, float],
+    pairing: str = "level",
 ) -> Any:
     """A clone of `patcher` whose self-attentions look at the inverted picture's K and V while the sampler's
-    sigma is within `sigmas` (low, high), each at the stored level nearest to it.
+    sigma is within `sigmas` (low, high), each at the stored level nearest to it, or at the next cleaner one
+    (`pairing` "released").
     """
     inversion.need_model(patcher)
     cache = inversion.trajectory.kv
@@ -98,8 +111,13 @@ def inject_kv(
         )
     if cache is None or not layers:
         raise DragError("there is no K/V to inject: set kv_layers to auto in DragInvert")
+    if replays(cache):
+        raise DragError(
+            "this trajectory holds no K/V: they are made anew at every step (recompute), which only "
+            "DragOptimize does; raise kv_budget_gb in DragInvert"
+        )
     model = patcher.model
-    kv, sampling = KVInject(cache, layers), sampling_of(patcher)
+    kv, sampling = KVInject(cache.copy(), layers, pairing == "released"), sampling_of(patcher)
 
     def level(options: dict[str, Any]) -> float:
         return core_level(sampling, float(options["sigmas"].flatten()[0]))
@@ -107,8 +125,20 @@ def inject_kv(
     def active(options: dict[str, Any]) -> bool:
         return sigmas[0] <= float(options["sigmas"].flatten()[0]) <= sigmas[1]
 
-    if isinstance(model.diffusion_model, Flux):
-        inject = flux.kv_patch(kv, level)
+    layout, clone = layout_of(model.diffusion_model), patcher.clone()
+    if layout is not None and not layout.patches_kv:
+        there = patcher.model_options["transformer_options"].get("patches_replace", {}).get("dit", {})
+        for key, inside in joint_kv.kv_blocks(kv, level, there).items():
+
+            def block(args: Any, extra: Any, key: Any = key, inside: Any = inside) -> Any:
+                if active(args["transformer_options"]):
+                    return inside(args, extra)
+                return there[key](args, extra) if key in there else extra["original_block"](args)
+
+            clone.set_model_patch_replace(block, "dit", *key)
+        return clone
+    if layout is not None:
+        inject = joint_kv.kv_patch(kv, level)
 
         def patch(*args: Any, **kw: Any) -> Any:
             return inject(*args, **kw) if active(kw["extra_options"]) else {}
@@ -118,7 +148,6 @@ def inject_kv(
         def patch(*args: Any, **kw: Any) -> Any:
             return replaced(*args, **kw) if active(args[3]) else args[:3]
 
-    clone = patcher.clone()
     clone.set_model_attn1_patch(patch)
     return clone
 

@@ -7,6 +7,7 @@ models use x = z / alpha at sigma_host = sigma / alpha.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,8 +15,9 @@ import comfy.model_sampling as ms
 import torch
 from torch import Tensor
 
-from ...drag_core.schedules import ddim, flow, flux_shift
+from ...drag_core.schedules import ddim, flow
 from ...drag_core.types import DragError, Schedule
+from .shape import host_shape, latent_out
 
 
 def prediction_of(sampling: Any) -> str:
@@ -23,33 +25,40 @@ def prediction_of(sampling: Any) -> str:
     if isinstance(sampling, ms.CONST) and isinstance(
         sampling, (ms.ModelSamplingFlux, ms.ModelSamplingDiscreteFlow)
     ):
-        if getattr(sampling, "multiplier", 1.0) == 1.0:
+        if not hasattr(sampling, "audio_shift"):  # two streams, each with levels of its own
             return "velocity"
     if isinstance(sampling, ms.ModelSamplingDiscrete) and isinstance(sampling, ms.EPS):
         return "noise"  # V_PREDICTION is a subclass of EPS
     bases = " + ".join(c.__name__ for c in type(sampling).__mro__[1:3])
     raise DragError(
-        f"the model samples by {bases}, and drags know SD's noise or v-prediction and FLUX's flow: connect "
-        "such a model, without a ModelSampling node of another kind"
+        f"the model samples by {bases}, and drags know SD's noise or v-prediction and the flow of FLUX and "
+        "SD3: connect such a model, without a ModelSampling node of another kind"
     )
 
 
 def shift_of(sampling: Any) -> float:
-    """FLUX's mu of the model itself."""
+    """The mu that is set on the model."""
     if isinstance(sampling, ms.ModelSamplingFlux):
         return float(sampling.shift)
-    return math.log(float(sampling.shift))  # schnell: a plain factor
+    return math.log(float(sampling.shift))  # schnell, SD3: a plain factor, which is e^mu
 
 
-def schedule_for(sampling: Any, steps: int, strength: float, shift: str, tokens: int) -> Schedule:
-    """The noisiest `strength` of `steps` kept. `shift`: "model", or "auto" by resolution (FLUX.1-dev's own
-    rule).
+def schedule_for(
+    sampling: Any,
+    steps: int,
+    strength: float,
+    shift: str,
+    tokens: int,
+    rule: Callable[[int, int], float] | None = None,
+) -> Schedule:
+    """The noisiest `strength` of `steps` kept. `shift`: "model", or "auto" by the model's own `rule` (mu by
+    image tokens and steps), where it has one and no node put other levels on it.
     """
     if not 0 < strength <= 1:
         raise DragError(f"strength is {strength:g}; it must be above 0 and at most 1")
     if prediction_of(sampling) == "velocity":
         by_size = shift == "auto" and isinstance(sampling, ms.ModelSamplingFlux)
-        mu = flux_shift(tokens) if by_size else shift_of(sampling)
+        mu = rule(tokens, steps) if by_size and rule is not None else shift_of(sampling)
         return flow(steps, skip=steps - max(1, round(steps * strength)), shift=mu)
     sigmas = sampling.sigmas.double().cpu()
     if steps > len(sigmas):
@@ -102,7 +111,7 @@ class RestartNoise:
     seed: int = 0
 
     def generate_noise(self, latent: dict[str, Any]) -> Tensor:
-        given = latent["samples"]
+        given = host_shape(self, latent["samples"])
         if given.shape[1:] != self.x.shape[1:]:
             raise DragError(
                 f"the inverted latent is {self.x.shape[-1]}x{self.x.shape[-2]} and the sampler was given one "
@@ -126,7 +135,7 @@ def restart_noise(patcher: Any, z: Tensor, schedule: Schedule, level: int) -> Re
     sampling = sampling_of(patcher)
     is_flow = schedule.prediction == "velocity"
     sigma = float(host_sigmas(schedule, level)[0])
-    x = to_host(z, schedule, level).detach().float().cpu().clone()
+    x = host_shape(patcher.model, to_host(z, schedule, level).detach().float().cpu().clone())
     scale = float(getattr(sampling, "noise_scale", 1.0))
     return RestartNoise(x, sigma, float(sampling.sigma_max), is_flow, patcher.model.latent_format, scale)
 
@@ -141,5 +150,4 @@ def restart_latent(patcher: Any, z: Tensor, schedule: Schedule, level: int) -> T
         if schedule.t[level] > 1 - 1e-4:
             return None
         x = x / (1 - schedule.t[level])
-    out: Tensor = patcher.model.process_latent_out(x)
-    return out
+    return latent_out(patcher.model, x)

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from ...drag_core.types import DragError, FeatureTap, KVCache, KVInject, KVRecord
+from .call import owners_of
 
 SIDE = 16  # latent cells
 STEP, SLACK = 0.05, 0.03  # of the finite difference: its length, and what curvature and rounding may take
@@ -34,7 +35,7 @@ def self_test(
     float32 agree with a finite difference along itself, which finds what both share; every K/V layer must
     have been reached. Needs frozen() open.
     """
-    owners = _owners(backbone.call.options["transformer_options"])
+    owners = owners_of(backbone.call.options["transformer_options"])
     model = backbone.call.model
     key = (comfyui_version.__version__, type(model), type(model.diffusion_model), owners, taps, kv_blocks)
     if key in _passed and not again:
@@ -81,20 +82,11 @@ def self_test(
     _passed.add(key)
 
 
-def _owners(options: dict[str, Any]) -> tuple[str, ...]:
-    """Modules of everything that other nodes hung on this model's blocks."""
-    found = [p for several in options.get("patches", {}).values() for p in several]
-    found += [p for keys in options.get("patches_replace", {}).values() for p in keys.values()]
-    found += [w for kinds in options.get("wrappers", {}).values() for ws in kinds.values() for w in ws]
-    found += [options[k] for k in ("optimized_attention_override",) if options.get(k) is not None]
-    return tuple(sorted({getattr(p, "__module__", type(p).__module__) for p in found}))
-
-
 def _gradient(
     backbone: Any, z: Tensor, t: float, taps: tuple[FeatureTap, ...], kv: Any, remember: bool
 ) -> Tensor:
     x = z.clone().requires_grad_()
-    before, by_block = backbone.checkpoint, hasattr(backbone.net, "double_blocks")
+    before, by_block = backbone.checkpoint, backbone.by_block
     try:
         backbone.checkpoint = remember and by_block
         if remember and not by_block:

@@ -8,7 +8,7 @@ import logging
 import math
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import comfy.model_management as mm
@@ -24,6 +24,7 @@ from .call import Call, check_cond, plain_conds
 from .family import family_of, in_the_way
 from .flux import ComfyFlux
 from .grad import frozen
+from .shape import core_shape, frames, host_shape
 from .unet import ComfyUNet
 
 T = TypeVar("T")
@@ -33,13 +34,16 @@ Body = Callable[[Backbone, Tensor], T]
 @dataclass(frozen=True)
 class Need:
     """What the body will ask: gradients of features at `taps`, `whole` forward passes with a gradient (a
-    penalty on the prediction), the host's sigmas (low, high) that it visits.
+    penalty on the prediction), the host's sigmas (low, high) that it visits, under which CONDITIONING the
+    inversion ran, if K/V are to be made anew, and `rows`, how many latents at once.
     """
 
     taps: tuple[FeatureTap, ...] = ()
     gradients: bool = False
     whole: bool = False
     sigmas: tuple[float, float] = (0.0, 0.0)
+    origin: Any = None
+    rows: int = 1
 
 
 class _Sampler(comfy.samplers.Sampler):
@@ -65,11 +69,16 @@ class _Sampler(comfy.samplers.Sampler):
             model = model_wrap.inner_model
             conds = model_wrap.conds["positive"]
             check_cond(conds, self.need.sigmas)
-            call = Call(model, [plain_conds(c) for c in conds], extra_args["model_options"])
+            device = model.current_patcher.load_device
+            call = Call(model, [plain_conds(c, device) for c in conds], extra_args["model_options"])
             kind = ComfyFlux if family_of(model).name == "flux" else ComfyUNet
             backbone = kind(call, self.remember)
+            if "origin" in model_wrap.conds:
+                origin = model_wrap.conds["origin"]
+                check_cond(origin, self.need.sigmas)
+                backbone.origin = kind(replace(call, cond=[plain_conds(c, device) for c in origin]))
             with frozen(model.diffusion_model) if self.need.gradients else nullcontext():
-                self.result = self.body(backbone, latent_image.clone())
+                self.result = self.body(backbone, core_shape(latent_image).clone())
         return latent_image
 
 
@@ -86,11 +95,12 @@ def _once(
     size = (int(samples.shape[-2]), int(samples.shape[-1]))
     net = patcher.model.diffusion_model
     guider = comfy.samplers.CFGGuider(patcher)
-    guider.inner_set_conds({"positive": positive})
+    origin = {} if need.origin is None else {"origin": need.origin}
+    guider.inner_set_conds({"positive": positive, **origin})
     guider.set_cfg(1.0)
     guider.model_options = comfy.model_patcher.create_model_options_clone(guider.model_options)
     if need.gradients:
-        wanted = memory.activation_bytes(net, size, need.taps, need.whole, remember)
+        wanted = need.rows * memory.activation_bytes(net, size, need.taps, need.whole, remember)
         one = max(float(patcher.model.memory_required([1, *samples.shape[1:]])), 1.0)
         rows = math.ceil(max(wanted / one, 1.0))
 
@@ -119,13 +129,14 @@ def run(
 ) -> T:
     """body(backbone, clean latent) inside the host's sampling of `patcher` with one conditioning.
 
-    samples: a LATENT's (1, C, h, w). The body runs outside inference mode with gradients on; it may be run a
-    second time, with checkpoints, when memory did not suffice. Afterwards nothing of ours is left on the
-    model.
+    samples: a LATENT's (1, C, h, w), or with an axis of time that is one frame long. The body runs outside
+    inference mode with gradients on; it may be run a second time, with checkpoints, when memory did not
+    suffice. Afterwards nothing of ours is left on the model.
     """
     if (obstacle := in_the_way(patcher)) is not None:
         raise DragError(obstacle)
-    if samples.ndim != 4 or samples.shape[0] != 1:
+    one = core_shape(samples) if frames(patcher.model) else samples
+    if one.ndim != 4 or one.shape[0] != 1:
         raise DragError(
             f"the latent has shape {tuple(samples.shape)} and a drag edits one picture: use LatentFromBatch"
         )
@@ -135,13 +146,14 @@ def run(
             f"the latent has {samples.shape[1]} channels and this model works on {channels}: encode the "
             "picture with the VAE that belongs to the model"
         )
-    family = family_of(patcher.model)
+    family, samples = family_of(patcher.model), host_shape(patcher.model, samples)
     size = (int(samples.shape[-2]), int(samples.shape[-1]))
     net = patcher.model.diffusion_model
     steps = torch.tensor([1.0, 0.0]) if sigmas is None else sigmas
     can_remember = need.gradients and family.name == "flux"
-    act = memory.activation_bytes(net, size, need.taps, need.whole, False)
-    start = can_remember and act + int(patcher.model_size()) > memory.free_bytes(patcher)
+    act = need.rows * memory.activation_bytes(net, size, need.taps, need.whole, False)
+    weights = sum(int(p.model_size()) for p in (patcher, *patcher.get_nested_additional_models()))
+    start = can_remember and act + weights > memory.free_bytes(patcher)
     for remember in (False, True)[int(start) : 1 + int(can_remember)]:
         try:
             return _once(patcher, positive, samples.clone(), body, need, remember, steps, seed)
@@ -151,8 +163,9 @@ def run(
             logging.warning("drag: out of memory%s", " with checkpoints" if remember else "")
         mm.soft_empty_cache()
     wanted = memory.activation_bytes(net, size, need.taps, need.whole, can_remember)
-    side = memory.largest_side(patcher, size, wanted)
+    cell = family.cell
+    side = max(memory.largest_side(patcher, size, wanted, cell), 64)
     raise DragError(
-        f"a drag at {size[1] * 8}x{size[0] * 8} needs about {wanted / 2**30:.1f} GiB beside the weights, "
-        f"more than this device has: use DragCrop, or a picture of about {max(side, 64)}x{max(side, 64)}"
+        f"a drag at {size[1] * cell}x{size[0] * cell} needs about {wanted / 2**30:.1f} GiB beside the "
+        f"weights, more than this device has: use DragCrop, or a picture of about {side}x{side}"
     )

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from comfy.ldm.modules.attention import SpatialTransformer
+from comfy.ldm.modules.diffusionmodules.openaimodel import Downsample, Upsample
 from torch import Tensor, nn
 
 from ...drag_core.types import KV, DragError, FeatureTap, KVRecord
@@ -50,6 +51,29 @@ def self_attentions(net: Any) -> dict[Place, str]:
     return {place: f"attn.{n}" for n, place in enumerate(places)}
 
 
+def attention_sizes(net: Any, size: tuple[int, int]) -> dict[str, tuple[int, int]]:
+    """Self-attention -> (cells, channels) on a latent (h, w)."""
+    names, out = self_attentions(net), {}
+    (h, w), level = size, 0
+
+    def note(kind: str, i: int, block: Any) -> None:
+        for layer in block:
+            if isinstance(layer, SpatialTransformer):
+                cells = -(-h // 2**level) * -(-w // 2**level)
+                for j, inner in enumerate(layer.transformer_blocks):
+                    out[names[kind, i, j]] = (cells, int(inner.attn1.to_q.in_features))
+
+    for i, block in enumerate(net.input_blocks):
+        note("input", i, block)
+        level += any(isinstance(layer, Downsample) for layer in block)
+    if net.middle_block is not None:
+        note("middle", 0, net.middle_block)
+    for i, block in enumerate(net.output_blocks):
+        note("output", i, block)
+        level -= any(isinstance(layer, Upsample) for layer in block)
+    return out
+
+
 def kv_patch(
     kv: KV, net: Any, t: Callable[[dict[str, Any]], float], hits: set[str] | None = None
 ) -> Callable[..., Any]:
@@ -71,7 +95,7 @@ def kv_patch(
         if isinstance(kv, KVRecord):
             kv.cache.put(t(extra), name, n, n)
             return n, context, value
-        stored = kv.cache.get(t(extra), name)[0].to(n)
+        own, stored = kv.cache.get(t(extra), name, n, kv.cleaner)
         if stored.shape[1:] != n.shape[1:]:
             raise DragError(
                 f"the stored K/V of {name} has {stored.shape[1]} cells and this latent {n.shape[1]}: use the "
@@ -80,7 +104,7 @@ def kv_patch(
         stored = stored.expand(
             n.shape[0], -1, -1
         )  # every row of a batch (positive, negative) looks at the source
-        return n, stored, stored
+        return n, context if own is None else stored, stored
 
     return patch
 
@@ -88,8 +112,11 @@ def kv_patch(
 class ComfyUNet:
     """The host's UNetModel as a Backbone."""
 
+    by_block = False  # checkpoints
+
     def __init__(self, call: Call, remember: bool = False) -> None:
         self.call, self.checkpoint = call, remember
+        self.origin: ComfyUNet | None = None
         self.net = call.model.diffusion_model
         self.half = call.model.get_dtype_inference() == torch.float16
         self.taps = tap_modules(self.net)

@@ -1,7 +1,7 @@
 """The drag editor in a real page of a real ComfyUI, in Chromium: `python dev.py test --browser`.
 
-Two renderers (LiteGraph, Nodes 2.0) by two frontends (the one that ComfyUI pins, the newest); screenshots go to
-out/browser.
+Two renderers (LiteGraph, Nodes 2.0) by two frontends (the one that ComfyUI pins, the newest); screenshots
+go to out/browser.
 """
 
 from __future__ import annotations
@@ -13,18 +13,20 @@ import pytest
 
 from tests.browser.bare import address, opened  # noqa: F401  fixtures of the page without a host
 from tests.browser.driver import Editor, Frontend, open_page, picture
-from tests.browser.place import chromium, missing, newest_frontend
+from tests.browser.place import chromium, missing_browser, missing_host, newest_frontend
 from tests.host.server import Server
 
 CELLS = [(frontend, vue) for frontend in ("pinned", "newest") for vue in (False, True)]
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Where something is missing, one test stands for all and says what: one line, not one a test."""
-    if (said := missing()) and items:
-        items[0].add_marker(pytest.mark.skip(reason=said))
-        config.hook.pytest_deselected(items=items[1:])
-        del items[1:]
+    """Where something is missing, one test stands for all that need it and says what."""
+    for said, fixture in ((missing_browser(), None), (missing_host(), "frontend")):
+        needing = [i for i in items if fixture is None or fixture in getattr(i, "fixturenames", ())]
+        if said and needing:
+            needing[0].add_marker(pytest.mark.skip(reason=said))
+            config.hook.pytest_deselected(items=needing[1:])
+            items[:] = [i for i in items if i not in needing[1:]]
 
 
 @pytest.fixture(scope="session")

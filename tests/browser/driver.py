@@ -23,13 +23,15 @@ SETTINGS = {
     "Comfy.Workflow.ShowMissingNodesWarning": False,
     "Comfy.Release.Status": "skipped",
 }
+SHOWS = """(s, el) => el.isConnected && el.getBoundingClientRect().width > 200
+  && s.size.width === 400"""
 BUILD = """async () => {
   app.graph.clear()
   const add = (type, x, y) => {
     const node = LiteGraph.createNode(type); node.pos = [x, y]; app.graph.add(node); return node
   }
-  const load = add('LoadImage', 20, 60), editor = add('DragEditor', 340, 60), text = add('PreviewAny', 1000, 60)
-  const mask = add('MaskPreview', 1000, 330)
+  const load = add('LoadImage', 20, 60), editor = add('DragEditor', 340, 60)
+  const text = add('PreviewAny', 1000, 60), mask = add('MaskPreview', 1000, 330)
   load.widgets.find((w) => w.name === 'image').value = 'scene.png'
   load.connect(0, editor, 'image'); editor.connect(3, text, 0); editor.connect(1, mask, 0)
   editor.setSize([620, 640])
@@ -68,8 +70,8 @@ class Editor:
 
     def wait_ready(self) -> None:
         self.page.wait_for_function(
-            "() => !!(window.app?.extensionManager && window.app?.graph && window.LiteGraph?.registered_node_types?."
-            "DragEditor && window.comfyAPI)",
+            "() => !!(window.app?.extensionManager && window.app?.graph && window.comfyAPI"
+            " && window.LiteGraph?.registered_node_types?.DragEditor)",
             timeout=READY,
         )
 
@@ -80,16 +82,23 @@ class Editor:
     def fresh(self) -> None:
         """A new graph with an empty editor that shows the picture."""
         self.page.keyboard.press("Escape")
-        self.page.mouse.move(5, 5)
+        self.page.mouse.move(760, 920)  # over nothing: a tooltip counts as an open dialog
         self.ids = {"editor": None}
         self.ids = self.page.evaluate(BUILD)
+        # as the host loads a workflow: only then are Nodes 2.0's components made anew
+        self.js("async () => app.loadGraphData(app.graph.serialize())")
+        self.home()
         self.js("() => app.extensionManager.workflow.activeWorkflow.changeTracker.captureCanvasState()")
-        self.wait_for("(s, el) => el.isConnected && el.getBoundingClientRect().width > 200 && s.size.width === 400")
+        self.wait_for(SHOWS)
         self.settle()
 
     def home(self, scale: float = 1.0) -> None:
         """The graph's view as it was at the start."""
-        self.js("(id, s) => { const { ds } = app.canvas; ds.scale = s; ds.offset = [0, 0]; app.canvas.setDirty(true, true) }", scale)
+        self.js(
+            """(id, s) => { const { ds } = app.canvas; ds.scale = s; ds.offset = [0, 0]
+            app.canvas.setDirty(true, true) }""",
+            scale,
+        )
         self.settle(0.5)
 
     def reload(self) -> None:
@@ -97,7 +106,7 @@ class Editor:
         self.settle(2.0)  # the host stores it with a delay
         self.page.reload(wait_until="domcontentloaded")
         self.wait_ready()
-        self.wait_for("(s, el) => el.isConnected && el.getBoundingClientRect().width > 200 && s.size.width === 400")
+        self.wait_for(SHOWS)
         self.home()
 
     def errors(self) -> list[str]:
@@ -125,8 +134,8 @@ class Editor:
     def state(self) -> dict[str, Any]:
         found: dict[str, Any] = self.js(
             f"""(id) => {{ const w = ({FIND})(id), s = w.dragEditor.state()
-              return {{ doc: s.doc, text: s.text, view: s.view, size: s.size, tool: s.tool, sel: s.sel, error: s.error,
-                showing: s.showing, full: s.full, value: w.value }} }}"""
+              return {{ doc: s.doc, text: s.text, view: s.view, size: s.size, tool: s.tool, sel: s.sel,
+                error: s.error, showing: s.showing, full: s.full, value: w.value }} }}"""
         )
         return found
 
@@ -189,18 +198,22 @@ class Editor:
 
     def queue(self, seconds: float = 120.0) -> dict[str, Any]:
         """Queues the graph as the button does; what the nodes gave, by id. Fails if it did not succeed."""
+        return self.finished(self.queued(), seconds)
+
+    def queued(self) -> set[str]:
+        """Queues the graph; what had ended before."""
         before = set(self.server.get("/history"))
         self.js("() => app.queuePrompt(0, 1)")
-        return self.finished(before, seconds)
+        return before
 
-    def finished(self, before: set[str], seconds: float = 120.0) -> dict[str, Any]:
+    def finished(self, before: set[str], seconds: float = 120.0, status: str = "success") -> dict[str, Any]:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             history = self.server.get("/history")
             if new := set(history) - before:
                 entry = history[new.pop()]
                 if entry.get("status", {}).get("completed") is not None:
-                    assert entry["status"]["status_str"] == "success", entry["status"]
+                    assert entry["status"]["status_str"] == status, entry["status"]
                     return dict(entry["outputs"])
             time.sleep(0.2)
         raise AssertionError(f"nothing was executed in {seconds:.0f} s; {self.logs[-5:]}")
@@ -223,12 +236,15 @@ def open_page(browser: Any, frontend: Frontend, vue: bool) -> Iterator[Editor]:
     editor = Editor(page, frontend, vue)
     page.on("console", lambda m: editor.logs.append(f"[{m.type}] {m.text}"))
     page.on("pageerror", lambda e: editor.logs.append(f"[pageerror] {e}"))
-    page.route("**/*", lambda r: r.continue_() if r.request.url.startswith((server.url, "data:", "blob:")) else r.abort())
+    near = (server.url, "data:", "blob:")
+    page.route("**/*", lambda r: r.continue_() if r.request.url.startswith(near) else r.abort())
     try:
         page.goto(server.url, wait_until="domcontentloaded")
         editor.wait_ready()
         time.sleep(2)
-        editor.js("(id, vue) => { if (LiteGraph.vueNodesMode !== vue) throw new Error('the other renderer') }", vue)
+        editor.js(
+            "(id, vue) => { if (LiteGraph.vueNodesMode !== vue) throw new Error('the other renderer') }", vue
+        )
         yield editor
     finally:
         context.close()

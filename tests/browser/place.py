@@ -25,10 +25,12 @@ def chromium() -> str | None:
     return next((found for name in NAMES if (found := shutil.which(name))), None)
 
 
-def missing() -> str | None:
+def missing_host() -> str | None:
+    return host.missing()
+
+
+def missing_browser() -> str | None:
     """What is not there, and how to get it; None if all is."""
-    if said := host.missing():
-        return said
     if importlib.util.find_spec("playwright") is None:
         return f"no playwright: {sys.executable} -m pip install -r constraints-browser.txt"
     if chromium() is None:
@@ -37,7 +39,7 @@ def missing() -> str | None:
 
 
 def newest_frontend() -> tuple[Path | None, str]:
-    """The folder of the newest comfyui-frontend-package, from the cache or PyPI; and its version, or why there is none."""
+    """Folder of the newest frontend package, from the cache or PyPI, and its version; or None and why."""
     CACHE.mkdir(parents=True, exist_ok=True)
     argv = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--disable-pip-version-check"]
     try:

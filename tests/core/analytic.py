@@ -51,6 +51,29 @@ class Gaussian:
         return c * self.mean + (z - a * self.mean) * math.sqrt((c * c * v + d * d) / (a * a * v + b * b))
 
 
+class Mixture:
+    """The exact velocity of a flow whose data are a mixture of Gaussians N(mean_k, deviation²), equally
+    likely: mean_k (K, C, h, w). Unlike one Gaussian's its paths are curved.
+    """
+
+    def __init__(self, means: Tensor, deviation: float) -> None:
+        self.means, self.deviation = means, deviation
+        self.levels: list[float] = []
+
+    def predict(self, z: Tensor, t: float, kv: KV = None) -> Tensor:
+        self.levels.append(t)
+        alpha = 1 - t
+        variance = alpha**2 * self.deviation**2 + t**2
+        centred = z - alpha * self.means
+        share = torch.softmax(-centred.square().flatten(1).sum(1) / (2 * variance), 0)
+        noise = t * centred / variance
+        clean = self.means + alpha * self.deviation**2 * centred / variance
+        return (share[:, None, None, None] * (noise - clean)).sum(0, keepdim=True)
+
+    def features(self, *args: object, **kwargs: object) -> tuple[list[Tensor], Tensor | None]:
+        raise AssertionError("not asked for")
+
+
 class Linear:
     """Features linear in the latent: each channel blurred by a Gaussian, then mixed; the prediction is
     `rate`·z.

@@ -278,12 +278,6 @@ def test_a_diffusers_folder(tmp_path: Path) -> None:
     z = torch.randn(1, 4, 8, 8)
     with torch.no_grad():
         torch.testing.assert_close(model.backbone.predict(z, 3.0), unet.eval()(z, 3, text).sample)
-    (tmp_path / "scheduler").mkdir()
-    (tmp_path / "scheduler" / "scheduler_config.json").write_text(
-        json.dumps({"prediction_type": "v_prediction"})
-    )
-    with pytest.raises(DragError, match="v_prediction"):
-        load_model(str(tmp_path), text=tmp_path / "text.safetensors")
 
 
 @pytest.mark.parametrize(
@@ -292,7 +286,7 @@ def test_a_diffusers_folder(tmp_path: Path) -> None:
         ("nowhere", "neither"),
         ("model.ckpt", "not a .safetensors"),
         ("broken.safetensors", "not a valid"),
-        ("odd.safetensors", "neither an SD1.5"),
+        ("odd.safetensors", "neither a Stable"),
     ],
 )
 def test_bad_models_are_one_sentence(tmp_path: Path, name: str, words: str) -> None:

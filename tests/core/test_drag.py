@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from drag_core.constrain import Constraint, FreeBackground, HardBackground, SoftBackground
-from drag_core.drag import NormalisedDescent, Recipe, Step, clean_estimate, denoise, drag, invert
+from drag_core.descent import NormalisedDescent
+from drag_core.drag import Recipe, Step, clean_estimate, denoise, drag, invert
 from drag_core.masks import discs
 from drag_core.solvers import Solver, alf, ddim, euler, fireflow
 from drag_core.supervise import NoSupervision, PointSupervision, RegionSupervision, Supervision

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 import torch
 from diffusers import FluxTransformer2DModel, UNet2DConditionModel
 
-from benchmarks import gpu, quality, readme
+from benchmarks import counts, gpu, quality, readme
 
 
 def test_rounds_are_interleaved_and_the_median_is_taken() -> None:
@@ -76,17 +77,28 @@ def test_without_a_gpu_it_says_so(capsys: pytest.CaptureFixture[str], tmp_path: 
 
 def test_readme_section(tmp_path: Path) -> None:
     line = {"group": "sd15", "metric": "GFLOP an update, exact", "value": 1792.6, "op": "<=", "limit": 1830.0}
-    counts, timed = tmp_path / "counts.json", tmp_path / "gpu.json"
-    counts.write_text(json.dumps([{**line, "ok": True}, {**line, "metric": "other", "ok": False}]))
+    found, timed = tmp_path / "counts.json", tmp_path / "gpu.json"
+    found.write_text(json.dumps([{**line, "ok": True}, {**line, "metric": "other", "ok": False}]))
     (tmp_path / "quality.md").write_text("| model | way |\n")
-    text = readme.section(counts, quality=tmp_path / "quality.md")
+    text = readme.section(found, quality=tmp_path / "quality.md")
     assert "\n| model | way |\n" in text
-    assert "| sd15 | GFLOP an update, exact | 1793 | <= 1830 |" in text and "**missed**" in text
-    assert "Not measured" in text
+    assert "| SD1.5, 512x512: GFLOP an update | 2470 | 1793 | <= 1830 |" in text and "other" not in text
+    assert "not measured" in text and "missed" not in text
+    found.write_text(json.dumps([{**line, "ok": False}]))
+    assert "| <= 1830 **missed** |" in readme.section(found)
     row = {"name": "one region", "ms": 20.0, "peak_gb": 1.5, "tflop": 1.3, "share": 0.25}
     timed.write_text(json.dumps({"card": "NVIDIA H100", "sd": [row]}))
-    text = readme.section(counts, timed)
+    text = readme.section(found, timed)
     assert "NVIDIA H100" in text and "| one region | 20.0 | 50.0 | 1.50 | 25 % |" in text
+
+
+def test_the_readme_has_what_the_command_writes() -> None:
+    """Its table's names and limits are lines of counts; the values of the quickest group are compared."""
+    text = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    assert readme.BEFORE in text and readme.QUALITY in text
+    assert all(f"\n| {what} | {published} | " in text for what, published in readme.ROWS.values())
+    rows = [readme.row({"group": "dragflow", **asdict(x), "ok": x.ok}) for x in counts.dragflow_loss()]
+    assert len([r for r in rows if r]) == 2 and all(f"\n{r}\n" in text for r in rows if r)
 
 
 def test_quality_table_is_relative_to_the_first_row(monkeypatch: pytest.MonkeyPatch) -> None:

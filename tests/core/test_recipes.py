@@ -75,8 +75,11 @@ def test_the_papers_numbers(name: str, variant: Variant) -> None:
     assert r.schedule == schedule and len(r.schedule.t) == kept + 1 and r.solver is solver
     assert first is None or r.schedule.t[0] == first
     beside = variant == "released" and name in ("gooddrag", "dragnext")
-    assert r.background == ("reconstruction" if beside else "trajectory")
+    kept_by = {"paper": "reconstruction", "released": "released"} if name == "dragflow" else {}
+    assert r.background == kept_by.get(variant, "reconstruction" if beside else "trajectory")
     assert r.start is None and r.update_mask is None
+    as_released = name == "dragflow" and variant == "released"
+    assert (r.kv_pairing == "released", r.kv_text) == (as_released, as_released)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from drag_core.schedules import ddim, flow, flux_shift, sd_alphas_cumprod, sparser
+from drag_core.schedules import ddim, flow, flux2_shift, flux_shift, qwen_shift, sd_alphas_cumprod, sparser
 from drag_core.types import Schedule
 
 
@@ -91,3 +91,12 @@ def test_a_sparser_schedule_goes_the_same_way() -> None:
     for steps in (0, 11):
         with pytest.raises(ValueError, match="must be"):
             sparser(s, steps)
+
+
+def test_other_models_shifts_by_resolution() -> None:
+    assert qwen_shift(256) == pytest.approx(0.5) and qwen_shift(8192) == pytest.approx(0.9)
+    # FLUX.2 at 1024x1024: 1.1500 for 200 steps and 2.2562 for 10; between them by the steps
+    assert flux2_shift(4096, 200) == pytest.approx(1.1500, abs=1e-4)
+    assert flux2_shift(4096, 10) == pytest.approx(2.2562, abs=1e-4)
+    assert flux2_shift(4096, 50) == pytest.approx(2.0233, abs=1e-4)  # the host's fixed value is 2.02
+    assert flux2_shift(4301, 10) == flux2_shift(4301, 200)

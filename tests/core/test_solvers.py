@@ -11,7 +11,7 @@ from drag_core.schedules import ddim as ddim_levels
 from drag_core.schedules import flow
 from drag_core.solvers import Solver, alf, ddim, ddim_jump, euler, fireflow
 from drag_core.types import DragError, Schedule
-from tests.core.analytic import Gaussian, levels, walk
+from tests.core.analytic import Gaussian, Mixture, levels, walk
 
 MEAN = torch.linspace(-1.5, 1.0, 32, dtype=torch.float64).reshape(1, 2, 4, 4)
 
@@ -123,3 +123,49 @@ def test_flow_solvers_refuse_noise_models(solver: Solver) -> None:
     s = ddim_levels(5)
     with pytest.raises(DragError, match="use ddim"):
         solver(Gaussian(MEAN, 0.3, s), MEAN, s, 0, 1, None, None)
+
+
+def mixture() -> Mixture:
+    g = torch.Generator().manual_seed(4)
+    return Mixture(torch.randn(2, 2, 2, 2, generator=g, dtype=torch.float64), 0.7)
+
+
+def trip(solver: Solver, steps: int, z0: Tensor) -> tuple[Tensor, Tensor, int]:
+    """The inverted latent where 6 of 25 steps are skipped, what denoising makes of it, and the calls of the
+    inversion.
+    """
+    backbone, s = mixture(), flow(steps, skip=steps * 6 // 25, shift=1.15)
+    path = invert(backbone, z0, s, solver)
+    calls = len(backbone.levels)
+    carry = path.carry if solver is alf else None
+    back, _ = walk(backbone, path.z[0], s, solver, list(range(len(s.t))), carry)  # type: ignore[arg-type]
+    return path.z[0], back, calls
+
+
+def test_orders_on_a_mixture() -> None:
+    """Curved paths: an error falls by 2 (Euler) or by 3 to 5 (FireFlow) where the steps are doubled; N + 1
+    calls. Mean over four pictures.
+    """
+    g = torch.Generator().manual_seed(5)
+    means = mixture().means
+    pictures = [means[k % 2][None] + 0.7 * torch.randn(1, 2, 2, 2, generator=g).double() for k in range(4)]
+    exact = [trip(fireflow, 1000, z)[0] for z in pictures]
+    for solver, low, high, more in ((euler, 1.6, 2.4, 0), (fireflow, 3.0, 5.0, 1)):
+        errors: dict[str, list[float]] = {"one way": [], "round trip": []}
+        for n in (50, 100, 200):
+            found = [trip(solver, n, z) for z in pictures]
+            there = [float((f[0] - e).norm()) for f, e in zip(found, exact, strict=True)]
+            errors["one way"].append(sum(there))
+            errors["round trip"].append(
+                sum(float((f[1] - z).norm()) for f, z in zip(found, pictures, strict=True))
+            )
+            assert {f[2] for f in found} == {n - n * 6 // 25 + more}
+        for way, e in errors.items():
+            ratios = [a / b for a, b in zip(e, e[1:], strict=False)]
+            print(solver.__name__, way, [x / 4 for x in e], ratios)
+            if way == "one way" or solver is euler:
+                assert all(low < r < high for r in ratios), (solver, way, ratios)
+            else:  # the two ways' errors cancel to one more order
+                assert all(r > low for r in ratios), ratios
+    back = [float((trip(alf, 100, z)[1] - z).norm()) for z in pictures]
+    assert max(back) < 1e-10

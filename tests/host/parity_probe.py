@@ -63,7 +63,18 @@ def whole_drag(core: str, backbone: Any, name: str, case: str, z: Any) -> Any:
     return result.z
 
 
-def on_the_host(given: dict[str, Any]) -> dict[str, Any]:
+def with_lora(patcher: Any, path: Path) -> Any:
+    """The host's own loader's work, from a file anywhere."""
+    import comfy.sd
+    import comfy.utils
+
+    weights = comfy.utils.load_torch_file(str(path), safe_load=True)
+    out, _ = comfy.sd.load_lora_for_models(patcher, None, weights, 1.0, 0)
+    assert len(out.patches) > 0
+    return out
+
+
+def on_the_host(given: dict[str, Any], loras: Path) -> dict[str, Any]:
     import torch
     from region_drag_editing.nodes.host.loaders import load_embedded
     from region_drag_editing.nodes.host.session import Need, run
@@ -88,7 +99,15 @@ def on_the_host(given: dict[str, Any]) -> dict[str, Any]:
                 out[f"{name} {case}"] = whole_drag(core, backbone, name, case, z)
 
         need = Need(taps(core, Blocks(patcher)), True)
-        run(patcher, [[text, {**held, "guidance": 1.0}]], torch.zeros_like(z), body, need)
+        positive = [[text, {**held, "guidance": 1.0}]]
+        run(patcher, positive, torch.zeros_like(z), body, need)
+
+        def predicted(backbone: Any, _: Any, name: str = name, z: Any = z) -> None:
+            with torch.no_grad():
+                out[f"{name} with a LoRA"] = backbone.predict(z.clone(), LEVEL[name])
+
+        adapted = with_lora(patcher, loras / f"{name}.safetensors")
+        run(adapted, positive, torch.zeros_like(z), predicted)
     return out
 
 
@@ -109,7 +128,7 @@ def main() -> None:
 
     given = {k: torch.from_numpy(v) for k, v in np.load(sys.argv[2]).items()}
     with torch.inference_mode():
-        out = on_the_host(given)
+        out = on_the_host(given, Path(sys.argv[2]).parent)
     np.savez(sys.argv[3], **{k: v.detach().float().cpu().numpy() for k, v in out.items()})
     del kept
 

@@ -27,6 +27,7 @@ RUNS_ALONE = (
     "copy-paste",
     "drag-editor",
     "drag-upscale-refine",
+    "identity",
 )
 
 

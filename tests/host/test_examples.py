@@ -25,6 +25,7 @@ BARS: dict[str, tuple[float, float]] = {
     "gooddrag": (2.0, 22.0),
     "dragdiffusion": (2.0, 20.0),
     "copy-paste": (6.0, 14.0),
+    "identity": (2.0, 22.0),
 }
 
 
@@ -101,6 +102,15 @@ def test_the_refined_picture_is_twice_as_large_and_much_the_same(
         (
             "flux-dev",
             {"flux1-dev.safetensors", "clip_l.safetensors", "t5xxl_fp16.safetensors", "ae.safetensors"},
+        ),
+        (
+            "flux-fp8",
+            {"flux1-dev.safetensors", "clip_l.safetensors", "t5xxl_fp8_e4m3fn.safetensors", "ae.safetensors"},
+        ),
+        (
+            "flux-ip-adapter",
+            {"flux1-dev.safetensors", "clip_l.safetensors", "t5xxl_fp16.safetensors", "ae.safetensors"}
+            | {"flux-ip-adapter-v2.safetensors", "clip_vision_l.safetensors"},
         ),
     ],
 )

@@ -6,6 +6,7 @@ imported.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -72,9 +73,13 @@ def flux(
     guidance: float,
     eps: float,
     kv: Weights | None = None,
+    adapter: Callable[[str, Tensor, Tensor], Tensor] | None = None,
+    behind: bool = False,
 ) -> Maps:
-    """z (1, 16, h, w). `kv`: "double.0 k" and "double.0 v" (1, heads, image tokens, 128) in place of K after
-    its norm and of V. `eps` is that of the norm of Q and K, which the host takes from the precision.
+    """z (1, 16, h, w). `adapter`: of a block's name and the image's queries (1, heads, tokens, 128) before
+    and after their norm what is added to the attention's output, or (`behind`) to a double block's. `kv`:
+    "double.0 k" and "double.0 v" (1, heads, image tokens, 128) in place of K after its norm and of V. `eps`
+    is that of the norm of Q and K, which the host takes from the precision.
     """
     h, wd = z.shape[-2:]
     z = F.pad(z, (0, wd % 2, 0, h % 2), mode="circular")
@@ -100,6 +105,13 @@ def flux(
         scales = f"{name}.query_norm.scale", f"{name}.key_norm.scale"
         return rms(q, w[scales[0]], eps), rms(k, w[scales[1]], eps), v
 
+    def added(name: str, a: Tensor, raw: Tensor, q: Tensor) -> Tensor:
+        """The output (1, text and image, width) with the adapter's share; raw: (1, tokens, width)."""
+        if adapter is None or behind:
+            return a
+        more = adapter(name, split(raw, heads)[:, :, -gh * gw :], q[:, :, -gh * gw :])
+        return torch.cat([a[:, :lead], a[:, lead:] + more], 1)
+
     def joint(name: str, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         if kv is not None and f"{name} k" in kv:
             k = torch.cat([k[:, :, :lead], kv[f"{name} k"].to(k)], 2)
@@ -112,7 +124,8 @@ def flux(
         seen = {s: norm(y) * (1 + mods[s][1]) + mods[s][0] for s, y in (("img", img), ("txt", txt))}
         parts = [qkv(f"{at}.{s}_attn.norm", linear(w, f"{at}.{s}_attn.qkv", seen[s])) for s in ("txt", "img")]
         q, k, v = (torch.cat(p, 2) for p in zip(*parts, strict=True))
-        a = joint(f"double.{i}", q, k, v)
+        raw = linear(w, f"{at}.img_attn.qkv", seen["img"])[..., :width]
+        a = added(f"double.{i}", joint(f"double.{i}", q, k, v), raw, q)
         new = []
         for s, y, mine in (("img", img, a[:, lead:]), ("txt", txt, a[:, :lead])):
             m = mods[s]
@@ -120,6 +133,8 @@ def flux(
             deep = F.gelu(linear(w, f"{at}.{s}_mlp.0", norm(y) * (1 + m[4]) + m[3]), approximate="tanh")
             new.append(y + linear(w, f"{at}.{s}_mlp.2", deep) * m[5])
         img, txt = new
+        if adapter is not None and behind:
+            img = img + adapter(f"double.{i}", split(raw, heads), q[:, :, lead:])
         keep(f"double.{i} norm1", seen["img"])
         keep(f"double.{i}", img)
     x = torch.cat([txt, img], 1)
@@ -129,7 +144,8 @@ def flux(
         y = norm(x) * (1 + scale) + shift
         keep(f"single.{i} norm1", y)
         both = linear(w, f"{at}.linear1", y)
-        a = joint(f"single.{i}", *qkv(f"{at}.norm", both[..., : 3 * width]))
+        q, k, v = qkv(f"{at}.norm", both[..., : 3 * width])
+        a = added(f"single.{i}", joint(f"single.{i}", q, k, v), both[..., :width], q)
         deep = F.gelu(both[..., 3 * width :], approximate="tanh")
         x = x + linear(w, f"{at}.linear2", torch.cat([a, deep], -1)) * gate
         keep(f"single.{i}", x)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import comfy.model_management as mm
@@ -103,6 +104,25 @@ def test_points_without_a_region(setup: dict[str, Any]) -> None:
     assert torch.isfinite(samples).all() and report["handles"]
     with pytest.raises(DragError, match="moves regions and the drag has none"):
         optimise(setup, "region", "points")
+
+
+def test_less_effort(setup: dict[str, Any]) -> None:
+    """Fast: pasted first, twelve updates on the trajectory as it is. Until settled: fewer, never more."""
+    numbers = (("iterations", 1), ("hold", 29), ("step", 1e-6))
+    wish = Wish("custom", method="region", numbers=numbers, kv="off")
+    args = (setup["model"], setup["positive"], setup["inversion"], setup["regions"])
+    with torch.inference_mode():
+        made = {
+            e: drag_latent(*args, replace(wish, effort=e)) for e in ("recipe", "until settled", "fast")
+        }
+    updates = {e: len(edited.result.losses) for e, edited in made.items()}
+    assert updates == {"recipe": 30, "until settled": 10, "fast": 12}  # steps that small lower no loss
+    assert made["fast"].report["levels"] == made["recipe"].report["levels"]
+    first = [made[e].result.losses[0] for e in ("fast", "recipe")]
+    assert first[0] < first[1]  # the regions are there already
+    points = setup["points"]
+    with torch.inference_mode(), pytest.raises(DragError, match="fast moves regions"):
+        drag_latent(*args[:3], points, replace(wish, method="point", numbers=(), effort="fast"))
 
 
 def test_keys_and_values_act_and_the_trajectory_stays_as_it_was(setup: dict[str, Any]) -> None:
@@ -233,7 +253,7 @@ def test_bad_latents_are_one_sentence(setup: dict[str, Any]) -> None:
     with pytest.raises(DragError, match="a drag edits one picture"):
         inverted(torch.zeros(2, 16, 16, 16))
     if setup["name"] == "embedded-flux":
-        with pytest.raises(DragError, match="the latent is 15x16 cells and FLUX cuts it into 2x2"):
+        with pytest.raises(DragError, match="the latent is 15x16 cells and embedded FLUX cuts it into 2x2"):
             inverted(torch.zeros(1, 16, 16, 15))
 
 

@@ -16,7 +16,7 @@ import comfy.ops
 import folder_paths
 import pytest
 import torch
-from comfy.ldm.flux.model import Flux
+from comfy.ldm.hunyuan_video.model import HunyuanVideo
 from comfy.ldm.models.autoencoder import AutoencoderKL
 from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
 from region_drag_editing.drag_core.recipes import FLUX_KV, FLUX_TAPS, SD_UP
@@ -118,7 +118,8 @@ def test_unets(name: str, config: dict[str, Any], ups: int, kv: range, widths: t
         assert int(width) == widths[int(tap.block.split(".")[1])]
     assert family.taps(SD_UP[2:3]) == (FeatureTap(f"up.{ups - 2}"),)
     assert family.taps((FeatureTap("up.0"),)) == ((FeatureTap("up.0"),) if ups == 4 else ())
-    assert memory.activation_bytes(net, (64, 64), family.taps(SD_UP[2:3]), False, False) > 250 * 2**20
+    kept = memory.activation_bytes(net, (64, 64), family.taps(SD_UP[2:3]), False, False) / 2**20
+    assert (950 < kept < 1100) if name == "SDXL" else (350 < kept < 450)  # counted: 1205 and 474 times 0.845
 
 
 @pytest.mark.parametrize(("guided", "label"), [(True, "dev"), (False, "schnell")])
@@ -137,7 +138,7 @@ def test_flux(guided: bool, label: str) -> None:
     patcher = comfy.model_patcher.ModelPatcher(model, torch.device("cpu"), torch.device("cpu"))
     part = memory.pruned(patcher, FLUX_TAPS)
     print(label, "GiB of weights loaded:", part.size / 2**30, "of", patcher.model_size() / 2**30)
-    assert 12.0 <= part.size / 2**30 <= 12.3 and patcher.model_size() / 2**30 > 22
+    assert 8.0 <= part.size / 2**30 <= 8.2 and patcher.model_size() / 2**30 > 22
     assert len(part.object_patches["diffusion_model.double_blocks"]) == 19
     assert len(part.object_patches["diffusion_model.single_blocks"]) == 0
 
@@ -147,17 +148,34 @@ def test_other_models_are_refused() -> None:
         diffusion_model = torch.nn.Linear(1, 1)
 
     with pytest.raises(
-        DragError, match="this is a Linear model; drags work on FLUX.1 and on Stable Diffusion"
+        DragError, match="this is a Linear model; drags work on Stable Diffusion 1.x, 2.x, XL, FLUX.1, FLUX.2"
     ):
         family_of(Other())
     with torch.device("meta"):
-        second = Flux(
-            **{k: v for k, v in DEV.items() if k != "image_model"} | {"global_modulation": True, "depth": 1},
-            image_model="flux2",
+        Other.diffusion_model = HunyuanVideo(
+            image_model="hunyuan_video",
+            in_channels=16,
+            out_channels=16,
+            vec_in_dim=16,
+            context_in_dim=16,
+            hidden_size=128,
+            mlp_ratio=4.0,
+            num_heads=1,
+            depth=1,
+            depth_single_blocks=1,
+            axes_dim=[16, 56, 56],
+            theta=256,
+            patch_size=[1, 2, 2],
+            qkv_bias=True,
+            guidance_embed=False,
+            byt5=False,
+            meanflow=False,
+            use_cond_type_embedding=False,
+            vision_in_dim=None,
+            meanflow_sum=False,
             operations=comfy.ops.disable_weight_init,
         )
-    Other.diffusion_model = second
-    with pytest.raises(DragError, match="FLUX.2"):
+    with pytest.raises(DragError, match="this is a HunyuanVideo model; drags work on"):
         family_of(Other())
 
 

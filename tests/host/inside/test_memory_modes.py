@@ -186,6 +186,26 @@ def test_pruned_clone(tmp_path: Path) -> None:
     assert [n for n, _ in net.named_parameters()] == names and patcher.loaded_size() == whole
 
 
+def test_pruned_clone_has_its_modulations_as_constants(tmp_path: Path) -> None:
+    """But for the one that a LoRA changes, which is loaded as it is; everything is back afterwards."""
+    taps = (FeatureTap("double.1"),)
+    patcher = load("flux", tmp_path)
+    name = "diffusion_model.double_blocks.0.img_mod.lin.weight"
+    before = tiny.output(patcher)
+    patched = patcher.clone()
+    patched.add_patches({name: ("diff", (torch.full((1536, 256), 0.01),))})
+    (want,) = gradients(patched, taps, remember=(False,))
+    with_patch = tiny.output(patched)
+    clone = memory.pruned(patched, taps)
+    held: list[int] = []
+    found = gradients(clone, taps, see=lambda backbone: held.append(clone.loaded_size()))
+    assert [error(g, want) for g in found] == [0.0, 0.0]
+    modulation = 4 * 1536 * (256 + 1)  # bytes of one, in float32
+    assert clone.size == memory.drag_bytes(patcher, taps) + modulation and list(clone.patches) == [name]
+    print(f"loaded {held[0] / 1e6:.2f} MB")
+    assert torch.equal(tiny.output(patched), with_patch) and torch.equal(tiny.output(patcher), before)
+
+
 def test_pruned_clone_with_a_lora_on_what_is_gone(tmp_path: Path) -> None:
     file, weights = lora_of("flux")
     taps = (FeatureTap("double.1"),)

@@ -238,11 +238,6 @@ def test_other_models(kind: type, words: str, flux: Any) -> None:
     refused(patcher, words, shape=(1, patcher.model.latent_format.latent_channels, *tiny.LATENT))
 
 
-def test_the_blocks_of_flux_2(flux: Any) -> None:
-    flux.model.diffusion_model.params.global_modulation = True
-    refused(flux, "FLUX.2's kind")
-
-
 def test_another_way_of_sampling(flux: Any) -> None:
     class Sampling(comfy.model_sampling.ModelSamplingContinuousEDM, comfy.model_sampling.EDM):  # type: ignore[misc]
         pass

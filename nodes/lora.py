@@ -1,0 +1,113 @@
+"""DragIdentityLoRA: the model learns the one picture before it is dragged."""
+
+from __future__ import annotations
+
+import json
+
+from comfy_api.latest import io, ui
+
+from ..drag_core.lora import Training
+from ..drag_core.plot import loss_curve
+from . import sockets
+from .convert import host_image
+from .host.lora import check_name, train, with_lora, write
+
+
+class DragIdentityLoRA(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="DragIdentityLoRA",
+            display_name="Drag Identity LoRA",
+            category=sockets.CATEGORY,
+            description="Trains a small LoRA on the one picture, so that what is dragged keeps its looks. "
+            "The model goes to DragInvert and DragOptimize; the file works in any LoRA loader.",
+            search_aliases=["lora", "train lora", "identity", "fine-tune"],
+            inputs=[
+                io.Model.Input("model", tooltip="FLUX.1 or Stable Diffusion 1.x, 2.x, XL; also with LoRAs."),
+                io.Conditioning.Input(
+                    "positive", tooltip="What the picture shows; the papers use an empty prompt."
+                ),
+                io.Latent.Input("latent", tooltip="The picture, encoded with VAE Encode. One picture."),
+                io.Int.Input(
+                    "steps",
+                    default=70,
+                    min=1,
+                    max=10000,
+                    tooltip="Training steps. GoodDrag 70, DragDiffusion 80; more hold on to the picture "
+                    "harder, and to where its things are.",
+                ),
+                io.Int.Input(
+                    "rank", default=16, min=1, max=256, tooltip="Size of the LoRA. The papers use 16."
+                ),
+                io.Float.Input(
+                    "learning_rate",
+                    default=0.0005,
+                    min=0.000001,
+                    max=1.0,
+                    step=0.0001,
+                    round=False,
+                    tooltip="How much each step changes; lower it if the loss jumps. The papers use 0.0005.",
+                ),
+                io.Int.Input(
+                    "batch",
+                    default=4,
+                    min=1,
+                    max=64,
+                    tooltip="Noised copies of the picture in a step; where memory is short they run one "
+                    "after the other, with the same result.",
+                ),
+                io.Float.Input(
+                    "strength",
+                    default=1.0,
+                    min=-2.0,
+                    max=4.0,
+                    step=0.05,
+                    tooltip="Of the LoRA on the model that comes out; the file always holds all of it.",
+                ),
+                io.Int.Input(
+                    "seed",
+                    default=0,
+                    min=0,
+                    max=0xFFFFFFFFFFFFFFFF,
+                    control_after_generate=False,
+                    tooltip="The same seed gives the same LoRA.",
+                ),
+                io.String.Input(
+                    "save_as",
+                    default="drag_identity",
+                    tooltip="Name of the file in ComfyUI's loras folder; a number of the picture and the "
+                    "settings is added. Empty: no file.",
+                ),
+            ],
+            outputs=[
+                io.Model.Output(display_name="model", tooltip="For DragInvert, DragOptimize and samplers."),
+                io.String.Output(
+                    display_name="lora_name", tooltip="The file as LoRA loaders list it; empty if none."
+                ),
+                io.String.Output(display_name="report", tooltip="JSON: losses, seconds."),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls, model, positive, latent, steps, rank, learning_rate, batch, strength, seed, save_as
+    ) -> io.NodeOutput:
+        check_name(save_as)
+        trained = train(model, positive, latent["samples"], Training(steps, rank, learning_rate, batch, seed))
+        losses = trained.lora.losses
+        about = {"steps": str(steps), "learning_rate": f"{learning_rate:g}", "seed": str(seed)}
+        name = write(trained, save_as, about) if save_as else ""
+        tenth = max(1, steps // 10)
+        report = {
+            "file": name,
+            "layers": len(trained.lora.weights),
+            "loss_first_tenth": round(sum(losses[:tenth]) / tenth, 6),
+            "loss_last_tenth": round(sum(losses[-tenth:]) / tenth, 6),
+            "seconds": round(trained.seconds, 3),
+            "losses": [round(x, 6) for x in losses],
+        }
+        shown = ui.PreviewImage(host_image(loss_curve(losses)), cls=cls).as_dict()
+        return io.NodeOutput(
+            with_lora(model, trained, strength), name, json.dumps(report, indent=1), ui=shown
+        )

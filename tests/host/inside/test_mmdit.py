@@ -1,0 +1,422 @@
+"""FLUX.2, Chroma, SD3.5 and Qwen-Image: taps, gradients against plain autograd on the host's own network,
+early stop, K/V, levels, a whole drag; and that the model is left as it was.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+from functools import cache
+from typing import Any
+
+import comfy.model_detection
+import comfy.model_management as mm
+import comfy.model_patcher
+import comfy.sample
+import comfy.samplers
+import mmdit
+import pytest
+import tiny
+import torch
+from comfy_extras.nodes_flux import compute_empirical_mu
+from region_drag_editing.drag_core.drag import denoise
+from region_drag_editing.drag_core.recipes import FLUX_KV, FLUX_TAPS
+from region_drag_editing.drag_core.solvers import alf
+from region_drag_editing.drag_core.types import DragError, FeatureTap, KVCache, KVInject, KVRecord
+from region_drag_editing.nodes import (
+    DragBackgroundHardConstraint,
+    DragInvert,
+    DragKVInject,
+    DragOptimize,
+    RegionMaskAffine,
+)
+from region_drag_editing.nodes.host import grad, memory
+from region_drag_editing.nodes.host.adapter import inject
+from region_drag_editing.nodes.host.family import family_of
+from region_drag_editing.nodes.host.layouts import layout_of
+from region_drag_editing.nodes.host.selftest import self_test
+from region_drag_editing.nodes.host.session import Need, run
+from region_drag_editing.nodes.host.shape import cell_of, core_shape, host_shape
+from tiny import Asked, error
+from torch import Tensor
+
+NAMES = tuple(mmdit.CONFIGS)
+TEXT_FIRST = ("Stable Diffusion 3", "Qwen-Image")  # in what a double block returns
+T = 0.5
+
+
+@cache
+def loaded(name: str) -> Any:
+    return mmdit.load(name)
+
+
+def all_taps(name: str) -> tuple[FeatureTap, ...]:
+    blocks = family_of(loaded(name).model).blocks
+    return tuple(FeatureTap(b, site) for b in blocks for site in ("out", "norm1"))
+
+
+def point(name: str, seed: int) -> Tensor:
+    channels = loaded(name).model.latent_format.latent_channels
+    return tiny.noise(1, channels, *tiny.LATENT, seed=seed)
+
+
+def plain(name: str, asked: Asked, taps: tuple[FeatureTap, ...]) -> tuple[list[Tensor], Tensor]:
+    """Features and gradient by ordinary autograd through a float64 copy of the host's network, nothing of
+    ours around it. The host adds in place to what autograd keeps; PyTorch's own guard against that is on.
+    """
+    patcher = mmdit.load(name, inference=False)
+    model = patcher.model
+    net = copy.deepcopy(model.diffusion_model).double()
+    layout = layout_of(net)
+    assert layout is not None
+    found: dict[FeatureTap, Tensor] = {}
+    for block_name, (block, stream) in layout.blocks(net).items():
+
+        def out(_: Any, __: Any, got: Any, at: str = block_name) -> None:
+            image = got[int(name in TEXT_FIRST)] if isinstance(got, tuple) else got
+            found[FeatureTap(at, "out")] = image.clone()
+
+        def read(_: Any, args: Any, at: str = block_name) -> None:
+            found[FeatureTap(at, "norm1")] = args[0].clone()
+
+        block.register_forward_hook(out)
+        block.get_submodule(stream.reader).register_forward_pre_hook(read)
+    with torch.inference_mode(False), torch.enable_grad():
+        z = asked.z.double().requires_grad_()
+        cond = model.extra_conds(
+            noise=host_shape(model, asked.z),
+            device=torch.device("cpu"),
+            cross_attn=tiny.TEXT,
+            pooled_output=tiny.POOLED,
+            guidance=tiny.GUIDANCE,
+        )
+        given = {k: v.cond.double() if torch.is_tensor(v.cond) else v.cond for k, v in cond.items()}
+        time = model.model_sampling.timestep(torch.tensor([T])).double()
+        before, mm.in_training = mm.in_training, True
+        try:
+            with torch.autograd.graph.allow_mutation_on_saved_tensors():
+                net(host_shape(model, z), time, context=given.pop("c_crossattn"), **given)
+                h, w = (s // net.patch_size for s in tiny.LATENT)
+                tokens = [found[t][:, -h * w :] for t in taps]
+                maps = [x.transpose(1, 2).unflatten(-1, (h, w)) for x in tokens]
+                (g,) = torch.autograd.grad(asked.loss(maps, None), z)
+        finally:
+            mm.in_training = before
+    return [m.detach() for m in maps], g
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_gradient_is_that_of_plain_autograd(name: str) -> None:
+    patcher, taps = loaded(name), all_taps(name)
+    before = mmdit.output(patcher)
+
+    def body(backbone: Any, _: Tensor) -> tuple[Asked, list[Any]]:
+        z = point(name, 3)
+        with torch.no_grad():
+            reference, _ = backbone.features(point(name, 4), T, taps)
+        asked, got = Asked(z, reference), []
+        for remember in (False, True):
+            backbone.checkpoint = remember
+            got.append(tiny.gradient(backbone, asked, T, taps))
+        return asked, got
+
+    asked, (got, remembered) = tiny.in_session(patcher, body, taps)
+    maps, g = plain(name, asked, taps)
+    features = max(error(a, b) for a, b in zip(got.maps, maps, strict=True))
+    print(f"{name}: features {features:.1e}, gradient {error(got.gradient, g):.1e}")
+    assert len(maps) == len(taps) and g.norm() > 0
+    assert features <= 1e-5 and error(got.gradient, g) <= 1e-4
+    assert error(remembered.gradient, got.gradient) <= 1e-6
+    net = patcher.model.diffusion_model
+    assert grad.replaced(net) == [] and tiny.hooks(net) == 0 and not mm.in_training
+    assert patcher.model_options["transformer_options"] == {}
+    assert torch.equal(mmdit.output(patcher), before)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nothing_runs_after_the_last_tap(name: str) -> None:
+    patcher = loaded(name)
+    net = patcher.model.diffusion_model
+    ran: list[str] = []
+    layout = layout_of(net)
+    assert layout is not None
+    blocks = layout.blocks(net)
+    handles = [
+        block.register_forward_pre_hook(lambda *_, at=at: ran.append(at)) for at, (block, _) in blocks.items()
+    ]
+    names = list(blocks)
+    try:
+        for i, last in enumerate(names):
+            ran.clear()
+            _, end = tiny.in_session(
+                patcher, lambda b, _, at=last: b.features(point(name, 3), T, (FeatureTap(at),))
+            )
+            assert ran == names[: i + 1] and end is None
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_keys_and_values(name: str) -> None:
+    patcher = loaded(name)
+    blocks = family_of(patcher.model).attentions
+
+    def body(backbone: Any, _: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, KVCache]:
+        own, others, z = KVCache(), KVCache(), point(name, 3)
+        with torch.no_grad():
+            bare = backbone.predict(z, T)
+            backbone.hits.clear()
+            recorded = backbone.predict(z, T, KVRecord(own, blocks))
+            assert backbone.hits == set(blocks)
+            backbone.predict(point(name, 4), T, KVRecord(others, blocks))
+            same = backbone.predict(z, T, KVInject(own, blocks))
+            other = backbone.predict(z, T, KVInject(others, blocks))
+        self_test(backbone, T, (FeatureTap(blocks[1]),), blocks[:2], again=True)  # a gradient through them
+        assert torch.equal(bare, recorded)
+        return bare, same, other, z, own
+
+    bare, same, other, z, own = tiny.in_session(patcher, body)
+    assert error(same, bare) <= 1e-6 and error(other, bare) > 1e-2
+    patch = patcher.model.diffusion_model.patch_size
+    tokens = z.shape[-1] * z.shape[-2] // patch**2
+    assert all(own.get(T, b)[i].shape[2] == tokens for b in blocks for i in (0, 1))
+    alone = [b for b in own.blocks if b.endswith(".alone")]
+    assert alone == (["double.0.alone"] if name == "Stable Diffusion 3" else [])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_levels_and_the_way_back(name: str) -> None:
+    """`auto` is the model's rule; alf returns; one call a step and one more; stock samplers start there."""
+    patcher = loaded(name)
+    samples = host_shape(patcher.model, point(name, 6))
+    with torch.inference_mode():
+        out = DragInvert.execute(
+            patcher, tiny.positive(), {"samples": samples}, "alf", 8, 0.75, "auto", tiny.GUIDANCE, "none"
+        ).args
+    noise, latent, sigmas, inversion = out
+    path = inversion.trajectory
+    tokens = samples.shape[-1] * samples.shape[-2] // patcher.model.diffusion_model.patch_size**2
+    mu = {
+        "FLUX.2": compute_empirical_mu(tokens, 8),  # the host's own copy of the authors' rule
+        "Chroma": 1.15,
+        "Stable Diffusion 3": math.log(3.0),
+        "Qwen-Image": 0.5 + 0.4 * (tokens - 256) / (8192 - 256),
+    }[name]
+    wanted = [math.exp(mu) / (math.exp(mu) + 1 / (k / 8) - 1) for k in (6, 5, 4, 3, 2, 1)]
+    assert path.schedule.t == pytest.approx((*wanted, 0.0)) and inversion.calls == 7
+    assert sigmas.tolist() == pytest.approx([*wanted, 0.0])
+
+    def back(backbone: Any, _: Tensor) -> Tensor:
+        return denoise(backbone, path.z[0], path.schedule, alf, path.carry)
+
+    again = tiny.in_session(patcher, back)
+    clean = core_shape(patcher.model.process_latent_in(samples))
+    print(f"{name}: there and back {error(again, clean):.1e}")
+    assert error(again, clean) <= 1e-5
+    with torch.inference_mode():
+        made = noise.generate_noise(latent)
+        x = patcher.model.model_sampling.noise_scaling(
+            sigmas[:1], made, patcher.model.process_latent_in(samples)
+        )
+    assert x.shape == samples.shape and error(core_shape(x), path.z[0]) <= 1e-5
+
+
+def pictured(name: str) -> tuple[Tensor, Tensor]:
+    """A picture of the size that the latent stands for, and a mask on it."""
+    cell = cell_of(loaded(name).model)
+    h, w = (s * cell for s in tiny.LATENT)
+    mask = torch.zeros(1, h, w)
+    mask[:, h // 4 : h // 2, w // 4 : w // 2] = 1
+    return torch.rand(1, h, w, 3, generator=torch.Generator().manual_seed(8)), mask
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_whole_drag(name: str) -> None:
+    patcher = loaded(name)
+    before = mmdit.output(patcher)
+    samples = host_shape(patcher.model, point(name, 6))
+    picture, mask = pictured(name)
+    h, w = mask.shape[-2:]
+    with torch.inference_mode():
+        args = (
+            patcher,
+            tiny.positive(),
+            {"samples": samples},
+            "auto",
+            6,
+            0.67,
+            "auto",
+            tiny.GUIDANCE,
+            "auto",
+        )
+        noise, latent, sigmas, inversion = DragInvert.execute(*args).args
+        task = {"task": "relocation", "target_x": 0.6 * w, "target_y": 0.5 * h}
+        regions = RegionMaskAffine.execute(
+            image=picture, mask=mask, task=task, weight=1.0, editable="adaptive", instruction=""
+        ).args[0]
+        method = {"method": "region", "iterations": 2, "hold": 1, "step": 100.0}
+        given = (
+            patcher,
+            tiny.positive(),
+            inversion,
+            regions,
+            "custom",
+            "ours",
+            method,
+            "auto",
+            "recipe",
+            0,
+            0,
+        )
+        out = DragOptimize.execute(*given).args
+    facts = json.loads(out[4])
+    family = family_of(patcher.model)
+    assert facts["model"] == family.label == name
+    assert facts["taps"] == [f"{t.block}:{t.site}" for t in family.taps(FLUX_TAPS)]
+    assert tuple(facts["kv_layers"]) == family.kv and facts["updates"] == 3
+    edited = out[0]["samples"]
+    assert edited.shape == samples.shape and torch.isfinite(edited).all()
+    changed = core_shape((edited - samples).abs()).amax((0, 1))
+    assert changed[:2].max() <= 1e-4 < changed.max()  # above the editable box nothing moves
+    started = out[3].generate_noise({"samples": samples})
+    assert started.shape == samples.shape and out[1]["samples"].shape == samples.shape
+    assert torch.equal(mmdit.output(patcher), before)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_patched_models_for_stock_samplers(name: str) -> None:
+    patcher = loaded(name)
+    samples = host_shape(patcher.model, point(name, 6))
+    mask = pictured(name)[1]
+    with torch.inference_mode():
+        args = (
+            patcher,
+            tiny.positive(),
+            {"samples": samples},
+            "auto",
+            4,
+            0.75,
+            "auto",
+            tiny.GUIDANCE,
+            "auto",
+        )
+        noise, latent, sigmas, inversion = DragInvert.execute(*args).args
+        kv = DragKVInject.execute(patcher, inversion, "auto", 0.0, 1.0).args[0]
+        late = DragKVInject.execute(patcher, inversion, "auto", 0.999, 1.0).args[0]
+        conds, kind = [tiny.positive()] * 2, comfy.samplers.sampler_object("euler")
+
+        def sample(model: Any, shake: float = 0.0) -> Tensor:
+            n = noise.generate_noise(latent)
+            n = n + shake * torch.randn(n.shape, generator=torch.Generator().manual_seed(3))
+            return comfy.sample.sample_custom(model, n, 1.0, kind, sigmas, *conds, samples, seed=1)
+
+        plain_way, with_kv, unused = sample(patcher, 1.0), sample(kv, 1.0), sample(late, 1.0)
+        assert error(with_kv, plain_way) > 1e-3 and torch.equal(unused, plain_way)
+        outside = core_shape(samples)[..., :1, :]
+        for source in ("trajectory", "reconstruction"):
+            kept = DragBackgroundHardConstraint.execute(patcher, inversion, mask, source).args[0]
+            got, plainly = (core_shape(sample(m, 1.0))[..., :1, :] for m in (kept, patcher))
+            limit = 1e-5 if source == "trajectory" else 0.7 * error(plainly, outside)
+            assert error(got, outside) <= limit
+
+
+@pytest.mark.parametrize(
+    ("name", "more"),
+    [
+        ("Qwen-Image", {"attention_mask": torch.tensor([[1, 1, 1, 0, 0]])}),
+        ("Qwen-Image", {"reference_latents_method": "index_timestep_zero"}),
+        ("FLUX.2", {"reference_latents_method": "index_timestep_zero"}),
+    ],
+)
+def test_what_a_block_is_given_beside_its_arguments(name: str, more: dict[str, Any]) -> None:
+    """A text mask, the modulation of reference pictures: held by the host's closures alone."""
+    patcher, taps = loaded(name), all_taps(name)[:2]
+    if "reference_latents_method" in more:
+        more = more | {"reference_latents": [host_shape(patcher.model, point(name, 9))]}
+    positive = tiny.positive()
+    positive[0][1] |= more
+
+    def body(backbone: Any, _: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
+        z = point(name, 3)
+        with torch.no_grad():
+            bare = backbone.predict(z, T)
+        gradients = []
+        for remember in (False, True):
+            backbone.checkpoint = remember
+            x = z.clone().requires_grad_()
+            maps, end = backbone.features(x, T, taps, stop=False)
+            loss = end.square().mean() + maps[0].square().mean()
+            gradients.append(torch.autograd.grad(loss, x)[0])
+        return bare, end.detach(), gradients
+
+    with torch.inference_mode():
+        latent = torch.zeros(1, patcher.model.latent_format.latent_channels, *tiny.LATENT)
+        bare, end, (g, again) = run(patcher, positive, latent, body, Need(taps, True))
+        without = run(patcher, tiny.positive(), latent, lambda b, _: b.predict(point(name, 3), T))
+    assert error(end, bare) <= 1e-6 and error(without, bare) > 1e-3
+    assert error(again, g) <= 1e-6
+
+
+FULL = {
+    "FLUX.2": {"hidden_size": 6144, "num_heads": 48, "depth": 8, "depth_single_blocks": 48},
+    "Chroma": {"hidden_size": 3072, "num_heads": 24, "depth": 19, "depth_single_blocks": 38, "out_dim": 3072},
+    "Stable Diffusion 3": {"depth": 38, "num_blocks": None, "x_block_self_attn_layers": []},
+    "Qwen-Image": {"num_layers": 60, "attention_head_dim": 128, "num_attention_heads": 24}
+    | {"axes_dims_rope": (16, 56, 56)},
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_full_size(name: str) -> None:
+    """Taps and K/V layers at FLUX.1's depth; what a gradient pass keeps; what is loaded for it."""
+    config = mmdit.CONFIGS[name] | FULL[name]
+    if name == "Stable Diffusion 3":
+        config["context_embedder_config"] = {
+            "target": "torch.nn.Linear",
+            "params": {"in_features": 4096, "out_features": 2432},
+        }
+    found = comfy.model_detection.model_config_from_unet_config(config)
+    assert found is not None
+    found.set_inference_dtype(torch.bfloat16, None)
+    with torch.device("meta"):
+        model = found.get_model({}, "", device="meta")
+    family = family_of(model)
+    taps = family.taps(FLUX_TAPS)
+    print(name, [t.block for t in taps], family.kv)
+    assert family.label == name and {t.block for t in taps} | set(family.kv) <= set(family.blocks)
+    if name == "Chroma":
+        assert taps == FLUX_TAPS and family.kv == FLUX_KV
+    depth = [family.blocks.index(t.block) / (len(family.blocks) - 1) for t in taps]
+    assert len(taps) == 4 and all(abs(d - 17.5 / 56) < 0.02 for d in depth)
+    size = tuple(1024 // family.cell for _ in range(2))
+    kept, again = (
+        memory.activation_bytes(model.diffusion_model, size, taps, False, r) for r in (False, True)
+    )
+    assert 2**29 < again < kept < 40 * 2**30
+    patcher = comfy.model_patcher.ModelPatcher(model, torch.device("cpu"), torch.device("cpu"))
+    part = memory.pruned(patcher, taps)
+    share = part.size / patcher.model_size()
+    print(name, f"kept {kept / 2**30:.1f} GiB, {again / 2**30:.1f} with checkpoints, loads {share:.2f}")
+    assert 0.25 < share < 0.6
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_hooks_strength(name: str) -> None:
+    """SD3 runs no wrapper around its network: a strength would be ignored without a word."""
+    patcher = loaded(name)
+    adapted = patcher.clone()
+
+    def attention(f: Any, q: Tensor, k: Tensor, v: Tensor, *args: Any, **kw: Any) -> Tensor:
+        return f(q, k, 1.5 * v, *args, **kw)
+
+    adapted.model_options["transformer_options"]["optimized_attention_override"] = attention
+    off, on = mmdit.output(patcher), mmdit.output(adapted)
+    assert error(on, off) > 1e-3
+    if name == "Stable Diffusion 3":
+        with pytest.raises(DragError, match="set scale to 1 and the range to 0 - 1"):
+            inject(patcher, adapted, 0.5, (0.0, 1.0), True)
+        return
+    half = mmdit.output(inject(patcher, adapted, 0.5, (0.0, 1.0), True))
+    assert error(half, off) > 1e-3 and error(half, on) > 1e-3
