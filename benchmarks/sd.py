@@ -266,7 +266,6 @@ def identity() -> Identity:
     """The identity LoRA of 70 steps, learnt anew for every picture and put into the weights."""
     try:
         from drag_core.backends.identity import applied
-
         from drag_core.edit import identity_lora
     except ImportError:
         raise SystemExit("benchmarks.sd: this build has no identity LoRA: run without --lora") from None

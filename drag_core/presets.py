@@ -141,7 +141,7 @@ def emptied(task: Task, filled: Trajectory | None) -> Start | None:
     """
     if filled is None or not task.regions:
         return None
-    latent = Grid(task.image.height // 8, task.image.width // 8)
+    latent = Grid(task.image.height // task.cell, task.image.width // task.cell)
     return Refill(filled, on_grid(torch.stack([r.mask for r in task.regions]).amax(0), latent, 0.05))
 
 
