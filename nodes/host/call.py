@@ -11,6 +11,7 @@ from comfy.ldm.modules.attention import attention_pytorch
 from torch import Tensor
 
 from ...drag_core.types import DragError
+from .layouts import FLUX1, layout_of
 from .schedule import host_sigma, prediction_of
 from .shape import core_shape, host_shape
 
@@ -115,7 +116,7 @@ def plain_conds(cond: dict[str, Any], device: torch.device) -> dict[str, Any]:
     return {**kept, "model_conds": held}
 
 
-def check_cond(conds: list[dict[str, Any]], sigmas: tuple[float, float]) -> None:
+def check_cond(conds: list[dict[str, Any]], sigmas: tuple[float, float], net: Any) -> None:
     """One plain conditioning, active over the whole range of sigmas (low, high) that the run visits."""
     if len(conds) != 1:
         raise DragError(
@@ -133,10 +134,10 @@ def check_cond(conds: list[dict[str, Any]], sigmas: tuple[float, float]) -> None
                 f"the conditioning has {what}, through which a drag has no gradient: connect it without"
             )
     method = getattr(cond["model_conds"].get("ref_latents_method"), "cond", None)
-    if method == "index_timestep_zero":
+    if method == "index_timestep_zero" and layout_of(net) is FLUX1:  # the host has it for other models
         raise DragError(
-            "the reference latents use the method index_timestep_zero, whose blocks a drag cannot replace: "
-            "set it to offset, index or uxo"
+            "the reference latents use the method index_timestep_zero, which FLUX.1 does not know: set it to "
+            "offset, index or uxo"
         )
     (low, high), start, end = sigmas, cond.get("timestep_start"), cond.get("timestep_end")
     if (start is not None and float(start) < high) or (end is not None and float(end) > low):

@@ -117,8 +117,8 @@ class ComfyFlux:
         x, finish = grad.scaled(z) if self.half else (z, list)
         options = self.call.options["transformer_options"]
         changes = self._changes(kv, t, z) | forced_attention(options)
-        if self._level != t or not torch.is_grad_enabled():  # a reference pass starts anew
-            self._level, self.answers = t, {}
+        if torch.is_tensor(t) or self._level != t or not torch.is_grad_enabled():
+            self._level, self.answers = t, {}  # a reference pass, or a training's, starts anew
         there = changes.get("patches_replace", options.get("patches_replace", {}))
         replace = {k: dict(v) for k, v in there.items()}
         others = replace.get("dit", {})

@@ -68,14 +68,14 @@ class _Sampler(comfy.samplers.Sampler):
         with torch.inference_mode(False), torch.enable_grad():
             model = model_wrap.inner_model
             conds = model_wrap.conds["positive"]
-            check_cond(conds, self.need.sigmas)
+            check_cond(conds, self.need.sigmas, model.diffusion_model)
             device = model.current_patcher.load_device
             call = Call(model, [plain_conds(c, device) for c in conds], extra_args["model_options"])
             kind = ComfyFlux if family_of(model).name == "flux" else ComfyUNet
             backbone = kind(call, self.remember)
             if "origin" in model_wrap.conds:
                 origin = model_wrap.conds["origin"]
-                check_cond(origin, self.need.sigmas)
+                check_cond(origin, self.need.sigmas, model.diffusion_model)
                 backbone.origin = kind(replace(call, cond=[plain_conds(c, device) for c in origin]))
             with frozen(model.diffusion_model) if self.need.gradients else nullcontext():
                 self.result = self.body(backbone, core_shape(latent_image).clone())

@@ -163,8 +163,8 @@ def test_adapters_by_conditioning(setup: dict[str, Any], bare: Tensor, how: str)
 
 
 def test_references_at_time_zero_are_refused(setup: dict[str, Any]) -> None:
-    """They give the host's blocks a second modulation, which a replaced block does not receive."""
-    with pytest.raises(DragError, match="index_timestep_zero"):
+    """The host gives FLUX.1's blocks a batch of two modulations then, and fails."""
+    with pytest.raises(DragError, match="index_timestep_zero, which FLUX.1 does not know"):
         slope_error(setup, kontext(setup, "index_timestep_zero"))
 
 
