@@ -79,6 +79,20 @@ def test_fireflow_inverts_where_euler_does_not() -> None:
     assert fireflow_full() >= quality(model("embedded-flux"), flow(25, shift=flux_shift(256)), euler) + 5
 
 
+@pytest.mark.parametrize(("solver", "low", "high"), [(euler, 1.6, 2.4), (fireflow, 3.0, 6.0)])
+def test_order_of_a_round_trip(solver: Solver, low: float, high: float) -> None:
+    """There and back on whole schedules of 16, 32 and 64 steps: halving the step divides the error by 2 or,
+    of second order, by 4 and a little more (errors of the two ways cancel in part).
+    """
+    m, errors = model("embedded-flux"), []
+    z = m.codec.encode(held_out(1, HELD_OUT, ("move",))[0].source[None])
+    for steps in (16, 32, 64):
+        errors.append(float((round_trip(m, z, flow(steps), solver) - z).norm() / z.norm()))
+    ratios = [a / b for a, b in zip(errors, errors[1:], strict=False)]
+    print(solver.__name__, errors, ratios)
+    assert all(low < r < high for r in ratios)
+
+
 def test_alf_returns_to_where_it_started() -> None:
     m = model("embedded-flux")
     z = m.codec.encode(PICTURES[0])
