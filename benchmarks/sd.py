@@ -24,6 +24,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from benchmarks.sd_table import read, readme, table
 from drag_core.backends.load import Model, load_model
 from drag_core.bench.cases import Case, held_out, measure
 from drag_core.bench.scenes import HELD_OUT
@@ -43,17 +44,10 @@ Change = Callable[[Recipe, Task], Recipe]
 Identity = Callable[[Model, Tensor], AbstractContextManager[None]]
 
 FILE = Path("out/sd.jsonl")
-README = Path(__file__).resolve().parents[1] / "README.md"
-MARKS = ("<!-- python -m benchmarks.sd readme -->", "<!-- end -->")
 RADIUS = 10  # DAI's γ, pixels
 POINTS = EMBEDDED_SD.points
 assert POINTS is not None
 UPDATES = EMBEDDED_SD.levels * POINTS.updates
-COLUMNS = ("centroid", "target", "background", "dai", "updates")
-
-
-def as_it_is(recipe: Recipe, task: Task) -> Recipe:
-    return recipe
 
 
 def drift_prone(recipe: Recipe, task: Task) -> Recipe:
@@ -69,6 +63,10 @@ def one_level(recipe: Recipe, task: Task) -> Recipe:
 
 def unguided(recipe: Recipe, task: Task) -> Recipe:
     return replace(recipe, guide=None)
+
+
+def unchanged(recipe: Recipe, task: Task) -> Recipe:
+    return recipe
 
 
 def moving(recipe: Recipe, task: Task, between: bool = True) -> Recipe:
@@ -89,26 +87,15 @@ def nothing(recipe: Recipe, task: Task) -> Recipe:
 
 ROWS: dict[str, tuple[str, Change]] = {
     "no edit": ("gooddrag", nothing),
-    "dragdiffusion": ("dragdiffusion", as_it_is),
-    "gooddrag": ("gooddrag", as_it_is),
+    "dragdiffusion": ("dragdiffusion", unchanged),
+    "gooddrag": ("gooddrag", unchanged),
     "gooddrag without information preservation": ("gooddrag", drift_prone),
     "gooddrag without alternation": ("gooddrag", one_level),
-    "adaptivedrag": ("adaptivedrag", as_it_is),
+    "adaptivedrag": ("adaptivedrag", unchanged),
     "adaptivedrag without CLoss": ("adaptivedrag", unguided),
     "dragnext": ("dragnext", moving),
     "dragnext without intermediate states": ("dragnext", partial(moving, between=False)),
 }
-# what the papers say: the first is better than the second in the column (True: lower is better)
-ORDERINGS = (
-    ("gooddrag", "dragdiffusion", "GoodDrag over DragDiffusion"),
-    ("gooddrag", "gooddrag without information preservation", "information preservation"),
-    ("gooddrag", "gooddrag without alternation", "alternation"),
-    ("adaptivedrag", "dragdiffusion", "AdaptiveDrag over DragDiffusion"),
-    ("adaptivedrag", "adaptivedrag without CLoss", "CLoss"),
-    ("dragnext", "gooddrag", "DragNeXt over GoodDrag"),
-    ("dragnext", "dragnext without intermediate states", "intermediate states"),
-)
-BETTER = (("centroid", True), ("target", False), ("dai", True))
 
 
 def scenes(share: float = 1.0) -> list[Case]:
@@ -150,10 +137,6 @@ def run_one(ready: Ready, case: Case, row: str) -> dict[str, float]:
     }
 
 
-def read(file: Path) -> list[dict[str, object]]:
-    return [json.loads(line) for line in file.read_text().splitlines() if line] if file.is_file() else []
-
-
 def run(file: Path, identity: Identity | None, rows: list[str], share: float = 1.0) -> None:
     """Every row on every scene, appended to `file` as it is found; what is there is not done again."""
     lora = identity is not None
@@ -175,50 +158,6 @@ def run(file: Path, identity: Identity | None, rows: list[str], share: float = 1
                 with file.open("a") as out:
                     out.write(line + "\n")
                 print(line, file=sys.stderr, flush=True)
-
-
-def averages(records: list[dict[str, object]], row: str, lora: bool) -> dict[str, float]:
-    """Means over the scenes; the centroid over the moves alone, where it shows the drag."""
-    mine = [r for r in records if r["row"] == row and r["lora"] == lora]
-    out = {"scenes": float(len(mine))}
-    for column in COLUMNS:
-        values = [r[column] for r in mine if column != "centroid" or r["kind"] == "move"]
-        known = [float(v) for v in values if isinstance(v, (int, float))]
-        out[column] = sum(known) / len(known) if known else math.nan
-    return out
-
-
-def table(records: list[dict[str, object]], say: Callable[[str], None] = print) -> None:
-    """The README's table and the orderings, from what was found."""
-    found = {
-        (row, lora): averages(records, row, lora)
-        for lora in (False, True)
-        for row in ROWS
-        if any(r["row"] == row and r["lora"] == lora for r in records)
-    }
-    say("| method | LoRA | centroid error px | target dB | background dB | DAI x 1000 | updates | scenes |")
-    say("|---|---|---|---|---|---|---|---|")
-    for (row, lora), m in found.items():
-        say(
-            f"| {row} | {'yes' if lora else 'no'} | {m['centroid']:.1f} | {m['target']:.2f} | "
-            f"{m['background']:.1f} | {1000 * m['dai']:.0f} | {m['updates']:.0f} | {m['scenes']:.0f} |"
-        )
-    say("")
-    for lora in (False, True):
-        for better, worse, what in ORDERINGS:
-            if (better, lora) in found and (worse, lora) in found:
-                a, b = found[better, lora], found[worse, lora]
-                parts = [
-                    f"{c} {'holds' if (a[c] < b[c]) == lower else 'does not hold'}" for c, lower in BETTER
-                ]
-                say(f"- {what}{' (with LoRA)' if lora else ''}: {', '.join(parts)}")
-    for row in ROWS:
-        if (row, False) in found and (row, True) in found:
-            a, b = found[row, True], found[row, False]
-            say(
-                f"- LoRA on {row}: centroid {a['centroid'] - b['centroid']:+.1f} px, target "
-                f"{a['target'] - b['target']:+.2f} dB, DAI {1000 * (a['dai'] - b['dai']) + 0.0:+.1f}"
-            )
 
 
 def parts(say: Callable[[str], None] = print, lengths: tuple[int, ...] = (8, 24, 48, 72)) -> None:
@@ -253,15 +192,6 @@ def parts(say: Callable[[str], None] = print, lengths: tuple[int, ...] = (8, 24,
     say(f"- updates of adaptivedrag (n = 80) by the drag's length: {', '.join(counts)}")
 
 
-def readme(records: list[dict[str, object]], path: Path = README) -> None:
-    """Puts the table between the marks of the README."""
-    lines: list[str] = []
-    table(records, lines.append)
-    text = path.read_text(encoding="utf-8")
-    before, after = text.split(MARKS[0])[0], text.split(MARKS[1])[1]
-    path.write_text(f"{before}{MARKS[0]}\n" + "\n".join(lines) + f"\n{MARKS[1]}{after}", encoding="utf-8")
-
-
 def identity() -> Identity:
     """The identity LoRA of 70 steps, learnt anew for every picture and put into the weights."""
     try:
@@ -290,9 +220,9 @@ def main(argv: list[str] | None = None) -> int:
     if args.what == "parts":
         parts()
     elif args.what == "readme":
-        readme(read(args.file))
+        readme(read(args.file), ROWS)
     else:
-        table(read(args.file))
+        table(read(args.file), ROWS)
     return 0
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from benchmarks import sd
+from benchmarks.sd_table import MARKS
 
 
 def record(
@@ -58,19 +59,19 @@ def test_means_and_orderings(tmp_path: Path) -> None:
         record("gooddrag", 1, lora=True, centroid=3.0, target=12.0, dai=0.12),
     ]
     said: list[str] = []
-    sd.table(records, said.append)
+    sd.table(records, sd.ROWS, said.append)
     text = "\n".join(said)
     assert "| gooddrag | no | 5.0 | 11.00 | 40.0 | 100 | 72 | 3 |" in text
     assert (
         "GoodDrag over DragDiffusion: centroid holds, target does not hold, dai does not hold" in text
         and "alternation" not in text
     )
-    assert "LoRA on gooddrag: centroid -2.0 px, target +1.00 dB, DAI +20.0" in text
+    assert "LoRA on gooddrag: centroid -1.0 px, target +1.00 dB, DAI +20.0" in text
     page = tmp_path / "README.md"
-    page.write_text(f"before\n{sd.MARKS[0]}\nold\n{sd.MARKS[1]}\nafter\n")
-    sd.readme(records, page)
-    sd.readme(records, page)
-    assert page.read_text() == f"before\n{sd.MARKS[0]}\n{text}\n{sd.MARKS[1]}\nafter\n"
+    page.write_text(f"before\n{MARKS[0]}\nold\n{MARKS[1]}\nafter\n")
+    sd.readme(records, sd.ROWS, page)
+    sd.readme(records, sd.ROWS, page)
+    assert page.read_text() == f"before\n{MARKS[0]}\n{text}\n{MARKS[1]}\nafter\n"
 
 
 def test_every_row_gives_a_recipe() -> None:
