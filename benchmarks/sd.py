@@ -37,7 +37,7 @@ from drag_core.recipes import RECIPES, linear, per_level
 from drag_core.solvers import ddim
 from drag_core.start import Both, Refill
 from drag_core.supervise import PointSupervision
-from drag_core.types import AffineMotion, Handle, Region, Task, Trajectory
+from drag_core.types import Handle, Task, Trajectory
 
 Change = Callable[[Recipe, Task], Recipe]
 # learns a picture (1, 3, H, W); while it is open the model knows it
@@ -160,7 +160,7 @@ def run(file: Path, identity: Identity | None, rows: list[str], share: float = 1
                 print(line, file=sys.stderr, flush=True)
 
 
-def parts(say: Callable[[str], None] = print, lengths: tuple[int, ...] = (8, 24, 48, 72)) -> None:
+def parts(say: Callable[[str], None] = print, lengths: tuple[int, ...] = (6, 24, 48)) -> None:
     """What CLoss does while a picture is merely denoised, and how many updates drags of several
     lengths take.
     """
@@ -179,17 +179,16 @@ def parts(say: Callable[[str], None] = print, lengths: tuple[int, ...] = (8, 24,
             f"- CLoss, scene {case.seed}: {before:.2f} -> {after:.2f}; the latent changes by up to "
             f"{change:.2f}"
         )
-    case, counts = found[0], []
-    ready, (x, y), way = prepare(model, case), case.handle, math.dist(case.handle, case.target)
-    for length in lengths:
-        shift = tuple((b - a) * length / way for a, b in zip(case.handle, case.target, strict=True))
-        motion = AffineMotion((shift[0], shift[1]))
-        pair = Handle(case.handle, (x + shift[0], y + shift[1]))
-        task = Task(case.task.image, (Region(case.mask, motion),), (pair,), case.editable)
-        recipe = adapt(RECIPES["adaptivedrag"](task), EMBEDDED_SD, task, ready.filled)
-        made = len(drag(model.backbone, ready.source, replace(recipe, guide=None)).losses)
-        counts.append(f"{length} px: {made}")
-    say(f"- updates of adaptivedrag (n = 80) by the drag's length: {', '.join(counts)}")
+    for case in found[:2]:  # one point, from the inverted picture as it is
+        ready, (x, y), way = prepare(model, case), case.handle, math.dist(case.handle, case.target)
+        counts = []
+        for length in lengths:
+            dx, dy = ((b - a) * length / way for a, b in zip(case.handle, case.target, strict=True))
+            task = Task(case.task.image, (), (Handle((x, y), (x + dx, y + dy)),), case.editable)
+            recipe = adapt(RECIPES["adaptivedrag"](task), EMBEDDED_SD, task)
+            recipe = replace(recipe, guide=None, ramp=((1.0,) * 300,))
+            counts.append(f"{length} px: {len(drag(model.backbone, ready.source, recipe).losses)}")
+        say(f"- updates (n = 80, at most 300) by the drag's length, scene {case.seed}: {', '.join(counts)}")
 
 
 def identity() -> Identity:
