@@ -140,8 +140,8 @@ def table(found: Found, drawn: list[Case], say: Callable[[str], None] = print) -
     say(f"{len(cases)} of {len(drawn)} scenes ({counts}), finished in every row:\n")
     kind = {k: [c for c in cases if c.kind == k] for k in KINDS}
     say("| | move: px off | move: object dB | move: vacated dB | turn: object dB | stretch: object dB | "
-        "background dB | seconds |")  # fmt: skip
-    say("|---|---|---|---|---|---|---|---|")
+        "background dB |")  # fmt: skip
+    say("|---|---|---|---|---|---|---|")
     for row in ROWS:
         cells = [
             mean(found, row, kind["move"], "centroid"),
@@ -150,7 +150,6 @@ def table(found: Found, drawn: list[Case], say: Callable[[str], None] = print) -
             mean(found, row, kind["rotate"], "target"),
             mean(found, row, kind["deform"], "target"),
             mean(found, row, cases, "background"),
-            mean(found, row, cases, "seconds"),
         ]
         say(f"| {row} | " + " | ".join("–" if math.isnan(c) else f"{c:.1f}" for c in cells) + " |")
 
