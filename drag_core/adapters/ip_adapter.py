@@ -1,7 +1,8 @@
 """IP-Adapters for FLUX: XLabs (v1 of 4 tokens, v2 of 16) and InstantX (128 tokens).
 
 Tokens and K, V of a picture do not depend on the noise level: they are computed once. Semantics as in
-XLabs-AI/x-flux and InstantX/FLUX.1-dev-IP-Adapter; code our own.
+XLabs-AI/x-flux and InstantX/FLUX.1-dev-IP-Adapter; code our own. XLabs' share goes behind the block, as in
+its training code and diffusers (its ComfyUI pack adds it before the MLP).
 """
 
 from __future__ import annotations
