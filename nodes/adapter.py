@@ -7,6 +7,7 @@ from comfy_api.latest import io, ui
 from . import sockets
 from .host.adapter import compare, inject
 from .host.patches import sigma_range
+from .inputs import by_stage, sampling_range, stage_input
 
 
 class DragAdapterInjection(io.ComfyNode):
@@ -31,28 +32,8 @@ class DragAdapterInjection(io.ComfyNode):
                     "weights; other adapters by mixing the outputs with and without, at two model "
                     "calls a step.",
                 ),
-                io.Combo.Input(
-                    "stage",
-                    options=["both", "inversion", "editing"],
-                    default="both",
-                    tooltip="Where the adapter acts; the other output is then the plain model.",
-                ),
-                io.Float.Input(
-                    "start_percent",
-                    default=0.0,
-                    min=0.0,
-                    max=1.0,
-                    step=0.01,
-                    tooltip="From this share of sampling on.",
-                ),
-                io.Float.Input(
-                    "end_percent",
-                    default=1.0,
-                    min=0.0,
-                    max=1.0,
-                    step=0.01,
-                    tooltip="Up to this share of sampling.",
-                ),
+                stage_input("Where the adapter acts; the other output is then the plain model."),
+                *sampling_range(),
             ],
             outputs=[
                 io.Model.Output(display_name="inversion", tooltip="For DragInvert."),
@@ -69,5 +50,4 @@ class DragAdapterInjection(io.ComfyNode):
         said = f"found: {found}; stage {stage}, scale {scale:g}"
         if not (found.weights or found.options or found.fixed):
             said += ": both inputs are the same model, so that nothing is injected"
-        inversion, editing = (model if stage == other else on for other in ("editing", "inversion"))
-        return io.NodeOutput(inversion, editing, said, ui=ui.PreviewText(said))
+        return io.NodeOutput(*by_stage(stage, model, on), said, ui=ui.PreviewText(said))

@@ -7,6 +7,7 @@ from comfy_api.latest import io
 from . import sockets
 from .host.guide import guide_correspondence
 from .host.patches import sigma_range
+from .inputs import sampling_range
 
 
 class DragCorrespondenceGuide(io.ComfyNode):
@@ -17,9 +18,8 @@ class DragCorrespondenceGuide(io.ComfyNode):
             display_name="Drag Correspondence Guide",
             category=sockets.CATEGORY,
             description="Patches a model so that every step of any sampler draws around each target what "
-            "the picture "
-            "has around its handle (AdaptiveDrag's CLoss). DragOptimize's recipe adaptivedrag does this by "
-            "itself.",
+            "the picture has around its handle (AdaptiveDrag's CLoss). DragOptimize's recipe adaptivedrag "
+            "does this by itself.",
             search_aliases=["closs", "adaptivedrag", "guidance", "correspondence"],
             inputs=[
                 io.Model.Input("model", tooltip="The model that samples."),
@@ -45,22 +45,7 @@ class DragCorrespondenceGuide(io.ComfyNode):
                     tooltip="Half side, in pixels, of the squares around handle and target that are "
                     "compared.",
                 ),
-                io.Float.Input(
-                    "start_percent",
-                    default=0.0,
-                    min=0.0,
-                    max=1.0,
-                    step=0.01,
-                    tooltip="From this share of sampling on.",
-                ),
-                io.Float.Input(
-                    "end_percent",
-                    default=1.0,
-                    min=0.0,
-                    max=1.0,
-                    step=0.01,
-                    tooltip="Up to this share of sampling.",
-                ),
+                *sampling_range(),
             ],
             outputs=[io.Model.Output(display_name="model", tooltip="The patched model, for any sampler.")],
         )

@@ -11,6 +11,7 @@ from .convert import masks
 from .host.ip_adapter import adapter_names, add_adapter, encoder_names, load_adapter
 from .host.patches import sigma_range
 from .host.subject import encode
+from .inputs import by_stage, sampling_range, stage_input
 
 
 class DragLoadIPAdapter(io.ComfyNode):
@@ -102,28 +103,8 @@ class DragApplyIPAdapter(io.ComfyNode):
                     step=0.05,
                     tooltip="Strength; 0 none. IP-Adapter 0.5 to 1, InstantCharacter 0.9 (DragFlow 1.5).",
                 ),
-                io.Combo.Input(
-                    "stage",
-                    options=["both", "inversion", "editing"],
-                    default="both",
-                    tooltip="Where the adapter acts; the other output is then the model as it came.",
-                ),
-                io.Float.Input(
-                    "start_percent",
-                    default=0.0,
-                    min=0.0,
-                    max=1.0,
-                    step=0.01,
-                    tooltip="From this share of sampling on.",
-                ),
-                io.Float.Input(
-                    "end_percent",
-                    default=1.0,
-                    min=0.0,
-                    max=1.0,
-                    step=0.01,
-                    tooltip="Up to this share of sampling.",
-                ),
+                stage_input("Where the adapter acts; the other output is then the model as it came."),
+                *sampling_range(),
                 io.Combo.Input(
                     "fade",
                     options=["constant", "linear", "cosine"],
@@ -174,8 +155,7 @@ class DragApplyIPAdapter(io.ComfyNode):
         on = add_adapter(model, adapter, strength, clip_vision_output, subject, where)
         said = f"{adapter.file.label}, {adapter.file.layers} layers; scale {scale:g} {fade}"
         said += f", {start_percent:g} to {end_percent:g} of sampling; stage {stage}"
-        inversion, editing = (model if stage == other else on for other in ("editing", "inversion"))
-        return io.NodeOutput(inversion, editing, said, ui=ui.PreviewText(said))
+        return io.NodeOutput(*by_stage(stage, model, on), said, ui=ui.PreviewText(said))
 
 
 def _area(mask):

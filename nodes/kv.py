@@ -7,6 +7,7 @@ from comfy_api.latest import io
 from . import sockets
 from .host.inversion import choose_kv, kv_layers
 from .host.patches import inject_kv, sigma_range
+from .inputs import sampling_range
 
 
 class DragKVInject(io.ComfyNode):
@@ -31,22 +32,7 @@ class DragKVInject(io.ComfyNode):
                     "layer 10; FLUX: DragFlow's 13; other transformers: those as deep). Or a list as "
                     "'single.6, single.9'; they must be in the trajectory.",
                 ),
-                io.Float.Input(
-                    "start_percent",
-                    default=0.0,
-                    min=0.0,
-                    max=1.0,
-                    step=0.01,
-                    tooltip="From this share of sampling on.",
-                ),
-                io.Float.Input(
-                    "end_percent",
-                    default=1.0,
-                    min=0.0,
-                    max=1.0,
-                    step=0.01,
-                    tooltip="Up to this share of sampling.",
-                ),
+                *sampling_range(),
                 io.Combo.Input(
                     "pairing",
                     options=["level", "released"],

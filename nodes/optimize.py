@@ -13,132 +13,7 @@ from .convert import host_image
 from .host.optimise import Wish, drag_latent
 from .host.schedule import host_sigmas, restart_latent, restart_noise
 from .host.shape import latent_out
-
-
-def _number(kind, name, default, low, high, tooltip, step=None):
-    more = {} if step is None else {"step": step}
-    return kind.Input(name, default=default, min=low, max=high, tooltip=tooltip, **more)
-
-
-def _methods() -> list[io.DynamicCombo.Option]:
-    step = _number(io.Float, "step", 0.02, 0.0001, 10.0, "Adam's step on the latent.", 0.001)
-    soft = _number(
-        io.Float,
-        "background",
-        0.2,
-        0.0,
-        100.0,
-        "Weight of the unchanged background in the loss; 0: none.",
-        0.05,
-    )
-    rate = "Gradient descent's rate at 512x512 pixels; scaled by the picture's area."
-    return [
-        io.DynamicCombo.Option(
-            "region",
-            [
-                _number(
-                    io.Int, "iterations", 50, 1, 1000, "Updates while the regions move to their targets."
-                ),
-                _number(io.Int, "hold", 20, 0, 1000, "Further updates at the target."),
-                _number(io.Float, "step", 1000.0, 0.001, 100000.0, rate, 1.0),
-            ],
-        ),
-        io.DynamicCombo.Option(
-            "pbsi",
-            [
-                _number(io.Int, "levels", 6, 1, 100, "Noise levels that are updated, from the noisiest on."),
-                _number(io.Int, "updates", 10, 1, 200, "Updates at each level."),
-                step,
-                soft,
-            ],
-        ),
-        io.DynamicCombo.Option(
-            "point",
-            [
-                _number(io.Int, "levels", 7, 1, 100, "Noise levels that are updated, from the noisiest on."),
-                _number(io.Int, "updates", 30, 1, 500, "Updates at each level."),
-                _number(
-                    io.Int, "tracking", 3, 1, 100, "Handles are looked for again after every so many updates."
-                ),
-                _number(
-                    io.Int,
-                    "radius",
-                    4,
-                    1,
-                    32,
-                    "Half side of the patch around a handle, in steps of 2 pixels.",
-                ),
-                _number(io.Int, "search", 12, 1, 64, "How far a handle is looked for, in steps of 2 pixels."),
-                _number(
-                    io.Float,
-                    "stride",
-                    4.0,
-                    0.5,
-                    16.0,
-                    "How far it is pulled at once, in steps of 2 pixels.",
-                    0.5,
-                ),
-                io.Boolean.Input(
-                    "preserve",
-                    default=True,
-                    tooltip="On: compare with the picture's own features (GoodDrag). Off: with the last "
-                    "update's (DragDiffusion).",
-                ),
-                step,
-                soft,
-            ],
-        ),
-        io.DynamicCombo.Option(
-            "semantic",
-            [
-                _number(io.Int, "updates", 300, 1, 2000, "Updates at most, all at the noisiest level."),
-                _number(
-                    io.Int,
-                    "steps",
-                    80,
-                    1,
-                    1000,
-                    "Into how many steps the drag is divided: an update that covers less is followed by "
-                    "another.",
-                ),
-                _number(io.Int, "search", 6, 1, 32, "How far a handle is looked for, in steps of 2 pixels."),
-                _number(
-                    io.Float,
-                    "stride",
-                    1.0,
-                    0.5,
-                    16.0,
-                    "How far it is pulled at once at least, in steps of 2 pixels.",
-                    0.5,
-                ),
-                io.Boolean.Input(
-                    "preserve",
-                    default=True,
-                    tooltip="On: compare with the picture's own features (GoodDrag). Off: with the last "
-                    "update's (DragDiffusion).",
-                ),
-                _number(io.Float, "step", 0.01, 0.0001, 10.0, "Adam's step on the latent.", 0.001),
-                _number(
-                    io.Float,
-                    "background",
-                    0.1,
-                    0.0,
-                    100.0,
-                    "Weight of the unchanged background in the loss; 0: none.",
-                    0.05,
-                ),
-                _number(
-                    io.Float,
-                    "guidance",
-                    0.1,
-                    0.0,
-                    10.0,
-                    "How strongly every denoising step matches targets with handles (CLoss); 0: not.",
-                    0.05,
-                ),
-            ],
-        ),
-    ]
+from .methods import methods
 
 
 class DragOptimize(io.ComfyNode):
@@ -190,9 +65,9 @@ class DragOptimize(io.ComfyNode):
                 ),
                 io.DynamicCombo.Input(
                     "method",
-                    options=_methods(),
+                    options=methods(),
                     tooltip="Used when recipe is custom: region (DragFlow's way), pbsi (DragNeXt's), point "
-                    "(GoodDrag's).",
+                    "(GoodDrag's), semantic (AdaptiveDrag's).",
                 ),
                 io.String.Input(
                     "taps",

@@ -64,9 +64,19 @@ def calls(body: ast.AST, functions: dict[str, ast.FunctionDef]) -> Iterator[ast.
         yield from calls(x, functions)
 
 
-def nodes_in(source: str) -> list[Node]:
+def functions_of(tree: ast.Module, folder: Path | None) -> dict[str, ast.FunctionDef]:
+    """The module's own functions, and those of the modules in `folder` that it imports from."""
+    out = {}
+    for line in tree.body:
+        beside = isinstance(line, ast.ImportFrom) and line.level == 1 and line.module
+        if beside and folder and (file := folder / f"{line.module}.py").exists():
+            out |= functions_of(ast.parse(file.read_text(encoding="utf-8")), folder)
+    return out | {f.name: f for f in tree.body if isinstance(f, ast.FunctionDef)}
+
+
+def nodes_in(source: str, folder: Path | None = None) -> list[Node]:
     tree = ast.parse(source)
-    functions = {f.name: f for f in tree.body if isinstance(f, ast.FunctionDef)}
+    functions = functions_of(tree, folder)
     named = makers(functions)
     out = []
     for cls in (c for c in tree.body if isinstance(c, ast.ClassDef)):
@@ -135,7 +145,8 @@ def quoted(sentence: str, texts: list[str]) -> bool:
     return any(pattern.search(text) for text in texts)
 
 
-FOUND = [node for f in sorted((ROOT / "nodes").glob("*.py")) for node in nodes_in(f.read_text("utf-8"))]
+FILES = sorted((ROOT / "nodes").glob("*.py"))
+FOUND = [node for f in FILES for node in nodes_in(f.read_text("utf-8"), f.parent)]
 
 
 def page_of(node: Node) -> str:
@@ -216,6 +227,12 @@ def test_a_page_that_fits() -> None:
     assert node.options == ("on", "off", "slow") and node.outputs == ("image", "mask")
     assert problems(node, PAGE) == []
     assert rows(PAGE, "If something goes wrong") == [f"it is {GAP} px wide"]
+
+
+def test_inputs_made_beside_the_node_count(tmp_path: Path) -> None:
+    (tmp_path / "parts.py").write_text(SOURCE.split("class One")[0], encoding="utf-8")
+    (node,) = nodes_in("from .parts import _methods\nclass One" + SOURCE.split("class One")[1], tmp_path)
+    assert node == nodes_in(SOURCE)[0]
 
 
 @pytest.mark.parametrize(
