@@ -26,7 +26,7 @@ from drag_core.drag import Recipe
 from drag_core.edit import run_task
 from drag_core.recipes import linear
 from drag_core.supervise import PointSupervision
-from drag_core.types import Grid, Task
+from drag_core.types import Task
 
 Change = Callable[[Recipe, Task], Recipe]
 KV = ("single.0", "single.1")  # the later half, as of FLUX.1's 57 blocks mostly the later ones
@@ -52,7 +52,7 @@ def region(r: Recipe, task: Task) -> Recipe:
 
 def point(r: Recipe, task: Task) -> Recipe:
     """DragFlow's baseline: the same features, schedule and step, pulled at the handle (GoodDrag's loss)."""
-    half = Grid(task.image.height // 2, task.image.width // 2)
+    half = task.grid(2)
     supervision = PointSupervision(
         task.handles, task.image, half, radius=4, search=12, stride=4.0, preserve=True, factor=81.0
     )

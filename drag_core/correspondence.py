@@ -10,9 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .geometry import sample, to_grid
+from .descent import acting_size
+from .geometry import on_cells, sample
 from .solvers import Solver
-from .types import KV, Backbone, Grid, Handle, Schedule, Trajectory
+from .types import KV, Backbone, Grid, Handle, Schedule, Task, Trajectory
 
 
 @dataclass(frozen=True)
@@ -53,8 +54,7 @@ class Correspondence:
 
     def _cells(self, point: tuple[float, float], size: Grid) -> Tensor:
         """(N, 2): the latent cells of the square around `point`, (x, y), between cells where the point is."""
-        m = to_grid(self.image, size)
-        middle = torch.tensor(point, dtype=torch.float64) @ m[:2, :2].T + m[:2, 2]
+        middle = on_cells([point], self.image, size)
         o = torch.arange(-self.radius, self.radius + 1, dtype=torch.float64)
         dy, dx = torch.meshgrid(o, o, indexing="ij")
         return middle + torch.stack([dx, dy], -1).reshape(-1, 2)
@@ -67,8 +67,7 @@ class Correspondence:
         if not loss.requires_grad:
             return None
         (found,) = torch.autograd.grad(loss, leaf)
-        acts = (found != 0).sum().clamp_min(1)
-        return found / ((found.square().sum() / acts).sqrt() + 1e-12)
+        return found / acting_size(found)
 
     def solver(self, inner: Solver, source: Trajectory) -> Solver:
         """A first-order step whose clean estimate is shifted against the gradient. Inversions go on as
@@ -95,6 +94,12 @@ class Correspondence:
             return s.alpha[j] * clean + s.sigma[j] * noise, None
 
         return guided
+
+
+def correspondence(task: Task, step: float = 0.1) -> Correspondence:
+    """CLoss of a drag's handles with squares of the released size, which is meant at 512 pixels."""
+    side = min(task.image.height, task.image.width)
+    return Correspondence(task.handles, task.image, max(1, round(5 * side / 512)), step)
 
 
 def _described(z: Tensor) -> Tensor:

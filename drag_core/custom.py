@@ -7,15 +7,13 @@ from functools import partial
 
 import torch
 
-from .constrain import Constraint, FreeBackground, HardBackground, SoftBackground
-from .correspondence import Correspondence
+from .correspondence import correspondence
 from .drag import Recipe
-from .masks import adaptive_mask, on_grid
-from .recipes import linear, per_level
+from .recipes import hard_background, linear, per_level, soft_background
 from .semantic import SemanticSupervision
 from .solvers import Solver
 from .supervise import PointSupervision, RegionSupervision
-from .types import DragError, FeatureTap, Grid, Schedule, Task
+from .types import DragError, FeatureTap, Schedule, Task
 
 
 @dataclass(frozen=True)
@@ -28,24 +26,14 @@ class Ground:
     solver: Solver
 
 
-def _latent(task: Task) -> Grid:
-    return Grid(task.image.height // task.cell, task.image.width // task.cell)
-
-
-def _hard(task: Task) -> Constraint:
-    editable = adaptive_mask(task.regions) if task.editable is None and task.regions else task.editable
-    return FreeBackground() if editable is None else HardBackground(on_grid(editable, _latent(task), 0.5))
-
-
-def _soft(task: Task, weight: float) -> Constraint:
-    if task.editable is None or weight == 0:
-        return FreeBackground()
-    return SoftBackground(on_grid(task.editable, _latent(task), 0.5), weight)
-
-
 def _regions(task: Task) -> None:
     if not task.regions:
         raise DragError("this method moves regions and the drag has none: mark a region, or use method point")
+
+
+def _handles(task: Task) -> None:
+    if not task.handles:
+        raise DragError("this method moves points and the drag has none: set a point pair, or mark a region")
 
 
 def region(task: Task, ground: Ground, iterations: int = 50, hold: int = 20, step: float = 1000.0) -> Recipe:
@@ -55,14 +43,13 @@ def region(task: Task, ground: Ground, iterations: int = 50, hold: int = 20, ste
     `step` is plain gradient descent's rate at 512x512, scaled by the picture's area.
     """
     _regions(task)
-    size = _latent(task)
-    quarter = Grid(task.image.height // 4, task.image.width // 4)
+    size = task.latent
     return Recipe(
         schedule=ground.schedule,
         solver=ground.solver,
         taps=ground.taps,
-        supervision=RegionSupervision(task.regions, task.image, quarter, mean="map"),
-        constraint=_hard(task),
+        supervision=RegionSupervision(task.regions, task.image, task.grid(4), mean="map"),
+        constraint=hard_background(task),
         optimizer=partial(torch.optim.SGD, lr=step * size.height * size.width / 64**2),
         ramp=(linear(iterations, hold=hold),),
         kv_blocks=ground.kv_blocks,
@@ -82,13 +69,12 @@ def pbsi(
     `step`; the background weighs `background` in the loss.
     """
     _regions(task)
-    half = Grid(task.image.height // 2, task.image.width // 2)
     return Recipe(
         schedule=ground.schedule,
         solver=ground.solver,
         taps=ground.taps,
-        supervision=RegionSupervision(task.regions, task.image, half, mean="region"),
-        constraint=_soft(task, background),
+        supervision=RegionSupervision(task.regions, task.image, task.grid(2), mean="region"),
+        constraint=soft_background(task, background),
         optimizer=partial(torch.optim.Adam, lr=step),
         ramp=per_level(linear(levels * updates), updates),
         kv_blocks=ground.kv_blocks,
@@ -112,9 +98,7 @@ def point(
     """GoodDrag's way (`preserve`) or DragDiffusion's: `updates` at each of `levels` levels, handles tracked
     after every `tracking` of them; radius, search and stride in cells of half the picture's resolution.
     """
-    if not task.handles:
-        raise DragError("this method moves points and the drag has none: set a point pair, or mark a region")
-    half = Grid(task.image.height // 2, task.image.width // 2)
+    _handles(task)
     return Recipe(
         schedule=ground.schedule,
         solver=ground.solver,
@@ -122,14 +106,14 @@ def point(
         supervision=PointSupervision(
             task.handles,
             task.image,
-            half,
+            task.grid(2),
             radius=radius,
             search=search,
             stride=stride,
             preserve=preserve,
             factor=float((2 * radius + 1) ** 2),
         ),
-        constraint=_soft(task, background),
+        constraint=soft_background(task, background),
         optimizer=partial(torch.optim.Adam, lr=step),
         ramp=((1.0,) * updates,) * levels,
         kv_blocks=ground.kv_blocks,
@@ -154,25 +138,27 @@ def semantic(
     it goes towards the target by at least a `steps`-th of the drag; CLoss of strength `guidance` while
     denoising.
     """
-    if not task.handles:
-        raise DragError("this method moves points and the drag has none: set a point pair, or mark a region")
-    half = Grid(task.image.height // 2, task.image.width // 2)
-    side = min(task.image.height, task.image.width)
-    guide = Correspondence(task.handles, task.image, max(1, round(5 * side / 512)), guidance)
+    _handles(task)
     return Recipe(
         schedule=ground.schedule,
         solver=ground.solver,
         taps=ground.taps[:1],
         supervision=SemanticSupervision(
-            task.handles, task.image, half, steps=steps, search=search, stride=stride, preserve=preserve
+            task.handles,
+            task.image,
+            task.grid(2),
+            steps=steps,
+            search=search,
+            stride=stride,
+            preserve=preserve,
         ),
-        constraint=_soft(task, background),
+        constraint=soft_background(task, background),
         optimizer=partial(torch.optim.Adam, lr=step),
         ramp=((1.0,) * updates,),
         kv_blocks=ground.kv_blocks,
         kv_while_dragging=False,
         track_every=1,
-        guide=guide if guidance else None,
+        guide=correspondence(task, guidance) if guidance else None,
     )
 
 

@@ -9,6 +9,13 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 
+def acting_size(gradient: Tensor) -> Tensor:
+    """Root mean square over the cells where the gradient acts; never 0."""
+    acts = (gradient != 0).sum().clamp_min(1)
+    size: Tensor = (gradient.square().sum() / acts).sqrt() + 1e-12
+    return size
+
+
 class NormalisedDescent(Optimizer):
     """Gradient descent whose step has root-mean-square `lr` over the cells where the gradient acts, whatever
     its size.
@@ -21,5 +28,4 @@ class NormalisedDescent(Optimizer):
     def step(self, closure: Any = None) -> Any:
         for group in self.param_groups:
             for p in group["params"]:
-                acts = (p.grad != 0).sum().clamp_min(1)
-                p.sub_(group["lr"] * p.grad / ((p.grad.square().sum() / acts).sqrt() + 1e-12))
+                p.sub_(group["lr"] * p.grad / acting_size(p.grad))

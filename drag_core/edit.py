@@ -5,7 +5,6 @@ the mask changes.
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 import torch
@@ -77,23 +76,18 @@ def edit_picture(
     notes = tuple(n for n in notes if not n.startswith("the drag was drawn on"))
     if drawn_on != (width, height):
         notes = (
-            f"the drag was drawn on {drawn_on[0]}x{drawn_on[1]} and the picture is {width}x{height}: it "
-            f"was scaled to fit",
+            f"the drag was drawn on {drawn_on[0]}x{drawn_on[1]} and the picture is {width}x{height}: it was "
+            "scaled to fit",
             *notes,
         )
-    small = (
-        image
-        if size == Grid(height, width)
-        else F.interpolate(image, (size.height, size.width), mode="bicubic", antialias=True).clamp(0, 1)
-    )
+    small = image
+    if size != Grid(height, width):
+        small = F.interpolate(image, (size.height, size.width), mode="bicubic", antialias=True).clamp(0, 1)
     if automatic:
         colour, pairs = lab(small), [(h.start, h.target) for h in task.handles]
-        task = replace(
-            task,
-            editable=auto_mask(
-                colour, superpixels(colour, size), pairs, LIKE, round(MARGIN * (size.height + size.width) / 2)
-            ),
-        )
+        margin = round(MARGIN * (size.height + size.width) / 2)
+        mask = auto_mask(colour, superpixels(colour, size), pairs, LIKE, margin)
+        task = replace(task, editable=mask)
     lora = None
     if identity is not None:
 
@@ -143,23 +137,9 @@ def run_task(
     the last word on the recipe, as recipes.fast. `cache`: where K/V go (a KVStore keeps them small). `lora`:
     in the model while it inverts, drags and denoises.
     """
-    net = getattr(model.backbone, "net", None)
-    with applied(net, lora) if lora is not None and net is not None else nullcontext():
-        return _run(model, image, task, recipe, variant, seed, on_step, updates, change, cache)
-
-
-def _run(
-    model: Model,
-    image: Tensor,
-    task: Task,
-    recipe: str,
-    variant: Variant,
-    seed: int,
-    on_step: OnStep,
-    updates: bool,
-    change: Callable[[Recipe, Task], Recipe] | None,
-    cache: KVCache | None,
-) -> tuple[Result, Tensor]:
+    if lora is not None:
+        with applied(model.backbone.net, lora):  # type: ignore[attr-defined]
+            return run_task(model, image, task, recipe, variant, seed, on_step, updates, change, cache)
     preset = PRESETS.get(model.name)
     if recipe in MOVES_REGIONS and not task.regions and task.handles:
         task = with_regions(task, superpixels(lab(image), task.image))

@@ -98,3 +98,16 @@ def patches(maps: list[Tensor], size: Grid, centres: Tensor, radius: int) -> Ten
         wide = torch.einsum("pik,pklc->pilc", down.to(x), cells)
         out.append(torch.einsum("pjl,pilc->pijc", along.to(x), wide))
     return torch.cat(out, -1).permute(3, 0, 1, 2)
+
+
+def nearest_shift(gap: Tensor, places: Tensor, radius: int, size: Grid) -> Tensor:
+    """(P, 2) whole cells, (x, y): where around `places` (P, 2), on the CPU, `gap` (P, 2·radius+1, 2·radius+1)
+    is least, of what lies inside `size`.
+    """
+    o = torch.arange(-radius, radius + 1, dtype=places.dtype)
+    x, y = places[:, :1] + o, places[:, 1:] + o
+    out_x, out_y = (x < 0) | (x > size.width - 1), (y < 0) | (y > size.height - 1)
+    outside = (out_y[:, :, None] | out_x[:, None, :]).to(gap.device)
+    best = gap.masked_fill(outside, torch.inf).flatten(1).argmin(1).cpu()
+    side = 2 * radius + 1
+    return torch.stack([best % side, best // side], -1).to(places.dtype) - radius

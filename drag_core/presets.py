@@ -90,33 +90,23 @@ def adapt(
     clean latent of the picture warped in pixels (where the paste starts). Points without it do the moving
     themselves, by longer steps; with it they only touch up.
     """
-    out = adapt_shape(recipe, preset, task)
+    out = replace(
+        adapt_shape(recipe, preset, task),
+        schedule=preset.schedule,
+        optimizer=partial(NormalisedDescent, lr=preset.step),
+        hold_gain=1.0,
+        start=starting(task, filled, warped),
+    )
     if isinstance(out.supervision, RegionSupervision):
-        return replace(
-            out,
-            schedule=preset.schedule,
-            optimizer=partial(NormalisedDescent, lr=preset.step),
-            ramp=((1.0,) * preset.updates,) * preset.levels,
-            hold_gain=1.0,
-            start=starting(task, filled, warped),
-            first=None,
-        )
+        return replace(out, ramp=((1.0,) * preset.updates,) * preset.levels, first=None)
     own = preset.points
     if own is None or warped is not None:
-        return replace(
-            out,
-            schedule=preset.schedule,
-            optimizer=partial(NormalisedDescent, lr=preset.step),
-            hold_gain=1.0,
-            start=starting(task, filled, warped),
-        )
+        return out
     return replace(
         out,
         supervision=_wider(out.supervision, own, task),
-        schedule=preset.schedule,
         optimizer=partial(NormalisedDescent, lr=own.step),
         ramp=(out.ramp[0][: own.most],) if len(out.ramp) == 1 else ((1.0,) * own.updates,) * preset.levels,
-        hold_gain=1.0,
         start=emptied(task, filled),
     )
 
@@ -141,25 +131,22 @@ def emptied(task: Task, filled: Trajectory | None) -> Start | None:
     """
     if filled is None or not task.regions:
         return None
-    latent = Grid(task.image.height // task.cell, task.image.width // task.cell)
-    return Refill(filled, on_grid(torch.stack([r.mask for r in task.regions]).amax(0), latent, 0.05))
+    return Refill(filled, on_grid(torch.stack([r.mask for r in task.regions]).amax(0), task.latent, 0.05))
 
 
 def adapt_shape(recipe: Recipe, preset: Preset, task: Task) -> Recipe:
     """Only what the model's size asks for: taps, grid, normalisation, masks; steps and rates stay."""
-    latent = Grid(task.image.height // task.cell, task.image.width // task.cell)
-    editable = None if task.editable is None else on_grid(task.editable, latent, 0.05)
+    editable = _editable(task)
     supervision = recipe.supervision
     if isinstance(supervision, RegionSupervision):
-        quarter = Grid(task.image.height // 4, task.image.width // 4)
-        supervision = replace(supervision, grid=quarter, mean="region", equal_taps=True, unpack=False)
+        supervision = replace(supervision, grid=task.grid(4), mean="region", equal_taps=True, unpack=False)
     return replace(
         recipe,
         taps=preset.taps,
         supervision=supervision,
         constraint=FreeBackground() if editable is None else HardBackground(editable),
         kv_blocks=preset.kv_blocks,
-        update_mask=around_targets(task, latent),
+        update_mask=around_targets(task, task.latent),
     )
 
 
@@ -172,9 +159,12 @@ def starting(task: Task, filled: Trajectory | None, warped: Tensor | None) -> St
     paste = Paste(task.regions, task.image, levels=1, fill="keep", split=True, warped=warped)
     if filled is None:
         return paste
-    latent = Grid(task.image.height // task.cell, task.image.width // task.cell)
-    editable = None if task.editable is None else on_grid(task.editable, latent, 0.05)
-    return Both(Refill(filled, editable), paste)
+    return Both(Refill(filled, _editable(task)), paste)
+
+
+def _editable(task: Task) -> Tensor | None:
+    """The editable mask in latent cells: all that it touches."""
+    return None if task.editable is None else on_grid(task.editable, task.latent, 0.05)
 
 
 def around_targets(task: Task, size: Grid) -> Tensor | None:

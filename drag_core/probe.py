@@ -15,9 +15,8 @@ from torch import Tensor
 from .geometry import motion_matrix, rescale, sampling_grid, warp
 from .types import AffineMotion, Backbone, DragError, FeatureTap, Grid, Trajectory
 
-CELLS = (
-    32  # most along the longer side of the grid on which maps of all sizes are compared; 8 pixels at least
-)
+# most along the longer side of the grid on which maps of all sizes are compared; 8 pixels at least
+CELLS = 32
 RADIUS = 1.5  # of its cells: how near a match must be; the motion below is longer nearly everywhere
 TOGETHER = 8  # taps in one forward pass: a map of FLUX at 1024x1024 takes 50 MB
 

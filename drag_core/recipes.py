@@ -13,7 +13,7 @@ from functools import partial
 import torch
 
 from .constrain import Constraint, FreeBackground, HardBackground, SoftBackground
-from .correspondence import Correspondence
+from .correspondence import correspondence
 from .drag import Recipe
 from .masks import adaptive_mask, on_grid
 from .schedules import ddim as ddim_schedule
@@ -42,25 +42,17 @@ def per_level(progress: tuple[float, ...], updates: int) -> tuple[tuple[float, .
     return tuple(progress[i : i + updates] for i in range(0, len(progress), updates))
 
 
-def _latent(task: Task) -> Grid:
-    return Grid(task.image.height // task.cell, task.image.width // task.cell)
+def hard_background(task: Task) -> Constraint:
+    """Nothing outside the editable mask changes; without one, outside DragFlow's adaptive mask."""
+    editable = adaptive_mask(task.regions) if task.editable is None and task.regions else task.editable
+    return FreeBackground() if editable is None else HardBackground(on_grid(editable, task.latent, 0.5))
 
 
-def _half(task: Task) -> Grid:
-    return Grid(task.image.height // 2, task.image.width // 2)
-
-
-def _hard(task: Task, adaptive: bool = False) -> Constraint:
-    editable = adaptive_mask(task.regions) if task.editable is None and adaptive else task.editable
-    return FreeBackground() if editable is None else HardBackground(on_grid(editable, _latent(task), 0.5))
-
-
-def _soft(task: Task, weight: float) -> Constraint:
-    return (
-        FreeBackground()
-        if task.editable is None
-        else SoftBackground(on_grid(task.editable, _latent(task), 0.5), weight)
-    )
+def soft_background(task: Task, weight: float) -> Constraint:
+    """What is outside the editable mask weighs in the loss."""
+    if task.editable is None or weight == 0:
+        return FreeBackground()
+    return SoftBackground(on_grid(task.editable, task.latent, 0.5), weight)
 
 
 def _need_regions(task: Task, name: str) -> None:
@@ -88,16 +80,15 @@ def dragflow(task: Task, variant: Variant = "ours") -> Recipe:
     """
     _need_regions(task, "dragflow")
     released = variant == "released"
-    latent, side = _latent(task), (task.image.height + task.image.width) / 2
+    latent, side = task.latent, (task.image.height + task.image.width) / 2
     part = (4 if side > 1000 else 3 if side > 600 else 2) if released else 4
-    grid = Grid(task.image.height // part, task.image.width // part)
     rate = 1000.0 * (latent.height * latent.width / 64**2 if variant == "ours" else 1.0)
     return Recipe(
         schedule=flow(25, skip=6, shift=flux_shift(latent.height * latent.width // 4)),
         solver=fireflow,
         taps=FLUX_TAPS,
-        supervision=RegionSupervision(task.regions, task.image, grid, mean="map", unpack=released),
-        constraint=_hard(task, adaptive=True),
+        supervision=RegionSupervision(task.regions, task.image, task.grid(part), mean="map", unpack=released),
+        constraint=hard_background(task),
         optimizer=partial(torch.optim.SGD, lr=rate),
         ramp=(linear(50, hold=20, first=0 if variant == "paper" else 1),),
         kv_blocks=FLUX_KV,
@@ -121,15 +112,15 @@ def dragnext(task: Task, variant: Variant = "ours") -> Recipe:
     released = variant == "released"
     ramp = per_level(linear(30, hold=20) if released else linear(60), 10)
     regions = tuple(replace(r, weight=10.0) for r in task.regions) if released else task.regions
-    constraint = _soft(task, 0.2)
+    constraint = soft_background(task, 0.2)
     if released and isinstance(constraint, SoftBackground):
-        constraint = replace(constraint, since=tuple(_begins(r, task.image, _half(task)) for r in regions))
+        constraint = replace(constraint, since=tuple(_begins(r, task.image, task.grid(2)) for r in regions))
     points = gooddrag(task, variant) if released and task.handles else None
     return Recipe(
         schedule=ddim_schedule(50, 0.75),
         solver=ddim,
         taps=SD_UP[2:3] if released else SD_UP,
-        supervision=RegionSupervision(regions, task.image, _half(task), mean="region", coarse=released),
+        supervision=RegionSupervision(regions, task.image, task.grid(2), mean="region", coarse=released),
         constraint=constraint,
         optimizer=partial(torch.optim.Adam, lr=0.02),
         ramp=ramp,
@@ -165,14 +156,14 @@ def gooddrag(task: Task, variant: Variant = "ours") -> Recipe:
         supervision=PointSupervision(
             task.handles,
             task.image,
-            _half(task),
+            task.grid(2),
             radius=r1,
             search=12,
             stride=4.0,
             preserve=True,
             factor=float((2 * r1) ** 2 if released else (2 * r1 + 1) ** 2),
         ),
-        constraint=_soft(task, 0.2),
+        constraint=soft_background(task, 0.2),
         optimizer=partial(torch.optim.Adam, lr=0.02),
         ramp=((1.0,) * 30,) * 7,
         kv_blocks=SD_KV,
@@ -192,9 +183,9 @@ def dragdiffusion(task: Task, variant: Variant = "ours") -> Recipe:
         solver=ddim,
         taps=SD_UP[2:3],
         supervision=PointSupervision(
-            task.handles, task.image, _half(task), radius=1, search=3, stride=1.0, preserve=False, factor=9.0
+            task.handles, task.image, task.grid(2), radius=1, search=3, stride=1.0, preserve=False, factor=9.0
         ),
-        constraint=_soft(task, 0.1),
+        constraint=soft_background(task, 0.1),
         optimizer=partial(torch.optim.Adam, lr=0.01),
         ramp=((1.0,) * 80,),
         kv_blocks=SD_KV,
@@ -216,21 +207,20 @@ def adaptivedrag(task: Task, variant: Variant = "ours") -> Recipe:
     """
     _need_handles(task, "adaptivedrag")
     released = variant == "released"
-    side = min(task.image.height, task.image.width)
     return Recipe(
         schedule=ddim_schedule(50, 0.8 if released else 0.7),
         solver=ddim,
         taps=SD_UP[2:3],
         supervision=SemanticSupervision(
-            task.handles, task.image, _half(task), steps=160 if released else 80, preserve=variant == "ours"
+            task.handles, task.image, task.grid(2), steps=160 if released else 80, preserve=variant == "ours"
         ),
-        constraint=_soft(task, 0.1),
+        constraint=soft_background(task, 0.1),
         optimizer=partial(torch.optim.Adam, lr=0.01),
         ramp=((1.0,) * 300,),
         kv_blocks=SD_KV,
         kv_while_dragging=False,
         track_every=1,
-        guide=Correspondence(task.handles, task.image, radius=max(1, round(5 * side / 512))),
+        guide=correspondence(task),
     )
 
 
@@ -246,7 +236,7 @@ def copy_paste(
         solver=solver,
         taps=(),
         supervision=NoSupervision(),
-        constraint=_hard(task, adaptive=True),
+        constraint=hard_background(task),
         optimizer=partial(torch.optim.SGD, lr=0.0),
         ramp=(),
         start=Paste(task.regions, task.image, levels, seed=seed),

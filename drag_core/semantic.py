@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .geometry import to_grid
-from .lookup import patches
+from .geometry import in_pixels, on_cells
+from .lookup import nearest_shift, patches
 from .masks import on_grid
 from .superpixels import COUNT, patch_at, superpixels
 from .types import Grid, Handle
@@ -58,15 +58,11 @@ class SemanticSupervision:
     count: int = COUNT
     reach: float = 2.0
 
-    def _on_grid(self, points: list[tuple[float, float]]) -> Tensor:
-        m = to_grid(self.image, self.grid)
-        return torch.tensor(points, dtype=torch.float64) @ m[:2, :2].T + m[:2, 2]
-
     def _starts(self) -> Tensor:
-        return self._on_grid([h.start for h in self.handles])
+        return on_cells([h.start for h in self.handles], self.image, self.grid)
 
     def _targets(self) -> Tensor:
-        return self._on_grid([h.target for h in self.handles])
+        return on_cells([h.target for h in self.handles], self.image, self.grid)
 
     def ideal(self) -> Tensor:
         """(P,): the step d = l/n that every kept update covers at least."""
@@ -131,26 +127,16 @@ class SemanticSupervision:
         side = 2 * s + 1
         shift = torch.arange(side, device=wide.device)
         found = []
-        for p, (rows, columns) in enumerate(
-            plan.cells
-        ):  # only the super-pixel's cells are read, at every shift
+        for p, (rows, columns) in enumerate(plan.cells):  # only the super-pixel's cells are read
             at_y = (rows[:, None, None] + shift[:, None]).expand(-1, side, side)
             at_x = (columns[:, None, None] + shift).expand(-1, side, side)
             want = plan.patch[:, p, rows, columns][:, :, None, None]
-            found.append((wide[:, p, at_y, at_x] - want).abs().sum((0, 1)).flatten())
-        gap = torch.stack(found)
-        o = torch.arange(-s, s + 1, dtype=state.dtype)
-        limit = torch.tensor([self.grid.width - 1, self.grid.height - 1], dtype=state.dtype)
-        x, y = state[:, :1] + o, state[:, 1:] + o
-        out_x, out_y = (x < 0) | (x > limit[0]), (y < 0) | (y > limit[1])
-        outside = (out_y[:, :, None] | out_x[:, None, :]).flatten(1)
-        best = gap.masked_fill(outside.to(gap.device), torch.inf).argmin(1).cpu()
-        moved = torch.stack([best % side, best // side], -1).to(state.dtype) - s
+            found.append((wide[:, p, at_y, at_x] - want).abs().sum((0, 1)))
+        moved = nearest_shift(torch.stack(found), state, s, self.grid)
         kept = ((moved * (self._targets() - state)).sum(-1) > 0) & (moved.norm(dim=-1) >= self.ideal())
         arrived = (state - self._targets()).norm(dim=-1) < self.reach
         new = torch.where((kept & ~arrived)[:, None], state + moved, state)
         return new, bool(((new - self._targets()).norm(dim=-1) < self.reach).all())
 
     def trace(self, state: Tensor) -> tuple[tuple[float, float], ...]:
-        m = to_grid(self.grid, self.image)
-        return tuple((float(x), float(y)) for x, y in state @ m[:2, :2].T + m[:2, 2])
+        return in_pixels(state, self.grid, self.image)

@@ -67,8 +67,7 @@ def _slic() -> Any:
     except ImportError:
         raise DragError(
             "super-pixels need scikit-image and it is not installed: run `pip install -r requirements.txt` "
-            "in "
-            "ComfyUI's Python (or `pip install scikit-image`)"
+            "in ComfyUI's Python (or `pip install scikit-image`)"
         ) from None
     return slic
 
@@ -85,11 +84,16 @@ def _principal(x: Tensor) -> Tensor:
     return rows.T.reshape(1, -1, h, w).float()
 
 
-def patch_at(labels: Tensor, point: Point) -> Tensor:
-    """(H, W) in {0, 1}: the super-pixel under `point`; a point outside counts as the nearest pixel."""
+def label_at(labels: Tensor, point: Point) -> int:
+    """The super-pixel under `point`; a point outside counts as the nearest pixel."""
     h, w = labels.shape
     x, y = (min(max(int(v + 0.5), 0), n - 1) for v, n in zip(point, (w, h), strict=True))
-    return (labels == labels[y, x]).float()
+    return int(labels[y, x])
+
+
+def patch_at(labels: Tensor, point: Point) -> Tensor:
+    """(H, W) in {0, 1}: the super-pixel under `point`."""
+    return (labels == label_at(labels, point)).float()
 
 
 def means(features: Tensor, labels: Tensor) -> Tensor:
@@ -102,36 +106,45 @@ def means(features: Tensor, labels: Tensor) -> Tensor:
     return total / torch.bincount(at, minlength=len(total)).clamp_min(1)[:, None]
 
 
-def neighbours(labels: Tensor) -> set[tuple[int, int]]:
-    """Pairs of labels, both ways, that share an edge."""
+def neighbours(labels: Tensor) -> dict[int, list[int]]:
+    """The labels that share an edge with a label."""
     pairs = torch.cat(
         [
             torch.stack([labels[:, :-1].flatten(), labels[:, 1:].flatten()], 1),
             torch.stack([labels[:-1].flatten(), labels[1:].flatten()], 1),
         ]
     )
-    found = torch.unique(pairs[pairs[:, 0] != pairs[:, 1]], dim=0).tolist()
-    return {(a, b) for a, b in found} | {(b, a) for a, b in found}
+    pairs = pairs[pairs[:, 0] != pairs[:, 1]]
+    out: dict[int, list[int]] = {}
+    for a, b in torch.unique(torch.cat([pairs, pairs.flip(1)]), dim=0).tolist():
+        out.setdefault(a, []).append(b)
+    return out
 
 
-def around(labels: Tensor, features: Tensor, point: Point, likeness: float) -> Tensor:
-    """(H, W) in {0, 1}: the patch under `point` with every patch connected to it through patches whose mean
-    lies within `likeness` of its own (in units of the map's spread; 0: the one patch).
+def around(labels: Tensor, features: Tensor, points: Sequence[Point], likeness: float) -> list[Tensor]:
+    """For each point, (H, W) in {0, 1}: the patch under it with every patch connected to it through patches
+    whose mean lies within `likeness` of its own (in units of the map's spread; 0: the one patch).
     """
     if likeness <= 0:
-        return patch_at(labels, point)
+        return [patch_at(labels, point) for point in points]
     mean, links = means(features, labels), neighbours(labels)
-    h, w = labels.shape
-    x, y = (min(max(int(v + 0.5), 0), n - 1) for v, n in zip(point, (w, h), strict=True))
-    first = int(labels[y, x])
-    inside, edge = {first}, [first]
-    while edge:
-        here = edge.pop()
-        for a, b in links:
-            if a == here and b not in inside and float((mean[b] - mean[first]).norm()) < likeness:
-                inside.add(b)
-                edge.append(b)
-    return torch.isin(labels, torch.tensor(sorted(inside))).float()
+    out = []
+    for point in points:
+        first = label_at(labels, point)
+        inside, edge = {first}, [first]
+        while edge:
+            here = edge.pop()
+            for b in links.get(here, ()):
+                if b not in inside and float((mean[b] - mean[first]).norm()) < likeness:
+                    inside.add(b)
+                    edge.append(b)
+        out.append(_covered(labels, inside))
+    return out
+
+
+def _covered(labels: Tensor, wanted: set[int]) -> Tensor:
+    """(H, W) in {0, 1}: the pixels of the `wanted` labels."""
+    return torch.isin(labels, torch.tensor(sorted(wanted))).float()
 
 
 def swept(mask: Tensor, start: Point, target: Point) -> Tensor:
@@ -168,17 +181,15 @@ def auto_mask(
     """
     if not pairs:
         raise DragError("an automatic mask follows from points and there is none: set a point pair")
-    parts = []
-    for start, target in pairs:
-        parts.append(swept(around(labels, features, start, likeness), start, target))
-        n = max(1, int(np.ceil(np.hypot(target[0] - start[0], target[1] - start[1]))))
-        parts += [
-            patch_at(
-                labels, (start[0] + (target[0] - start[0]) * k / n, start[1] + (target[1] - start[1]) * k / n)
-            )
-            for k in range(n + 1)
-        ]
-    return grow(torch.stack(parts).amax(0), margin)
+    own = around(labels, features, [start for start, _ in pairs], likeness)
+    touched: set[int] = set()
+    for (x0, y0), (x1, y1) in pairs:
+        n = max(1, int(np.ceil(np.hypot(x1 - x0, y1 - y0))))
+        touched |= {label_at(labels, (x0 + (x1 - x0) * k / n, y0 + (y1 - y0) * k / n)) for k in range(n + 1)}
+    out = _covered(labels, touched)
+    for mask, (start, target) in zip(own, pairs, strict=True):
+        out = out.maximum(swept(mask, start, target))
+    return grow(out, margin)
 
 
 def spacing(labels: Tensor, centroids: Tensor, point: Point) -> float:
@@ -187,10 +198,9 @@ def spacing(labels: Tensor, centroids: Tensor, point: Point) -> float:
 
     `centroids` (N, 2) as (x, y). AdaptiveDrag's released code truncates it and reads the transposed pixel.
     """
-    h, w = labels.shape
-    x, y = (min(max(int(v + 0.5), 0), n - 1) for v, n in zip(point, (w, h), strict=True))
-    gap = (centroids - centroids[int(labels[y, x])]).norm(dim=1)
-    gap[int(labels[y, x])] = torch.inf
+    own = label_at(labels, point)
+    gap = (centroids - centroids[own]).norm(dim=1)
+    gap[own] = torch.inf
     return float(gap.min())
 
 

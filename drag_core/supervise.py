@@ -9,9 +9,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .geometry import coarse_matrix, motion_matrix, rescale, sampling_grid, to_grid, warp
+from .geometry import (
+    coarse_matrix,
+    in_pixels,
+    motion_matrix,
+    on_cells,
+    rescale,
+    sampling_grid,
+    warp,
+)
 from .kernels import region as kernel
-from .lookup import patches
+from .lookup import nearest_shift, patches
 from .masks import on_grid
 from .types import Grid, Handle, Region
 
@@ -194,15 +202,11 @@ class PointSupervision:
     factor: float
     reach: float = 2.0
 
-    def _on_grid(self, points: list[tuple[float, float]]) -> Tensor:
-        m = to_grid(self.image, self.grid)
-        return torch.tensor(points, dtype=torch.float64) @ m[:2, :2].T + m[:2, 2]
-
     def _starts(self) -> Tensor:
-        return self._on_grid([h.start for h in self.handles])
+        return on_cells([h.start for h in self.handles], self.image, self.grid)
 
     def _targets(self) -> Tensor:
-        return self._on_grid([h.target for h in self.handles])
+        return on_cells([h.target for h in self.handles], self.image, self.grid)
 
     def init(self, reference: Maps) -> Tensor:
         return self._starts()
@@ -231,20 +235,12 @@ class PointSupervision:
         """Nearest cell, in L1 over channels, to the handle's first features (GoodDrag eq. 4)."""
         want = self._planned(reference).middle
         gap = (patches(features, self.grid, state, self.search) - want).abs().sum(0)
-        o = torch.arange(-self.search, self.search + 1, dtype=state.dtype)
-        limit = torch.tensor([self.grid.width - 1, self.grid.height - 1], dtype=state.dtype)
-        x, y = state[:, :1] + o, state[:, 1:] + o
-        out_x, out_y = (x < 0) | (x > limit[0]), (y < 0) | (y > limit[1])
-        gap = gap.masked_fill((out_y[:, :, None] | out_x[:, None, :]).to(gap.device), torch.inf)
-        best = gap.flatten(1).argmin(1).cpu()
-        side = 2 * self.search + 1
-        new = state + torch.stack([best % side, best // side], -1) - self.search
+        new = state + nearest_shift(gap, state, self.search, self.grid)
         arrived = (new - self._targets()).norm(dim=-1) < self.reach
         return new, bool(arrived.all())
 
     def trace(self, state: Tensor) -> tuple[tuple[float, float], ...]:
-        m = to_grid(self.grid, self.image)
-        return tuple((float(x), float(y)) for x, y in state @ m[:2, :2].T + m[:2, 2])
+        return in_pixels(state, self.grid, self.image)
 
 
 @dataclass(frozen=True)

@@ -223,6 +223,14 @@ class Task:
     editable: Tensor | None = None
     cell: int = 8
 
+    def grid(self, step: int) -> Grid:
+        """The picture in cells of `step` pixels."""
+        return Grid(self.image.height // step, self.image.width // step)
+
+    @property
+    def latent(self) -> Grid:
+        return self.grid(self.cell)
+
 
 class Backbone(Protocol):
     """A denoiser bound to its conditioning. Everything model-specific is behind it."""

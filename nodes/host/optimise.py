@@ -17,7 +17,7 @@ from ...drag_core.kvstore import replays
 from ...drag_core.masks import on_grid
 from ...drag_core.presets import adapt, adapt_shape, starting
 from ...drag_core.recipes import FLUX_TAPS, SD_UP, fast
-from ...drag_core.types import DragError, FeatureTap, Grid, Task, Trajectory, Variant
+from ...drag_core.types import DragError, FeatureTap, Task, Trajectory, Variant
 from . import memory
 from .family import Family, family_of
 from .inversion import SOLVERS, Inversion, used_before
@@ -118,15 +118,11 @@ def make_recipe(
     if recipe.taps or wish.recipe != "copy_paste":
         recipe = replace(recipe, taps=read_taps(wish.taps, recipe.taps))
     if background is not None:
-        cells = on_grid(background.editable, _cells(task), 0.05 if preset is not None else 0.5)
+        cells = on_grid(background.editable, task.latent, 0.05 if preset is not None else 0.5)
         recipe = replace(recipe, constraint=HardBackground(cells), background=background.source)
     if wish.kv_pairing != "recipe":
         recipe = replace(recipe, kv_pairing=wish.kv_pairing)
     return _with_kv(recipe, wish.kv, inversion)
-
-
-def _cells(task: Task) -> Grid:
-    return Grid(task.image.height // task.cell, task.image.width // task.cell)
 
 
 def _with_kv(recipe: Recipe, kv: str, inversion: Inversion) -> Recipe:

@@ -57,10 +57,10 @@ def test_without_scikit_image_a_sentence_says_so(monkeypatch: pytest.MonkeyPatch
 def test_patches_alike_join_to_the_thing() -> None:
     colour = lab(PICTURE)
     labels = superpixels(colour, SIZE, 60)
-    one, whole = patch_at(labels, (55, 45)), around(labels, colour, (55, 45), 0.5)
+    one, whole = patch_at(labels, (55, 45)), *around(labels, colour, [(55, 45)], 0.5)
     assert one.sum() < 0.5 * THING.sum()
     assert (whole * THING).sum() > 0.95 * THING.sum() and whole.sum() < 1.1 * THING.sum()
-    assert torch.equal(around(labels, colour, (55, 45), 0.0), one)
+    assert torch.equal(around(labels, colour, [(55, 45)], 0.0)[0], one)
     assert torch.equal(patch_at(labels, (-9, 500)), patch_at(labels, (0, 95)))
 
 
