@@ -54,7 +54,5 @@ class DragCorrespondenceGuide(io.ComfyNode):
     def execute(cls, model, latent, regions, strength, radius, start_percent, end_percent) -> io.NodeOutput:
         sigmas = sigma_range(model, start_percent, end_percent)
         return io.NodeOutput(
-            guide_correspondence(
-                model, latent["samples"], regions, strength, max(1, round(radius / 8)), sigmas
-            )
+            guide_correspondence(model, latent["samples"], regions, strength, radius, sigmas)
         )

@@ -12,15 +12,13 @@ from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
 
 from ...drag_core.choice import unet_taps
 from ...drag_core.presets import PRESETS, Preset
-from ...drag_core.recipes import FLUX_KV
+from ...drag_core.recipes import FLUX_KV, FLUX_TAPS, SD_UP
 from ...drag_core.types import DragError, FeatureTap
 from . import unet
 from .layouts import LAYOUTS, Layout, layout_of, patch_of
 from .shape import cell_of
 
 SKIPS_STEPS = ("easycache", "lazycache", "teacache", "torch.compile")
-
-
 FLUX1_BLOCKS = tuple(f"double.{i}" for i in range(19)) + tuple(f"single.{i}" for i in range(38))
 
 
@@ -43,11 +41,32 @@ class Family:
     multiple: int = 1
     guided: bool = False
 
+    @property
+    def joint(self) -> bool:
+        """Whether picture and prompt go through one attention: FLUX and its kin."""
+        return self.layout is not None
+
+    @property
+    def usual_taps(self) -> tuple[FeatureTap, ...]:
+        """An embedded model's own; else those of DragFlow or DragNeXt, on this model."""
+        if self.preset is not None:
+            return self.preset.taps
+        return self.taps(FLUX_TAPS if self.joint else SD_UP)
+
+    def check_size(self, height: int, width: int) -> None:
+        """Refuses a latent that the model cannot cut into its patches."""
+        if height % self.multiple or width % self.multiple:
+            raise DragError(
+                f"the latent is {width}x{height} cells and {self.label} cuts it into {self.multiple}x"
+                f"{self.multiple}: use a picture whose sides are divisible by {self.multiple * self.cell} "
+                "(DragCrop makes one)"
+            )
+
     def taps(self, wanted: tuple[FeatureTap, ...]) -> tuple[FeatureTap, ...]:
         """A recipe's taps on this model: up blocks are counted from the last one (SD1.5 has four, SDXL
         three); FLUX.1's blocks stand for those at the same depth.
         """
-        if self.layout is not None:
+        if self.joint:
             return tuple(dict.fromkeys(FeatureTap(at_depth_of(t.block, self.blocks), t.site) for t in wanted))
         return unet_taps(wanted, self.blocks)
 
@@ -72,11 +91,8 @@ def family_of(model: Any) -> Family:
     layout = layout_of(net)
     if layout is not None:
         names = tuple(layout.blocks(net))
-        kv = (
-            names[len(names) // 2 :]
-            if preset
-            else tuple(dict.fromkeys(at_depth_of(b, names) for b in FLUX_KV))
-        )
+        papers = tuple(dict.fromkeys(at_depth_of(b, names) for b in FLUX_KV))
+        kv = names[len(names) // 2 :] if preset else papers
         return Family(
             "flux",
             "embedded FLUX" if preset else layout.label,

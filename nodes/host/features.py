@@ -20,11 +20,10 @@ def unet_features(patcher: Any, positive: Any, vae: Any, image: Tensor) -> tuple
     `image` (1, H, W, 3) in [0, 1].
     """
     family = family_of(patcher.model)
-    if family.name != "sd":
+    if family.joint:
         raise DragError(
             f"super-pixels follow the features of a Stable Diffusion UNet and this is a {family.label} "
-            f"model: connect "
-            "an SD model, a CLIP vision model, or neither for colour"
+            "model: connect an SD model, a CLIP vision model, or neither for colour"
         )
     if positive is None or vae is None:
         raise DragError(
@@ -64,11 +63,8 @@ def vision_features(clip_vision: Any, image: Tensor) -> tuple[Tensor, str]:
         tokens = clip_vision.encode_image(image[..., :3], crop=False)["penultimate_hidden_states"]
     tokens = tokens.detach().float().cpu().clone()[:1]
     side = int(tokens.shape[1] ** 0.5)
-    kind = (
-        getattr(clip_vision, "model_type", "vision model")
-        .removesuffix("_vision_model")
-        .removesuffix("_model")
-    )
+    kind = getattr(clip_vision, "model_type", "vision model")
+    kind = kind.removesuffix("_model").removesuffix("_vision")
     if side < 2:
         raise DragError(
             f"this {kind} model gives {tokens.shape[1]} tokens, which make no map: connect another one"

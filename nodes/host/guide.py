@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -9,8 +10,9 @@ from comfy.patcher_extension import WrappersMP
 from torch import Tensor
 
 from ...drag_core.correspondence import Correspondence
-from ...drag_core.types import DragError, Task
+from ...drag_core.types import DragError, Grid, Task
 from .schedule import prediction_of, sampling_of
+from .shape import cell_of
 
 
 class _Guide:
@@ -19,9 +21,18 @@ class _Guide:
     """
 
     def __init__(
-        self, guide: Correspondence, source: Tensor, sigmas: tuple[float, float], velocity: bool
+        self,
+        guide: Correspondence,
+        source: Tensor,
+        sigmas: tuple[float, float],
+        velocity: bool,
+        cell: int,
     ) -> None:
-        self.guide, self.source, self.sigmas, self.velocity = guide, source, sigmas, velocity
+        self.guide, self.source, self.sigmas = guide, source, sigmas
+        self.velocity, self.cell = velocity, cell
+
+    def _pixels(self, z: Tensor) -> str:
+        return f"{z.shape[-1] * self.cell}x{z.shape[-2] * self.cell}"
 
     def predict(self, executor: Any, x: Tensor, timestep: Tensor, *args: Any, **kw: Any) -> Tensor:
         out: Tensor = executor(x, timestep, *args, **kw)
@@ -30,8 +41,8 @@ class _Guide:
             return out
         if out.shape[-2:] != self.source.shape[-2:]:
             raise DragError(
-                f"the guide's picture is {self.source.shape[-1] * 8}x{self.source.shape[-2] * 8} and this "
-                f"latent is of {out.shape[-1] * 8}x{out.shape[-2] * 8}: sample at the picture's size"
+                f"the guide's picture is {self._pixels(self.source)} and this latent is of "
+                f"{self._pixels(out)}: sample at the picture's size"
             )
         share = sigma if self.velocity else sigma / (1 + sigma**2) ** 0.5
         with torch.inference_mode(False), torch.enable_grad():
@@ -50,7 +61,7 @@ def guide_correspondence(
 ) -> Any:
     """A clone of `patcher` that guides every sampler while its sigma is within `sigmas` (low, high).
 
-    samples: the LATENT (1, C, h, w) of the picture that `task` was drawn on; `radius` in latent cells.
+    samples: the LATENT (1, C, h, w) of the picture that `task` was drawn on; `radius` in its pixels.
     """
     if not task.handles:
         raise DragError("the guide compares points and this drag has none: set a point pair or a region")
@@ -60,17 +71,18 @@ def guide_correspondence(
             f"the latent has shape {tuple(samples.shape)} and the guide needs one picture: use "
             "LatentFromBatch"
         )
-    if (task.image.height // 8, task.image.width // 8) != (h, w):
+    task = replace(task, cell=cell_of(patcher.model))
+    if task.latent != Grid(h, w):
         raise DragError(
             f"the drag was drawn on {task.image.width}x{task.image.height} and the latent is of a "
-            f"{8 * w}x{8 * h} picture: encode the picture that the drag was drawn on"
+            f"{task.cell * w}x{task.cell * h} picture: encode the picture that the drag was drawn on"
         )
     velocity = prediction_of(sampling_of(patcher)) == "velocity"
     with torch.inference_mode(False):
         source = patcher.model.process_latent_in(samples.clone()).float().cpu()
-    guide = Correspondence(task.handles, task.image, radius, strength)
+    guide = Correspondence(task.handles, task.image, max(1, round(radius / task.cell)), strength)
     clone = patcher.clone()
     if strength > 0:
-        patch = _Guide(guide, source, sigmas, velocity)
+        patch = _Guide(guide, source, sigmas, velocity, task.cell)
         clone.add_wrapper_with_key(WrappersMP.PREDICT_NOISE, "drag_guide", patch.predict)
     return clone

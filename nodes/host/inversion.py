@@ -6,7 +6,6 @@ import hashlib
 import logging
 import time
 import weakref
-from collections import OrderedDict
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -24,6 +23,7 @@ from . import memory
 from . import schedule as levels
 from .family import family_of
 from .progress import listener
+from .recent import Recent
 from .session import Need, run
 
 SOLVERS: dict[str, Solver] = {"ddim": ddim, "fireflow": fireflow, "alf": alf, "euler": euler}
@@ -64,7 +64,7 @@ class Inversion:
             )
 
 
-_last: OrderedDict[str, tuple[Any, Inversion]] = OrderedDict()
+_last: Recent[Inversion] = Recent(KEPT)
 _used: dict[str, int] = {}
 
 
@@ -158,25 +158,19 @@ def invert_latent(
     name = choose_solver(solver, levels.prediction_of(sampling))
     blocks = choose_kv(kv, *kv_layers(patcher))
     h, w = samples.shape[-2:]
-    if h % family.multiple or w % family.multiple:
-        raise DragError(
-            f"the latent is {w}x{h} cells and {family.label} cuts it into {family.multiple}x"
-            f"{family.multiple}: use a picture whose sides are divisible by {family.multiple * family.cell} "
-            "(DragCrop makes one)"
-        )
+    family.check_size(h, w)
     rule = None if family.layout is None else family.layout.shift
     tokens = h * w // family.multiple**2
     plan = levels.schedule_for(sampling, steps, strength, shift, tokens, rule)
     kept = [kv_budget, kv_memory, kv_text]
     key = digest([samples, positive, name, steps, strength, shift, guidance, list(blocks), *kept])
-    if key in _last and _last[key][0]() is patcher:
-        _last.move_to_end(key)
-        return _last[key][1]
+    if (before := _last.get(key, patcher)) is not None:
+        return before
     started = time.perf_counter()
     sigmas = levels.host_sigmas(plan)
     tell = listener(patcher)
 
-    text = positive[0][0].shape[1] if kv_text and family.name == "flux" else 0
+    text = positive[0][0].shape[1] if kv_text and family.joint else 0
     calls_ahead = len(plan.t) - 1 + (name in ("fireflow", "alf"))
     kept = plan_memory(patcher, (h, w), blocks, calls_ahead, text, kv_budget, kv_memory)
 
@@ -192,10 +186,7 @@ def invert_latent(
     seconds = time.perf_counter() - started
     base = weakref.ref(patcher.model)
     out = Inversion(trajectory, name, family.label, key, seconds, calls, base, positive, kept)
-    _last[key] = (weakref.ref(patcher), out)
-    while len(_last) > KEPT:
-        _last.popitem(last=False)
-    return out
+    return _last.put(key, patcher, out)
 
 
 def plan_memory(

@@ -12,14 +12,13 @@ from torch import Tensor
 
 from ...drag_core.feature_view import feature_picture
 from ...drag_core.probe import TapScore, probe, probe_motion, tap_text
-from ...drag_core.recipes import FLUX_TAPS, SD_UP
 from ...drag_core.types import DragError, FeatureTap, Grid
 from .family import Family, family_of
 from .inversion import Inversion, invert_latent
 from .optimise import read_taps
 from .schedule import host_sigma, sampling_of
 from .session import Need, run
-from .shape import cell_of, latent_out
+from .shape import latent_out
 
 
 @dataclass(frozen=True)
@@ -36,8 +35,7 @@ def choose_taps(text: str, family: Family) -> tuple[FeatureTap, ...]:
     word = text.strip().lower()
     if word in ("all", "all:norm1"):
         return tuple(FeatureTap(b, "norm1" if word != "all" else "out") for b in family.blocks)
-    auto = family.taps(FLUX_TAPS if family.layout is not None else SD_UP)
-    taps = read_taps(text, auto if family.preset is None else family.preset.taps)
+    taps = read_taps(text, family.usual_taps)
     if unknown := [t.block for t in taps if t.block not in family.blocks]:
         raise DragError(f"feature tap {unknown[0]!r} is not in this model; it has {', '.join(family.blocks)}")
     return taps
@@ -101,7 +99,7 @@ def probe_taps(
     `levels`: how many noise levels, evenly from the noisiest on.
     """
     family = family_of(patcher.model)
-    taps, cell = choose_taps(text, family), cell_of(patcher.model)
+    taps, cell = choose_taps(text, family), family.cell
     h, w = pictures[0].shape[-2:]
     if (image.height, image.width) != (cell * h, cell * w):
         side = cell * family.multiple

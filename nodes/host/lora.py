@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import re
 import time
-import weakref
-from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass
@@ -28,6 +26,7 @@ from ...drag_core.types import DragError, FeatureTap, Schedule
 from . import grad, memory
 from .family import family_of
 from .inversion import digest
+from .recent import Recent
 from .schedule import prediction_of, sampling_of, shift_of
 from .selftest import self_test
 from .session import Need, run
@@ -47,7 +46,7 @@ class Trained:
     seconds: float
 
 
-_last: OrderedDict[str, tuple[Any, Trained]] = OrderedDict()
+_last: Recent[Trained] = Recent(KEPT)
 
 
 def levels_of(sampling: Any) -> Schedule:
@@ -60,7 +59,7 @@ def levels_of(sampling: Any) -> Schedule:
 def layers_of(model: Any) -> dict[str, nn.Module]:
     """The attention's linear layers by the names that they have in LoRA files."""
     net = model.diffusion_model
-    wanted = FLUX if family_of(model).name == "flux" else UNET
+    wanted = FLUX if family_of(model).joint else UNET
     # a UNet's in diffusers' names, which are what files of every SD version use
     table = comfy.utils.unet_to_diffusers(model.model_config.unet_config) if wanted is UNET else {}
     names = {
@@ -109,17 +108,12 @@ def train(
     The model is left as it was. The same picture, prompt, model object and numbers give the remembered one.
     """
     key = digest([samples, positive, list(astuple(training))])
-    if key in _last and _last[key][0]() is patcher:
-        _last.move_to_end(key)
-        return _last[key][1]
+    if (before := _last.get(key, patcher)) is not None:
+        return before
     sampling = sampling_of(patcher)
     family, levels = family_of(patcher.model), levels_of(sampling)
     size = (int(samples.shape[-2]), int(samples.shape[-1]))
-    if size[0] % family.multiple or size[1] % family.multiple:
-        raise DragError(
-            f"the latent is {size[1]}x{size[0]} cells and FLUX cuts it into 2x2: use a picture whose sides "
-            "are divisible by 16 (DragCrop makes one)"
-        )
+    family.check_size(*size)
     bar = comfy.utils.ProgressBar(training.steps)
 
     def tell(done: int, total: int) -> None:
@@ -157,11 +151,7 @@ def train(
     rows = _rows(patcher, size, training.batch)
     need = Need(gradients=True, whole=True, sigmas=(0.0, high), rows=rows)
     lora = run(patcher, positive, samples, body, need, torch.tensor([high, 0.0]), training.seed)
-    out = Trained(lora, key, time.perf_counter() - started)
-    _last[key] = (weakref.ref(patcher), out)
-    while len(_last) > KEPT:
-        _last.popitem(last=False)
-    return out
+    return _last.put(key, patcher, Trained(lora, key, time.perf_counter() - started))
 
 
 def _rows(patcher: Any, size: tuple[int, int], batch: int) -> int:

@@ -16,7 +16,7 @@ from ...drag_core.drag import Recipe, Result, drag
 from ...drag_core.kvstore import replays
 from ...drag_core.masks import on_grid
 from ...drag_core.presets import adapt, adapt_shape, starting
-from ...drag_core.recipes import FLUX_TAPS, SD_UP, fast
+from ...drag_core.recipes import SD_UP, fast
 from ...drag_core.types import DragError, FeatureTap, Task, Trajectory, Variant
 from . import memory
 from .family import Family, family_of
@@ -96,8 +96,8 @@ def make_recipe(
         base = METHODS[wish.method](  # type: ignore[operator]
             task, Ground((), family.kv, source.schedule, SOLVERS[inversion.solver]), **dict(wish.numbers)
         )
-        one = SD_UP[2:3] if wish.method == "point" else SD_UP
-        recipe = replace(base, taps=family.taps(FLUX_TAPS if family.name == "flux" else one))
+        one = wish.method == "point" and not family.joint  # as GoodDrag
+        recipe = replace(base, taps=family.taps(SD_UP[2:3]) if one else family.usual_taps)
         if preset is not None:
             recipe = adapt_shape(recipe, preset, task)
     else:
@@ -231,7 +231,7 @@ def drag_latent(
         prune = not patcher.is_dynamic() and device.type != "cpu"
     half: Result | None = None
     one_part = len(recipe.ramp) == 1 and not need.whole and recipe.background != "released" and not anew
-    if prune and family.name == "flux" and updates and one_part:
+    if prune and family.joint and updates and one_part:
         part = memory.pruned(patcher, recipe.taps)
         half = run(part, positive, samples, body(True, None), need, sigmas, wish.seed)
         result = run(

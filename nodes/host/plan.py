@@ -9,7 +9,6 @@ import comfy.model_management as mm
 import psutil
 
 from ...drag_core.kvplan import KVPlan
-from ...drag_core.recipes import FLUX_TAPS, SD_UP
 from ...drag_core.types import DragError, FeatureTap
 from . import memory
 from .family import family_of
@@ -40,9 +39,7 @@ class Fit:
 def taps_of(patcher: Any) -> tuple[tuple[FeatureTap, ...], bool]:
     """The usual recipe's taps on this model, and whether its updates run the whole network."""
     family = family_of(patcher.model)
-    if family.preset is not None:
-        return family.preset.taps, False
-    return (family.taps(FLUX_TAPS), False) if family.name == "flux" else (family.taps(SD_UP), True)
+    return family.usual_taps, family.preset is None and not family.joint
 
 
 def available(patcher: Any, gb: float) -> tuple[int, str]:
@@ -69,8 +66,8 @@ def fit(
     cells = (size[1] // family.cell, size[0] // family.cell)
     item = int(patcher.model.get_dtype_inference().itemsize)
     plain, ckpt = (memory.activation_bytes(net, cells, *taps, r, item) for r in (False, True))
-    ckpt = ckpt if family.name == "flux" else plain
-    during = tuple(b for b in layers if b.startswith("double")) if family.name == "flux" else ()
+    ckpt = ckpt if family.joint else plain
+    during = tuple(b for b in layers if b.startswith("double")) if family.joint else ()
     resident = memory.kv_size(patcher, cells, during, 1).bytes("pageable") if during else 0
     try:
         kept = plan_memory(patcher, cells, layers, calls, 0, budget, rung, tell=False)

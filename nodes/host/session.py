@@ -71,7 +71,7 @@ class _Sampler(comfy.samplers.Sampler):
             check_cond(conds, self.need.sigmas, model.diffusion_model)
             device = model.current_patcher.load_device
             call = Call(model, [plain_conds(c, device) for c in conds], extra_args["model_options"])
-            kind = ComfyFlux if family_of(model).name == "flux" else ComfyUNet
+            kind = ComfyFlux if family_of(model).joint else ComfyUNet
             backbone = kind(call, self.remember)
             if "origin" in model_wrap.conds:
                 origin = model_wrap.conds["origin"]
@@ -150,7 +150,7 @@ def run(
     size = (int(samples.shape[-2]), int(samples.shape[-1]))
     net = patcher.model.diffusion_model
     steps = torch.tensor([1.0, 0.0]) if sigmas is None else sigmas
-    can_remember = need.gradients and family.name == "flux"
+    can_remember = need.gradients and family.joint
     act = need.rows * memory.activation_bytes(net, size, need.taps, need.whole, False)
     weights = sum(int(p.model_size()) for p in (patcher, *patcher.get_nested_additional_models()))
     start = can_remember and act + weights > memory.free_bytes(patcher)
