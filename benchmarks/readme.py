@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import reference
-from benchmarks.gpu import Timing, markdown
+from benchmarks.clock import Timing, markdown
 
 BEFORE = """## What an update costs
 

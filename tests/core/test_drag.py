@@ -16,7 +16,7 @@ from drag_core.drag import Recipe, Step, clean_estimate, denoise, drag, invert
 from drag_core.masks import discs
 from drag_core.solvers import Solver, alf, ddim, euler, fireflow
 from drag_core.supervise import NoSupervision, PointSupervision, RegionSupervision, Supervision
-from drag_core.types import AffineMotion, FeatureTap, Grid, Handle, KVCache, Region, Schedule, Trajectory
+from drag_core.types import AffineMotion, FeatureTap, Grid, Handle, Region, Schedule, Trajectory
 from tests.core.analytic import Linear, blob, centre_of_mass, levels
 
 IMAGE = Grid(128, 128)
@@ -231,52 +231,6 @@ def test_hold_gain_and_update_mask() -> None:
     assert torch.allclose(gained, 1.5 * plain, atol=1e-5) and plain.abs().max() > 0
     assert float(before.square().sum() / (before != 0).sum()) == pytest.approx(0.01, rel=1e-3)
     assert (plain[(mask == 0).expand_as(plain)] == 0).all()
-
-
-def test_normalised_descent_steps_by_its_length() -> None:
-    for scale in (1e-6, 1.0, 1e6):
-        p = torch.zeros(5)
-        p.grad = scale * torch.tensor([3.0, 0.0, -4.0, 0.0, 0.0])
-        NormalisedDescent([p], lr=0.1).step()
-        rms = (12.5**0.5) * (1 + (1e-12 / (scale * 12.5**0.5)))
-        assert torch.allclose(p, torch.tensor([-0.3, 0.0, 0.4, 0.0, 0.0]) / rms, rtol=1e-4)
-    p = torch.ones(3)
-    p.grad = torch.zeros(3)
-    NormalisedDescent([p], lr=0.1).step()
-    assert torch.equal(p, torch.ones(3))
-
-
-@pytest.mark.parametrize("while_dragging", [True, False])
-def test_keys_and_values_come_from_the_inversion_at_the_same_level(while_dragging: bool) -> None:
-    backbone = Linear(rate=0.2)
-    path = source(backbone, kv_blocks=("a",))
-    drag(
-        backbone, path, recipe(ramp=((0.5, 1.0), (1.0,)), kv_blocks=("a",), kv_while_dragging=while_dragging)
-    )
-    levels_asked = [t for t, _ in backbone.injected]
-    updates = [FLOW.t[0]] * 3 + [FLOW.t[1]] if while_dragging else []
-    assert levels_asked == [*updates, FLOW.t[1], FLOW.t[2], FLOW.t[3]]
-    for t, key in backbone.injected:
-        assert torch.equal(key, path.z[FLOW.t.index(t)])
-    backbone.injected.clear()
-    drag(backbone, path, recipe(ramp=((1.0,),)))  # no kv_blocks: nothing injected
-    assert backbone.injected == []
-
-
-def test_cache_gives_the_nearest_level() -> None:
-    cache = KVCache()
-    for t in (0.2, 0.5, 0.9):
-        cache.put(t, "a", torch.full((2, 3), t, requires_grad=True), torch.full((2, 3), 10 * t))
-    both = torch.zeros(1)
-    cache.put(0.6, "b", both, both)
-    assert float(cache.get(0.69, "a")[0][0, 0]) == pytest.approx(0.5)
-    assert float(cache.get(0.71, "a")[1][0, 0]) == pytest.approx(9.0)
-    assert float(cache.get(5.0, "a")[0][0, 0]) == pytest.approx(0.9)
-    assert not cache.get(0.5, "a")[0].requires_grad
-    assert cache.levels == (0.2, 0.5, 0.6, 0.9)
-    assert cache.bytes == 4 * (3 * 2 * 6 + 1)  # the pair that is one tensor counts once
-    with pytest.raises(KeyError, match="'c'"):
-        cache.get(0.5, "c")[0]
 
 
 @pytest.mark.parametrize("background", ["trajectory", "reconstruction"])

@@ -10,21 +10,21 @@ import pytest
 import torch
 from diffusers import FluxTransformer2DModel, UNet2DConditionModel
 
-from benchmarks import counts, gpu, quality, readme
+from benchmarks import clock, counts, gpu, quality, readme
 
 
 def test_rounds_are_interleaved_and_the_median_is_taken() -> None:
     order: list[str] = []
     times = {"a": iter([900.0, 900.0, 1.0, 5.0, 2.0]), "b": iter([900.0, 900.0, 7.0, 7.0, 100.0])}
 
-    def way(name: str) -> gpu.Way:
+    def way(name: str) -> clock.Way:
         def run() -> float:
             order.append(name)
             return next(times[name])
 
         return run
 
-    found = gpu.interleaved({n: way(n) for n in times}, rounds=3, warm=2)
+    found = clock.interleaved({n: way(n) for n in times}, rounds=3, warm=2)
     assert found == {"a": 2.0, "b": 7.0}
     assert "".join(order) == "baabbaabba"
 
@@ -35,15 +35,15 @@ def test_rounds_are_interleaved_and_the_median_is_taken() -> None:
      ("NVIDIA GeForce RTX 4090", 165), ("Radeon", None)],
 )  # fmt: skip
 def test_peaks(card: str, peak: float | None) -> None:
-    assert gpu.peak_flops(card) == peak
+    assert clock.peak_flops(card) == peak
 
 
 def test_share_of_the_peak() -> None:
-    rows = gpu.timings({"a": lambda: 100.0}, {"a": 9.89}, "cpu", "NVIDIA H100", rounds=1)
+    rows = clock.timings({"a": lambda: 100.0}, {"a": 9.89}, "cpu", "NVIDIA H100", rounds=1)
     assert rows[0].share == pytest.approx(0.1) and rows[0].ms == 100
-    text = gpu.markdown("NVIDIA H100", {"sd": rows})
+    text = clock.markdown("NVIDIA H100", {"sd": rows})
     assert "| a | 100.0 | 10.0 | 0.00 | 10 % |" in text and "NVIDIA H100" in text
-    assert gpu.timings({"a": lambda: 1.0}, {"a": 1.0}, "cpu", "?", rounds=1)[0].share is None
+    assert clock.timings({"a": lambda: 1.0}, {"a": 1.0}, "cpu", "?", rounds=1)[0].share is None
 
 
 def test_sd_runs_every_way() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import comfy.model_detection
@@ -112,3 +113,16 @@ def output(patcher: Any) -> Tensor:
         sampler, sigmas = comfy.samplers.sampler_object("euler"), torch.tensor([0.9, 0.5, 0.0])
         out: Tensor = guider.sample(start, torch.zeros_like(start), sampler, sigmas, disable_pbar=True)
         return out.clone()
+
+
+NAMES = tuple(CONFIGS)
+
+
+@cache
+def loaded(name: str) -> Any:
+    return load(name)
+
+
+def point(name: str, seed: int) -> Tensor:
+    channels = loaded(name).model.latent_format.latent_channels
+    return tiny.noise(1, channels, *tiny.LATENT, seed=seed)
