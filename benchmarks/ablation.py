@@ -8,7 +8,6 @@ only prints what is there.
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import sys
 import time
@@ -17,6 +16,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from benchmarks import lines
 from drag_core.backends.load import Model, load_model
 from drag_core.bench.cases import KINDS, Case, held_out, measure
 from drag_core.bench.table import no_edit
@@ -52,9 +52,8 @@ def region(r: Recipe, task: Task) -> Recipe:
 
 def point(r: Recipe, task: Task) -> Recipe:
     """DragFlow's baseline: the same features, schedule and step, pulled at the handle (GoodDrag's loss)."""
-    half = task.grid(2)
     supervision = PointSupervision(
-        task.handles, task.image, half, radius=4, search=12, stride=4.0, preserve=True, factor=81.0
+        task.handles, task.image, task.grid(2), radius=4, search=12, stride=4.0, preserve=True, factor=81.0
     )
     return replace(region(r, task), supervision=supervision, ramp=((1.0,) * 70,), track_every=1)
 
@@ -90,15 +89,7 @@ Found = dict[tuple[str, int], dict[str, float]]
 
 
 def read(file: Path) -> Found:
-    """What earlier runs finished; a line cut off by a stop is left out."""
-    out: Found = {}
-    for line in file.read_text().splitlines() if file.exists() else ():
-        try:
-            d = json.loads(line)
-        except json.JSONDecodeError:
-            continue
-        out[d.pop("row"), d.pop("seed")] = d
-    return out
+    return {(d.pop("row"), d.pop("seed")): d for d in lines.read(file)}
 
 
 def one(model: Model, change: Change | None, case: Case) -> dict[str, float]:
@@ -113,15 +104,13 @@ def one(model: Model, change: Change | None, case: Case) -> dict[str, float]:
 
 def run(file: Path, cases: list[Case], rows: dict[str, Change | None] = ROWS) -> None:
     model, done = load_model("embedded-flux"), read(file)
-    file.parent.mkdir(parents=True, exist_ok=True)
     # scene by scene, the kinds in turn: what a stopped run has is a fair part of the whole
     by_turn = sorted(cases, key=lambda c: [x.seed for x in cases if x.kind == c.kind].index(c.seed))
     for case in by_turn:
         for row, change in rows.items():
             if (row, case.seed) not in done:
                 numbers = one(model, change, case)
-                with file.open("a") as f:
-                    f.write(json.dumps({"row": row, "seed": case.seed, **numbers}) + "\n")
+                lines.append(file, {"row": row, "seed": case.seed, **numbers})
         print(f"{case.kind} {case.seed}", file=sys.stderr, flush=True)
 
 

@@ -11,7 +11,6 @@ updates drags of several lengths take.
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import sys
 import time
@@ -24,7 +23,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from benchmarks.sd_table import read, readme, table
+from benchmarks.lines import append, read
+from benchmarks.sd_table import readme, table
 from drag_core.backends.load import Model, load_model
 from drag_core.bench.cases import Case, held_out, measure
 from drag_core.bench.scenes import HELD_OUT
@@ -141,7 +141,6 @@ def run(file: Path, identity: Identity | None, rows: list[str], share: float = 1
     """Every row on every scene, appended to `file` as it is found; what is there is not done again."""
     lora = identity is not None
     done = {(r["row"], r["lora"], r["seed"]) for r in read(file)}
-    file.parent.mkdir(parents=True, exist_ok=True)
     model = load_model("embedded-sd")
     for case in scenes(share):
         left = [row for row in rows if (row, lora, case.seed) not in done]
@@ -154,10 +153,7 @@ def run(file: Path, identity: Identity | None, rows: list[str], share: float = 1
                 found = run_one(ready, case, row)
                 record = {"row": row, "lora": lora, "kind": case.kind, "seed": case.seed}
                 numbers = {k: None if math.isnan(v) else round(v, 5) for k, v in found.items()}
-                line = json.dumps(record | numbers)
-                with file.open("a") as out:
-                    out.write(line + "\n")
-                print(line, file=sys.stderr, flush=True)
+                print(append(file, record | numbers), file=sys.stderr, flush=True)
 
 
 def parts(say: Callable[[str], None] = print, lengths: tuple[int, ...] = (6, 24, 48)) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -21,10 +20,6 @@ ORDERINGS = (
     ("dragnext", "dragnext without intermediate states", "intermediate states"),
 )
 BETTER = (("centroid", True), ("target", False), ("dai", True))
-
-
-def read(file: Path) -> list[dict[str, object]]:
-    return [json.loads(line) for line in file.read_text().splitlines() if line] if file.is_file() else []
 
 
 def averages(records: list[dict[str, object]], row: str, lora: bool) -> dict[str, float]:
