@@ -12,7 +12,6 @@ from torch.optim import Optimizer
 
 from .constrain import Constraint
 from .correspondence import Correspondence
-from .descent import NormalisedDescent as NormalisedDescent
 from .kvstore import Replayed, replays
 from .solvers import Solver, alf
 from .supervise import Supervision

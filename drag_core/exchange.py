@@ -49,11 +49,7 @@ def boundary_points(mask: Tensor, count: int, depth: float = DEPTH) -> tuple[Poi
     if not contours or count < 1:
         return ()
     line = max(contours, key=len)[:, 0].astype(np.float64) - 1
-    places = (
-        [line[int(k * len(line) / count)] for k in range(min(count, len(line)))]
-        if len(line) > count
-        else line
-    )
+    places = [line[int(k * len(line) / count)] for k in range(count)] if len(line) > count else line
     return tuple(dict.fromkeys((float(x), float(y)) for x, y in places))
 
 
