@@ -10,8 +10,8 @@ from comfy_api.latest import io
 CATEGORY = "drag"
 
 Regions = io.Custom("DRAG_REGIONS")  # drag_core.types.Task: what moves where, on a picture of a given size
-Trajectory = io.Custom("DRAG_TRAJECTORY")  # nodes.host.session.Inversion
-Constraint = io.Custom("DRAG_CONSTRAINT")  # nodes.background.Background
+Trajectory = io.Custom("DRAG_TRAJECTORY")  # nodes.host.inversion.Inversion
+Constraint = io.Custom("DRAG_CONSTRAINT")  # nodes.host.optimise.Background
 Crop = io.Custom("DRAG_CROP")  # drag_core.crop.Crop
 Adapter = io.Custom("DRAG_ADAPTER")  # nodes.host.ip_adapter.Adapter: an image adapter's file
 Subject = io.Custom("DRAG_SUBJECT")  # drag_core.adapters.instant_character.Subject

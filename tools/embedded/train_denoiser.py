@@ -1,7 +1,7 @@
 """Train an embedded denoiser: python -m tools.embedded.train_denoiser unet|flux --latents FILE --out DIR
 --seconds 6000
 
-Noise prediction on SD1.5's schedule (unet: three quarters of the levels where drags happen, t <= 850) or
+Noise prediction on SD1.5's schedule (unet: nine tenths of the levels where drags happen, t <= 850) or
 rectified-flow velocity with logit-normal times (flux). Resumes from DIR/NAME.pt, logs to DIR/NAME.csv; the
 learning rate is flat, then falls to zero over the last part of `--seconds` (wall clock: a shared machine must
 still end on time).
