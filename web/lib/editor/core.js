@@ -162,8 +162,9 @@ export class Editor extends Session {
     const width = size?.width ?? image?.naturalWidth ?? image?.width
     const height = size?.height ?? image?.naturalHeight ?? image?.height
     if (width && height) this.resize({ width, height })
+    const shown = this.doc
     this.fitDocument()
-    this.committed = this.doc
+    if (this.doc !== shown) this.committed = this.doc // else it stays as stored, also while something is dragged
     if (!this.view.user) this.layout()
     if (this.tool === 'wand') this.tools.wand.enter?.(this)
     this.sync()
