@@ -91,7 +91,7 @@ export function dragTurn(ed, i, p, knob) {
       last = now
       const angle = snapAngle(base + swept, e.shiftKey, ed.show.snap && !e.ctrlKey)
       this.tag = `${angle}\u00b0`
-      if (shifted && Math.abs(angle) < 0.5) return ed.edit(withRegion(ed.doc, i, { ...STILL, ...pick(region) }))
+      if (shifted && Math.abs(angle - 360 * Math.round(angle / 360)) < 0.5) return ed.edit(withRegion(ed.doc, i, { ...STILL, ...pick(region) }))
       const anchor = shifted ? fixedPoint(centroid, motion.shift, angle) : pivot
       ed.edit(withRegion(ed.doc, i, { ...STILL, task: 'rotation', angle, anchor }))
       this.tagAt = movedCentroid(ed.doc.regions[i], centroid)
