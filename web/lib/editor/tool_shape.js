@@ -36,6 +36,7 @@ export const polygon = {
     const begun = ed.draft?.points.length ?? 0
     if (begun >= 3 && near(ed, ed.draft.points[0], at)) return polygon.finish(ed), null
     if (begun && near(ed, ed.draft.points[begun - 1], at)) return null // the second press of a double click
+    const earlier = ed.draft
     ed.draft = begun ? { ...ed.draft, points: [...ed.draft.points, at] } : { points: [at], mode: modeOf(ed, e) }
     let free = 0
     return {
@@ -51,7 +52,7 @@ export const polygon = {
         if (free > 4 && begun === 0) polygon.finish(ed)
       },
       cancel() {
-        ed.draft = null
+        ed.draft = earlier // two fingers that zoom take back their own corner, not the others
       }
     }
   },
