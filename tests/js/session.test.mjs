@@ -2,29 +2,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Editor } from '../../web/lib/editor/core.js'
-import { Session } from '../../web/lib/editor/session.js'
 import { addRegion, withRegion } from '../../web/lib/editor/ops.js'
-
-const SQUARE = { polygons: [[[10, 10], [20, 10], [20, 20], [10, 20]]], holes: [] }
-
-/** A session with no page around it. */
-class Bare extends Session {
-  constructor(side) {
-    super()
-    this.size = { width: side, height: side }
-    this.image = {}
-    this.view = { user: true }
-    this.commits = []
-    this.host = { onCommit: (text) => this.commits.push(text) }
-    this.gesture = this.draft = null
-  }
-
-  draw() {}
-  sync() {}
-  announce() {}
-  say(text) { this.said = text }
-  resize(size) { this.size = size }
-}
+import { Bare, SQUARE } from './bare.mjs'
 
 /** One with a marked region, moved to (30, 30). */
 function moved() {

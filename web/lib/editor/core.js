@@ -109,7 +109,7 @@ export class Editor extends Session {
   }
 
   announce() {
-    const region = this.sel?.kind === 'region' ? this.doc.regions[this.sel.index] : null
+    const { region } = this
     if (region && this.sel) this.say(describe(region, this.sel.index, this.outline(region).centroid))
     else if (this.sel) {
       const { start, target } = this.doc.points[this.sel.index]

@@ -48,11 +48,9 @@ export function buildFields(ed) {
   const grid = make('div', { class: 'drg-grid' }, ...rows.map((r) => r.el))
   const el = make('section', { class: 'drg-section' }, title, grid)
 
-  const region = () => (ed.sel?.kind === 'region' ? ed.doc.regions[ed.sel.index] : null)
-
   /** @param {typeof FIELDS[0]} f @param {string} text */
   function type(f, text) {
-    const r = region()
+    const r = ed.region
     const v = Number(text)
     if (!r || r.locked || !Number.isFinite(v)) return sync()
     const { centroid } = ed.outline(r)
@@ -64,7 +62,7 @@ export function buildFields(ed) {
 
   /** Only what changed is written, and never under the hand that types. @param {boolean} [live] */
   function numbers(live) {
-    const r = region()
+    const r = ed.region
     if (!r) return
     const { centroid } = ed.outline(r)
     const motion = motionOf(r, centroid)
@@ -79,7 +77,7 @@ export function buildFields(ed) {
   }
 
   function sync() {
-    const r = region()
+    const r = ed.region
     el.hidden = !r
     if (!r) return
     for (const { input } of rows) input.disabled = !!r.locked

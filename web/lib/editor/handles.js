@@ -1,4 +1,5 @@
 // The handles of the selected region: where they are, how they look, which one is under the pointer.
+import { MAX_PATH } from '../document.js'
 import { applyTo, matrixOf, motionOf } from '../geometry.js'
 import { disc, haloStroke } from './marks.js'
 import { colorOf, hasMotion, movedCentroid } from './ops.js'
@@ -45,6 +46,7 @@ export function handlesOf(ed) {
 function pathHandles(ed, region, outline, out) {
   const way = [outline.centroid, ...region.path, region.target]
   region.path.forEach((/** @type {any} */ p, /** @type {number} */ index) => out.push({ id: 'key', index, at: ed.view.toScreen(p) }))
+  if (region.path.length >= MAX_PATH) return
   for (let index = 0; index + 1 < way.length; index++) {
     const a = ed.view.toScreen(way[index])
     const b = ed.view.toScreen(way[index + 1])

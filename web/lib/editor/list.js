@@ -59,6 +59,7 @@ export function taskSelect(ed, region, i) {
   const pick = make('select', { class: 'drg-select', 'aria-label': 'Task', title: 'What the drag means; auto: the editor decides' },
     make('option', { value: 'auto', text: `auto: ${region.task}` }), ...TASKS.map((value) => make('option', { value, text: value })))
   pick.value = auto ? 'auto' : region.task
+  pick.disabled = !!region.locked
   pick.addEventListener('change', () => {
     const now = ed.doc.regions[i]
     const { centroid } = ed.outline(now)

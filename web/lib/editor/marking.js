@@ -1,4 +1,5 @@
 // A finished shape becomes a new region, or is added to or taken from a region or the area that may change.
+import { MAX_REGIONS } from '../document.js'
 import { combine, simplifyTo } from '../raster.js'
 import { adaptivePolygons } from './render_mask.js'
 import { segmentQuietly } from './tool_wand.js'
@@ -39,7 +40,7 @@ export function finishShape(ed, shape, mode) {
     ed.revert()
     return false
   }
-  if (ed.doc.regions.length >= 256) return ed.say('256 regions are the most that a drag holds'), false
+  if (ed.doc.regions.length >= MAX_REGIONS) return ed.say(`${MAX_REGIONS} regions are the most that a drag holds`), false
   ed.edit(addRegion(ed.doc, marked))
   ed.sel = { kind: 'region', index: ed.doc.regions.length - 1 }
   ed.commit('mark a region')

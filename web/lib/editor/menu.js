@@ -1,9 +1,9 @@
 // Menus (right click, long press, the three dots) and the sheet of keys.
 import { KINDS } from '../formats.js'
 import { make } from './dom.js'
-import { clearMotion, copy, deleteSelected } from './commands.js'
+import { clearMotion, copy, deleteSelected, inHand } from './commands.js'
 import { SHORTCUTS } from './keyboard.js'
-import { withRegion } from './ops.js'
+import { anchoredAt, withRegion } from './ops.js'
 import { exportAs, pickFiles } from './transfer.js'
 
 /** Closes what is open; true if something was. @param {any} ed */
@@ -58,7 +58,7 @@ function show(ed, entries, at) {
 export function openMenu(ed, at, p) {
   const hit = ed.regionAt(p)
   if (hit >= 0 && !(ed.sel?.kind === 'region' && ed.sel.index === hit)) ed.select({ kind: 'region', index: hit })
-  const region = ed.sel?.kind === 'region' ? ed.doc.regions[ed.sel.index] : null
+  const { region } = ed
   const i = ed.sel?.index
   const flag = (/** @type {string} */ key) => {
     ed.edit(withRegion(ed.doc, i, { [key]: region[key] ? undefined : true }))
@@ -88,11 +88,10 @@ export function openMenu(ed, at, p) {
 
 /** @param {any} ed @param {[number, number]} p */
 function anchorAt(ed, p) {
-  const region = ed.doc.regions[ed.sel.index]
-  if (region.locked) return ed.say(`Region ${ed.sel.index + 1} is locked`)
-  const anchor = [Math.round(p[0]), Math.round(p[1])]
-  const turns = region.task === 'rotation' || region.task === 'scale'
-  ed.edit(withRegion(ed.doc, ed.sel.index, { anchor, ...(turns ? {} : { task: 'rotation', angle: 0, target: undefined, path: [] }) }))
+  const region = inHand(ed)
+  if (!region) return
+  const anchor = /** @type {[number, number]} */ ([Math.round(p[0]), Math.round(p[1])])
+  ed.edit(withRegion(ed.doc, ed.sel.index, anchoredAt(region, anchor)))
   ed.commit('set the anchor')
 }
 

@@ -56,7 +56,7 @@ export function buildOverlay(ed) {
 
   /** Whether the region in hand lies where the hint would. */
   function low() {
-    const region = ed.sel?.kind === 'region' ? ed.doc.regions[ed.sel.index] : null
+    const { region } = ed
     if (!region || !ed.view) return false
     const { y, h } = ed.outline(region).box
     return ed.view.toScreen([0, y + h])[1] > ed.view.height - 90 && ed.view.toScreen([0, y])[1] > 90
@@ -129,7 +129,7 @@ function hintFor(ed) {
   if (!ed.image && !ed.doc.regions.length) return ''
   if (ed.tool !== 'select' && ed.tool !== 'pan') return ed.doc.regions.length > 1 ? '' : ed.tools[ed.tool].hint
   if (!ed.doc.regions.length && !ed.doc.points.length) return 'Mark the part that shall move: draw around it (P) or pick it (W)'
-  const region = ed.sel?.kind === 'region' ? ed.doc.regions[ed.sel.index] : null
+  const { region } = ed
   if (region && !hasMotion(region)) return 'Drag it where it shall go; the ring turns it, the corners scale it'
   return ''
 }

@@ -21,6 +21,11 @@ export class Session {
     this.note = '' // a sentence: what was adapted
   }
 
+  /** The selected region, or null. */
+  get region() {
+    return this.sel?.kind === 'region' ? this.doc.regions[this.sel.index] : null
+  }
+
   /** Shows a document; commit() makes it a step. @param {any} doc */
   edit(doc) {
     this.doc = doc

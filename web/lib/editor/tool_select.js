@@ -2,7 +2,7 @@
 import { bodyGesture, dragAnchor, dragMarking, handleGesture } from './gestures.js'
 import { cursorOf, hitHandle } from './handles.js'
 import { pairAt, withCommit } from './tool_points.js'
-import { withRegion } from './ops.js'
+import { anchoredAt, withRegion } from './ops.js'
 
 /** @typedef {[number, number]} Point */
 
@@ -75,8 +75,6 @@ function later(ed, p, index, under, was, marking) {
 function place(ed, p) {
   ed.placing = false
   const { index } = ed.sel
-  const region = ed.doc.regions[index]
-  const turns = region.task === 'rotation' || region.task === 'scale'
-  ed.edit(withRegion(ed.doc, index, { anchor: p, ...(turns ? {} : { task: 'rotation', angle: 0, target: undefined, path: [] }) }))
+  ed.edit(withRegion(ed.doc, index, anchoredAt(ed.region, p)))
   return withCommit(ed, dragAnchor(ed, index, p), 'set the anchor')
 }

@@ -119,7 +119,7 @@ export const wand = {
     if (!ed.image) return ed.say('The wand needs the picture'), null
     if (!ed.wand?.labels) return wand.enter(ed), ed.say('Looking for pieces \u2026'), null
     const asked = modeOf(ed, e)
-    const region = ed.sel?.kind === 'region' ? ed.doc.regions[ed.sel.index] : null
+    const { region } = ed
     if (asked === 'new' && region && !ed.paintMask && inside(ed.outline(region), p)) return select.down(ed, p, e) // picked already: drag it
     const mode = asked === 'new' && region && ed.toolRegion === ed.sel.index ? 'add' : asked
     const chosen = new Set([labelUnder(ed, p)])
@@ -141,7 +141,7 @@ export const wand = {
 
   /** @param {any} ed @param {Point} p */
   hover(ed, p) {
-    const region = ed.sel?.kind === 'region' ? ed.doc.regions[ed.sel.index] : null
+    const { region } = ed
     return region && inside(ed.outline(region), p) ? 'move' : 'crosshair'
   },
 
