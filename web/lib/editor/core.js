@@ -211,7 +211,7 @@ export class Editor extends Session {
     const canvas = document.createElement('canvas')
     canvas.width = width
     canvas.height = height
-    return (this.layers[name] = { g: canvas.getContext('2d'), key: '', image: null })
+    return (this.layers[name] = { g: canvas.getContext('2d'), key: '', of: null })
   }
 
   hatch() {
@@ -249,8 +249,8 @@ export class Editor extends Session {
   }
 
   viewState() {
-    const { tool, show, sel, brush, scrub, combine, text } = this
-    return { view: this.view.state(), tool, show: { ...show }, sel, brush, scrub, combine, text, history: this.history }
+    const { tool, show, sel, brush, scrub, combine } = this
+    return { view: this.view.state(), tool, show: { ...show }, sel, brush, scrub, combine, history: this.history }
   }
 
   /** @param {any} s of viewState() */

@@ -13,6 +13,7 @@ const GRAINS = [150, 300, 600, 1200, 2400] // pieces
 /** The pieces of the picture, found once by a worker. @param {any} ed @param {boolean} [quiet] */
 function segment(ed, quiet = false) {
   const { image, size } = ed
+  if (ed.off.signal.aborted) return // asked for just before the editor went
   const count = GRAINS[ed.grain ?? 2]
   if (!image || (ed.wand?.image === image && ed.wand.asked === count)) return
   const k = Math.min(1, SIDE / Math.max(size.width, size.height))
@@ -25,7 +26,7 @@ function segment(ed, quiet = false) {
   g.drawImage(image, 0, 0, width, height)
   const rgba = g.getImageData(0, 0, width, height).data
   ed.worker?.terminate()
-  const wand = (ed.wand = { image, asked: count, width, height, rgba, labels: null, paths: new Map(), hot: -1 })
+  const wand = (ed.wand = { image, asked: count, width, height, labels: null, paths: new Map() })
   const take = (/** @type {any} */ found) => {
     if (ed.wand !== wand) return
     Object.assign(wand, found)
@@ -35,10 +36,14 @@ function segment(ed, quiet = false) {
   }
   if (!quiet) ed.say('Looking for pieces \u2026')
   try {
-    ed.worker = new Worker(new URL('../slic_worker.js', import.meta.url), { type: 'module' })
-    ed.worker.onmessage = (/** @type {MessageEvent} */ { data }) => (data.error ? ed.say(data.error) : take(data))
-    ed.worker.onerror = () => take(slic(rgba, width, height, count)) // no module workers here: on the page, once
-    ed.worker.postMessage({ id: 1, rgba, width, height, count })
+    const worker = (ed.worker = new Worker(new URL('../slic_worker.js', import.meta.url), { type: 'module' }))
+    worker.onmessage = (/** @type {MessageEvent} */ { data }) => {
+      worker.terminate() // the next picture gets its own
+      if (data.error) ed.say(data.error)
+      else take(data)
+    }
+    worker.onerror = () => take(slic(rgba, width, height, count)) // no module workers here: on the page, once
+    worker.postMessage({ id: 1, rgba, width, height, count })
   } catch {
     take(slic(rgba, width, height, count))
   }
