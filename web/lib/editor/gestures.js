@@ -42,7 +42,7 @@ export function bodyGesture(ed, i, p) {
 }
 
 /** @param {any} ed @param {number} i @param {Point} p */
-export function dragTarget(ed, i, p) {
+function dragTarget(ed, i, p) {
   const region = ed.doc.regions[i]
   const from = ed.outline(region).centroid
   const start = region.target ?? from
@@ -104,7 +104,7 @@ export function dragTurn(ed, i, p, knob) {
 const pick = ({ task, target, anchor, path }) => ({ task, target, anchor, path })
 
 /** @param {any} ed @param {number} i @param {string} side nw, n, ... @param {Point} source the handle's place before the motion */
-export function dragScale(ed, i, side, source) {
+function dragScale(ed, i, side, source) {
   const region = ed.doc.regions[i]
   const { centroid } = ed.outline(region)
   const anchor = region.anchor ?? centroid
@@ -162,7 +162,7 @@ export function dragAnchor(ed, i, p) {
 }
 
 /** @param {any} ed @param {number} i @param {number} k @param {Point} p */
-export function dragKey(ed, i, k, p) {
+function dragKey(ed, i, k, p) {
   const start = ed.doc.regions[i].path[k]
   return {
     name: `key-${k}`, what: 'path', tag: '', tagAt: start,

@@ -101,11 +101,11 @@ export function drawHandles(ed) {
   const { g } = ed
   const k = ed.coarse ? 1.5 : 1
   const color = ed.sel.kind === 'region' ? colorOf(ed.doc.regions[ed.sel.index], ed.sel.index) : '#3b82f6'
-  for (const h of [...all].reverse()) drawHandle(g, h, color, k, h === ed.hot?.handle || h.id === ed.hot?.id, ed.byKeys && ed.active === idOf(h))
+  for (const h of [...all].reverse()) drawHandle(g, h, color, k, idOf(h) === ed.hot, ed.byKeys && ed.active === idOf(h))
 }
 
 /** A name that stays while the handle moves. @param {Handle} h */
-export const idOf = (h) => (h.id === 'key' ? `key-${h.index}` : h.id)
+export const idOf = (h) => (h.id === 'key' || h.id === 'mid' ? `${h.id}-${h.index}` : h.id)
 
 /** @param {any} g @param {Handle} h @param {string} color @param {number} k @param {boolean} hot @param {boolean} active */
 function drawHandle(g, h, color, k, hot, active) {

@@ -1,6 +1,6 @@
 // The list of regions and point pairs: colour, number, name, task; eye, lock, order, delete.
 import { TASKS } from '../document.js'
-import { iconButton, make, setIcon } from './dom.js'
+import { iconButton, make } from './dom.js'
 import { asTask, colorOf, hasMotion, patch, remove, reorder, withRegion } from './ops.js'
 
 /** @param {any} ed */
@@ -47,14 +47,12 @@ function regionRow(ed, region, i) {
         iconButton('down', 'Later', () => order(ed, i, i + 1), { disabled: i === ed.doc.regions.length - 1 }),
         iconButton('trash', 'Delete (Del)', () => drop(ed, { kind: 'region', index: i }), { disabled: !!region.locked }), color)
     : null
-  const row = make('div', { class: `drg-item${selected ? ' drg-on' : ''}${region.hidden ? ' drg-off' : ''}`, role: 'listitem' },
+  return make('div', { class: `drg-item${selected ? ' drg-on' : ''}${region.hidden ? ' drg-off' : ''}`, role: 'listitem' },
     make('div', { class: 'drg-row' }, number, name, selected ? null : make('span', { class: 'drg-faint', text: hasMotion(region) ? region.task : 'no motion' }), eye, lock), more)
-  setIcon(lock, region.locked ? 'lock' : 'unlock')
-  return row
 }
 
 /** The task; "auto" leaves the choice to the editor and says what it chose. @param {any} ed @param {any} region @param {number} i */
-export function taskSelect(ed, region, i) {
+function taskSelect(ed, region, i) {
   const auto = region.auto === true
   const pick = make('select', { class: 'drg-select', 'aria-label': 'Task', title: 'What the drag means; auto: the editor decides' },
     make('option', { value: 'auto', text: `auto: ${region.task}` }), ...TASKS.map((value) => make('option', { value, text: value })))

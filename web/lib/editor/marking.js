@@ -24,7 +24,7 @@ const tidy = (outlines) => outlines.map((line) => simplifyTo(line, CORNERS).map(
 const tidied = ({ polygons, holes }) => ({ polygons: tidy(polygons), holes: tidy(holes), strokes: [] })
 
 /** Polygons for strokes and for what lies partly outside the picture. @param {any} ed @param {Shape} shape */
-export function polygonal(ed, shape) {
+function polygonal(ed, shape) {
   if (!shape.strokes?.length && !shape.holes?.length && shape.polygons?.length === 1) return { polygons: tidy(shape.polygons), holes: [], strokes: [] }
   return tidied(combine({}, shape, 'add', ed.size.width, ed.size.height))
 }

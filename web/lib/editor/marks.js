@@ -2,7 +2,7 @@
 import { applyTo, matrixOf, pathPoint } from '../geometry.js'
 
 const HALO = 'rgba(8, 10, 14, 0.7)'
-export const GUIDE = '#ff4fd8'
+const GUIDE = '#ff4fd8'
 
 /** Strokes twice: a dark halo, then the colour. @param {any} g @param {string} color @param {number} width */
 export function haloStroke(g, color, width) {

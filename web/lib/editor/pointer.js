@@ -79,9 +79,9 @@ export function listenPointer(ed) {
     }
     if (ed.showing === 'result' || ed.running) return
     const tool = ed.tools[ed.tool]
-    const hot = ed.hot?.id
+    const { hot } = ed
     canvas.style.cursor = ed.space ? 'grab' : tool.hover?.(ed, ed.hover, e) ?? tool.cursor
-    if (tool.draw || hot !== ed.hot?.id) ed.draw()
+    if (tool.draw || hot !== ed.hot) ed.draw()
     ed.parts.status.place(ed.hover)
   })
 

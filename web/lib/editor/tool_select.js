@@ -1,6 +1,6 @@
 // Select: take a handle, or the region itself, and drag; a click selects, again on the same place the one below.
 import { bodyGesture, dragAnchor, dragMarking, handleGesture } from './gestures.js'
-import { cursorOf, hitHandle } from './handles.js'
+import { cursorOf, hitHandle, idOf } from './handles.js'
 import { pairAt, withCommit } from './tool_points.js'
 import { anchoredAt, withRegion } from './ops.js'
 
@@ -36,7 +36,7 @@ export const select = {
   hover(ed, p) {
     if (ed.placing) return 'crosshair'
     const handle = hitHandle(ed, ed.view.toScreen(p), ed.reach())
-    ed.hot = handle ? { id: handle.id, handle } : null
+    ed.hot = handle && idOf(handle)
     if (handle) return cursorOf(handle)
     return pairAt(ed, p) || ed.regionsAt(p).length ? 'move' : 'default'
   }

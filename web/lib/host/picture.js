@@ -22,7 +22,7 @@ export const viewUrl = (api, { filename, subfolder = '', type = 'input' }) =>
  */
 export function watchPicture({ app, api, node, input, show, toast }) {
   let key = '' // of what is shown or on its way
-  let own = /** @type {{ref: any, from: string, size: number[]} | null} */ (null) // the node's own background
+  let own = /** @type {{ref: any, from: string} | null} */ (null) // the node's own background
   let watched = /** @type {{widget: any, active: boolean} | null} */ (null)
 
   function source() {
@@ -88,7 +88,7 @@ export function watchPicture({ app, api, node, input, show, toast }) {
   function executed(output, now = true) {
     const ref = output?.drag_background?.[0]
     if (!ref?.filename) return
-    own = { ref, from: nameOf(source()), size: output.drag_size }
+    own = { ref, from: nameOf(source()) }
     if (now) refresh()
   }
 
