@@ -6,6 +6,7 @@ import { addPlace, clearMotion, copy, grow, nextHandle, turn } from '../../web/l
 import { dragTurn } from '../../web/lib/editor/gestures.js'
 import { handlesOf } from '../../web/lib/editor/handles.js'
 import { listenKeys } from '../../web/lib/editor/keyboard.js'
+import { listenPointer } from '../../web/lib/editor/pointer.js'
 import { addRegion, withRegion } from '../../web/lib/editor/ops.js'
 import { Bare, SQUARE } from './bare.mjs'
 
@@ -86,4 +87,13 @@ test('a space bar that is released elsewhere does not go on panning', () => {
   assert.equal(ed.space, true)
   ed.sink.dispatchEvent(new Event('blur'))
   assert.equal(ed.space, false)
+})
+
+test('an editor that is never destroyed leaves nothing on the page', () => {
+  const heard = []
+  globalThis.window = { addEventListener: (type) => heard.push(type) }
+  for (let i = 0; i < 3; i++) {
+    listenPointer(Object.assign(new Bare(64), { canvas: new EventTarget(), el: {}, off: new AbortController() }))
+  }
+  assert.deepEqual(heard.sort(), ['touchcancel', 'touchend', 'touchmove', 'touchstart'])
 })
