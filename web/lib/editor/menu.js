@@ -9,15 +9,17 @@ import { exportAs, pickFiles } from './transfer.js'
 /** Closes what is open; true if something was. @param {any} ed */
 export function closeMenus(ed) {
   const open = ed.menu
+  if (!open) return false
   ed.menu = null
-  open?.remove()
-  return !!open
+  open.el.remove()
+  window.removeEventListener('pointerdown', open.outside, true)
+  return true
 }
 
 /** @typedef {[string, (() => void) | null, string?] | null} Entry null: a line; without a function: a heading */
 
-/** @param {any} ed @param {Entry[]} entries @param {number[]} at box pixels */
-function show(ed, entries, at) {
+/** @param {any} ed @param {Entry[]} entries @param {number[]} at box pixels @param {HTMLElement} [button] that opened it, and closes it */
+function show(ed, entries, at, button) {
   closeMenus(ed)
   const rows = entries.map((entry) => {
     if (!entry) return make('hr')
@@ -40,17 +42,15 @@ function show(ed, entries, at) {
     e.preventDefault()
   })
   ed.box.append(menu)
-  ed.menu = menu
   const x = Math.min(at[0], ed.view.width - menu.offsetWidth - 6)
   const y = Math.min(at[1], ed.view.height - menu.offsetHeight - 6)
   menu.style.setProperty('left', `${Math.max(x, 6)}px`)
   menu.style.setProperty('top', `${Math.max(y, 6)}px`)
   menu.querySelector('button')?.focus()
   const outside = (/** @type {PointerEvent} */ e) => {
-    if (e.target instanceof Node && menu.contains(e.target)) return
-    closeMenus(ed)
-    window.removeEventListener('pointerdown', outside, true)
+    if (!(e.target instanceof Node && (menu.contains(e.target) || button?.contains(e.target)))) closeMenus(ed)
   }
+  ed.menu = { el: menu, outside }
   window.addEventListener('pointerdown', outside, { capture: true, signal: ed.off.signal })
 }
 
@@ -112,7 +112,7 @@ export function openMore(ed, button) {
       ed.sel = null
       ed.commit('start again')
     }]
-  ], at)
+  ], at, button)
 }
 
 /** The sheet of keys. @param {any} ed */

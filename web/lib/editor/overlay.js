@@ -25,7 +25,7 @@ export function buildOverlay(ed) {
   let all = false // the user wants to see every problem
 
   function check() {
-    if (!ed.el.isConnected) return
+    if (ed.off.signal.aborted) return
     found = safeProblems(ed)
     chips.replaceChildren(...listOf())
   }
