@@ -1,6 +1,6 @@
 // The list of regions and point pairs: colour, number, name, task; eye, lock, order, delete.
 import { TASKS } from '../document.js'
-import { iconButton, make } from './dom.js'
+import { iconButton, make, pressed } from './dom.js'
 import { asTask, colorOf, hasMotion, patch, remove, reorder, withRegion } from './ops.js'
 
 /** @param {any} ed */
@@ -8,10 +8,11 @@ export function buildList(ed) {
   const el = make('div', { class: 'drg-list', role: 'list' })
   /** @type {any} */
   let drawn = null
+  const held = pressed(el, sync)
 
   function sync() {
     if (drawn && drawn.doc === ed.committed && drawn.sel === ed.sel) return
-    if (ed.gesture) return // while something is dragged the numbers are enough
+    if (ed.gesture || held()) return // while something is dragged the numbers are enough
     const typing = document.activeElement
     if (typing instanceof HTMLInputElement && el.contains(typing) && drawn?.doc === ed.committed) return
     drawn = { doc: ed.committed, sel: ed.sel }

@@ -1,6 +1,6 @@
 // What lies over the picture: a hint for the next step, problems with their fixes, the running model.
 import { problems } from '../document.js'
-import { icon, make, setText } from './dom.js'
+import { icon, make, pressed, setText } from './dom.js'
 import { hasMotion } from './ops.js'
 
 const MOST = 4 // chips; half as many where the box is small
@@ -23,11 +23,12 @@ export function buildOverlay(ed) {
   /** @type {any} */
   let timer = 0
   let all = false // the user wants to see every problem
+  const held = pressed(chips, sync)
 
   function check() {
     if (ed.off.signal.aborted) return
     found = safeProblems(ed)
-    chips.replaceChildren(...listOf())
+    showChips()
   }
 
   function sync() {
@@ -51,7 +52,11 @@ export function buildOverlay(ed) {
       clearTimeout(timer)
       timer = setTimeout(check, 120) // not in the way of the hand
     }
-    chips.replaceChildren(...listOf())
+    showChips()
+  }
+
+  function showChips() {
+    if (!held()) chips.replaceChildren(...listOf())
   }
 
   /** Whether the region in hand lies where the hint would. */
