@@ -25,8 +25,7 @@ export function nudge(ed, by, e) {
   const { centroid } = ed.outline(region)
   const place = placeOf(ed.active)
   if (ed.active === 'marking' || e.altKey) {
-    const regions = doc.regions.map((/** @type {any} */ r, /** @type {number} */ i) => (i === sel.index ? movedShape(r, by) : r))
-    ed.edit({ ...doc, regions })
+    ed.edit(withRegion(doc, sel.index, movedShape(region, by)))
     return ed.commit('move the marking', e.repeat)
   }
   if (region.path[place]) {

@@ -189,8 +189,7 @@ export function dragMarking(ed, i, p) {
       const by = /** @type {Point} */ ([Math.round(to[0] - p[0]), Math.round(to[1] - p[1])])
       this.tag = `marking ${signed(by[0])}, ${signed(by[1])} px`
       this.tagAt = q
-      const { regions } = ed.doc
-      ed.edit({ ...ed.doc, regions: regions.map((/** @type {any} */ r, /** @type {number} */ n) => (n === i ? movedShape(region, by) : r)) })
+      ed.edit(withRegion(ed.doc, i, movedShape(region, by)))
     },
     end() {}
   }

@@ -3,7 +3,7 @@ import { MAX_REGIONS } from '../document.js'
 import { combine, simplifyTo } from '../raster.js'
 import { adaptivePolygons } from './render_mask.js'
 import { segmentQuietly } from './tool_wand.js'
-import { addRegion, movedMotion, withRegion } from './ops.js'
+import { addRegion, movedMotion, remove, withRegion } from './ops.js'
 
 /** @typedef {[number, number]} Point */
 /** @typedef {{polygons?: Point[][], holes?: Point[][], strokes?: {points: Point[], radius: number}[]}} Shape */
@@ -63,7 +63,7 @@ function reshape(ed, i, shape, mode) {
   const before = ed.outline(region).centroid
   const now = tidied(combine(region, shape, mode, ed.size.width, ed.size.height))
   if (!now.polygons.length) {
-    ed.edit({ ...ed.doc, regions: ed.doc.regions.filter((/** @type {any} */ _, /** @type {number} */ k) => k !== i) })
+    ed.edit(remove(ed.doc, { kind: 'region', index: i }))
     ed.sel = null
     ed.commit('erase a region')
     ed.say(`Region ${i + 1} is gone: nothing of it was left`)
@@ -71,7 +71,7 @@ function reshape(ed, i, shape, mode) {
   }
   const after = ed.outline(now).centroid
   const keeps = region.task === 'relocation' || region.task === 'deformation'
-  const motion = keeps && region.target ? movedMotion({ ...region, path: region.path }, [after[0] - before[0], after[1] - before[1]]) : {}
+  const motion = keeps && region.target ? movedMotion(region, [after[0] - before[0], after[1] - before[1]]) : {}
   ed.edit(withRegion(ed.doc, i, { ...now, ...motion })) // the motion stays the same while the middle moves
   ed.sel = { kind: 'region', index: i }
   ed.commit(mode === 'add' ? 'add to a region' : 'take from a region')

@@ -15,6 +15,16 @@ export function haloStroke(g, color, width) {
   g.stroke()
 }
 
+/** Begins a path over picture points. @param {any} ed @param {any} g @param {[number, number][]} points */
+export function trace(ed, g, points) {
+  g.beginPath()
+  points.forEach((p, i) => {
+    const [x, y] = ed.view.toScreen(p)
+    if (i) g.lineTo(x, y)
+    else g.moveTo(x, y)
+  })
+}
+
 /** @param {any} g @param {number[]} p @param {number} r @param {string} fill @param {string} [rim] @param {number} [width] */
 export function disc(g, p, r, fill, rim = HALO, width = 1.5) {
   g.beginPath()

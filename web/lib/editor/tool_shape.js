@@ -1,5 +1,5 @@
 // Polygon and lasso, rectangle, ellipse.
-import { haloStroke } from './marks.js'
+import { haloStroke, trace } from './marks.js'
 import { finishShape, modeOf } from './marking.js'
 
 /** @typedef {[number, number]} Point */
@@ -11,12 +11,7 @@ const held = (ed, p) => [Math.min(Math.max(p[0], -0.5), ed.size.width - 0.5), Ma
 
 /** @param {any} ed @param {any} g @param {Point[]} points @param {boolean} closed @param {string} mode */
 function drawLine(ed, g, points, closed, mode) {
-  g.beginPath()
-  points.forEach((p, i) => {
-    const [x, y] = ed.view.toScreen(p)
-    if (i) g.lineTo(x, y)
-    else g.moveTo(x, y)
-  })
+  trace(ed, g, points)
   if (closed) g.closePath()
   if (points.length > 2) {
     g.fillStyle = `${TINTS[mode]}2e`

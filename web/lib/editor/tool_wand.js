@@ -1,4 +1,5 @@
 // The wand: shows the super-pixel under the pointer, picks it by a click, more by a scribble.
+import { scaledPoint, scaledShape } from '../document.js'
 import { labelAt, shapeOf, slic } from '../slic.js'
 import { finishShape, modeOf } from './marking.js'
 import { drawOutline } from './render.js'
@@ -62,10 +63,7 @@ export function segmentQuietly(ed) {
 export function piecesFor(ed, region) {
   const { wand, size } = ed
   if (!wand?.labels) return { region, pieces: null }
-  const [kx, ky] = [wand.width / size.width, wand.height / size.height]
-  const put = (/** @type {Point[]} */ line) => line.map(([x, y]) => [(x + 0.5) * kx - 0.5, (y + 0.5) * ky - 0.5])
-  const strokes = region.strokes.map((/** @type {any} */ s) => ({ points: put(s.points), radius: (s.radius * (kx + ky)) / 2 }))
-  return { region: { ...region, polygons: region.polygons.map(put), holes: region.holes.map(put), strokes }, pieces: wand }
+  return { region: { ...region, ...scaledShape(region, wand.width / size.width, wand.height / size.height) }, pieces: wand }
 }
 
 /** Forgets the pieces of a picture. @param {any} ed */
@@ -78,16 +76,14 @@ export function dropWand(ed) {
 function labelUnder(ed, p) {
   const { wand, size } = ed
   if (!wand?.labels) return -1
-  return labelAt(wand.labels, wand.width, wand.height, ((p[0] + 0.5) * wand.width) / size.width - 0.5, ((p[1] + 0.5) * wand.height) / size.height - 0.5)
+  return labelAt(wand.labels, wand.width, wand.height, ...scaledPoint(p, wand.width / size.width, wand.height / size.height))
 }
 
 /** The shape of pieces in the picture's pixels. @param {any} ed @param {Iterable<number>} labels */
 function shapeFrom(ed, labels) {
   const { wand, size } = ed
-  const found = shapeOf(wand.labels, wand.width, wand.height, labels)
-  const [kx, ky] = [size.width / wand.width, size.height / wand.height]
-  const put = (/** @type {Point[]} */ line) => line.map(([x, y]) => /** @type {Point} */ ([(x + 0.5) * kx - 0.5, (y + 0.5) * ky - 0.5]))
-  return { polygons: found.polygons.map(put), holes: found.holes.map(put) }
+  const found = { ...shapeOf(wand.labels, wand.width, wand.height, labels), strokes: [] }
+  return scaledShape(found, size.width / wand.width, size.height / wand.height)
 }
 
 /** @param {any} ed @param {number} label */
