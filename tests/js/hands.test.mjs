@@ -79,6 +79,28 @@ test('a press that becomes a pinch leaves the corners before it', () => {
   assert.equal(ed.draft, null)
 })
 
+test('what is dragged can not be deleted under the hand', () => {
+  const ed = holding()
+  Object.assign(ed, { sink: new EventTarget(), el: new EventTarget(), off: new AbortController() })
+  listenKeys(ed)
+  ed.gesture = dragTurn(ed, 0, [50, 40])
+  ed.sink.dispatchEvent(Object.assign(new Event('keydown'), { key: 'Delete' }))
+  ed.gesture.move([40, 50], {})
+  assert.equal(ed.region.angle, 90)
+  ed.gesture = null
+  ed.sink.dispatchEvent(Object.assign(new Event('keydown'), { key: 'Delete' }))
+  assert.equal(ed.doc.regions.length, 0)
+})
+
+test('a click that should put the anchor of a region that is gone selects', () => {
+  const ed = holding()
+  Object.assign(ed, { placing: true, reach: () => 10, regionsAt: () => [] })
+  ed.edit({ ...ed.doc, regions: [] })
+  ed.sel = null
+  assert.equal(ed.tools.select.down(ed, [5, 5], {}), null)
+  assert.equal(ed.placing, false)
+})
+
 test('a space bar that is released elsewhere does not go on panning', () => {
   const ed = new Bare(64)
   Object.assign(ed, { sink: new EventTarget(), el: new EventTarget(), canvas: { style: {} }, off: new AbortController() })

@@ -231,7 +231,7 @@ function escape(ed) {
 /** @param {any} ed @param {string} k */
 function erase(ed, k) {
   if (ed.draft && k === 'Backspace') ed.tools.polygon.back(ed)
-  else deleteSelected(ed)
+  else if (!ed.gesture) deleteSelected(ed) // what is dragged stays
   ed.draw()
   return true
 }

@@ -12,7 +12,9 @@ export const select = {
 
   /** @param {any} ed @param {Point} p @param {any} e */
   down(ed, p, e) {
-    if (ed.placing) return place(ed, p)
+    const { placing } = ed
+    ed.placing = false
+    if (placing && ed.region) return place(ed, p)
     const handle = e.altKey ? null : hitHandle(ed, ed.view.toScreen(p), ed.reach())
     if (handle) return withCommit(ed, handleGesture(ed, handle, p), 'drag')
     const pair = pairAt(ed, p)
@@ -73,7 +75,6 @@ function later(ed, p, index, under, was, marking) {
 
 /** The next click puts the anchor. @param {any} ed @param {Point} p */
 function place(ed, p) {
-  ed.placing = false
   const { index } = ed.sel
   ed.edit(withRegion(ed.doc, index, anchoredAt(ed.region, p)))
   return withCommit(ed, dragAnchor(ed, index, p), 'set the anchor')
