@@ -1,7 +1,8 @@
-// Walks in a host's graph: where the value of an input comes from, through whatever lies between.
+// What feeds an editor in the host's graph: through whatever lies between, and for as long as it does.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { sourceOf } from '../../web/lib/host/graph.js'
+import { watchPicture } from '../../web/lib/host/picture.js'
 
 let ids = 0
 
@@ -46,4 +47,25 @@ test('a circle ends', () => {
   const [a, b] = [node('Reroute'), node('Reroute')]
   const root = graphOf([a, b], [[a, 0, b, 0], [b, 0, a, 0]])
   assert.equal(sourceOf({ graph: root }, a, 0), null)
+})
+
+test('a Load Image is listened to for as long as it feeds the editor, and left as it was', () => {
+  const shown = []
+  globalThis.Image = class { set src(url) { shown.push(url.replace(/&t=.*/, '&again')) } }
+  const own = () => 'own'
+  const [a, b] = ['a.png', 'b.png'].map((value) => node('LoadImage', { comfyClass: 'LoadImage', widgets: [{ name: 'image', value, callback: own }] }))
+  const editor = node('DragEditor', { inputs: [{ name: 'image', type: 'IMAGE', link: null }] })
+  const root = graphOf([a, b, editor], [[b, 0, editor, 0], [a, 0, editor, 0]])
+  const [toB, toA] = root.links.keys()
+  const api = { apiURL: (path) => path }
+  const picture = watchPicture({ app: { graph: root }, api, node: editor, input: 'image', show() {}, toast() {} })
+  for (const link of [toA, toB, toA]) {
+    editor.inputs[0].link = link
+    picture.refresh()
+  }
+  assert.equal(b.widgets[0].callback, own)
+  assert.equal(a.widgets[0].callback(), 'own')
+  assert.deepEqual(shown.map((url) => url.slice(15, 16) + (url.endsWith('again') ? ' again' : '')), ['a', 'b', 'a', 'a again'])
+  picture.end()
+  assert.equal(a.widgets[0].callback, own)
 })
