@@ -106,15 +106,16 @@ function bind(node, name, socketless) {
       picture.end()
       editor.destroy()
       editors.delete(node)
-      setTimeout(() => roots.get(key) === root && roots.delete(key), 1000) // the new node, if any, has come by then
+      setTimeout(() => { // the new node, if any, has come by then
+        for (const [old, shown] of roots) if (shown === root) roots.delete(old)
+      }, 1000)
     }, 0)
   })
   function openFull() {
     full.open()
     editor.setFullscreen?.(true)
   }
-  const bound = { node, editor, run, picture, open: openFull }
-  editors.set(node, bound)
+  const bound = { node, run, picture, open: openFull }
   widget.dragEditor = editor // for tests and for other extensions
   return widget
 }

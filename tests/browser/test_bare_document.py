@@ -12,6 +12,11 @@ import pytest
 from tests.browser.bare import BALL, HOUSE, Open, near
 
 EVIL = '<img src=x onerror="window.hacked=1"><script>window.hacked=1</script>"\'><svg onload=window.hacked=1>'
+OUTSIDE = {
+    "version": 1,
+    "image": {"width": 512, "height": 512},
+    "regions": [{"task": "relocation", "polygons": [[[50, 50], [120, 50], [120, 120]]], "target": [900, 20]}],
+}
 
 
 def test_markup_in_strings_is_text(opened: Open) -> None:
@@ -120,14 +125,7 @@ def test_numbers_list_prompts_and_editable_area(opened: Open) -> None:
 
 def test_problems_are_shown_with_a_fix(opened: Open) -> None:
     hands = opened()
-    doc = {
-        "version": 1,
-        "image": {"width": 512, "height": 512},
-        "regions": [
-            {"task": "relocation", "polygons": [[[50, 50], [120, 50], [120, 120]]], "target": [900, 20]}
-        ],
-    }
-    hands.load(doc)
+    hands.load(OUTSIDE)
     hands.page.wait_for_selector(".drg-warn")
     assert "outside" in hands.page.inner_text(".drg-warn")
     hands.page.click(".drg-chip-fix")
@@ -199,3 +197,43 @@ def test_export_then_import(opened: Open, kind: str, tmp_path: Path) -> None:
     assert after["task"] == before["task"] and near(after["target"], before["target"], 1.01)
     for corner in before["polygons"][0]:
         assert min(math.dist(corner, p) for p in after["polygons"][0]) <= 1.5
+
+
+def test_problems_of_an_editor_that_is_shown_later(opened: Open) -> None:
+    """The host reads the document before it puts the widget into the page."""
+    hands = opened()
+    hands.page.evaluate(
+        """async text => {
+          const { createEditor } = await import('/web/lib/editor.js')
+          const late = document.createElement('div')
+          late.id = 'late'
+          late.style.cssText = 'width: 420px; height: 480px'
+          createEditor(late).setText(text)
+          await new Promise(done => setTimeout(done, 300))
+          document.body.append(late)
+        }""",
+        json.dumps(OUTSIDE),
+    )
+    hands.page.wait_for_selector("#late .drg-warn")
+
+
+def test_a_run_leaves_the_number_that_one_types(opened: Open) -> None:
+    hands = opened(w=900, h=640)
+    hands.polygon(BALL, 46)
+    hands.page.fill('[data-field="tx"]', "123")
+    hands.page.evaluate("probe.editor.setPreview(null, 0.4)")
+    hands.settle()
+    assert hands.page.input_value('[data-field="tx"]') == "123"
+    hands.page.keyboard.press("Enter")
+    assert hands.region()["target"][0] == 123
+
+
+def test_the_press_that_ends_typing_is_a_click(opened: Open) -> None:
+    hands = opened(w=900, h=640)
+    hands.polygon(BALL, 46)
+    hands.polygon(HOUSE, 40)
+    hands.page.fill('[aria-label="Name of region 2"]', "house")
+    hands.page.click('[aria-label="Select region 1"]')
+    assert hands.region(1)["label"] == "house"
+    assert hands.state()["sel"] == {"kind": "region", "index": 0}
+    hands.page.wait_for_selector('.drg-on [aria-label="Name of region 1"]')

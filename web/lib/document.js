@@ -212,6 +212,19 @@ export function serialize(doc) {
 }
 
 /**
+ * A point in a picture `kx` and `ky` times as large.
+ * @param {Point} p @param {number} kx @param {number} ky @returns {Point}
+ */
+export const scaledPoint = (p, kx, ky) => [(p[0] + 0.5) * kx - 0.5, (p[1] + 0.5) * ky - 0.5]
+
+/** @param {Shape} shape @param {number} kx @param {number} ky @returns {Shape} */
+export function scaledShape({ polygons, holes, strokes }, kx, ky) {
+  const lines = (all) => all.map((line) => line.map((p) => scaledPoint(p, kx, ky)))
+  const brushed = ({ points, radius }) => ({ points: lines([points])[0], radius: radius * (kx + ky) / 2 })
+  return { polygons: lines(polygons), holes: lines(holes), strokes: strokes.map(brushed) }
+}
+
+/**
  * The same drag on a picture of another size (pixel centres kept; radii by the mean factor). @param {Doc} doc
  * @param {number} width @param {number} height @returns {Doc}
  */
@@ -220,11 +233,8 @@ export function rescaled(doc, width, height) {
   const out = clone(doc)
   out.image = { ...out.image, width, height }
   if (kx === 1 && ky === 1) return out
-  const put = (p) => /** @type {Point} */ ([(p[0] + 0.5) * kx - 0.5, (p[1] + 0.5) * ky - 0.5])
-  for (const s of [...out.regions, out.editable]) {
-    for (const key of ['polygons', 'holes']) s[key] = s[key].map((line) => line.map(put))
-    s.strokes = s.strokes.map(({ points, radius }) => ({ points: points.map(put), radius: radius * (kx + ky) / 2 }))
-  }
+  const put = (p) => scaledPoint(p, kx, ky)
+  for (const s of [...out.regions, out.editable]) Object.assign(s, scaledShape(s, kx, ky))
   for (const r of out.regions) {
     if (r.target) r.target = put(r.target)
     if (r.anchor) r.anchor = put(r.anchor)

@@ -99,7 +99,7 @@ function buildOptions(ed, act) {
     const tool = ed.tools[ed.tool]
     const draws = tool.keys !== 'none' && ed.tool !== 'points'
     const idle = ed.showing === 'result' || !!ed.running
-    const region = ed.sel?.kind === 'region' && ed.tool === 'select' ? ed.doc.regions[ed.sel.index] : null
+    const region = ed.tool === 'select' ? ed.region : null
     painting.hidden = !ed.paintMask || idle
     group.hidden = !draws || ed.tool === 'eraser' || idle
     for (const button of modes) button.setAttribute('aria-pressed', String(button.dataset.mode === ed.combine))

@@ -1,10 +1,14 @@
 // What the keys do to the region or point in hand; the menus use some of it too.
+import { MAX_PATH, MAX_REGIONS } from '../document.js'
 import { motionOf } from '../geometry.js'
 import { handlesOf, idOf } from './handles.js'
-import { STILL, duplicate, fixedPoint, hasMotion, movedShape, remove, withPoint, withRegion } from './ops.js'
+import { STILL, anchoredAt, duplicate, fixedPoint, hasMotion, movedShape, remove, withPoint, withRegion } from './ops.js'
 import { inPicture } from './snap.js'
 
 /** @typedef {[number, number]} Point */
+
+/** The number of the place that a handle's name says; NaN for the others. @param {string} name */
+const placeOf = (name) => Number(/^key-(\d+)$/.exec(name)?.[1] ?? NaN)
 
 /** Moves what the arrows hold: target, anchor, a place of the path, the marking. @param {any} ed @param {Point} by @param {KeyboardEvent} e */
 export function nudge(ed, by, e) {
@@ -19,14 +23,13 @@ export function nudge(ed, by, e) {
   const region = doc.regions[sel.index]
   if (region.locked) return ed.say(`Region ${sel.index + 1} is locked`)
   const { centroid } = ed.outline(region)
-  const place = /^key-(\d+)$/.exec(ed.active)
+  const place = placeOf(ed.active)
   if (ed.active === 'marking' || e.altKey) {
-    const regions = doc.regions.map((/** @type {any} */ r, /** @type {number} */ i) => (i === sel.index ? movedShape(r, by) : r))
-    ed.edit({ ...doc, regions })
+    ed.edit(withRegion(doc, sel.index, movedShape(region, by)))
     return ed.commit('move the marking', e.repeat)
   }
-  if (place && region.path[Number(place[1])]) {
-    const path = region.path.map((/** @type {Point} */ p, /** @type {number} */ i) => (i === Number(place[1]) ? inPicture(add(p), ed.size) : p))
+  if (region.path[place]) {
+    const path = region.path.map((/** @type {Point} */ p, /** @type {number} */ i) => (i === place ? inPicture(add(p), ed.size) : p))
     ed.edit(withRegion(doc, sel.index, { path }))
   } else if (ed.active === 'anchor' || region.task === 'rotation' || region.task === 'scale') {
     ed.edit(withRegion(doc, sel.index, { anchor: add(region.anchor ?? centroid) }))
@@ -37,10 +40,20 @@ export function nudge(ed, by, e) {
   ed.commit('move', e.repeat)
 }
 
+/** The selected region if it may be changed; else says why not. @param {any} ed */
+export function inHand(ed) {
+  const region = ed.region
+  if (!region) ed.say('Select a region first')
+  else if (region.locked) ed.say(`Region ${ed.sel.index + 1} is locked`)
+  return region?.locked ? null : region
+}
+
 /** @param {any} ed */
 export function addPlace(ed) {
-  const region = ed.sel?.kind === 'region' ? ed.doc.regions[ed.sel.index] : null
-  if (!region?.target || region.task === 'rotation') return ed.say('A path belongs to a region that is moved: give it a target first')
+  const region = inHand(ed)
+  if (!region) return
+  if (region.path.length >= MAX_PATH) return ed.say(`${MAX_PATH} places are the most that a path holds`)
+  if (!region.target || region.task === 'rotation') return ed.say('A path belongs to a region that is moved: give it a target first')
   const from = region.path[region.path.length - 1] ?? ed.outline(region).centroid
   const middle = [(from[0] + region.target[0]) / 2, (from[1] + region.target[1]) / 2]
   ed.edit(withRegion(ed.doc, ed.sel.index, { path: [...region.path, middle] }))
@@ -58,22 +71,22 @@ export function nextHandle(ed, step) {
   const ids = [...new Set(ed.sel.kind === 'region' && !all.includes('target') ? ['target', ...all] : all)]
   ed.active = ids[(ids.indexOf(ed.active) + step + ids.length) % ids.length]
   if (ed.active === 'anchor') anchored(ed)
-  const place = /^key-(\d+)$/.exec(ed.active)
-  ed.say(`The arrows move ${place ? `place ${Number(place[1]) + 1} of the path` : `the ${ed.active}`}`)
+  const place = placeOf(ed.active)
+  ed.say(`The arrows move ${place >= 0 ? `place ${place + 1} of the path` : `the ${ed.active}`}`)
 }
 
 /** A region without motion gets its anchor shown: it will turn. @param {any} ed */
 function anchored(ed) {
-  const region = ed.doc.regions[ed.sel.index]
-  if (region.task === 'rotation' || region.task === 'scale' || hasMotion(region)) return
-  ed.edit(withRegion(ed.doc, ed.sel.index, { ...STILL, task: 'rotation', angle: 0, anchor: ed.outline(region).centroid }))
+  const region = ed.region
+  if (region.locked || region.task === 'rotation' || region.task === 'scale' || hasMotion(region)) return
+  ed.edit(withRegion(ed.doc, ed.sel.index, anchoredAt(region, ed.outline(region).centroid)))
   ed.commit('set the anchor')
 }
 
 /** @param {any} ed @param {number} by degrees @param {boolean} merge */
 export function turn(ed, by, merge) {
-  const region = ed.sel?.kind === 'region' ? ed.doc.regions[ed.sel.index] : null
-  if (!region) return ed.say('Select a region first')
+  const region = inHand(ed)
+  if (!region) return
   const { centroid } = ed.outline(region)
   const motion = motionOf(region, centroid)
   const now = region.task === 'rotation' ? region.angle ?? (motion.angle * 180) / Math.PI : 0
@@ -88,8 +101,8 @@ export function turn(ed, by, merge) {
 export function grow(ed, way, e) {
   if (ed.tools[ed.tool].sized) return ed.parts.resizeBrush(way > 0 ? (e.shiftKey ? 1.5 : 1.15) : 1 / (e.shiftKey ? 1.5 : 1.15))
   if (ed.tool === 'wand') return ed.tools.wand.grain(ed, way)
-  const region = ed.sel?.kind === 'region' ? ed.doc.regions[ed.sel.index] : null
-  if (!region) return ed.say('Select a region first')
+  const region = inHand(ed)
+  if (!region) return
   const { centroid } = ed.outline(region)
   const step = (e.shiftKey ? 0.1 : 0.01) * way
   const scale = (region.task === 'scale' && region.scale ? region.scale : [1, 1]).map((/** @type {number} */ s) => Math.min(Math.max(Math.round((s + step) * 100) / 100, 0.05), 20))
@@ -99,7 +112,7 @@ export function grow(ed, way, e) {
 
 /** @param {any} ed */
 export function clearMotion(ed) {
-  const region = ed.sel?.kind === 'region' ? ed.doc.regions[ed.sel.index] : null
+  const region = inHand(ed)
   if (!region) return
   ed.edit(withRegion(ed.doc, ed.sel.index, { ...STILL, task: 'relocation' }))
   ed.commit('take the motion away')
@@ -107,7 +120,8 @@ export function clearMotion(ed) {
 
 /** @param {any} ed */
 export function copy(ed) {
-  if (ed.sel?.kind !== 'region') return ed.say('Select a region first')
+  if (!ed.region) return ed.say('Select a region first')
+  if (ed.doc.regions.length >= MAX_REGIONS) return ed.say(`${MAX_REGIONS} regions are the most that a drag holds`)
   const by = Math.round(0.03 * (ed.size.width + ed.size.height) / 2)
   ed.edit(duplicate(ed.doc, ed.sel.index, [by, by]))
   ed.sel = { kind: 'region', index: ed.doc.regions.length - 1 }
@@ -133,11 +147,11 @@ export function cycle(ed, way) {
 /** Deletes the selected place of a path, region or point. @param {any} ed */
 export function deleteSelected(ed) {
   if (!ed.sel) return
-  const place = /^key-(\d+)$/.exec(ed.active)
-  const region = ed.sel.kind === 'region' ? ed.doc.regions[ed.sel.index] : null
+  const place = placeOf(ed.active)
+  const { region } = ed
   if (region?.locked) return ed.say(`Region ${ed.sel.index + 1} is locked`)
-  if (place && region?.path[Number(place[1])]) {
-    ed.edit(withRegion(ed.doc, ed.sel.index, { path: region.path.filter((/** @type {any} */ _, /** @type {number} */ i) => i !== Number(place[1])) }))
+  if (region?.path[place]) {
+    ed.edit(withRegion(ed.doc, ed.sel.index, { path: region.path.filter((/** @type {any} */ _, /** @type {number} */ i) => i !== place) }))
     ed.active = 'target'
     return ed.commit('delete a place of the path')
   }

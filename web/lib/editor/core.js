@@ -109,7 +109,7 @@ export class Editor extends Session {
   }
 
   announce() {
-    const region = this.sel?.kind === 'region' ? this.doc.regions[this.sel.index] : null
+    const { region } = this
     if (region && this.sel) this.say(describe(region, this.sel.index, this.outline(region).centroid))
     else if (this.sel) {
       const { start, target } = this.doc.points[this.sel.index]
@@ -162,8 +162,9 @@ export class Editor extends Session {
     const width = size?.width ?? image?.naturalWidth ?? image?.width
     const height = size?.height ?? image?.naturalHeight ?? image?.height
     if (width && height) this.resize({ width, height })
+    const shown = this.doc
     this.fitDocument()
-    this.committed = this.doc
+    if (this.doc !== shown) this.committed = this.doc // else it stays as stored, also while something is dragged
     if (!this.view.user) this.layout()
     if (this.tool === 'wand') this.tools.wand.enter?.(this)
     this.sync()
@@ -210,7 +211,7 @@ export class Editor extends Session {
     const canvas = document.createElement('canvas')
     canvas.width = width
     canvas.height = height
-    return (this.layers[name] = { g: canvas.getContext('2d'), key: '', image: null })
+    return (this.layers[name] = { g: canvas.getContext('2d'), key: '', of: null })
   }
 
   hatch() {
@@ -248,8 +249,8 @@ export class Editor extends Session {
   }
 
   viewState() {
-    const { tool, show, sel, brush, scrub, combine, text } = this
-    return { view: this.view.state(), tool, show: { ...show }, sel, brush, scrub, combine, text, history: this.history }
+    const { tool, show, sel, brush, scrub, combine } = this
+    return { view: this.view.state(), tool, show: { ...show }, sel, brush, scrub, combine, history: this.history }
   }
 
   /** @param {any} s of viewState() */

@@ -68,3 +68,23 @@ export function setIcon(button, name) {
 export function setText(el, text) {
   if (el.textContent !== text) el.textContent = text
 }
+
+/**
+ * Whether a button in `el` is held down: one that is replaced then loses its click, as when the press itself ends the typing in a field.
+ * @param {HTMLElement} el @param {() => void} after runs when it was released, and clicked
+ */
+export function pressed(el, after) {
+  let held = false
+  el.addEventListener('pointerdown', (e) => {
+    if (!(e.target instanceof Element && e.target.closest('button'))) return
+    held = true
+    const off = new AbortController()
+    const release = () => {
+      off.abort()
+      held = false
+      setTimeout(after, 0)
+    }
+    for (const type of ['pointerup', 'pointercancel']) window.addEventListener(type, release, { capture: true, signal: off.signal })
+  })
+  return () => held
+}

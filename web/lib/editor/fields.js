@@ -48,23 +48,22 @@ export function buildFields(ed) {
   const grid = make('div', { class: 'drg-grid' }, ...rows.map((r) => r.el))
   const el = make('section', { class: 'drg-section' }, title, grid)
 
-  const region = () => (ed.sel?.kind === 'region' ? ed.doc.regions[ed.sel.index] : null)
-
   /** @param {typeof FIELDS[0]} f @param {string} text */
   function type(f, text) {
-    const r = region()
+    const r = ed.region
     const v = Number(text)
-    if (!r || r.locked || !Number.isFinite(v)) return sync()
+    if (!r || r.locked || !Number.isFinite(v)) return numbers(true)
     const { centroid } = ed.outline(r)
     const values = text.trim() === '' ? f.empty : f.set(r, Math.min(Math.max(v, -1e6), 1e6), motionOf(r, centroid), centroid)
-    if (!values) return sync()
+    if (!values) return numbers(true)
     ed.edit(withRegion(ed.doc, ed.sel.index, values))
     ed.commit(`type ${f.name.toLowerCase()}`)
+    numbers(true) // as it was taken
   }
 
-  /** Only what changed is written, and never under the hand that types. @param {boolean} [live] */
+  /** Only what changed is written, and not under the hand that types. @param {boolean} [live] there too */
   function numbers(live) {
-    const r = region()
+    const r = ed.region
     if (!r) return
     const { centroid } = ed.outline(r)
     const motion = motionOf(r, centroid)
@@ -79,13 +78,11 @@ export function buildFields(ed) {
   }
 
   function sync() {
-    const r = region()
+    const r = ed.region
     el.hidden = !r
     if (!r) return
     for (const { input } of rows) input.disabled = !!r.locked
-    const focused = document.activeElement
-    if (focused instanceof HTMLElement && grid.contains(focused)) numbers(true)
-    else numbers()
+    numbers()
   }
   return { el, sync, numbers }
 }

@@ -42,7 +42,7 @@ export function bodyGesture(ed, i, p) {
 }
 
 /** @param {any} ed @param {number} i @param {Point} p */
-export function dragTarget(ed, i, p) {
+function dragTarget(ed, i, p) {
   const region = ed.doc.regions[i]
   const from = ed.outline(region).centroid
   const start = region.target ?? from
@@ -91,7 +91,7 @@ export function dragTurn(ed, i, p, knob) {
       last = now
       const angle = snapAngle(base + swept, e.shiftKey, ed.show.snap && !e.ctrlKey)
       this.tag = `${angle}\u00b0`
-      if (shifted && Math.abs(angle) < 0.5) return ed.edit(withRegion(ed.doc, i, { ...STILL, ...pick(region) }))
+      if (shifted && Math.abs(angle - 360 * Math.round(angle / 360)) < 0.5) return ed.edit(withRegion(ed.doc, i, { ...STILL, ...pick(region) }))
       const anchor = shifted ? fixedPoint(centroid, motion.shift, angle) : pivot
       ed.edit(withRegion(ed.doc, i, { ...STILL, task: 'rotation', angle, anchor }))
       this.tagAt = movedCentroid(ed.doc.regions[i], centroid)
@@ -104,7 +104,7 @@ export function dragTurn(ed, i, p, knob) {
 const pick = ({ task, target, anchor, path }) => ({ task, target, anchor, path })
 
 /** @param {any} ed @param {number} i @param {string} side nw, n, ... @param {Point} source the handle's place before the motion */
-export function dragScale(ed, i, side, source) {
+function dragScale(ed, i, side, source) {
   const region = ed.doc.regions[i]
   const { centroid } = ed.outline(region)
   const anchor = region.anchor ?? centroid
@@ -162,7 +162,7 @@ export function dragAnchor(ed, i, p) {
 }
 
 /** @param {any} ed @param {number} i @param {number} k @param {Point} p */
-export function dragKey(ed, i, k, p) {
+function dragKey(ed, i, k, p) {
   const start = ed.doc.regions[i].path[k]
   return {
     name: `key-${k}`, what: 'path', tag: '', tagAt: start,
@@ -189,8 +189,7 @@ export function dragMarking(ed, i, p) {
       const by = /** @type {Point} */ ([Math.round(to[0] - p[0]), Math.round(to[1] - p[1])])
       this.tag = `marking ${signed(by[0])}, ${signed(by[1])} px`
       this.tagAt = q
-      const { regions } = ed.doc
-      ed.edit({ ...ed.doc, regions: regions.map((/** @type {any} */ r, /** @type {number} */ n) => (n === i ? movedShape(region, by) : r)) })
+      ed.edit(withRegion(ed.doc, i, movedShape(region, by)))
     },
     end() {}
   }

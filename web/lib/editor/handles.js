@@ -1,4 +1,5 @@
 // The handles of the selected region: where they are, how they look, which one is under the pointer.
+import { MAX_PATH } from '../document.js'
 import { applyTo, matrixOf, motionOf } from '../geometry.js'
 import { disc, haloStroke } from './marks.js'
 import { colorOf, hasMotion, movedCentroid } from './ops.js'
@@ -45,6 +46,7 @@ export function handlesOf(ed) {
 function pathHandles(ed, region, outline, out) {
   const way = [outline.centroid, ...region.path, region.target]
   region.path.forEach((/** @type {any} */ p, /** @type {number} */ index) => out.push({ id: 'key', index, at: ed.view.toScreen(p) }))
+  if (region.path.length >= MAX_PATH) return
   for (let index = 0; index + 1 < way.length; index++) {
     const a = ed.view.toScreen(way[index])
     const b = ed.view.toScreen(way[index + 1])
@@ -99,11 +101,11 @@ export function drawHandles(ed) {
   const { g } = ed
   const k = ed.coarse ? 1.5 : 1
   const color = ed.sel.kind === 'region' ? colorOf(ed.doc.regions[ed.sel.index], ed.sel.index) : '#3b82f6'
-  for (const h of [...all].reverse()) drawHandle(g, h, color, k, h === ed.hot?.handle || h.id === ed.hot?.id, ed.byKeys && ed.active === idOf(h))
+  for (const h of [...all].reverse()) drawHandle(g, h, color, k, idOf(h) === ed.hot, ed.byKeys && ed.active === idOf(h))
 }
 
 /** A name that stays while the handle moves. @param {Handle} h */
-export const idOf = (h) => (h.id === 'key' ? `key-${h.index}` : h.id)
+export const idOf = (h) => (h.id === 'key' || h.id === 'mid' ? `${h.id}-${h.index}` : h.id)
 
 /** @param {any} g @param {Handle} h @param {string} color @param {number} k @param {boolean} hot @param {boolean} active */
 function drawHandle(g, h, color, k, hot, active) {

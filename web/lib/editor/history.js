@@ -34,9 +34,4 @@ export class History {
     this.past.push({ ...now, what: step.what })
     return step
   }
-
-  clear() {
-    this.past.length = 0
-    this.future.length = 0
-  }
 }

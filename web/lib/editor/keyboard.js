@@ -41,7 +41,7 @@ export function listenKeys(ed) {
     e.stopPropagation()
   }, { signal })
   ed.sink.addEventListener('keyup', (/** @type {KeyboardEvent} */ e) => release(ed, e), { signal })
-  ed.sink.addEventListener('blur', () => release(ed, { key: '\\' }), { signal })
+  ed.sink.addEventListener('blur', () => ['\\', ' '].forEach((key) => release(ed, { key })), { signal }) // their keyup comes elsewhere
   ed.sink.addEventListener('input', () => { ed.sink.value = '' }, { signal })
   // buttons and fields of the editor: their keys are no shortcuts of the graph; queueing and saving stay the host's
   ed.el.addEventListener('keydown', (/** @type {KeyboardEvent} */ e) => {
@@ -133,9 +133,9 @@ function zoom(ed, factor) {
   ed.view.clamp(ed.size)
 }
 
-/** Where a tool by keys would press: the drawn cross. @param {any} ed @param {boolean} [show] */
-function cross(ed, show = false) {
-  if (!ed.cursor && show) ed.cursor = ed.view.toImage([ed.view.width / 2, ed.view.height / 2]).map(Math.round)
+/** Where a tool by keys would press: the drawn cross. @param {any} ed */
+function cross(ed) {
+  if (!ed.cursor) ed.cursor = ed.view.toImage([ed.view.width / 2, ed.view.height / 2]).map(Math.round)
   return ed.cursor
 }
 
@@ -147,7 +147,7 @@ function arrow(ed, e) {
   if (ed.tool === 'pan') ed.view.pan(-by[0] * 8, -by[1] * 8)
   else if (keys !== 'none') {
     const shown = ed.cursor
-    const at = cross(ed, true)
+    const at = cross(ed)
     if (shown) ed.cursor = inPicture([at[0] + by[0], at[1] + by[1]], ed.size)
     if (ed.gesture?.keyed) ed.gesture.move(ed.cursor, { shiftKey: false, ctrlKey: true, altKey: false })
     follow(ed)
@@ -231,7 +231,7 @@ function escape(ed) {
 /** @param {any} ed @param {string} k */
 function erase(ed, k) {
   if (ed.draft && k === 'Backspace') ed.tools.polygon.back(ed)
-  else deleteSelected(ed)
+  else if (!ed.gesture) deleteSelected(ed) // what is dragged stays
   ed.draw()
   return true
 }

@@ -1,6 +1,6 @@
 // The list of regions and point pairs: colour, number, name, task; eye, lock, order, delete.
 import { TASKS } from '../document.js'
-import { iconButton, make, setIcon } from './dom.js'
+import { iconButton, make, pressed } from './dom.js'
 import { asTask, colorOf, hasMotion, patch, remove, reorder, withRegion } from './ops.js'
 
 /** @param {any} ed */
@@ -8,10 +8,11 @@ export function buildList(ed) {
   const el = make('div', { class: 'drg-list', role: 'list' })
   /** @type {any} */
   let drawn = null
+  const held = pressed(el, sync)
 
   function sync() {
     if (drawn && drawn.doc === ed.committed && drawn.sel === ed.sel) return
-    if (ed.gesture) return // while something is dragged the numbers are enough
+    if (ed.gesture || held()) return // while something is dragged the numbers are enough
     const typing = document.activeElement
     if (typing instanceof HTMLInputElement && el.contains(typing) && drawn?.doc === ed.committed) return
     drawn = { doc: ed.committed, sel: ed.sel }
@@ -47,18 +48,17 @@ function regionRow(ed, region, i) {
         iconButton('down', 'Later', () => order(ed, i, i + 1), { disabled: i === ed.doc.regions.length - 1 }),
         iconButton('trash', 'Delete (Del)', () => drop(ed, { kind: 'region', index: i }), { disabled: !!region.locked }), color)
     : null
-  const row = make('div', { class: `drg-item${selected ? ' drg-on' : ''}${region.hidden ? ' drg-off' : ''}`, role: 'listitem' },
+  return make('div', { class: `drg-item${selected ? ' drg-on' : ''}${region.hidden ? ' drg-off' : ''}`, role: 'listitem' },
     make('div', { class: 'drg-row' }, number, name, selected ? null : make('span', { class: 'drg-faint', text: hasMotion(region) ? region.task : 'no motion' }), eye, lock), more)
-  setIcon(lock, region.locked ? 'lock' : 'unlock')
-  return row
 }
 
 /** The task; "auto" leaves the choice to the editor and says what it chose. @param {any} ed @param {any} region @param {number} i */
-export function taskSelect(ed, region, i) {
+function taskSelect(ed, region, i) {
   const auto = region.auto === true
   const pick = make('select', { class: 'drg-select', 'aria-label': 'Task', title: 'What the drag means; auto: the editor decides' },
     make('option', { value: 'auto', text: `auto: ${region.task}` }), ...TASKS.map((value) => make('option', { value, text: value })))
   pick.value = auto ? 'auto' : region.task
+  pick.disabled = !!region.locked
   pick.addEventListener('change', () => {
     const now = ed.doc.regions[i]
     const { centroid } = ed.outline(now)

@@ -1,8 +1,9 @@
 // A finished shape becomes a new region, or is added to or taken from a region or the area that may change.
+import { MAX_REGIONS } from '../document.js'
 import { combine, simplifyTo } from '../raster.js'
 import { adaptivePolygons } from './render_mask.js'
 import { segmentQuietly } from './tool_wand.js'
-import { addRegion, movedMotion, withRegion } from './ops.js'
+import { addRegion, movedMotion, remove, withRegion } from './ops.js'
 
 /** @typedef {[number, number]} Point */
 /** @typedef {{polygons?: Point[][], holes?: Point[][], strokes?: {points: Point[], radius: number}[]}} Shape */
@@ -23,7 +24,7 @@ const tidy = (outlines) => outlines.map((line) => simplifyTo(line, CORNERS).map(
 const tidied = ({ polygons, holes }) => ({ polygons: tidy(polygons), holes: tidy(holes), strokes: [] })
 
 /** Polygons for strokes and for what lies partly outside the picture. @param {any} ed @param {Shape} shape */
-export function polygonal(ed, shape) {
+function polygonal(ed, shape) {
   if (!shape.strokes?.length && !shape.holes?.length && shape.polygons?.length === 1) return { polygons: tidy(shape.polygons), holes: [], strokes: [] }
   return tidied(combine({}, shape, 'add', ed.size.width, ed.size.height))
 }
@@ -39,7 +40,7 @@ export function finishShape(ed, shape, mode) {
     ed.revert()
     return false
   }
-  if (ed.doc.regions.length >= 256) return ed.say('256 regions are the most that a drag holds'), false
+  if (ed.doc.regions.length >= MAX_REGIONS) return ed.say(`${MAX_REGIONS} regions are the most that a drag holds`), false
   ed.edit(addRegion(ed.doc, marked))
   ed.sel = { kind: 'region', index: ed.doc.regions.length - 1 }
   ed.commit('mark a region')
@@ -62,7 +63,7 @@ function reshape(ed, i, shape, mode) {
   const before = ed.outline(region).centroid
   const now = tidied(combine(region, shape, mode, ed.size.width, ed.size.height))
   if (!now.polygons.length) {
-    ed.edit({ ...ed.doc, regions: ed.doc.regions.filter((/** @type {any} */ _, /** @type {number} */ k) => k !== i) })
+    ed.edit(remove(ed.doc, { kind: 'region', index: i }))
     ed.sel = null
     ed.commit('erase a region')
     ed.say(`Region ${i + 1} is gone: nothing of it was left`)
@@ -70,7 +71,7 @@ function reshape(ed, i, shape, mode) {
   }
   const after = ed.outline(now).centroid
   const keeps = region.task === 'relocation' || region.task === 'deformation'
-  const motion = keeps && region.target ? movedMotion({ ...region, path: region.path }, [after[0] - before[0], after[1] - before[1]]) : {}
+  const motion = keeps && region.target ? movedMotion(region, [after[0] - before[0], after[1] - before[1]]) : {}
   ed.edit(withRegion(ed.doc, i, { ...now, ...motion })) // the motion stays the same while the middle moves
   ed.sel = { kind: 'region', index: i }
   ed.commit(mode === 'add' ? 'add to a region' : 'take from a region')

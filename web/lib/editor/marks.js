@@ -2,7 +2,7 @@
 import { applyTo, matrixOf, pathPoint } from '../geometry.js'
 
 const HALO = 'rgba(8, 10, 14, 0.7)'
-export const GUIDE = '#ff4fd8'
+const GUIDE = '#ff4fd8'
 
 /** Strokes twice: a dark halo, then the colour. @param {any} g @param {string} color @param {number} width */
 export function haloStroke(g, color, width) {
@@ -13,6 +13,16 @@ export function haloStroke(g, color, width) {
   g.strokeStyle = color
   g.lineWidth = width
   g.stroke()
+}
+
+/** Begins a path over picture points. @param {any} ed @param {any} g @param {[number, number][]} points */
+export function trace(ed, g, points) {
+  g.beginPath()
+  points.forEach((p, i) => {
+    const [x, y] = ed.view.toScreen(p)
+    if (i) g.lineTo(x, y)
+    else g.moveTo(x, y)
+  })
 }
 
 /** @param {any} g @param {number[]} p @param {number} r @param {string} fill @param {string} [rim] @param {number} [width] */

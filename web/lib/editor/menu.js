@@ -1,23 +1,25 @@
 // Menus (right click, long press, the three dots) and the sheet of keys.
 import { KINDS } from '../formats.js'
 import { make } from './dom.js'
-import { clearMotion, copy, deleteSelected } from './commands.js'
+import { clearMotion, copy, deleteSelected, inHand } from './commands.js'
 import { SHORTCUTS } from './keyboard.js'
-import { withRegion } from './ops.js'
+import { anchoredAt, withRegion } from './ops.js'
 import { exportAs, pickFiles } from './transfer.js'
 
 /** Closes what is open; true if something was. @param {any} ed */
 export function closeMenus(ed) {
   const open = ed.menu
+  if (!open) return false
   ed.menu = null
-  open?.remove()
-  return !!open
+  open.el.remove()
+  window.removeEventListener('pointerdown', open.outside, true)
+  return true
 }
 
 /** @typedef {[string, (() => void) | null, string?] | null} Entry null: a line; without a function: a heading */
 
-/** @param {any} ed @param {Entry[]} entries @param {number[]} at box pixels */
-function show(ed, entries, at) {
+/** @param {any} ed @param {Entry[]} entries @param {number[]} at box pixels @param {HTMLElement} [button] that opened it, and closes it */
+function show(ed, entries, at, button) {
   closeMenus(ed)
   const rows = entries.map((entry) => {
     if (!entry) return make('hr')
@@ -40,17 +42,15 @@ function show(ed, entries, at) {
     e.preventDefault()
   })
   ed.box.append(menu)
-  ed.menu = menu
   const x = Math.min(at[0], ed.view.width - menu.offsetWidth - 6)
   const y = Math.min(at[1], ed.view.height - menu.offsetHeight - 6)
   menu.style.setProperty('left', `${Math.max(x, 6)}px`)
   menu.style.setProperty('top', `${Math.max(y, 6)}px`)
   menu.querySelector('button')?.focus()
   const outside = (/** @type {PointerEvent} */ e) => {
-    if (e.target instanceof Node && menu.contains(e.target)) return
-    closeMenus(ed)
-    window.removeEventListener('pointerdown', outside, true)
+    if (!(e.target instanceof Node && (menu.contains(e.target) || button?.contains(e.target)))) closeMenus(ed)
   }
+  ed.menu = { el: menu, outside }
   window.addEventListener('pointerdown', outside, { capture: true, signal: ed.off.signal })
 }
 
@@ -58,7 +58,7 @@ function show(ed, entries, at) {
 export function openMenu(ed, at, p) {
   const hit = ed.regionAt(p)
   if (hit >= 0 && !(ed.sel?.kind === 'region' && ed.sel.index === hit)) ed.select({ kind: 'region', index: hit })
-  const region = ed.sel?.kind === 'region' ? ed.doc.regions[ed.sel.index] : null
+  const { region } = ed
   const i = ed.sel?.index
   const flag = (/** @type {string} */ key) => {
     ed.edit(withRegion(ed.doc, i, { [key]: region[key] ? undefined : true }))
@@ -88,11 +88,10 @@ export function openMenu(ed, at, p) {
 
 /** @param {any} ed @param {[number, number]} p */
 function anchorAt(ed, p) {
-  const region = ed.doc.regions[ed.sel.index]
-  if (region.locked) return ed.say(`Region ${ed.sel.index + 1} is locked`)
-  const anchor = [Math.round(p[0]), Math.round(p[1])]
-  const turns = region.task === 'rotation' || region.task === 'scale'
-  ed.edit(withRegion(ed.doc, ed.sel.index, { anchor, ...(turns ? {} : { task: 'rotation', angle: 0, target: undefined, path: [] }) }))
+  const region = inHand(ed)
+  if (!region) return
+  const anchor = /** @type {[number, number]} */ ([Math.round(p[0]), Math.round(p[1])])
+  ed.edit(withRegion(ed.doc, ed.sel.index, anchoredAt(region, anchor)))
   ed.commit('set the anchor')
 }
 
@@ -113,7 +112,7 @@ export function openMore(ed, button) {
       ed.sel = null
       ed.commit('start again')
     }]
-  ], at)
+  ], at, button)
 }
 
 /** The sheet of keys. @param {any} ed */

@@ -92,6 +92,11 @@ export function movedCentroid(region, centroid) {
 /** No motion. @type {Record<string, any>} */
 export const STILL = { target: undefined, anchor: undefined, angle: undefined, scale: undefined, path: [] }
 
+/** What puts a region's anchor: one that neither turns nor scales yet is made to turn. @param {any} region @param {Point} anchor */
+export function anchoredAt(region, anchor) {
+  return region.task === 'rotation' || region.task === 'scale' ? { anchor } : { ...STILL, task: 'rotation', angle: 0, anchor }
+}
+
 /**
  * The same region under another task; its place is kept where the task can say it.
  * @param {any} region @param {string} task @param {Point} centroid

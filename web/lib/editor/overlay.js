@@ -1,6 +1,6 @@
 // What lies over the picture: a hint for the next step, problems with their fixes, the running model.
 import { problems } from '../document.js'
-import { icon, make, setText } from './dom.js'
+import { icon, make, pressed, setText } from './dom.js'
 import { hasMotion } from './ops.js'
 
 const MOST = 4 // chips; half as many where the box is small
@@ -23,11 +23,12 @@ export function buildOverlay(ed) {
   /** @type {any} */
   let timer = 0
   let all = false // the user wants to see every problem
+  const held = pressed(chips, sync)
 
   function check() {
-    if (!ed.el.isConnected) return
+    if (ed.off.signal.aborted) return
     found = safeProblems(ed)
-    chips.replaceChildren(...listOf())
+    showChips()
   }
 
   function sync() {
@@ -51,12 +52,16 @@ export function buildOverlay(ed) {
       clearTimeout(timer)
       timer = setTimeout(check, 120) // not in the way of the hand
     }
-    chips.replaceChildren(...listOf())
+    showChips()
+  }
+
+  function showChips() {
+    if (!held()) chips.replaceChildren(...listOf())
   }
 
   /** Whether the region in hand lies where the hint would. */
   function low() {
-    const region = ed.sel?.kind === 'region' ? ed.doc.regions[ed.sel.index] : null
+    const { region } = ed
     if (!region || !ed.view) return false
     const { y, h } = ed.outline(region).box
     return ed.view.toScreen([0, y + h])[1] > ed.view.height - 90 && ed.view.toScreen([0, y])[1] > 90
@@ -129,7 +134,7 @@ function hintFor(ed) {
   if (!ed.image && !ed.doc.regions.length) return ''
   if (ed.tool !== 'select' && ed.tool !== 'pan') return ed.doc.regions.length > 1 ? '' : ed.tools[ed.tool].hint
   if (!ed.doc.regions.length && !ed.doc.points.length) return 'Mark the part that shall move: draw around it (P) or pick it (W)'
-  const region = ed.sel?.kind === 'region' ? ed.doc.regions[ed.sel.index] : null
+  const { region } = ed
   if (region && !hasMotion(region)) return 'Drag it where it shall go; the ring turns it, the corners scale it'
   return ''
 }

@@ -86,7 +86,7 @@ export function buildPanel(ed) {
 }
 
 /** @param {string} title @param {...HTMLElement} children */
-export function section(title, ...children) {
+function section(title, ...children) {
   return make('section', { class: 'drg-section' }, make('h3', { text: title }), ...children)
 }
 

@@ -3,6 +3,21 @@ import { openMenu } from './menu.js'
 
 const LONG = 550 // ms
 
+let shielded = false
+
+/**
+ * The host's own two-finger zoom listens on the canvas's container in the capture phase: touches in editors are kept from it. Once for
+ * the page, as not every editor is destroyed: the host makes nodes that it never puts into a graph, when it copies some.
+ */
+function shieldTouches() {
+  if (shielded) return
+  shielded = true
+  const stop = (/** @type {Event} */ e) => {
+    if (e.target instanceof Element && e.target.closest('.drg')) e.stopPropagation()
+  }
+  for (const type of ['touchstart', 'touchmove', 'touchend', 'touchcancel']) window.addEventListener(type, stop, { capture: true, passive: true })
+}
+
 /** @param {any} ed */
 export function listenPointer(ed) {
   const { canvas, el } = ed
@@ -15,14 +30,7 @@ export function listenPointer(ed) {
   /** @type {any} */
   let timer = 0
 
-  // The host's own two-finger zoom listens on the canvas's container in the capture phase: keep touches in here from it.
-  for (const type of ['touchstart', 'touchmove', 'touchend', 'touchcancel']) {
-    const stop = (/** @type {Event} */ e) => {
-      if (e.target instanceof Node && el.contains(e.target)) e.stopPropagation()
-    }
-    window.addEventListener(type, stop, { capture: true, passive: true, signal })
-  }
-
+  shieldTouches()
   const on = (/** @type {string} */ type, /** @type {(e: any) => void} */ fn, options = {}) => canvas.addEventListener(type, fn, { signal, ...options })
 
   on('pointerdown', (e) => {
@@ -79,9 +87,9 @@ export function listenPointer(ed) {
     }
     if (ed.showing === 'result' || ed.running) return
     const tool = ed.tools[ed.tool]
-    const hot = ed.hot?.id
+    const { hot } = ed
     canvas.style.cursor = ed.space ? 'grab' : tool.hover?.(ed, ed.hover, e) ?? tool.cursor
-    if (tool.draw || hot !== ed.hot?.id) ed.draw()
+    if (tool.draw || hot !== ed.hot) ed.draw()
     ed.parts.status.place(ed.hover)
   })
 

@@ -52,14 +52,14 @@ function drawPicture(ed) {
   const [a, , , d, e, f] = view.matrix()
   const key = [a, e, f, g.canvas.width, g.canvas.height, size.width, size.height].join()
   const layer = ed.layer('picture')
-  if (layer.key !== key || layer.image !== image) {
+  if (layer.key !== key || layer.of !== image) {
     const p = layer.g
     p.setTransform(1, 0, 0, 1, 0, 0)
     p.clearRect(0, 0, p.canvas.width, p.canvas.height)
     p.setTransform(a, 0, 0, d, e, f)
     paintPicture(p, image, size, a)
     layer.key = key
-    layer.image = image
+    layer.of = image
   }
   g.drawImage(layer.g.canvas, 0, 0)
 }

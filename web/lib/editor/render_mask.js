@@ -14,7 +14,7 @@ export function adaptivePolygons(ed) {
 }
 
 /** The area that may change: a path and the radius it grows by; null where everything may. @param {any} ed */
-export function editableArea(ed) {
+function editableArea(ed) {
   const { doc, size } = ed
   if (doc.editable.mode === 'none') return null
   if (doc.editable.mode === 'adaptive' && !doc.points.length && !doc.regions.some(hasMotion)) return null // nothing moves yet
@@ -29,14 +29,35 @@ export function editableArea(ed) {
   return { path, grow: Math.min(size.width, size.height) / 8, rule: 'nonzero' }
 }
 
-/** @param {any} ed */
+/** From layers that are drawn again only when the document or the view changed. @param {any} ed */
 export function drawMask(ed) {
-  const area = editableArea(ed)
-  if (!area) return
   const { g, view, size } = ed
   const base = view.matrix()
-  const dim = ed.layer('dim').g
-  const edge = ed.layer('edge').g
+  const dim = ed.layer('dim')
+  const edge = ed.layer('edge')
+  const key = [...base, size.width, size.height, ed.paintMask].join()
+  if (dim.key !== key || dim.of !== ed.doc) {
+    const area = editableArea(ed)
+    if (area) paint(ed, area, dim.g, edge.g)
+    Object.assign(dim, { key, of: ed.doc, empty: !area })
+  }
+  if (dim.empty) return
+  g.setTransform(1, 0, 0, 1, 0, 0)
+  g.drawImage(dim.g.canvas, 0, 0)
+  g.save()
+  g.setTransform(...base)
+  g.beginPath()
+  g.rect(-0.5, -0.5, size.width, size.height)
+  g.clip()
+  g.setTransform(1, 0, 0, 1, 0, 0)
+  g.drawImage(edge.g.canvas, 0, 0)
+  g.restore()
+}
+
+/** What is dimmed, and the line around what may change. @param {any} ed @param {any} area of editableArea() @param {any} dim @param {any} edge */
+function paint(ed, area, dim, edge) {
+  const { view, size } = ed
+  const base = view.matrix()
   const fill = (/** @type {any} */ c, /** @type {string} */ how, /** @type {number} */ more) => {
     c.globalCompositeOperation = how
     c.lineJoin = c.lineCap = 'round'
@@ -51,8 +72,7 @@ export function drawMask(ed) {
     c.setTransform(...base)
     c.strokeStyle = c.fillStyle = '#000'
   }
-  const strong = ed.paintMask
-  dim.fillStyle = strong ? 'rgba(140, 20, 30, 0.5)' : 'rgba(10, 12, 18, 0.3)' // frozen: red while it is painted
+  dim.fillStyle = ed.paintMask ? 'rgba(140, 20, 30, 0.5)' : 'rgba(10, 12, 18, 0.3)' // frozen: red while it is painted
   dim.fillRect(-0.5, -0.5, size.width, size.height)
   dim.fillStyle = '#000'
   fill(dim, 'destination-out', 0)
@@ -60,14 +80,4 @@ export function drawMask(ed) {
   fill(edge, 'source-over', 1.1)
   edge.strokeStyle = edge.fillStyle = '#000'
   fill(edge, 'destination-out', 0)
-  g.setTransform(1, 0, 0, 1, 0, 0)
-  g.drawImage(dim.canvas, 0, 0)
-  g.save()
-  g.setTransform(...base)
-  g.beginPath()
-  g.rect(-0.5, -0.5, size.width, size.height)
-  g.clip()
-  g.setTransform(1, 0, 0, 1, 0, 0)
-  g.drawImage(edge.canvas, 0, 0)
-  g.restore()
 }

@@ -21,6 +21,11 @@ export class Session {
     this.note = '' // a sentence: what was adapted
   }
 
+  /** The selected region, or null. */
+  get region() {
+    return this.sel?.kind === 'region' ? this.doc.regions[this.sel.index] : null
+  }
+
   /** Shows a document; commit() makes it a step. @param {any} doc */
   edit(doc) {
     this.doc = doc
@@ -61,8 +66,12 @@ export class Session {
     this.showing = 'edit'
     const now = { doc: this.committed, sel: this.committedSel, what: '' }
     const step = this.history[way](now)
-    if (!step) return this.say(`Nothing to ${way}`)
+    if (!step) {
+      this.revert() // what was being dragged
+      return this.say(`Nothing to ${way}`)
+    }
     this.doc = step.doc
+    this.fitDocument() // the picture may have changed since
     this.sel = this.valid(step.sel)
     this.store()
     this.say(`${way === 'undo' ? 'Undone' : 'Redone'}: ${step.what}`)
@@ -76,6 +85,7 @@ export class Session {
     if (this.text !== '') this.history.push({ doc: this.committed, sel: this.committedSel, what: 'load a document' })
     this.text = next
     this.error = error ?? ''
+    this.note = ''
     this.doc = doc
     this.draft = this.gesture = null
     if (this.image) this.fitDocument()
@@ -90,9 +100,9 @@ export class Session {
   fitDocument() {
     const { width, height } = this.doc.image
     if (!width || !height || (width === this.size.width && height === this.size.height)) return
+    this.doc = rescaled(this.doc, this.size.width, this.size.height)
     if (!this.doc.regions.length && !this.doc.points.length) return
     this.note = `drawn at ${width}\u00d7${height}, scaled to ${this.size.width}\u00d7${this.size.height}`
-    this.doc = rescaled(this.doc, this.size.width, this.size.height)
   }
 
   /** The task that fits, where the editor may choose it. @param {number} i */

@@ -1,6 +1,6 @@
 // What is worked out once for a marking and kept: outline, centroid, box, and the pixels that it cuts from the picture.
 import { polygonCentroid } from '../geometry.js'
-import { contours, countOf, hullOf, middleOf, rasterize } from '../raster.js'
+import { contours, countOf, hullOfMask, middleOf, rasterize } from '../raster.js'
 
 /**
  * @typedef {object} Outline
@@ -52,7 +52,7 @@ function outlined(shape, { width, height }) {
   }
   const centroid = middleOf(mask) ?? polygonCentroid(shape.polygons[0] ?? shape.strokes[0]?.points ?? [])
   const { x, y, w, h } = mask
-  return { polygons, path: pathOf(polygons), centroid, box: { x, y, w, h }, area: countOf(mask), hull: hullOf(shape, width, height) }
+  return { polygons, path: pathOf(polygons), centroid, box: { x, y, w, h }, area: countOf(mask), hull: hullOfMask(mask) }
 }
 
 /**

@@ -1,16 +1,12 @@
 // Brush and eraser: discs along the way of the pointer.
 import { finishShape, modeOf } from './marking.js'
+import { trace } from './marks.js'
 
 /** @typedef {[number, number]} Point */
 
 /** @param {any} ed @param {any} g @param {Point[]} points @param {boolean} erase */
 function drawStroke(ed, g, points, erase) {
-  g.beginPath()
-  points.forEach((p, i) => {
-    const [x, y] = ed.view.toScreen(p)
-    if (i) g.lineTo(x, y)
-    else g.moveTo(x, y)
-  })
+  trace(ed, g, points)
   const [x, y] = ed.view.toScreen(points[points.length - 1])
   g.lineTo(x + 0.01, y)
   g.lineCap = g.lineJoin = 'round'

@@ -1,4 +1,5 @@
 // Point pairs: press on what shall move, release where it goes.
+import { MAX_POINTS } from '../document.js'
 import { dragPoint } from './gestures.js'
 import { hitHandle } from './handles.js'
 import { inPicture } from './snap.js'
@@ -22,12 +23,13 @@ export const points = {
   hint: 'Press on a point that shall move and release where it goes',
   /** @param {any} ed @param {Point} p */
   down(ed, p) {
-    const hit = hitHandle(ed, ed.view.toScreen(p), ed.reach()) ? { index: ed.sel.index, end: hitHandle(ed, ed.view.toScreen(p), ed.reach())?.id ?? 'target' } : pairAt(ed, p)
+    const handle = hitHandle(ed, ed.view.toScreen(p), ed.reach())
+    const hit = handle ? { index: ed.sel.index, end: handle.id } : pairAt(ed, p)
     if (hit) {
       ed.select({ kind: 'point', index: hit.index })
       return withCommit(ed, dragPoint(ed, hit.index, hit.end, p), 'move a point')
     }
-    if (ed.doc.points.length >= 1024) return ed.say('1024 points are the most that a drag holds'), null
+    if (ed.doc.points.length >= MAX_POINTS) return ed.say(`${MAX_POINTS} points are the most that a drag holds`), null
     const start = inPicture([Math.round(p[0] * 10) / 10, Math.round(p[1] * 10) / 10], ed.size)
     ed.edit({ ...ed.doc, points: [...ed.doc.points, { start, target: start }] })
     ed.sel = { kind: 'point', index: ed.doc.points.length - 1 }

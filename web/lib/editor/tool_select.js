@@ -1,8 +1,8 @@
 // Select: take a handle, or the region itself, and drag; a click selects, again on the same place the one below.
 import { bodyGesture, dragAnchor, dragMarking, handleGesture } from './gestures.js'
-import { cursorOf, hitHandle } from './handles.js'
+import { cursorOf, hitHandle, idOf } from './handles.js'
 import { pairAt, withCommit } from './tool_points.js'
-import { withRegion } from './ops.js'
+import { anchoredAt, withRegion } from './ops.js'
 
 /** @typedef {[number, number]} Point */
 
@@ -12,7 +12,9 @@ export const select = {
 
   /** @param {any} ed @param {Point} p @param {any} e */
   down(ed, p, e) {
-    if (ed.placing) return place(ed, p)
+    const { placing } = ed
+    ed.placing = false
+    if (placing && ed.region) return place(ed, p)
     const handle = e.altKey ? null : hitHandle(ed, ed.view.toScreen(p), ed.reach())
     if (handle) return withCommit(ed, handleGesture(ed, handle, p), 'drag')
     const pair = pairAt(ed, p)
@@ -36,7 +38,7 @@ export const select = {
   hover(ed, p) {
     if (ed.placing) return 'crosshair'
     const handle = hitHandle(ed, ed.view.toScreen(p), ed.reach())
-    ed.hot = handle ? { id: handle.id, handle } : null
+    ed.hot = handle && idOf(handle)
     if (handle) return cursorOf(handle)
     return pairAt(ed, p) || ed.regionsAt(p).length ? 'move' : 'default'
   }
@@ -73,10 +75,7 @@ function later(ed, p, index, under, was, marking) {
 
 /** The next click puts the anchor. @param {any} ed @param {Point} p */
 function place(ed, p) {
-  ed.placing = false
   const { index } = ed.sel
-  const region = ed.doc.regions[index]
-  const turns = region.task === 'rotation' || region.task === 'scale'
-  ed.edit(withRegion(ed.doc, index, { anchor: p, ...(turns ? {} : { task: 'rotation', angle: 0, target: undefined, path: [] }) }))
+  ed.edit(withRegion(ed.doc, index, anchoredAt(ed.region, p)))
   return withCommit(ed, dragAnchor(ed, index, p), 'set the anchor')
 }

@@ -1,5 +1,5 @@
 // Polygon and lasso, rectangle, ellipse.
-import { haloStroke } from './marks.js'
+import { haloStroke, trace } from './marks.js'
 import { finishShape, modeOf } from './marking.js'
 
 /** @typedef {[number, number]} Point */
@@ -11,12 +11,7 @@ const held = (ed, p) => [Math.min(Math.max(p[0], -0.5), ed.size.width - 0.5), Ma
 
 /** @param {any} ed @param {any} g @param {Point[]} points @param {boolean} closed @param {string} mode */
 function drawLine(ed, g, points, closed, mode) {
-  g.beginPath()
-  points.forEach((p, i) => {
-    const [x, y] = ed.view.toScreen(p)
-    if (i) g.lineTo(x, y)
-    else g.moveTo(x, y)
-  })
+  trace(ed, g, points)
   if (closed) g.closePath()
   if (points.length > 2) {
     g.fillStyle = `${TINTS[mode]}2e`
@@ -36,6 +31,7 @@ export const polygon = {
     const begun = ed.draft?.points.length ?? 0
     if (begun >= 3 && near(ed, ed.draft.points[0], at)) return polygon.finish(ed), null
     if (begun && near(ed, ed.draft.points[begun - 1], at)) return null // the second press of a double click
+    const earlier = ed.draft
     ed.draft = begun ? { ...ed.draft, points: [...ed.draft.points, at] } : { points: [at], mode: modeOf(ed, e) }
     let free = 0
     return {
@@ -51,7 +47,7 @@ export const polygon = {
         if (free > 4 && begun === 0) polygon.finish(ed)
       },
       cancel() {
-        ed.draft = null
+        ed.draft = earlier // two fingers that zoom take back their own corner, not the others
       }
     }
   },

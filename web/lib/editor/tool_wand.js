@@ -1,4 +1,5 @@
 // The wand: shows the super-pixel under the pointer, picks it by a click, more by a scribble.
+import { scaledPoint, scaledShape } from '../document.js'
 import { labelAt, shapeOf, slic } from '../slic.js'
 import { finishShape, modeOf } from './marking.js'
 import { drawOutline } from './render.js'
@@ -13,6 +14,7 @@ const GRAINS = [150, 300, 600, 1200, 2400] // pieces
 /** The pieces of the picture, found once by a worker. @param {any} ed @param {boolean} [quiet] */
 function segment(ed, quiet = false) {
   const { image, size } = ed
+  if (ed.off.signal.aborted) return // asked for just before the editor went
   const count = GRAINS[ed.grain ?? 2]
   if (!image || (ed.wand?.image === image && ed.wand.asked === count)) return
   const k = Math.min(1, SIDE / Math.max(size.width, size.height))
@@ -25,7 +27,7 @@ function segment(ed, quiet = false) {
   g.drawImage(image, 0, 0, width, height)
   const rgba = g.getImageData(0, 0, width, height).data
   ed.worker?.terminate()
-  const wand = (ed.wand = { image, asked: count, width, height, rgba, labels: null, paths: new Map(), hot: -1 })
+  const wand = (ed.wand = { image, asked: count, width, height, labels: null, paths: new Map() })
   const take = (/** @type {any} */ found) => {
     if (ed.wand !== wand) return
     Object.assign(wand, found)
@@ -35,10 +37,14 @@ function segment(ed, quiet = false) {
   }
   if (!quiet) ed.say('Looking for pieces \u2026')
   try {
-    ed.worker = new Worker(new URL('../slic_worker.js', import.meta.url), { type: 'module' })
-    ed.worker.onmessage = (/** @type {MessageEvent} */ { data }) => (data.error ? ed.say(data.error) : take(data))
-    ed.worker.onerror = () => take(slic(rgba, width, height, count)) // no module workers here: on the page, once
-    ed.worker.postMessage({ id: 1, rgba, width, height, count })
+    const worker = (ed.worker = new Worker(new URL('../slic_worker.js', import.meta.url), { type: 'module' }))
+    worker.onmessage = (/** @type {MessageEvent} */ { data }) => {
+      worker.terminate() // the next picture gets its own
+      if (data.error) ed.say(data.error)
+      else take(data)
+    }
+    worker.onerror = () => take(slic(rgba, width, height, count)) // no module workers here: on the page, once
+    worker.postMessage({ id: 1, rgba, width, height, count })
   } catch {
     take(slic(rgba, width, height, count))
   }
@@ -57,10 +63,7 @@ export function segmentQuietly(ed) {
 export function piecesFor(ed, region) {
   const { wand, size } = ed
   if (!wand?.labels) return { region, pieces: null }
-  const [kx, ky] = [wand.width / size.width, wand.height / size.height]
-  const put = (/** @type {Point[]} */ line) => line.map(([x, y]) => [(x + 0.5) * kx - 0.5, (y + 0.5) * ky - 0.5])
-  const strokes = region.strokes.map((/** @type {any} */ s) => ({ points: put(s.points), radius: (s.radius * (kx + ky)) / 2 }))
-  return { region: { ...region, polygons: region.polygons.map(put), holes: region.holes.map(put), strokes }, pieces: wand }
+  return { region: { ...region, ...scaledShape(region, wand.width / size.width, wand.height / size.height) }, pieces: wand }
 }
 
 /** Forgets the pieces of a picture. @param {any} ed */
@@ -73,16 +76,14 @@ export function dropWand(ed) {
 function labelUnder(ed, p) {
   const { wand, size } = ed
   if (!wand?.labels) return -1
-  return labelAt(wand.labels, wand.width, wand.height, ((p[0] + 0.5) * wand.width) / size.width - 0.5, ((p[1] + 0.5) * wand.height) / size.height - 0.5)
+  return labelAt(wand.labels, wand.width, wand.height, ...scaledPoint(p, wand.width / size.width, wand.height / size.height))
 }
 
 /** The shape of pieces in the picture's pixels. @param {any} ed @param {Iterable<number>} labels */
 function shapeFrom(ed, labels) {
   const { wand, size } = ed
-  const found = shapeOf(wand.labels, wand.width, wand.height, labels)
-  const [kx, ky] = [size.width / wand.width, size.height / wand.height]
-  const put = (/** @type {Point[]} */ line) => line.map(([x, y]) => /** @type {Point} */ ([(x + 0.5) * kx - 0.5, (y + 0.5) * ky - 0.5]))
-  return { polygons: found.polygons.map(put), holes: found.holes.map(put) }
+  const found = { ...shapeOf(wand.labels, wand.width, wand.height, labels), strokes: [] }
+  return scaledShape(found, size.width / wand.width, size.height / wand.height)
 }
 
 /** @param {any} ed @param {number} label */
@@ -119,7 +120,7 @@ export const wand = {
     if (!ed.image) return ed.say('The wand needs the picture'), null
     if (!ed.wand?.labels) return wand.enter(ed), ed.say('Looking for pieces \u2026'), null
     const asked = modeOf(ed, e)
-    const region = ed.sel?.kind === 'region' ? ed.doc.regions[ed.sel.index] : null
+    const { region } = ed
     if (asked === 'new' && region && !ed.paintMask && inside(ed.outline(region), p)) return select.down(ed, p, e) // picked already: drag it
     const mode = asked === 'new' && region && ed.toolRegion === ed.sel.index ? 'add' : asked
     const chosen = new Set([labelUnder(ed, p)])
@@ -141,7 +142,7 @@ export const wand = {
 
   /** @param {any} ed @param {Point} p */
   hover(ed, p) {
-    const region = ed.sel?.kind === 'region' ? ed.doc.regions[ed.sel.index] : null
+    const { region } = ed
     return region && inside(ed.outline(region), p) ? 'move' : 'crosshair'
   },
 

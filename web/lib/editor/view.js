@@ -1,7 +1,7 @@
 // Where the picture lies in the box: zoom, pan, device pixels; client coordinates <-> picture coordinates.
 
-export const MIN_SCALE = 0.02
-export const MAX_SCALE = 64
+const MIN_SCALE = 0.02
+const MAX_SCALE = 64
 
 /** Picture point (x, y), pixel centres -> box point: ((x + 1/2) s + x0, (y + 1/2) s + y0), in CSS pixels. */
 export class View {

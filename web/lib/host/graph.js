@@ -36,36 +36,31 @@ export function promptIds(app, node) {
  * @param {any} app @param {any} node @param {number} slot @returns {{node: any, slot: number} | null}
  */
 export function sourceOf(app, node, slot) {
-  let at = { node, slot }
-  for (let steps = 0; steps < 100; steps++) {
-    const input = at.node.inputs?.[at.slot]
-    const graph = at.node.graph
-    const link = input?.link != null ? linkOf(graph, input.link) : null
-    if (!link) return null
+  let graph = node.graph
+  let link = linkInto(node, slot)
+  for (let steps = 0; link && steps < 100; steps++) {
     if (Number(link.origin_id) === SUBGRAPH_INPUT) {
-      const outer = instances(rootOf(app)).find((i) => i.node.subgraph === graph)
-      if (!outer) return null
-      at = { node: outer.node, slot: link.origin_slot }
+      const inner = graph
+      const outer = instances(rootOf(app)).find((i) => i.node.subgraph === inner)?.node
+      graph = outer?.graph
+      link = outer && linkInto(outer, link.origin_slot)
       continue
     }
     const origin = graph.getNodeById(link.origin_id)
     if (!origin || origin.mode === MUTED) return null
-    if (origin.subgraph && origin.mode !== BYPASSED) {
-      const inner = origin.subgraph.outputs?.[link.origin_slot]?.linkIds?.[0]
-      const last = inner != null ? linkOf(origin.subgraph, inner) : null
-      const inside = last && origin.subgraph.getNodeById(last.origin_id)
-      if (!inside) return null
-      if (!passes(inside)) return { node: inside, slot: last.origin_slot }
-      at = { node: inside, slot: through(inside, last.type) }
-    } else if (passes(origin)) {
-      at = { node: origin, slot: through(origin, link.type) }
+    if (passes(origin)) {
+      link = linkInto(origin, through(origin, link.type))
+    } else if (origin.subgraph) {
+      graph = origin.subgraph
+      link = linkOf(graph, graph.outputs?.[link.origin_slot]?.linkIds?.[0])
     } else return { node: origin, slot: link.origin_slot }
-    if (at.slot < 0) return null
   }
   return null
 }
 
-const linkOf = (graph, id) => graph?.getLink?.(id) ?? graph?.links?.get?.(id) ?? graph?.links?.[id] ?? null
+/** The link that ends at an input. @param {any} node @param {number} slot */
+const linkInto = (node, slot) => linkOf(node.graph, node.inputs?.[slot]?.link)
+const linkOf = (graph, id) => (id == null ? null : graph?.getLink?.(id) ?? graph?.links?.get?.(id) ?? graph?.links?.[id] ?? null)
 const passes = (node) => node.mode === BYPASSED || node.type === 'Reroute'
 
 /** The input whose value a passing node hands on. */

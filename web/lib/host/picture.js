@@ -22,8 +22,8 @@ export const viewUrl = (api, { filename, subfolder = '', type = 'input' }) =>
  */
 export function watchPicture({ app, api, node, input, show, toast }) {
   let key = '' // of what is shown or on its way
-  let own = /** @type {{ref: any, from: string, size: number[]} | null} */ (null) // the node's own background
-  let watched = /** @type {{widget: any, active: boolean} | null} */ (null)
+  let own = /** @type {{ref: any, from: string} | null} */ (null) // the node's own background
+  let watched = /** @type {{widget: any, stop: () => void} | null} */ (null)
 
   function source() {
     const slot = node.inputs?.findIndex((/** @type {any} */ i) => i.name === input) ?? -1
@@ -41,15 +41,22 @@ export function watchPicture({ app, api, node, input, show, toast }) {
   /** A choice in the Load Image says nothing to the nodes behind it: listen at its widget. @param {any} widget */
   function watch(widget) {
     if (watched?.widget === widget) return
-    if (watched) watched.active = false
-    watched = widget && { widget, active: true }
+    watched?.stop()
+    watched = null
     if (!widget) return
-    const mine = watched, before = widget.callback
-    widget.callback = function (/** @type {any[]} */ ...args) {
+    const before = widget.callback
+    let active = true
+    function heard(/** @type {any[]} */ ...args) {
       const out = before?.apply(this, args)
-      if (mine?.active) refresh(true)
+      if (active) refresh(true)
       return out
     }
+    function stop() {
+      active = false
+      if (widget.callback === heard) widget.callback = before // else someone else has it in hand
+    }
+    widget.callback = heard
+    watched = { widget, stop }
   }
 
   /** @param {string} url @param {boolean} again although it is the same name */
@@ -88,7 +95,7 @@ export function watchPicture({ app, api, node, input, show, toast }) {
   function executed(output, now = true) {
     const ref = output?.drag_background?.[0]
     if (!ref?.filename) return
-    own = { ref, from: nameOf(source()), size: output.drag_size }
+    own = { ref, from: nameOf(source()) }
     if (now) refresh()
   }
 
