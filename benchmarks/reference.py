@@ -1,7 +1,7 @@
 """The published loops, restated in our own words: what an iteration costs when it is written the usual way.
 
 Whole maps are upsampled, patches are sliced out of them, weights are not frozen. Checked once against the
-released GoodDrag run for real on the CPU (design/notes/performance.md 1.1); its counts are the constants
+released GoodDrag run for real on the CPU; its counts are the constants
 below, and `python -m benchmarks.counts sd15` fails if this restatement leaves them.
 """
 

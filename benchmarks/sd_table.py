@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
+Records = list[dict[str, Any]]  # a line of benchmarks.sd run each
 README = Path(__file__).resolve().parents[1] / "README.md"
 MARKS = ("<!-- python -m benchmarks.sd readme -->", "<!-- end -->")
 COLUMNS = ("centroid", "target", "background", "dai", "updates")
@@ -22,19 +24,18 @@ ORDERINGS = (
 BETTER = (("centroid", True), ("target", False), ("dai", True))
 
 
-def averages(records: list[dict[str, object]], row: str, lora: bool) -> dict[str, float]:
-    """Means over the scenes; the centroid over the moves alone, where it shows the drag."""
+def averages(records: Records, row: str, lora: bool) -> dict[str, float]:
+    """Means over the scenes that count in each column."""
     mine = [r for r in records if r["row"] == row and r["lora"] == lora]
     out = {"scenes": float(len(mine))}
     for column in COLUMNS:
-        values = [r[column] for r in mine if column != "centroid" or r["kind"] == "move"]
-        known = [float(v) for v in values if isinstance(v, (int, float))]
+        known = [float(r[column]) for r in mine if counts(r, column)]
         out[column] = sum(known) / len(known) if known else math.nan
     return out
 
 
 def both(
-    records: list[dict[str, object]], first: tuple[str, bool], second: tuple[str, bool]
+    records: Records, first: tuple[str, bool], second: tuple[str, bool]
 ) -> tuple[dict[str, float], dict[str, float]]:
     """The averages of two rows over the scenes that both have."""
     has = [{r["seed"] for r in records if (r["row"], r["lora"]) == key} for key in (first, second)]
@@ -42,7 +43,27 @@ def both(
     return averages(shared, *first), averages(shared, *second)
 
 
-def table(records: list[dict[str, object]], rows: Iterable[str], say: Callable[[str], None] = print) -> None:
+def wins(
+    records: Records,
+    first: tuple[str, bool],
+    second: tuple[str, bool],
+    column: str,
+    lower: bool,
+) -> list[bool]:
+    """For each scene that counts in this column: whether `first` is better there."""
+    a, b = (
+        {r["seed"]: r[column] for r in records if (r["row"], r["lora"]) == key and counts(r, column)}
+        for key in (first, second)
+    )
+    return [bool(a[k] < b[k]) if lower else bool(a[k] > b[k]) for k in a.keys() & b.keys()]
+
+
+def counts(record: dict[str, Any], column: str) -> bool:
+    """The centroid counts in moves alone, where it shows the drag."""
+    return record[column] is not None and (column != "centroid" or record["kind"] == "move")
+
+
+def table(records: Records, rows: Iterable[str], say: Callable[[str], None] = print) -> None:
     """The README's table and the orderings, from what was found."""
     found = {
         (row, lora): averages(records, row, lora)
@@ -62,20 +83,25 @@ def table(records: list[dict[str, object]], rows: Iterable[str], say: Callable[[
         for better, worse, what in ORDERINGS:
             if (better, lora) in found and (worse, lora) in found:
                 a, b = both(records, (better, lora), (worse, lora))
-                parts = [
-                    f"{c} {'holds' if (a[c] < b[c]) == lower else 'does not hold'}" for c, lower in BETTER
-                ]
+                parts = []
+                for column, lower in BETTER:
+                    verdict = "holds" if (a[column] < b[column]) == lower else "does not hold"
+                    won = wins(records, (better, lora), (worse, lora), column, lower)
+                    parts.append(f"{column} {verdict} ({sum(won)} of {len(won)})")
                 say(f"- {what}{' (with LoRA)' if lora else ''}: {', '.join(parts)}")
     for row in rows:
         if (row, False) in found and (row, True) in found:
             a, b = both(records, (row, True), (row, False))
+            won = [wins(records, (row, True), (row, False), c, lower) for c, lower in BETTER]
+            scenes = [f"({sum(w)} of {len(w)})" for w in won]
             say(
-                f"- LoRA on {row}: centroid {a['centroid'] - b['centroid']:+.1f} px, target "
-                f"{a['target'] - b['target']:+.2f} dB, DAI {1000 * (a['dai'] - b['dai']) + 0.0:+.1f}"
+                f"- LoRA on {row}: centroid {a['centroid'] - b['centroid']:+.1f} px {scenes[0]}, target "
+                f"{a['target'] - b['target']:+.2f} dB {scenes[1]}, "
+                f"DAI {1000 * (a['dai'] - b['dai']) + 0.0:+.1f} {scenes[2]}"
             )
 
 
-def readme(records: list[dict[str, object]], rows: Iterable[str], path: Path = README) -> None:
+def readme(records: Records, rows: Iterable[str], path: Path = README) -> None:
     """Puts the table between the marks of the README."""
     lines: list[str] = []
     table(records, rows, lines.append)

@@ -1,7 +1,7 @@
 """The published methods as compositions. The papers' numbers live here and nowhere else.
 
 `variant` says which text a recipe follows where paper and released code differ: "paper", "released", or
-"ours" (the default: the one that is right, design/methods.md §9).
+"ours" (the default: the one that is right).
 """
 
 from __future__ import annotations

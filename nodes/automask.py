@@ -44,7 +44,7 @@ class DragAutoMask(io.ComfyNode):
                     multiline=True,
                     default="",
                     dynamic_prompts=False,
-                    tooltip="A drag instruction as JSON with points, in place of regions.",
+                    tooltip="A drag instruction as JSON with points, beside those of regions.",
                 ),
                 io.Int.Input(
                     "patches",
@@ -126,8 +126,7 @@ class DragAutoMask(io.ComfyNode):
             if task is None or not task.handles:
                 raise DragError(
                     "an automatic mask follows from points and there is none: connect regions, or give an "
-                    "instruction "
-                    "with points"
+                    "instruction with points"
                 )
             if task.image != size:
                 raise DragError(

@@ -23,7 +23,7 @@ class DragEmbeddedModel(io.ComfyNode):
                     options=list(FILES),
                     default="embedded-flux",
                     tooltip="embedded-flux: FLUX's architecture (recipe dragflow). embedded-sd: Stable "
-                    "Diffusion's UNet (recipes dragnext, gooddrag, dragdiffusion).",
+                    "Diffusion's UNet (recipes dragnext, gooddrag, dragdiffusion, adaptivedrag).",
                 )
             ],
             outputs=[

@@ -24,7 +24,9 @@ class DragIdentityLoRA(io.ComfyNode):
             "The model goes to DragInvert and DragOptimize; the file works in any LoRA loader.",
             search_aliases=["lora", "train lora", "identity", "fine-tune"],
             inputs=[
-                io.Model.Input("model", tooltip="FLUX.1 or Stable Diffusion 1.x, 2.x, XL; also with LoRAs."),
+                io.Model.Input(
+                    "model", tooltip="FLUX, Stable Diffusion, Chroma, Qwen-Image; also with LoRAs."
+                ),
                 io.Conditioning.Input(
                     "positive", tooltip="What the picture shows; the papers use an empty prompt."
                 ),
@@ -54,8 +56,8 @@ class DragIdentityLoRA(io.ComfyNode):
                     default=4,
                     min=1,
                     max=64,
-                    tooltip="Noised copies of the picture in a step; where memory is short they run one "
-                    "after the other, with the same result.",
+                    tooltip="Noised copies of the picture in a step; where memory is short they run in "
+                    "smaller groups, with the same result.",
                 ),
                 io.Float.Input(
                     "strength",

@@ -109,8 +109,8 @@ class RegionMaskAffine(io.ComfyNode):
                 io.DynamicCombo.Input(
                     "task",
                     options=_tasks(),
-                    tooltip="relocation: move the part elsewhere. deformation: pull it to a place, its "
-                    "surroundings follow. rotation: turn it. scale: stretch or shrink it.",
+                    tooltip="relocation: move the part elsewhere. deformation: pull a part of a thing to a "
+                    "place (the same motion). rotation: turn it. scale: stretch or shrink it.",
                 ),
                 io.Float.Input(
                     "weight",

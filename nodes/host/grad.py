@@ -3,8 +3,7 @@
 The host's weights may be inference tensors, views of a buffer that the next layer overwrites, quantised, or
 patched by a LoRA on the fly. So a linear or a convolution runs as an autograd function of our own that saves
 no weight and asks the host for it again in backward; a norm runs on a copy of its input, since the host's
-blocks add their residuals in place. Measured exact in every memory mode (design/notes/host-gradients.md 2,
-3).
+blocks add their residuals in place. Exact in every memory mode (tests/host/inside/test_memory_modes.py).
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from torch import Tensor
 from ...drag_core.correspondence import Correspondence
 from ...drag_core.types import DragError, Grid, Task
 from .schedule import prediction_of, sampling_of
-from .shape import cell_of
+from .shape import cell_of, core_shape, latent_in
 
 
 class _Guide:
@@ -39,6 +39,7 @@ class _Guide:
         sigma = float(timestep.flatten()[0])
         if not self.sigmas[0] <= sigma <= self.sigmas[1]:
             return out
+        whole, out = out.shape, core_shape(out)
         if out.shape[-2:] != self.source.shape[-2:]:
             raise DragError(
                 f"the guide's picture is {self._pixels(self.source)} and this latent is of "
@@ -53,7 +54,7 @@ class _Guide:
                 if way is not None:
                     one = (leaf.detach() - self.guide.step * share * way).to(one)
                 shifted.append(one)
-        return torch.cat(shifted)
+        return torch.cat(shifted).reshape(whole)
 
 
 def guide_correspondence(
@@ -66,7 +67,7 @@ def guide_correspondence(
     if not task.handles:
         raise DragError("the guide compares points and this drag has none: set a point pair or a region")
     h, w = samples.shape[-2:]
-    if samples.shape[0] != 1 or samples.ndim != 4:
+    if samples.shape[0] != 1 or core_shape(samples).ndim != 4:
         raise DragError(
             f"the latent has shape {tuple(samples.shape)} and the guide needs one picture: use "
             "LatentFromBatch"
@@ -79,7 +80,7 @@ def guide_correspondence(
         )
     velocity = prediction_of(sampling_of(patcher)) == "velocity"
     with torch.inference_mode(False):
-        source = patcher.model.process_latent_in(samples.clone()).float().cpu()
+        source = latent_in(patcher.model, samples.clone()).float().cpu()
     guide = Correspondence(task.handles, task.image, max(1, round(radius / task.cell)), strength)
     clone = patcher.clone()
     if strength > 0:

@@ -22,6 +22,7 @@ from ...drag_core.adapters.siglip import head_of, pooled
 from ...drag_core.types import DragError
 from .family import family_of
 from .injection import KEY, Injection
+from .layouts import FLUX1
 
 FOLDERS = "drag_adapters"
 PLACES = ("ipadapter-flux", "ipadapter", "xlabs/ipadapters")  # where the adapters' own packs keep them
@@ -139,7 +140,7 @@ def add_adapter(
 ) -> Any:
     """A clone of a FLUX patcher with the adapter; scale 0 is the patcher itself."""
     family = family_of(patcher.model)
-    if family.name != "flux":
+    if family.layout is not FLUX1:
         raise DragError(
             f"the {adapter.file.label} is for FLUX.1 and this model is {family.label}: use an IP-Adapter "
             "pack for it, and Drag Adapter Injection"

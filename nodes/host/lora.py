@@ -32,7 +32,11 @@ from .selftest import self_test
 from .session import Need, run
 
 UNET = re.compile(r".*\.attn[12]\.(to_[qkv]|to_out\.0)")
-FLUX = re.compile(r"double_blocks\.\d+\.(img|txt)_attn\.(qkv|proj)|single_blocks\.\d+\.linear1")
+JOINT = re.compile(
+    r"double_blocks\.\d+\.(img|txt)_attn\.(qkv|proj)|single_blocks\.\d+\.linear1"  # FLUX, Chroma
+    r"|joint_blocks\.\d+\.(x|context)_block\.attn2?\.(qkv|proj)"  # Stable Diffusion 3
+    r"|transformer_blocks\.\d+\.attn\.(to_[qkv]|to_out\.0|add_[qkv]_proj|to_add_out)"  # Qwen-Image
+)
 KEPT = 4  # LoRAs remembered beside the host's own cache
 NAME = re.compile(r"[\w-][\w .-]{0,99}")
 
@@ -59,7 +63,7 @@ def levels_of(sampling: Any) -> Schedule:
 def layers_of(model: Any) -> dict[str, nn.Module]:
     """The attention's linear layers by the names that they have in LoRA files."""
     net = model.diffusion_model
-    wanted = FLUX if family_of(model).joint else UNET
+    wanted = JOINT if family_of(model).joint else UNET
     # a UNet's in diffusers' names, which are what files of every SD version use
     table = comfy.utils.unet_to_diffusers(model.model_config.unet_config) if wanted is UNET else {}
     names = {

@@ -16,7 +16,7 @@ from .grad import dense, fetched
 from .layouts import attentions_of, layout_of, patch_of
 from .unet import attention_sizes
 
-# Measured with frozen ops (design/notes/host-gradients.md 5): bytes kept per token, channel and byte of
+# Measured with frozen ops: bytes kept per token, channel and byte of
 # precision ...
 DOUBLE, SINGLE = 14.3, 15.3
 TEXT = 512  # tokens

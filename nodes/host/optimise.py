@@ -17,6 +17,7 @@ from ...drag_core.kvstore import replays
 from ...drag_core.masks import on_grid
 from ...drag_core.presets import adapt, adapt_shape, starting
 from ...drag_core.recipes import SD_UP, fast
+from ...drag_core.supervise import RegionSupervision
 from ...drag_core.types import DragError, FeatureTap, Task, Trajectory, Variant
 from . import memory
 from .family import Family, family_of
@@ -96,7 +97,8 @@ def make_recipe(
         base = METHODS[wish.method](  # type: ignore[operator]
             task, Ground((), family.kv, source.schedule, SOLVERS[inversion.solver]), **dict(wish.numbers)
         )
-        one = wish.method == "point" and not family.joint  # as GoodDrag
+        # points compare one block, as GoodDrag and AdaptiveDrag; regions all of them, as DragNeXt
+        one = not family.joint and not isinstance(base.supervision, RegionSupervision)
         recipe = replace(base, taps=family.taps(SD_UP[2:3]) if one else family.usual_taps)
         if preset is not None:
             recipe = adapt_shape(recipe, preset, task)

@@ -16,7 +16,7 @@ from .inversion import choose_kv, choose_solver, kv_layers, plan_memory
 from .schedule import prediction_of, sampling_of
 
 GIB = 2**30
-CONTEXT = 0.8 * GIB  # CUDA context, fragments, workspaces: an assumption (design/notes/host-gradients.md 5)
+CONTEXT = 0.8 * GIB  # CUDA context, fragments, workspaces: an assumption
 SIDES = (512, 768, 1024, 1280, 1536)
 STREAMED = 0.35  # of the drag's weights at most may come from RAM in every update
 

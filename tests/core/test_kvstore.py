@@ -76,7 +76,7 @@ def edited(backbone: DiffusersFlux, store: KVCache | None, r: Recipe) -> tuple[T
 
 
 def test_sizes_of_flux_at_1024() -> None:
-    """624 MiB an evaluation, 12.2 GiB for 20 (design/notes/flux.md), half of it and a little in 8 bit."""
+    """624 MiB an evaluation, 12.2 GiB for 20, half of it and a little in 8 bit."""
     size = KVSize(2 * 4096 * 3072 * 13, 20, latent=4 * 16 * 128 * 128)
     assert size.bytes("pinned") == size.bytes("pageable") == 20 * 624 * 2**20
     assert size.bytes("fp8") / size.bytes("pageable") == pytest.approx(0.5 + 1 / 128)

@@ -63,10 +63,12 @@ def test_means_and_orderings(tmp_path: Path) -> None:
     text = "\n".join(said)
     assert "| gooddrag | no | 5.0 | 11.00 | 40.0 | 100 | 72 | 3 |" in text
     assert (
-        "GoodDrag over DragDiffusion: centroid holds, target does not hold, dai does not hold" in text
+        "GoodDrag over DragDiffusion: centroid holds (1 of 1), target does not hold (0 of 1), dai does not "
+        "hold (0 of 1)\n"
+        in text
         and "alternation" not in text
     )
-    assert "LoRA on gooddrag: centroid -1.0 px, target +1.00 dB, DAI +20.0" in text
+    assert "LoRA on gooddrag: centroid -1.0 px (1 of 1), target +1.00 dB (1 of 1), DAI +20.0 (0 of 1)" in text
     page = tmp_path / "README.md"
     page.write_text(f"before\n{MARKS[0]}\nold\n{MARKS[1]}\nafter\n")
     sd.readme(records, sd.ROWS, page)
