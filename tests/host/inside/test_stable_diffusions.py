@@ -20,11 +20,14 @@ import comfy.utils
 import pytest
 import tiny
 import torch
+from region_drag_editing.drag_core.custom import NUMBERS
 from region_drag_editing.drag_core.lora import Training, file_weights
+from region_drag_editing.drag_core.types import AffineMotion, Handle, Region, Task
 from region_drag_editing.nodes import DragInvert, DragOptimize, RegionMaskAffine
 from region_drag_editing.nodes.host import lora as identity
 from region_drag_editing.nodes.host import session
 from region_drag_editing.nodes.host.family import family_of
+from region_drag_editing.nodes.host.optimise import Wish, make_recipe
 from tiny import noise
 from torch import Tensor
 
@@ -168,6 +171,28 @@ def test_a_whole_drag(name: str) -> None:
     # that the gradient is right is the drag's own self-test, which has a finite difference in float32
     edited = out[0]["samples"]
     assert torch.isfinite(edited).all() and (edited - z["samples"]).abs().max() > 1e-2
+
+
+@pytest.mark.parametrize("name", LIKE)
+@pytest.mark.parametrize("recipe", ["gooddrag", "adaptivedrag", "dragnext"])
+def test_a_recipes_numbers_as_custom_keep_its_taps(name: str, recipe: str) -> None:
+    """In the editor a changed number makes a recipe custom: nothing else of it changes."""
+    patcher = model(name)
+    with torch.inference_mode():
+        z = {"samples": latent(name)}
+        given = (patcher, positive(name), z, "auto", 12, 0.75, "auto", 1.0, "auto")
+        inverted = DragInvert.execute(*given).args[3]
+    mask = torch.zeros(tiny.IMAGE.height, tiny.IMAGE.width)
+    mask[24:56, 32:64] = 1
+    moved = Region(mask, AffineMotion(shift=(24.0, 8.0)))
+    task = Task(tiny.IMAGE, (moved,), (Handle((48.0, 40.0), (72.0, 48.0)),))
+    method, numbers = NUMBERS[recipe]
+    wishes = Wish(recipe), Wish("custom", method=method, numbers=tuple(numbers.items()))
+    named, custom = (
+        make_recipe(family_of(patcher.model), inverted, task, w, None, None, None) for w in wishes
+    )
+    assert named.taps == custom.taps and (len(named.taps) == 1) == (recipe != "dragnext")
+    assert named.kv_blocks == custom.kv_blocks and named.ramp == custom.ramp
 
 
 @pytest.mark.parametrize("name", LIKE)
