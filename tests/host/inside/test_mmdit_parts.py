@@ -1,4 +1,4 @@
-"""FLUX.2, Chroma, SD3.5 and Qwen-Image with a LoRA of the picture and CLoss as guide; not FLUX.1's adapters."""
+"""FLUX.2, Chroma, SD3.5, Qwen-Image with a LoRA of the picture and CLoss as guide; not FLUX.1's adapters."""
 
 from __future__ import annotations
 
