@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ...drag_core.feature_view import feature_picture
-from ...drag_core.probe import TapScore, probe, probe_motion, tap_text
+from ...drag_core.probe import TOGETHER, TapScore, probe, probe_motion, tap_text
 from ...drag_core.types import DragError, FeatureTap, Grid
 from .family import Family, family_of
 from .inversion import Inversion, invert_latent
@@ -60,9 +60,9 @@ def view_features(
     def body(backbone: Any, clean: Tensor) -> list[View]:
         out: list[View] = []
         z = path.z[level].to(clean.device, copy=True)
-        for i in range(0, len(taps), 8):
+        for i in range(0, len(taps), TOGETHER):
             mm.throw_exception_if_processing_interrupted()
-            part = taps[i : i + 8]
+            part = taps[i : i + TOGETHER]
             with torch.no_grad():
                 maps, _ = backbone.features(z, t, part)
             for tap, x in zip(part, maps, strict=True):

@@ -148,6 +148,12 @@ def sd_file(path: Path) -> tuple[UNet2DConditionModel, AutoencoderKL]:
     table = {new: old for old, new in keys.unet_blocks(2, (1, 0)).items()}
     weights = {keys.LDM_PREFIX + k: v for k, v in keys.rename(unet.state_dict(), table).items()}
     assert len(weights) == len(unet.state_dict())
+    vae = save_with_vae(weights, path)
+    return unet, vae
+
+
+def save_with_vae(weights: dict[str, torch.Tensor], path: Path) -> AutoencoderKL:
+    """A checkpoint of `weights` and of a small random autoencoder, which is given back."""
     vae = AutoencoderKL(
         block_out_channels=(32, 32),
         down_block_types=("DownEncoderBlock2D",) * 2,
@@ -155,9 +161,9 @@ def sd_file(path: Path) -> tuple[UNet2DConditionModel, AutoencoderKL]:
         layers_per_block=1,
         latent_channels=4,
     )
-    weights |= {"first_stage_model." + k: v for k, v in original_vae(vae.state_dict(), 2).items()}
-    save_file({k: v.contiguous() for k, v in weights.items()}, path)
-    return unet, vae
+    both = weights | {"first_stage_model." + k: v for k, v in original_vae(vae.state_dict(), 2).items()}
+    save_file({k: v.contiguous() for k, v in both.items()}, path)
+    return vae
 
 
 def original_vae(weights: dict[str, torch.Tensor], levels: int) -> dict[str, torch.Tensor]:

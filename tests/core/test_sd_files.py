@@ -25,7 +25,7 @@ from drag_core.types import (
     Region,
     Task,
 )
-from tests.core.test_backends import original_vae, tiny_unet
+from tests.core.test_backends import save_with_vae, tiny_unet
 from tests.core.test_stable_diffusions import DEPTH, LIKE, original
 
 
@@ -41,15 +41,7 @@ def whole_file(
         weights[key] = 0.2 * torch.randn(weights[key].shape)
         unet.up_blocks[3].attentions[2].transformer_blocks[0].norm1.bias.data.copy_(weights[key])
     torch.manual_seed(3)
-    vae = AutoencoderKL(
-        block_out_channels=(32, 32),
-        down_block_types=("DownEncoderBlock2D",) * 2,
-        up_block_types=("UpDecoderBlock2D",) * 2,
-        layers_per_block=1,
-        latent_channels=4,
-    )
-    weights |= {"first_stage_model." + k: v for k, v in original_vae(vae.state_dict(), 2).items()}
-    save_file({k: v.contiguous() for k, v in weights.items()}, path)
+    save_with_vae(weights, path)
     return unet.eval(), weights
 
 

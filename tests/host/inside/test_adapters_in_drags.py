@@ -12,6 +12,7 @@ import comfy.sd
 import pytest
 import torch
 from comfy_extras.nodes_edit_model import ReferenceLatent
+from disc import SIDE, moved_disc
 from node_helpers import conditioning_set_values
 from region_drag_editing.drag_core.adapters.files import read
 from region_drag_editing.drag_core.adapters.instant_character import Subject, cut_out, views
@@ -21,33 +22,20 @@ from region_drag_editing.nodes import (
     DragEncodeSubject,
     DragInvert,
     DragOptimize,
-    RegionMaskAffine,
 )
 from region_drag_editing.nodes.host.ip_adapter import Adapter
-from region_drag_editing.nodes.host.loaders import load_embedded
 from region_drag_editing.nodes.host.session import Need, run
 from tiny import error, noise
 from torch import Tensor
 
 import nodes
 
-SIDE = 128
 METHOD = {"method": "region", "iterations": 2, "hold": 1, "step": 1.0}
 
 
 @pytest.fixture(scope="module")
 def setup() -> dict[str, Any]:
-    with torch.inference_mode():
-        model, positive, vae = load_embedded("embedded-flux")
-        y, x = torch.meshgrid(torch.linspace(0, 1, SIDE), torch.linspace(0, 1, SIDE), indexing="ij")
-        disc = (((x - 0.3) ** 2 + (y - 0.44) ** 2) < 0.02).float()
-        picture = torch.stack([x * (1 - disc) + disc, y, 0.5 + 0.5 * torch.sin(9 * x)], -1)[None]
-        latent = {"samples": vae.encode(picture)}
-        task = {"task": "relocation", "target_x": 72.0, "target_y": 60.0}
-        regions = RegionMaskAffine.execute(
-            image=picture, mask=disc[None], task=task, instruction="", weight=1.0, editable="adaptive"
-        ).args[0]
-    return {"model": model, "positive": positive, "latent": latent, "regions": regions, "picture": picture}
+    return moved_disc("embedded-flux")
 
 
 def drag(

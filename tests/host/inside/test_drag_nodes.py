@@ -9,14 +9,13 @@ from typing import Any
 import comfy.model_management as mm
 import pytest
 import torch
+from disc import REST, TASK, moved_disc
 from region_drag_editing.drag_core.types import DragError, FeatureTap
 from region_drag_editing.nodes import DragInvert, DragOptimize, RegionMaskAffine
 from region_drag_editing.nodes.host import flux, grad, memory, selftest
-from region_drag_editing.nodes.host.loaders import load_embedded
 from region_drag_editing.nodes.host.optimise import Wish, drag_latent
 from torch import Tensor
 
-SIDE = 128
 POINTS = '{"version": 1, "points": [{"start": [40, 56], "target": [72, 60]}]}'
 METHODS = {
     "region": {"iterations": 2, "hold": 1, "step": 1.0},
@@ -37,29 +36,15 @@ METHODS = {
 
 @pytest.fixture(scope="module", params=["embedded-flux", "embedded-sd"])
 def setup(request: pytest.FixtureRequest) -> dict[str, Any]:
+    made = moved_disc(request.param)
+    model, positive, latent = made["model"], made["positive"], made["latent"]
+    steps = 8 if request.param == "embedded-flux" else 12
     with torch.inference_mode():
-        model, positive, vae = load_embedded(request.param)
-        y, x = torch.meshgrid(torch.linspace(0, 1, SIDE), torch.linspace(0, 1, SIDE), indexing="ij")
-        disc = (((x - 0.3) ** 2 + (y - 0.44) ** 2) < 0.02).float()
-        picture = torch.stack([x * (1 - disc) + disc, y, 0.5 + 0.5 * torch.sin(9 * x)], -1)[None]
-        latent = {"samples": vae.encode(picture)}
-        steps = 8 if request.param == "embedded-flux" else 12
         inverted = DragInvert.execute(model, positive, latent, "auto", steps, 0.5, "auto", 1.0, "auto").args
-        task = {"task": "relocation", "target_x": 72.0, "target_y": 60.0}
-        rest = {"weight": 1.0, "editable": "adaptive"}
-        regions = RegionMaskAffine.execute(
-            image=picture, mask=disc[None], task=task, instruction="", **rest
+        points = RegionMaskAffine.execute(
+            image=made["picture"], task=TASK, instruction=POINTS, **REST
         ).args[0]
-        points = RegionMaskAffine.execute(image=picture, task=task, instruction=POINTS, **rest).args[0]
-    return {
-        "name": request.param,
-        "model": model,
-        "positive": positive,
-        "latent": latent,
-        "inversion": inverted[3],
-        "regions": regions,
-        "points": points,
-    }
+    return {"name": request.param, "inversion": inverted[3], "points": points} | made
 
 
 def optimise(

@@ -12,38 +12,20 @@ import pytest
 import tiny
 import torch
 from comfy.ldm.flux.math import apply_rope
+from disc import moved_disc
 from region_drag_editing.drag_core.drag import denoise
 from region_drag_editing.drag_core.kvplan import RUNGS
 from region_drag_editing.drag_core.types import DragError, KVCache, KVInject, KVRecord
-from region_drag_editing.nodes import DragInvert, DragKVInject, DragOptimize, RegionMaskAffine
+from region_drag_editing.nodes import DragInvert, DragKVInject, DragOptimize
 from region_drag_editing.nodes.host.inversion import SOLVERS, invert_latent
-from region_drag_editing.nodes.host.loaders import load_embedded
 from torch import Tensor
 
-SIDE = 128
 F32 = torch.float32
 
 
 @pytest.fixture(scope="module", params=["embedded-flux", "embedded-sd"])
 def setup(request: pytest.FixtureRequest) -> dict[str, Any]:
-    with torch.inference_mode():
-        model, positive, vae = load_embedded(request.param)
-        y, x = torch.meshgrid(torch.linspace(0, 1, SIDE), torch.linspace(0, 1, SIDE), indexing="ij")
-        disc = (((x - 0.3) ** 2 + (y - 0.44) ** 2) < 0.02).float()
-        picture = torch.stack([x * (1 - disc) + disc, y, 0.5 + 0.5 * torch.sin(9 * x)], -1)[None]
-        task = {"task": "relocation", "target_x": 72.0, "target_y": 60.0}
-        rest = {"weight": 1.0, "editable": "adaptive"}
-        regions = RegionMaskAffine.execute(
-            image=picture, mask=disc[None], task=task, instruction="", **rest
-        ).args[0]
-        latent = {"samples": vae.encode(picture)}
-    return {
-        "flux": request.param == "embedded-flux",
-        "model": model,
-        "positive": positive,
-        "latent": latent,
-        "regions": regions,
-    }
+    return {"flux": request.param == "embedded-flux"} | moved_disc(request.param)
 
 
 def invert(setup: dict[str, Any], **kw: Any) -> Any:

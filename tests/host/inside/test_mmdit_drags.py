@@ -39,6 +39,12 @@ def pictured(name: str) -> tuple[Tensor, Tensor]:
     return torch.rand(1, h, w, 3, generator=torch.Generator().manual_seed(8)), mask
 
 
+def inverted(patcher: Any, samples: Tensor, steps: int, strength: float) -> Any:
+    z = {"samples": samples}
+    rest = ("auto", steps, strength, "auto", tiny.GUIDANCE, "auto")
+    return DragInvert.execute(patcher, tiny.positive(), z, *rest).args
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_whole_drag(name: str) -> None:
     patcher = loaded(name)
@@ -47,18 +53,7 @@ def test_a_whole_drag(name: str) -> None:
     picture, mask = pictured(name)
     h, w = mask.shape[-2:]
     with torch.inference_mode():
-        args = (
-            patcher,
-            tiny.positive(),
-            {"samples": samples},
-            "auto",
-            6,
-            0.67,
-            "auto",
-            tiny.GUIDANCE,
-            "auto",
-        )
-        noise, latent, sigmas, inversion = DragInvert.execute(*args).args
+        noise, latent, sigmas, inversion = inverted(patcher, samples, 6, 0.67)
         task = {"task": "relocation", "target_x": 0.6 * w, "target_y": 0.5 * h}
         regions = RegionMaskAffine.execute(
             image=picture, mask=mask, task=task, weight=1.0, editable="adaptive", instruction=""
@@ -98,18 +93,7 @@ def test_patched_models_for_stock_samplers(name: str) -> None:
     samples = host_shape(patcher.model, point(name, 6))
     mask = pictured(name)[1]
     with torch.inference_mode():
-        args = (
-            patcher,
-            tiny.positive(),
-            {"samples": samples},
-            "auto",
-            4,
-            0.75,
-            "auto",
-            tiny.GUIDANCE,
-            "auto",
-        )
-        noise, latent, sigmas, inversion = DragInvert.execute(*args).args
+        noise, latent, sigmas, inversion = inverted(patcher, samples, 4, 0.75)
         kv = DragKVInject.execute(patcher, inversion, "auto", 0.0, 1.0).args[0]
         late = DragKVInject.execute(patcher, inversion, "auto", 0.999, 1.0).args[0]
         conds, kind = [tiny.positive()] * 2, comfy.samplers.sampler_object("euler")
