@@ -95,6 +95,10 @@ def _edit(a: argparse.Namespace) -> None:
         raise DragError(
             f"the folder {a.out.parent} does not exist: make it, or choose another place for {a.out.name}"
         )
+    report = a.out.with_suffix(".json")
+    for written, given in ((w, g) for w in (a.out, report) for g in (a.image, a.drag)):
+        if written.exists() and written.samefile(given):
+            raise DragError(f"{written} would be written over and it is what is read: choose another --out")
     model = load_model(
         a.model,
         prompt=instruction.source_prompt,
@@ -131,7 +135,7 @@ def _edit(a: argparse.Namespace) -> None:
         )
     write_png(a.out, to_bytes(edit.image[0].cpu()), picture.alpha)
     write_json(
-        a.out.with_suffix(".json"),
+        report,
         {
             "model": model.name,
             "recipe": a.recipe or DEFAULT_RECIPE[model.family],

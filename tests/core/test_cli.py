@@ -66,6 +66,16 @@ def test_missing_file(tmp_path: Path, capsys: pytest.CaptureFixture[str], pictur
     assert "not a picture" in refused(capsys, edit(tmp_path / "text.png", drag, tmp_path / "o.png"))
 
 
+def test_nothing_that_is_read_is_written_over(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], picture: Path
+) -> None:
+    drag = drag_json(tmp_path)
+    before = picture.read_bytes(), drag.read_bytes()
+    assert "in.png would be written over" in refused(capsys, edit(picture, drag, picture))
+    assert "drag.json would be written over" in refused(capsys, edit(picture, drag, tmp_path / "drag.png"))
+    assert before == (picture.read_bytes(), drag.read_bytes())
+
+
 def test_a_picture_under_32_px(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_png(tmp_path / "small.png", torch.zeros(3, 40, 31, dtype=torch.uint8))
     assert "31x40" in refused(capsys, edit(tmp_path / "small.png", drag_json(tmp_path), tmp_path / "o.png"))
