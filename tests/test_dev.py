@@ -238,7 +238,14 @@ def test_ctrl_c_is_130_without_a_traceback(tmp_path: Path) -> None:
     pipe = subprocess.PIPE
     argv = [sys.executable, "-c", code]
     process = subprocess.Popen(
-        argv, stdout=pipe, stderr=pipe, text=True, start_new_session=True, cwd=tmp_path
+        argv,
+        stdout=pipe,
+        stderr=pipe,
+        text=True,
+        start_new_session=True,
+        cwd=tmp_path,
+        # as at a terminal: what a script starts in the background ignores it, and passes that on
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert process.stdout and process.stdout.readline() == "1\n"
     time.sleep(0.1)

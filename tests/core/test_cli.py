@@ -170,7 +170,14 @@ def test_ctrl_c_leaves_no_file(tmp_path: Path, picture: Path) -> None:
         "--recipe",
         "gooddrag",
     ]
-    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        text=True,
+        # as at a terminal: what a script starts in the background ignores it, and passes that on
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     assert process.stderr is not None and "dragging" in process.stderr.readline()
     time.sleep(1)
     assert process.poll() is None, "it ended before it could be interrupted"
