@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import torch
@@ -84,7 +84,8 @@ class Handoff:
 @dataclass(frozen=True)
 class Result:
     """z: the edited clean latent; reconstruction: the background's; one loss an update; handle places after
-    each tracking.
+    each tracking. `kv`: of a paused edit the K/V that it goes on with, which hold the source's at the level
+    of the updates; of a finished one None, so that nothing is kept alive.
     """
 
     z: Tensor
@@ -92,6 +93,7 @@ class Result:
     losses: tuple[float, ...]
     traces: tuple[tuple[Point, ...], ...]
     handoff: Handoff
+    kv: KVCache | None = field(default=None, compare=False)
 
 
 @torch.no_grad()
@@ -150,6 +152,8 @@ def drag(
     """
     s, r = source.schedule, recipe
     store = source.kv.copy() if source.kv and r.kv_blocks else None  # the source's own is never added to
+    if resume is not None and resume.kv is not None:
+        store = resume.kv
     inject: KV = KVInject(store, r.kv_blocks, r.kv_pairing == "released") if store else None
     if store and replays(store):
         backbone = Replayed(backbone, origin)
@@ -178,7 +182,7 @@ def drag(
                 carry = None
                 here = Handoff(i, z, ref, None, carry_ref)
         if pause and (i >= last or run.finished):
-            return Result(z, ref, log.read_losses(), tuple(log.traces), here)
+            return Result(z, ref, log.read_losses(), tuple(log.traces), here, store)
         kv = inject if r.kv_while_dragging or run.finished or i + 1 >= len(r.ramp) else None
         with torch.no_grad():
             z, carry = denoise_step(backbone, z, s, i, i + 1, kv, carry)

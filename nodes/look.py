@@ -10,7 +10,7 @@ from ..drag_core.probe import probe_motion, ranked, score_table, tap_text, warpe
 from ..drag_core.types import Grid
 from . import sockets
 from .convert import host_image, picture
-from .host.family import family_of
+from .host.family import family_in
 from .host.look import described, probe_taps, view_features
 
 
@@ -60,7 +60,7 @@ class DragFeatureView(io.ComfyNode):
     def execute(cls, model, positive, trajectory, taps, level) -> io.NodeOutput:
         views, t = view_features(model, positive, trajectory, taps, level)
         images = host_image(torch.stack([v.picture for v in views]))
-        text = described(views, t, family_of(model.model).blocks)
+        text = described(views, t, family_in(model).blocks)
         return io.NodeOutput(images, text, ui=ui.PreviewImage(images, cls=cls))
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ...drag_core.types import DragError
 from .layouts import layout_of
+from .whole import net_of
 
 
 @dataclass(frozen=True)
@@ -145,7 +146,7 @@ def inject(plain: Any, adapted: Any, scale: float, sigmas: tuple[float, float], 
         raise DragError(
             "this adapter patches weights (a LoRA), which cannot change within a run: set the range to 0 - 1"
         )
-    layout = layout_of(plain.model.diffusion_model)
+    layout = layout_of(net_of(plain))
     if found.options and layout is not None and not layout.wrapped:
         raise DragError(
             f"this adapter has {found.options[0]}, whose strength ComfyUI lets nobody change in "

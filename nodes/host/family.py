@@ -17,6 +17,7 @@ from ...drag_core.types import DragError, FeatureTap
 from . import unet
 from .layouts import LAYOUTS, Layout, layout_of, patch_of
 from .shape import cell_of
+from .whole import net_of
 
 SKIPS_STEPS = ("easycache", "lazycache", "teacache", "torch.compile")
 FLUX1_BLOCKS = tuple(f"double.{i}" for i in range(19)) + tuple(f"single.{i}" for i in range(38))
@@ -84,9 +85,16 @@ def geometry(net: Any) -> tuple[int, ...]:
     return (net.model_channels, *net.channel_mult, net.in_channels)
 
 
-def family_of(model: Any) -> Family:
-    """`model` is the host's BaseModel. Anything that a drag cannot use is refused in one sentence."""
-    net = model.diffusion_model
+def family_in(patcher: Any) -> Family:
+    """Of the model as `patcher` has it, also while another clone of it is loaded."""
+    return family_of(patcher.model, net_of(patcher))
+
+
+def family_of(model: Any, net: Any = None) -> Family:
+    """`model` is the host's BaseModel, `net` its network (None: as it is loaded now). Anything that a drag
+    cannot use is refused in one sentence.
+    """
+    net = model.diffusion_model if net is None else net
     preset = next((p for p in PRESETS.values() if p.geometry == geometry_or_none(net)), None)
     layout = layout_of(net)
     if layout is not None:

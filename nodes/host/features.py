@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ...drag_core.types import DragError, FeatureTap
-from .family import family_of
+from .family import family_in
 from .schedule import host_sigma, prediction_of, sampling_of
 from .session import Need, run
 
@@ -19,7 +19,7 @@ def unet_features(patcher: Any, positive: Any, vae: Any, image: Tensor) -> tuple
     """(1, C, h, w) of the second-lowest up block of a Stable Diffusion UNet (DIFT), and what to call it.
     `image` (1, H, W, 3) in [0, 1].
     """
-    family = family_of(patcher.model)
+    family = family_in(patcher)
     if family.joint:
         raise DragError(
             f"super-pixels follow the features of a Stable Diffusion UNet and this is a {family.label} "

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -88,6 +89,15 @@ class ComfyFlux:
     def blocks(self) -> list[str]:
         return list(self.modules)
 
+    def reached(self, layers: tuple[str, ...], taps: tuple[FeatureTap, ...]) -> tuple[str, ...]:
+        """Those of the K/V `layers` that a pass which stops at the last tap comes to."""
+        return tuple(b for b in layers if b in self._up_to(taps))
+
+    def _up_to(self, taps: tuple[FeatureTap, ...]) -> list[str]:
+        """The blocks up to the last tapped one."""
+        names = self.blocks
+        return names[: 1 + max((names.index(t.block) for t in taps if t.block in names), default=-1)]
+
     def _tokens(self, z: Tensor) -> tuple[int, int]:
         return -(-z.shape[-2] // self.patch), -(-z.shape[-1] // self.patch)
 
@@ -98,10 +108,10 @@ class ComfyFlux:
             raise DragError(f"K/V block {missing[0]!r} is not in this model; it has {', '.join(self.blocks)}")
         options = self.call.options["transformer_options"]
         if not self.layout.patches_kv:
-            replace = {k: dict(v) for k, v in options.get("patches_replace", {}).items()}
-            there = replace.get("dit", {})
-            replace["dit"] = {**there, **kv_blocks(kv, lambda _: t, there, self.hits)}
-            return {"patches_replace": replace}
+            replacing = {k: dict(v) for k, v in options.get("patches_replace", {}).items()}
+            there = replacing.get("dit", {})
+            replacing["dit"] = {**there, **kv_blocks(kv, lambda _: t, there, self.hits)}
+            return {"patches_replace": replacing}
         patches = {k: list(v) for k, v in options.get("patches", {}).items()}
         patches.setdefault("attn1_patch", []).append(kv_patch(kv, lambda _: t, self.hits))
         h, w = self._tokens(z)
@@ -114,16 +124,18 @@ class ComfyFlux:
         self, z: Tensor, t: float, taps: tuple[FeatureTap, ...], kv: KV = None, *, stop: bool = True
     ) -> tuple[list[Tensor], Tensor | None]:
         found: dict[FeatureTap, Tensor] = {}
+        if stop and kv is not None:  # what is behind changes nothing, and a pruned model does not have it
+            kv = replace(kv, blocks=self.reached(kv.blocks, taps))
         x, finish = grad.scaled(z) if self.half else (z, list)
         options = self.call.options["transformer_options"]
         changes = self._changes(kv, t, z) | forced_attention(options)
         if torch.is_tensor(t) or self._level != t or not torch.is_grad_enabled():
             self._level, self.answers = t, {}  # a reference pass, or a training's, starts anew
         there = changes.get("patches_replace", options.get("patches_replace", {}))
-        replace = {k: dict(v) for k, v in there.items()}
-        others = replace.get("dit", {})
-        replace["dit"] = {**others, **self._blocks(z, taps, found, stop, others, kv)}
-        changes["patches_replace"] = replace
+        replacing = {k: dict(v) for k, v in there.items()}
+        others = replacing.get("dit", {})
+        replacing["dit"] = {**others, **self._blocks(z, taps, found, stop, others, kv)}
+        changes["patches_replace"] = replacing
         prediction: Tensor | None = None
         try:
             prediction = self.call(x, t, changes)
@@ -152,12 +164,12 @@ class ComfyFlux:
         for tap in taps:
             if tap.block not in names:
                 raise DragError(f"feature tap {tap.block!r} is not in this model; it has {', '.join(names)}")
-        last = max((names.index(tap.block) for tap in taps), default=-1)
+        run = self._up_to(taps) if stop else names
         return {
             host_key(name): self._block(
-                name, [t for t in taps if t.block == name], found, size, stop and i == last, others, kv
+                name, [t for t in taps if t.block == name], found, size, stop and name == run[-1], others, kv
             )
-            for i, name in enumerate(names[: last + 1 if stop else None])
+            for name in run
         }
 
     def _block(

@@ -13,6 +13,7 @@ from torch import Tensor
 from ...drag_core.adapters.attention import Network, Strength, looked_at, token_mask
 from ...drag_core.types import DragError
 from .grad import fetched
+from .whole import net_of
 
 KEY = "drag_ip_adapter"
 
@@ -35,9 +36,10 @@ class Injection:
     at scale 0, the hooks do nothing at all.
     """
 
-    def __init__(self, network: Network, strength: Strength, mask: Tensor | None, net: Any) -> None:
-        self.network, self.strength, self.mask, self.net = network, strength, mask, net
-        self.doubles = len(net.double_blocks)
+    def __init__(self, network: Network, strength: Strength, mask: Tensor | None, patcher: Any) -> None:
+        self.network, self.strength, self.mask = network, strength, mask
+        self.net = patcher.model.diffusion_model  # as it runs
+        self.doubles = len(net_of(patcher).double_blocks)
         self.key = f"{KEY}_{id(self)}"
 
     def install(self, patcher: Any) -> None:

@@ -21,7 +21,7 @@ from ...drag_core.solvers import Solver, alf, ddim, euler, fireflow
 from ...drag_core.types import DragError, Trajectory
 from . import memory
 from . import schedule as levels
-from .family import family_of
+from .family import family_in
 from .progress import listener
 from .recent import Recent
 from .session import Need, run
@@ -126,7 +126,7 @@ def choose_kv(text: str, auto: tuple[str, ...], known: tuple[str, ...]) -> tuple
 
 def kv_layers(patcher: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """(the papers' layers, all layers) of this model whose K/V can be exchanged."""
-    family = family_of(patcher.model)
+    family = family_in(patcher)
     return family.kv, family.attentions
 
 
@@ -151,7 +151,7 @@ def invert_latent(
 
     The same picture, prompt, model object and settings give the remembered inversion.
     """
-    family = family_of(patcher.model)
+    family = family_in(patcher)
     sampling = levels.sampling_of(patcher)
     if family.guided:
         positive = node_helpers.conditioning_set_values(positive, {"guidance": guidance})

@@ -20,9 +20,10 @@ from ...drag_core.adapters.instant_character import Character, Subject, features
 from ...drag_core.adapters.ip_adapter import fixed
 from ...drag_core.adapters.siglip import head_of, pooled
 from ...drag_core.types import DragError
-from .family import family_of
+from .family import family_in
 from .injection import KEY, Injection
 from .layouts import FLUX1
+from .whole import net_of
 
 FOLDERS = "drag_adapters"
 PLACES = ("ipadapter-flux", "ipadapter", "xlabs/ipadapters")  # where the adapters' own packs keep them
@@ -139,13 +140,13 @@ def add_adapter(
     mask: Tensor | None,
 ) -> Any:
     """A clone of a FLUX patcher with the adapter; scale 0 is the patcher itself."""
-    family = family_of(patcher.model)
+    family = family_in(patcher)
     if family.layout is not FLUX1:
         raise DragError(
             f"the {adapter.file.label} is for FLUX.1 and this model is {family.label}: use an IP-Adapter "
             "pack for it, and Drag Adapter Injection"
         )
-    net = patcher.model.diffusion_model
+    net = net_of(patcher)
     layers = len(net.double_blocks) if adapter.file.kind == "xlabs" else len(family.blocks)
     if (adapter.file.layers, adapter.file.hidden) != (layers, net.hidden_size):
         raise DragError(
@@ -156,7 +157,7 @@ def add_adapter(
         return patcher
     network, patchers = make_network(adapter, output, subject)
     clone = patcher.clone()
-    Injection(network, strength, mask, net).install(clone)
+    Injection(network, strength, mask, patcher).install(clone)
     if patchers:
         before = clone.get_additional_models_with_key(KEY)
         clone.set_additional_models(KEY, [*before, *patchers])

@@ -13,7 +13,7 @@ from torch import Tensor
 from ...drag_core.feature_view import feature_picture
 from ...drag_core.probe import TOGETHER, TapScore, probe, probe_motion, tap_text
 from ...drag_core.types import DragError, FeatureTap, Grid
-from .family import Family, family_of
+from .family import Family, family_in
 from .inversion import Inversion, invert_latent
 from .optimise import read_taps
 from .schedule import host_sigma, sampling_of
@@ -48,7 +48,7 @@ def view_features(
     the noisiest); and that level's t. Nothing runs after the last tap.
     """
     inversion.need_model(patcher)
-    family, path = family_of(patcher.model), inversion.trajectory
+    family, path = family_in(patcher), inversion.trajectory
     taps = choose_taps(text, family)
     last = len(path.schedule.t) - 1
     if not 0 <= level <= last:
@@ -98,7 +98,7 @@ def probe_taps(
     """`pictures`: the LATENT samples of a picture of size `image` and of the same after probe_motion(image).
     `levels`: how many noise levels, evenly from the noisiest on.
     """
-    family = family_of(patcher.model)
+    family = family_in(patcher)
     taps, cell = choose_taps(text, family), family.cell
     h, w = pictures[0].shape[-2:]
     if (image.height, image.width) != (cell * h, cell * w):

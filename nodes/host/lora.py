@@ -24,12 +24,14 @@ from ...drag_core.lora import LoRA, Training, file_weights, fit, low_rank, save_
 from ...drag_core.schedules import every_level, flow
 from ...drag_core.types import DragError, FeatureTap, Schedule
 from . import grad, memory
-from .family import family_of
+from .family import family_in
 from .inversion import digest
+from .layouts import layout_of
 from .recent import Recent
 from .schedule import prediction_of, sampling_of, shift_of
 from .selftest import self_test
 from .session import Need, run
+from .whole import net_of
 
 UNET = re.compile(r".*\.attn[12]\.(to_[qkv]|to_out\.0)")
 JOINT = re.compile(
@@ -63,7 +65,7 @@ def levels_of(sampling: Any) -> Schedule:
 def layers_of(model: Any) -> dict[str, nn.Module]:
     """The attention's linear layers by the names that they have in LoRA files."""
     net = model.diffusion_model
-    wanted = JOINT if family_of(model).joint else UNET
+    wanted = UNET if layout_of(net) is None else JOINT
     # a UNet's in diffusers' names, which are what files of every SD version use
     table = comfy.utils.unet_to_diffusers(model.model_config.unet_config) if wanted is UNET else {}
     names = {
@@ -115,7 +117,7 @@ def train(
     if (before := _last.get(key, patcher)) is not None:
         return before
     sampling = sampling_of(patcher)
-    family, levels = family_of(patcher.model), levels_of(sampling)
+    family, levels = family_in(patcher), levels_of(sampling)
     size = (int(samples.shape[-2]), int(samples.shape[-1]))
     family.check_size(*size)
     bar = comfy.utils.ProgressBar(training.steps)
@@ -160,7 +162,7 @@ def train(
 
 def _rows(patcher: Any, size: tuple[int, int], batch: int) -> int:
     """How many of a step's copies fit beside the weights at once; the others wait their turn."""
-    one = memory.activation_bytes(patcher.model.diffusion_model, size, (), True, False)
+    one = memory.activation_bytes(net_of(patcher), size, (), True, False)
     room = memory.free_bytes(patcher) - int(patcher.model_size())
     return max(1, min(batch, int(room // max(one, 1))))
 

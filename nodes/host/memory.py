@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import comfy.model_management as mm
@@ -15,6 +17,7 @@ from ...drag_core.types import FeatureTap
 from .grad import dense, fetched
 from .layouts import attentions_of, layout_of, patch_of
 from .unet import attention_sizes
+from .whole import net_of
 
 # Measured with frozen ops: bytes kept per token, channel and byte of
 # precision ...
@@ -57,7 +60,7 @@ def kv_size(
 ) -> KVSize:
     """What the K/V of `blocks` take for a latent (h, w); `text`: prompt tokens kept in single blocks."""
     h, w = size
-    net, model = patcher.model.diffusion_model, patcher.model
+    net, model = net_of(patcher), patcher.model
     item = int(model.get_dtype_inference().itemsize)
     latent = 4 * model.latent_format.latent_channels * h * w
     layout = layout_of(net)
@@ -112,7 +115,7 @@ def _parts(patcher: Any, taps: tuple[FeatureTap, ...]) -> tuple[dict[str, int], 
     """How many blocks of each list a drag runs, the modulations of these that no LoRA patches, and the names
     of all that it does not run.
     """
-    net = patcher.model.diffusion_model
+    net = net_of(patcher)
     layout = layout_of(net)
     assert layout is not None
     names = list(layout.blocks(net))
@@ -136,7 +139,7 @@ def _parts(patcher: Any, taps: tuple[FeatureTap, ...]) -> tuple[dict[str, int], 
 
 def drag_bytes(patcher: Any, taps: tuple[FeatureTap, ...]) -> int:
     """Of the weights that a drag's updates have to have on the device."""
-    net = patcher.model.diffusion_model
+    net = net_of(patcher)
     if layout_of(net) is None:
         return int(patcher.model_size())
     _, once, gone = _parts(patcher, taps)
@@ -152,22 +155,39 @@ def pruned(patcher: Any, taps: tuple[FeatureTap, ...]) -> Any:
     The host loads the largest layers first, not the first blocks: on a card that is too small for the whole
     model half of what a drag runs would be left outside. The blocks are back when the patcher is unpatched.
     """
-    net = patcher.model.diffusion_model
+    net = net_of(patcher)
     layout = layout_of(net)
     assert layout is not None
     keep, once, gone = _parts(patcher, taps)
     clone = patcher.clone()
+    prefix = tuple(f"diffusion_model.{name}." for name in gone)
+    theirs = {k: v for k, v in clone.object_patches.items() if not f"{k}.".startswith(prefix)}
+    clone.object_patches = {}  # ours before theirs: what is put on first is also taken off first
     for name, module in (
         *((name, nn.ModuleList(list(getattr(net, name))[:count])) for name, count in keep.items()),
         *((name, nn.Identity()) for name in layout.end),
         *((name, _Once(own)) for name, own in once.items()),
     ):
         clone.add_object_patch(f"diffusion_model.{name}", module)
+    ours = clone.object_patches
+    clone.object_patches = {**ours, **{k: v for k, v in theirs.items() if k not in ours}}
     clone.size = drag_bytes(patcher, taps)
-    prefix = tuple(f"diffusion_model.{name}." for name in gone)
     clone.patches = {k: v for k, v in clone.patches.items() if not k.startswith(prefix)}
     clone.patches_uuid = uuid.uuid4()  # else the host takes it for the loaded whole and leaves that in place
     return clone
+
+
+@contextmanager
+def while_pruned(patcher: Any, taps: tuple[FeatureTap, ...]) -> Iterator[Any]:
+    """The pruned clone to run inside; afterwards the model has all its blocks, whatever happened.
+
+    The host would give them back only when it loads another clone of the model. Weights stay where they are.
+    """
+    clone = pruned(patcher, taps)
+    try:
+        yield clone
+    finally:
+        clone.unpatch_model(unpatch_weights=False)
 
 
 def peak_bytes(device: torch.device) -> int:

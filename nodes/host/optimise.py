@@ -20,7 +20,7 @@ from ...drag_core.recipes import SD_UP, fast
 from ...drag_core.supervise import RegionSupervision
 from ...drag_core.types import DragError, FeatureTap, Task, Trajectory, Variant
 from . import memory
-from .family import Family, family_of
+from .family import Family, family_in
 from .inversion import SOLVERS, Inversion, used_before
 from .progress import listener
 from .schedule import host_sigmas
@@ -182,7 +182,7 @@ def drag_latent(
     LATENT samples of the picture warped in pixels. `prune`: load only the blocks that the updates run, for
     them (None: where it helps).
     """
-    family = family_of(patcher.model)
+    family = family_in(patcher)
     inversion.need_model(patcher)
     task = replace(task, cell=family.cell)
     inverted = [("refill", None if refill is None else refill.trajectory.z[0]), ("warped", warped)]
@@ -216,6 +216,7 @@ def drag_latent(
         def inner(backbone: Any, _: Tensor) -> Result:
             if need.gradients and resume is None:
                 blocks = recipe.kv_blocks if recipe.kv_while_dragging else ()
+                blocks = blocks if need.whole else backbone.reached(blocks, recipe.taps)
                 self_test(backbone, source.schedule.t[0], recipe.taps, blocks)
             backbone.call.calls = 0
             other = backbone.origin
@@ -234,8 +235,8 @@ def drag_latent(
     half: Result | None = None
     one_part = len(recipe.ramp) == 1 and not need.whole and recipe.background != "released" and not anew
     if prune and family.joint and updates and one_part:
-        part = memory.pruned(patcher, recipe.taps)
-        half = run(part, positive, samples, body(True, None), need, sigmas, wish.seed)
+        with memory.while_pruned(patcher, recipe.taps) as part:
+            half = run(part, positive, samples, body(True, None), need, sigmas, wish.seed)
         result = run(
             patcher, positive, samples, body(False, half), Need(sigmas=need.sigmas), sigmas, wish.seed
         )

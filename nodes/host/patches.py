@@ -16,6 +16,7 @@ from .inversion import Inversion
 from .layouts import layout_of
 from .schedule import core_level, sampling_of
 from .shape import cell_of, host_shape
+from .whole import net_of
 
 
 class _Background:
@@ -116,7 +117,7 @@ def inject_kv(
             "this trajectory holds no K/V: they are made anew at every step (recompute), which only "
             "DragOptimize does; raise kv_budget_gb in DragInvert"
         )
-    model = patcher.model
+    net = net_of(patcher)
     kv, sampling = KVInject(cache.copy(), layers, pairing == "released"), sampling_of(patcher)
 
     def level(options: dict[str, Any]) -> float:
@@ -125,7 +126,7 @@ def inject_kv(
     def active(options: dict[str, Any]) -> bool:
         return sigmas[0] <= float(options["sigmas"].flatten()[0]) <= sigmas[1]
 
-    layout, clone = layout_of(model.diffusion_model), patcher.clone()
+    layout, clone = layout_of(net), patcher.clone()
     if layout is not None and not layout.patches_kv:
         there = patcher.model_options["transformer_options"].get("patches_replace", {}).get("dit", {})
         for key, inside in joint_kv.kv_blocks(kv, level, there).items():
@@ -143,7 +144,7 @@ def inject_kv(
         def patch(*args: Any, **kw: Any) -> Any:
             return inject(*args, **kw) if active(kw["extra_options"]) else {}
     else:
-        replaced = unet.kv_patch(kv, model.diffusion_model, level)
+        replaced = unet.kv_patch(kv, net, level)
 
         def patch(*args: Any, **kw: Any) -> Any:
             return replaced(*args, **kw) if active(args[3]) else args[:3]

@@ -11,9 +11,10 @@ import psutil
 from ...drag_core.kvplan import KVPlan
 from ...drag_core.types import DragError, FeatureTap
 from . import memory
-from .family import family_of
+from .family import family_in
 from .inversion import choose_kv, choose_solver, kv_layers, plan_memory
 from .schedule import prediction_of, sampling_of
+from .whole import net_of
 
 GIB = 2**30
 CONTEXT = 0.8 * GIB  # CUDA context, fragments, workspaces: an assumption
@@ -38,7 +39,7 @@ class Fit:
 
 def taps_of(patcher: Any) -> tuple[tuple[FeatureTap, ...], bool]:
     """The usual recipe's taps on this model, and whether its updates run the whole network."""
-    family = family_of(patcher.model)
+    family = family_in(patcher)
     return family.usual_taps, family.preset is None and not family.joint
 
 
@@ -61,8 +62,8 @@ def fit(
     rung: str,
 ) -> Fit:
     """`size` (width, height) in pixels; `calls`: evaluations whose K/V are kept."""
-    net, taps = patcher.model.diffusion_model, taps_of(patcher)
-    family = family_of(patcher.model)
+    net, taps = net_of(patcher), taps_of(patcher)
+    family = family_in(patcher)
     cells = (size[1] // family.cell, size[0] // family.cell)
     item = int(patcher.model.get_dtype_inference().itemsize)
     plain, ckpt = (memory.activation_bytes(net, cells, *taps, r, item) for r in (False, True))
@@ -113,7 +114,7 @@ def report(
     rung: str,
 ) -> str:
     """A table in plain text: one line a size."""
-    family = family_of(patcher.model)
+    family = family_in(patcher)
     layers = choose_kv(kv, *kv_layers(patcher))
     solver = choose_solver("auto", prediction_of(sampling_of(patcher)))
     calls = max(1, round(steps * strength)) + (solver == "fireflow")

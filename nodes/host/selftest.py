@@ -48,7 +48,8 @@ def self_test(
         cache = KVCache()
         backbone.hits.clear()
         with torch.no_grad():
-            backbone.predict(z, t, KVRecord(cache, kv_blocks))
+            early = kv_blocks == backbone.reached(kv_blocks, taps)
+            backbone.features(z, t, taps, KVRecord(cache, kv_blocks), stop=early)
         if lost := [b for b in kv_blocks if b not in backbone.hits]:
             raise DragError(
                 f"the K/V hooks of {', '.join(lost)} were not reached{_whose(owners)}: connect the model "

@@ -21,11 +21,13 @@ from torch import Tensor
 from ...drag_core.types import Backbone, DragError, FeatureTap
 from . import memory
 from .call import Call, check_cond, plain_conds
-from .family import family_of, in_the_way
+from .family import family_in, in_the_way
 from .flux import ComfyFlux
 from .grad import frozen
+from .layouts import layout_of
 from .shape import core_shape, frames, host_shape
 from .unet import ComfyUNet
+from .whole import net_of
 
 T = TypeVar("T")
 Body = Callable[[Backbone, Tensor], T]
@@ -71,7 +73,7 @@ class _Sampler(comfy.samplers.Sampler):
             check_cond(conds, self.need.sigmas, model.diffusion_model)
             device = model.current_patcher.load_device
             call = Call(model, [plain_conds(c, device) for c in conds], extra_args["model_options"])
-            kind = ComfyFlux if family_of(model).joint else ComfyUNet
+            kind = ComfyUNet if layout_of(model.diffusion_model) is None else ComfyFlux
             backbone = kind(call, self.remember)
             if "origin" in model_wrap.conds:
                 origin = model_wrap.conds["origin"]
@@ -93,7 +95,7 @@ def _once(
     seed: int,
 ) -> T:
     size = (int(samples.shape[-2]), int(samples.shape[-1]))
-    net = patcher.model.diffusion_model
+    net = net_of(patcher)
     guider = comfy.samplers.CFGGuider(patcher)
     origin = {} if need.origin is None else {"origin": need.origin}
     guider.inner_set_conds({"positive": positive, **origin})
@@ -146,9 +148,9 @@ def run(
             f"the latent has {samples.shape[1]} channels and this model works on {channels}: encode the "
             "picture with the VAE that belongs to the model"
         )
-    family, samples = family_of(patcher.model), host_shape(patcher.model, samples)
+    family, samples = family_in(patcher), host_shape(patcher.model, samples)
     size = (int(samples.shape[-2]), int(samples.shape[-1]))
-    net = patcher.model.diffusion_model
+    net = net_of(patcher)
     steps = torch.tensor([1.0, 0.0]) if sigmas is None else sigmas
     can_remember = need.gradients and family.joint
     act = need.rows * memory.activation_bytes(net, size, need.taps, need.whole, False)

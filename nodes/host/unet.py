@@ -127,6 +127,18 @@ class ComfyUNet:
     def blocks(self) -> list[str]:
         return list(self.taps)
 
+    def reached(self, layers: tuple[str, ...], taps: tuple[FeatureTap, ...]) -> tuple[str, ...]:
+        """Those of the K/V `layers` that a pass which stops at the last tap comes to."""
+        ends = {self.taps[tap.block] for tap in taps}
+        blocks = [("input", i, b) for i, b in enumerate(self.net.input_blocks)]
+        if self.net.middle_block is not None:
+            blocks.append(("middle", 0, self.net.middle_block))
+        blocks += [("output", i, b) for i, b in enumerate(self.net.output_blocks)]
+        last = max((n for n, (_, _, b) in enumerate(blocks) if ends & set(b)), default=-1)
+        run = {(part, i) for part, i, _ in blocks[: last + 1]}
+        there = {name for (part, i, _), name in self_attentions(self.net).items() if (part, i) in run}
+        return tuple(layer for layer in layers if layer in there)
+
     def _changes(self, kv: KV, t: float) -> dict[str, Any]:
         if kv is None:
             return {}
