@@ -37,7 +37,12 @@ def deep(folder: Path) -> Any:
 
 
 def dragged(
-    patcher: Any, prune: bool, kv: str = "recipe", layers: str = "auto", steps: int = 8, effort: str = "recipe"
+    patcher: Any,
+    prune: bool,
+    kv: str = "recipe",
+    layers: str = "auto",
+    steps: int = 8,
+    effort: str = "recipe",
 ) -> Edited:
     """Recipe dragflow on a random latent, through the node that inverts."""
     h, w = tiny.LATENT
@@ -146,7 +151,7 @@ def first(patcher: Any, count: int) -> nn.ModuleList:
 
 
 def test_layers_are_counted_on_the_users_model_whatever_is_loaded(tmp_path: Path) -> None:
-    """A distilled clone of another pack has fewer blocks; the host puts them on the network that both share."""
+    """A distilled clone of another pack has fewer blocks; the host puts them on the one network of both."""
     patcher = small(tmp_path)
     whole, layers = family_in(patcher), kv_layers(patcher)
     size = memory.kv_size(patcher, tiny.LATENT, whole.kv, 1)
