@@ -129,7 +129,7 @@ class ComfyUNet:
 
     def reached(self, layers: tuple[str, ...], taps: tuple[FeatureTap, ...]) -> tuple[str, ...]:
         """Those of the K/V `layers` that a pass which stops at the last tap comes to."""
-        ends = {self.taps[tap.block] for tap in taps}
+        ends = {self.taps[tap.block] for tap in taps if tap.block in self.taps}
         blocks = [("input", i, b) for i, b in enumerate(self.net.input_blocks)]
         if self.net.middle_block is not None:
             blocks.append(("middle", 0, self.net.middle_block))

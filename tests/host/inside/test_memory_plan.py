@@ -32,7 +32,7 @@ CARDS = [
 
 @pytest.mark.parametrize(("gb", "verdict"), CARDS)
 def test_flux_dev_at_1024(dev: comfy.model_patcher.ModelPatcher, gb: float, verdict: str) -> None:
-    said = plan.fit(dev, (1024, 1024), int(gb * GIB), plan.family_of(dev.model).kv, 20, 16.0, "auto")
+    said = plan.fit(dev, (1024, 1024), int(gb * GIB), plan.kv_layers(dev)[0], 20, 16.0, "auto")
     print(gb, said)
     assert verdict in said.verdict and said.whole == (gb >= 12)
     assert (said.verdict == "fits") == (gb == 24)
