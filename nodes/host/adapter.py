@@ -10,6 +10,8 @@ from comfy.patcher_extension import WrapperExecutor, WrappersMP
 from torch import Tensor
 
 from ...drag_core.types import DragError
+from .compiler import KEY as UNCOMPILED
+from .compiler import uncompiled_sampling
 from .layouts import layout_of
 from .whole import net_of
 
@@ -60,7 +62,7 @@ def compare(plain: Any, adapted: Any) -> Found:
     before = _wrappers(plain)
     for kind, keys in _wrappers(adapted).items():
         for key, functions in keys.items():
-            if functions != before.get(kind, {}).get(key):
+            if key != UNCOMPILED and functions != before.get(kind, {}).get(key):
                 (options if kind == WrappersMP.DIFFUSION_MODEL else fixed).append(f"{kind} wrapper {key}")
     return Found(weights, tuple(options), tuple(fixed))
 
@@ -155,6 +157,7 @@ def inject(plain: Any, adapted: Any, scale: float, sigmas: tuple[float, float], 
     out = _scale_weights(plain, adapted, scale) if found.weights else adapted.clone()
     if found.options:
         mix = _Mix(plain, adapted, scale, sigmas)
+        uncompiled_sampling(out)
         there = out.wrappers.pop(WrappersMP.DIFFUSION_MODEL, {})
         out.add_wrapper_with_key(WrappersMP.DIFFUSION_MODEL, "drag_adapter", mix)
         for key, functions in there.items():  # ours first: outermost

@@ -156,6 +156,9 @@ def in_the_way(patcher: Any) -> str | None:
     for skipper in SKIPS_STEPS:
         if skipper in keys:
             return f"{skipper} skips or recompiles steps of this model: connect the model before that node"
+    # the clones hang on the patcher until a sampling puts them into its options
+    if options.get("multigpu_clones") or patcher.additional_models.get("multigpu"):
+        return "the model runs on several GPUs and a drag is one picture: remove the MultiGPU node"
     net = patcher.model.diffusion_model
     if "forward_orig" in net.__dict__:
         owner = getattr(net.__dict__["forward_orig"], "__module__", "another pack")

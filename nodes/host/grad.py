@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ...drag_core.types import DragError
+from .kernels import plain_kernels
 
 Forward = Callable[..., Tensor]
 NORMS = (nn.GroupNorm, nn.LayerNorm, nn.RMSNorm)
@@ -184,7 +185,7 @@ def frozen(root: nn.Module) -> Iterator[None]:
     done: list[nn.Module] = []
     training = getattr(mm, "in_training", None)
     try:
-        with _aliased(root):
+        with _aliased(root), plain_kernels():
             for m in root.modules():
                 kind = _kind(m)
                 if kind is None:

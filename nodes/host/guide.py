@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ...drag_core.correspondence import Correspondence
 from ...drag_core.types import DragError, Grid, Task
+from .compiler import uncompiled_sampling
 from .schedule import prediction_of, sampling_of
 from .shape import cell_of, core_shape, latent_in
 
@@ -86,4 +87,5 @@ def guide_correspondence(
     if strength > 0:
         patch = _Guide(guide, source, sigmas, velocity, task.cell)
         clone.add_wrapper_with_key(WrappersMP.PREDICT_NOISE, "drag_guide", patch.predict)
+        uncompiled_sampling(clone)
     return clone

@@ -20,6 +20,7 @@ from ...drag_core.adapters.instant_character import Character, Subject, features
 from ...drag_core.adapters.ip_adapter import fixed
 from ...drag_core.adapters.siglip import head_of, pooled
 from ...drag_core.types import DragError
+from .compiler import uncompiled_sampling
 from .family import family_in
 from .injection import KEY, Injection
 from .layouts import FLUX1
@@ -156,7 +157,7 @@ def add_adapter(
     if strength.scale == 0:
         return patcher
     network, patchers = make_network(adapter, output, subject)
-    clone = patcher.clone()
+    clone = uncompiled_sampling(patcher.clone())
     Injection(network, strength, mask, patcher).install(clone)
     if patchers:
         before = clone.get_additional_models_with_key(KEY)

@@ -12,6 +12,7 @@ from ...drag_core.background import background_at
 from ...drag_core.kvstore import replays
 from ...drag_core.types import DragError, KVInject
 from . import joint_kv, unet
+from .compiler import uncompiled_sampling
 from .inversion import Inversion
 from .layouts import layout_of
 from .schedule import core_level, sampling_of
@@ -88,7 +89,7 @@ def keep_background(patcher: Any, inversion: Inversion, cells: Tensor, source: s
     clone = patcher.clone()
     clone.add_wrapper_with_key(WrappersMP.PREDICT_NOISE, "drag_background", patch.predict)
     clone.add_wrapper_with_key(WrappersMP.SAMPLER_SAMPLE, "drag_background", patch.sample)
-    return clone
+    return uncompiled_sampling(clone)
 
 
 def inject_kv(
@@ -126,7 +127,7 @@ def inject_kv(
     def active(options: dict[str, Any]) -> bool:
         return sigmas[0] <= float(options["sigmas"].flatten()[0]) <= sigmas[1]
 
-    layout, clone = layout_of(net), patcher.clone()
+    layout, clone = layout_of(net), uncompiled_sampling(patcher.clone())
     if layout is not None and not layout.patches_kv:
         there = patcher.model_options["transformer_options"].get("patches_replace", {}).get("dit", {})
         for key, inside in joint_kv.kv_blocks(kv, level, there).items():

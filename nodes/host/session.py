@@ -21,6 +21,7 @@ from torch import Tensor
 from ...drag_core.types import Backbone, DragError, FeatureTap
 from . import memory
 from .call import Call, check_cond, plain_conds
+from .compiler import uncompiled
 from .family import family_in, in_the_way
 from .flux import ComfyFlux
 from .grad import frozen
@@ -55,6 +56,7 @@ class _Sampler(comfy.samplers.Sampler):
         self.body, self.need, self.remember = body, need, remember
         self.result: Any = None
 
+    @uncompiled()
     def sample(
         self,
         model_wrap: Any,
