@@ -12,6 +12,7 @@ from torch import Tensor
 
 from .descent import acting_size
 from .geometry import on_cells, sample
+from .precision import uncast
 from .solvers import Solver
 from .types import KV, Backbone, Grid, Handle, Schedule, Task, Trajectory
 
@@ -63,10 +64,11 @@ class Correspondence:
         """How `clean`, made from `leaf`, must change to match better: CLoss's gradient at `leaf`, scaled to
         root mean square 1 over the cells where it acts. None where nothing acts.
         """
-        loss = self.loss(clean, source)
-        if not loss.requires_grad:
-            return None
-        (found,) = torch.autograd.grad(loss, leaf)
+        with uncast(clean.device):
+            loss = self.loss(clean, source)
+            if not loss.requires_grad:
+                return None
+            (found,) = torch.autograd.grad(loss, leaf)
         return found / acting_size(found)
 
     def solver(self, inner: Solver, source: Trajectory) -> Solver:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from .bounds import Size, check_end
 from .constrain import Constraint
 from .correspondence import Correspondence
 from .kvstore import Replayed, replays
@@ -83,9 +84,9 @@ class Handoff:
 
 @dataclass(frozen=True)
 class Result:
-    """z: the edited clean latent; reconstruction: the background's; one loss an update; handle places after
-    each tracking. `kv`: of a paused edit the K/V that it goes on with, which hold the source's at the level
-    of the updates; of a finished one None, so that nothing is kept alive.
+    """z: the edited clean latent; reconstruction: the background's; one loss and one size of the latent an
+    update; handle places after each tracking. `kv`: of a paused edit the K/V that it goes on with, which hold
+    the source's at the level of the updates; of a finished one None, so that nothing is kept alive.
     """
 
     z: Tensor
@@ -93,6 +94,7 @@ class Result:
     losses: tuple[float, ...]
     traces: tuple[tuple[Point, ...], ...]
     handoff: Handoff
+    sizes: tuple[Size, ...]
     kv: KVCache | None = field(default=None, compare=False)
 
 
@@ -149,6 +151,8 @@ def drag(
 
     `pause`: return after the last update, before the denoising that follows it (z is then the handoff).
     `resume`: such a result, to go on from; the two may run on differently loaded models.
+
+    Raises DragError where an update or the end has left the range of latents (drag_core.bounds).
     """
     s, r = source.schedule, recipe
     store = source.kv.copy() if source.kv and r.kv_blocks else None  # the source's own is never added to
@@ -182,7 +186,8 @@ def drag(
                 carry = None
                 here = Handoff(i, z, ref, None, carry_ref)
         if pause and (i >= last or run.finished):
-            return Result(z, ref, log.read_losses(), tuple(log.traces), here, store)
+            losses, sizes = log.read()
+            return Result(z, ref, losses, tuple(log.traces), here, sizes, store)
         kv = inject if r.kv_while_dragging or run.finished or i + 1 >= len(r.ramp) else None
         with torch.no_grad():
             z, carry = denoise_step(backbone, z, s, i, i + 1, kv, carry)
@@ -193,7 +198,9 @@ def drag(
                 ref, carry_ref = r.solver(backbone, ref, s, i, i + 1, beside, carry_ref)
             z = r.constraint.project(z, ref)
         run.tell(i + 1, z)
-    return Result(z, ref, log.read_losses(), tuple(log.traces), here)
+    losses, sizes = log.read()
+    check_end(z, source.z[-1])
+    return Result(z, ref, losses, tuple(log.traces), here, sizes)
 
 
 def clean_estimate(z: Tensor, source: Trajectory, level: int) -> Tensor:

@@ -62,7 +62,8 @@ def edit_picture(
     identity: Training | None = None,
     automatic: bool = False,
 ) -> Edit:
-    """Drag `image` (1, 3, H, W) in [0, 1] as `instruction` says. Same seed, same machine: the same bits.
+    """Drag `image` (1, 3, H, W) in [0, 1] as `instruction` says. The same seed gives the same bits on a CPU
+    with as many threads, on a GPU about the same picture.
 
     `identity`: train a LoRA on the picture first. `automatic`: what may change is AdaptiveDrag's automatic
     mask of the points, by Lab colour.

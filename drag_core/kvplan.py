@@ -42,18 +42,22 @@ class KVSize:
 
 @dataclass(frozen=True)
 class KVPlan:
-    """A rung and the bytes that it takes, of `whole` without a budget."""
+    """A rung and the bytes that it takes, of `whole` without a budget; `refused`: bytes at which the driver
+    would pin no more.
+    """
 
     rung: str
     bytes: int
     whole: int
     budget: int
     evaluations: int
+    refused: int = 0
 
     def __str__(self) -> str:
+        refused = f"; the driver refused to pin {amount(self.refused)}" if self.refused else ""
         return (
             f"K/V of {self.evaluations} evaluations: {amount(self.whole)} whole; kept {self.rung} in "
-            f"{amount(self.bytes)}, budget {amount(self.budget)}"
+            f"{amount(self.bytes)}, budget {amount(self.budget)}{refused}"
         )
 
 

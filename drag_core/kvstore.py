@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import weakref
-from dataclasses import dataclass
+import logging
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from .kvplan import KVPlan, amount
+from .pin import pin
 from .types import KV, Backbone, DragError, FeatureTap, KVCache, KVInject, KVRecord
 
 FP8 = torch.float8_e4m3fn
@@ -48,7 +50,8 @@ class KVStore(KVCache):
 
     def __init__(self, rung: str = "pageable") -> None:
         super().__init__()
-        self.rung = rung
+        self.rung = rung  # "pinned" becomes "pageable" where the driver refuses
+        self.refused = 0  # bytes that it would not pin
         self.packed: dict[float, dict[str, Block]] = {}
         self.latents: dict[float, Tensor] = {}
         self.wanted: tuple[tuple[str, ...], bool] = ((), False)
@@ -85,11 +88,9 @@ class KVStore(KVCache):
         pinned allocator, which rounds every size up to a power of two (24 MiB to 32).
         """
         out = torch.empty(like.shape, dtype=like.dtype)
-        cudart: Any = torch.cuda.cudart()
-        place, size = out.data_ptr(), out.numel() * out.element_size()
-        if int(cudart.cudaHostRegister(place, size, 0)) == 0:
-            # with the store, before its tensors go; every reader holds the store
-            weakref.finalize(self, cudart.cudaHostUnregister, place).atexit = False
+        if not pin(out, self, like.device):
+            self.rung, self.refused = "pageable", out.numel() * out.element_size()
+            logging.warning("drag: the driver refused to pin %s; K/V are kept pageable", amount(self.refused))
         return out
 
     def _side(self, device: torch.device) -> Any:
@@ -242,6 +243,13 @@ class _Copy:
 
 def _sent(packed: Packed, device: torch.device) -> Packed:
     return Packed(*(x.to(device, non_blocking=True) for x in packed.parts))
+
+
+def as_kept(plan: KVPlan, cache: KVCache | None) -> KVPlan:
+    """`plan` as it turned out in `cache`, which was filled by it."""
+    if isinstance(cache, KVStore) and cache.refused:
+        return replace(plan, rung=cache.rung, refused=cache.refused)
+    return plan
 
 
 def replays(cache: KVCache) -> bool:

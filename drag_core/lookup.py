@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from .precision import uncast
 from .types import Grid
 
 
@@ -95,8 +96,9 @@ def patches(maps: list[Tensor], size: Grid, centres: Tensor, radius: int) -> Ten
         rows = (top[:, None] + torch.arange(down.shape[-1])).to(x.device)
         columns = (left[:, None] + torch.arange(along.shape[-1])).to(x.device)
         cells = x[0].permute(1, 2, 0)[rows[:, :, None], columns[:, None, :]]
-        wide = torch.einsum("pik,pklc->pilc", down.to(x), cells)
-        out.append(torch.einsum("pjl,pilc->pijc", along.to(x), wide))
+        with uncast(x.device):
+            wide = torch.einsum("pik,pklc->pilc", down.to(x), cells)
+            out.append(torch.einsum("pjl,pilc->pijc", along.to(x), wide))
     return torch.cat(out, -1).permute(3, 0, 1, 2)
 
 

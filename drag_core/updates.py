@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
+from .bounds import Size, check, extent, measured
+from .precision import uncast
 from .solvers import ddim_jump
 from .types import KV, Backbone, KVCache, KVRecord, Point, Schedule, Trajectory
 
@@ -19,7 +21,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Step:
     """Told after every update and every denoising step; an exception raised by the listener cancels
-    cleanly.
+    cleanly. `check` raises DragError where the updates so far have left the range of latents: it waits for
+    the device, so that it is for listeners which do anyway.
     """
 
     done: int
@@ -28,6 +31,7 @@ class Step:
     z: Tensor
     handles: tuple[Point, ...] = ()
     stage: str = "drag"
+    check: Callable[[], object] = lambda: None
 
 
 OnStep = Callable[[Step], None]
@@ -40,7 +44,7 @@ class Log:
     on_step: OnStep
     updates: int  # at most
     total: int
-    losses: Tensor | None = None  # one place for each update, read at the end
+    rows: Tensor | None = None  # (updates, 5): a loss and what bounds.measured says, read at the end
     made: int = 0
     done: int = 0
     traces: list[tuple[Point, ...]] = field(default_factory=list)
@@ -51,17 +55,27 @@ class Log:
         return cls(on_step, updates, steps + updates)
 
     def go_on(self, earlier: Result) -> None:
-        self.losses, self.made = torch.tensor(earlier.losses), len(earlier.losses)
+        rows = [(x, *astuple(size)) for x, size in zip(earlier.losses, earlier.sizes, strict=True)]
+        self.rows = torch.tensor(rows, dtype=torch.float64) if rows else None
+        self.made = len(rows)
         self.traces = list(earlier.traces)
         self.done = len(earlier.losses) + earlier.handoff.level
 
-    def read_losses(self) -> tuple[float, ...]:
-        return () if self.losses is None else tuple(self.losses[: self.made].tolist())
+    def read(self) -> tuple[tuple[float, ...], tuple[Size, ...]]:
+        """Loss and size of every update so far, one wait for the device; raises DragError where one is
+        outside.
+        """
+        rows = [] if self.rows is None else self.rows[: self.made].tolist()
+        losses, sizes = tuple(row[0] for row in rows), tuple(Size(*row[1:]) for row in rows)
+        check(losses, sizes, self.updates)
+        return losses, sizes
 
-    def note(self, loss: Tensor) -> None:
-        if self.losses is None:
-            self.losses = loss.new_zeros(self.updates)
-        self.losses[self.made] = loss
+    def note(self, loss: Tensor, size: Tensor) -> None:
+        """loss () and size (4,) of an update, on the device."""
+        row = torch.cat((loss[None], size))
+        if self.rows is None:
+            self.rows = row.new_zeros(self.updates, len(row))
+        self.rows[self.made] = row
         self.made += 1
 
 
@@ -88,7 +102,8 @@ class Updates:
     def tell(self, level: int, z: Tensor) -> None:
         self.log.done += 1
         handles = self.recipe.supervision.trace(self.state) if self.state is not None else ()
-        self.log.on_step(Step(self.log.done, self.log.total, level, z.detach(), handles))
+        step = Step(self.log.done, self.log.total, level, z.detach(), handles, check=self.log.read)
+        self.log.on_step(step)
 
     def optimise(self, z: Tensor, ref: Tensor, i: int) -> Tensor:
         """The updates of level i, against the source's features at the same level."""
@@ -111,6 +126,7 @@ class Updates:
         mask = None if r.update_mask is None else r.update_mask.to(z)
         optimizer = r.optimizer([z])
         rates = [group["lr"] for group in optimizer.param_groups]
+        of_source = extent(self.source.z[i])
         if self.state is None:
             self.state = r.supervision.init(wanted)
         arrived = 0  # updates at full progress
@@ -121,11 +137,12 @@ class Updates:
             if self.reached or (r.patience and self.still >= r.patience):
                 self.finished = True
                 break
-            loss = r.supervision.loss(features, plan, self.state, progress)
-            if predicted is not None:
-                loss = loss + constraint.penalty(_next(z, predicted, s, i), ref_next, progress)
-            if loss.requires_grad:
-                (gradient,) = torch.autograd.grad(loss, z)
+            with uncast(z.device):
+                loss = r.supervision.loss(features, plan, self.state, progress)
+                if predicted is not None:
+                    loss = loss + constraint.penalty(_next(z, predicted, s, i), ref_next, progress)
+                gradient = torch.autograd.grad(loss, z)[0] if loss.requires_grad else None
+            if gradient is not None:
                 z.grad = gradient if mask is None else gradient * mask
                 for group, rate in zip(optimizer.param_groups, rates, strict=True):
                     group["lr"] = rate * (r.hold_gain if progress >= 1 else 1.0)
@@ -133,7 +150,7 @@ class Updates:
                 with torch.no_grad():
                     z.copy_(constraint.project(z, still))
             self.made += 1
-            self.log.note(loss.detach())
+            self.log.note(loss.detach(), measured(z, self.source.z[i], of_source))
             self.tell(i, z)
             if r.stale_tracking and r.track_every and (k + 1) % r.track_every == 0:
                 self.track(features, plan, counted=True)
@@ -151,8 +168,9 @@ class Updates:
 
     def settled(self) -> bool:
         """Asked every five updates, and only if wanted: then the loop waits for the device."""
-        assert self.log.losses is not None
-        last = self.log.losses[self.log.made - 10 : self.log.made]
+        losses, _ = self.log.read()
+        assert self.log.rows is not None
+        last = torch.tensor(losses[-10:], dtype=self.log.rows.dtype)
         before, after = last.reshape(2, 5).mean(1).tolist()
         return bool(after > (1 - self.recipe.settle) * before)
 

@@ -73,7 +73,7 @@ class DragIdentityLoRA(io.ComfyNode):
                     min=0,
                     max=0xFFFFFFFFFFFFFFFF,
                     control_after_generate=False,
-                    tooltip="The same seed gives the same LoRA.",
+                    tooltip="The same seed gives the same LoRA on a CPU, about the same on a card.",
                 ),
                 io.String.Input(
                     "save_as",

@@ -88,7 +88,9 @@ class DragOptimize(io.ComfyNode):
                     min=0,
                     max=0xFFFFFFFFFFFFFFFF,
                     control_after_generate=False,
-                    tooltip="For what a recipe fills with fresh noise. The same seed gives the same picture.",
+                    tooltip="For what a recipe fills with fresh noise. The same seed gives the same bits on "
+                    "a CPU with as many threads; about the same picture on a card, and the same bits where "
+                    "ComfyUI runs with --deterministic.",
                 ),
                 io.Int.Input(
                     "preview_every",

@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ...drag_core.precision import uncast
 from ...drag_core.types import DragError
 from .kernels import plain_kernels
 
@@ -54,14 +55,15 @@ class _Linear(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, m: nn.Module, forward: Forward | None, rows: int | None) -> Tensor:
         ctx.m, ctx.rows = m, rows
         if forward is not None:
-            out: Tensor = forward(x.detach())  # detached: a quantised layer keeps its fast path
+            with uncast(x.device):
+                out: Tensor = forward(x.detach())  # detached: a quantised layer keeps its fast path
             return out
-        with fetched(m, x) as (weight, bias):
+        with uncast(x.device), fetched(m, x) as (weight, bias):
             return F.linear(x.detach(), weight[:rows], None if bias is None else bias[:rows])
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor, None, None, None]:  # type: ignore[override]
-        with torch.no_grad(), fetched(ctx.m, g) as (weight, _):
+        with torch.no_grad(), uncast(g.device), fetched(ctx.m, g) as (weight, _):
             out = g @ dense(weight)[: ctx.rows].to(g.dtype)
             # quantised layers may scale their input first (AWQ smoothing, which NVFP4 files bring)
             smoothing = getattr(ctx.m, "pre_quant_scale", None)
@@ -72,12 +74,13 @@ class _Conv(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, m: nn.Conv2d, forward: Forward) -> Tensor:
         ctx.m, ctx.shape = m, x.shape
-        return forward(x.detach())
+        with uncast(x.device):
+            return forward(x.detach())
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
         m = ctx.m
-        with torch.no_grad(), fetched(m, g) as (weight, _):
+        with torch.no_grad(), uncast(g.device), fetched(m, g) as (weight, _):
             w = dense(weight).to(g.dtype)
             out = torch.nn.grad.conv2d_input(ctx.shape, w, g, m.stride, m.padding, m.dilation, m.groups)
         return out, None, None

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ...drag_core.drag import invert
 from ...drag_core.kvplan import KVPlan, plan_kv
-from ...drag_core.kvstore import KVStore
+from ...drag_core.kvstore import KVStore, as_kept
 from ...drag_core.solvers import Solver, alf, ddim, euler, fireflow
 from ...drag_core.types import DragError, Trajectory
 from . import memory
@@ -184,6 +184,7 @@ def invert_latent(
     need = Need(sigmas=(0.0, float(sigmas[0])))
     trajectory, calls = run(patcher, positive, samples, body, need, sigmas)
     seconds = time.perf_counter() - started
+    kept = None if kept is None else as_kept(kept, trajectory.kv)
     base = weakref.ref(patcher.model)
     out = Inversion(trajectory, name, family.label, key, seconds, calls, base, positive, kept)
     return _last.put(key, patcher, out)

@@ -22,7 +22,7 @@ from ...drag_core.types import DragError, FeatureTap, Task, Trajectory, Variant
 from . import memory
 from .family import Family, family_in
 from .inversion import SOLVERS, Inversion, used_before
-from .progress import listener
+from .progress import advice, listener
 from .schedule import host_sigmas
 from .selftest import self_test
 from .session import Need, run
@@ -220,7 +220,8 @@ def drag_latent(
                 self_test(backbone, source.schedule.t[0], recipe.taps, blocks)
             backbone.call.calls = 0
             other = backbone.origin
-            out = drag(backbone, source, recipe, tell, pause=pause, resume=resume, origin=other)
+            with advice(patcher.model):
+                out = drag(backbone, source, recipe, tell, pause=pause, resume=resume, origin=other)
             calls.append(backbone.call.calls + (0 if other is None else other.call.calls))
             remembered.append(backbone.checkpoint)
             return out
@@ -243,11 +244,6 @@ def drag_latent(
     else:
         result = run(patcher, positive, samples, body(False, None), need, sigmas, wish.seed)
     seconds = time.perf_counter() - started
-    if not all(torch.isfinite(torch.tensor(x)) for x in result.losses) or not torch.isfinite(result.z).all():
-        raise DragError(
-            "the drag diverged (a loss or the latent is not finite): use a smaller step, or load the model "
-            "in bfloat16 or float32"
-        )
     report = {
         "recipe": wish.recipe,
         "variant": wish.variant,

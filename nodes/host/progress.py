@@ -1,7 +1,9 @@
-"""The core's on_step -> the host's progress bar, preview and interrupt."""
+"""The core's on_step -> the host's progress bar, preview and interrupt; what to do where a drag diverges."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import comfy.model_management as mm
@@ -9,8 +11,9 @@ import comfy.utils
 import latent_preview
 import torch
 
+from ...drag_core.bounds import Diverged
 from ...drag_core.drag import OnStep, Step, clean_estimate
-from ...drag_core.types import Trajectory
+from ...drag_core.types import DragError, Trajectory
 
 
 def quiet(step: Step) -> None:
@@ -19,7 +22,8 @@ def quiet(step: Step) -> None:
 
 
 def listener(patcher: Any, source: Trajectory | None = None, every: int = 1) -> OnStep:
-    """Tells the host after every step; with `source`, the estimated picture every `every` steps (0: never).
+    """Tells the host after every step; with `source`, the estimated picture every `every` steps (0: never),
+    where a drag that has diverged ends too.
 
     The preview costs no model call. Which one is shown (latent2rgb, TAESD, none) is the user's setting.
     """
@@ -37,6 +41,19 @@ def listener(patcher: Any, source: Trajectory | None = None, every: int = 1) -> 
             with torch.no_grad():
                 estimate = clean_estimate(step.z, source, step.level)
                 picture = previewer.decode_latent_to_preview_image("JPEG", estimate)
+            step.check()  # the picture has waited for the device already
         bar[0].update_absolute(step.done, step.total, picture)
 
     return tell
+
+
+@contextmanager
+def advice(model: Any) -> Iterator[None]:
+    """Adds to the sentence of a drag that has diverged what may help a model that computes in float16."""
+    try:
+        yield
+    except Diverged as error:
+        if model.get_dtype_inference() != torch.float16:
+            raise
+        more = f"{error}, or load the model in bfloat16 or float32: it computes in float16"
+        raise DragError(more) from None

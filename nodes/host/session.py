@@ -18,6 +18,7 @@ import torch
 from comfy.patcher_extension import WrappersMP, add_wrapper_with_key
 from torch import Tensor
 
+from ...drag_core.precision import uncast
 from ...drag_core.types import Backbone, DragError, FeatureTap
 from . import memory
 from .call import Call, check_cond, plain_conds
@@ -117,7 +118,8 @@ def _once(
             WrappersMP.PREPARE_SAMPLING, "drag", prepare, guider.model_options, is_model_options=True
         )
     sampler = _Sampler(body, need, remember)
-    guider.sample(torch.zeros_like(samples), samples, sampler, sigmas, disable_pbar=True, seed=seed)
+    with uncast(patcher.load_device):  # as the host samples: another pack may have left autocast open
+        guider.sample(torch.zeros_like(samples), samples, sampler, sigmas, disable_pbar=True, seed=seed)
     out: T = sampler.result
     return out
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -13,7 +14,7 @@ from torch import Tensor
 from drag_core.backends.diffusers_flux import DiffusersFlux
 from drag_core.drag import Recipe, drag, invert
 from drag_core.kvplan import RUNGS, KVSize, plan_kv
-from drag_core.kvstore import KVReader, KVStore, pack
+from drag_core.kvstore import KVReader, KVStore, as_kept, pack
 from drag_core.recipes import FLUX_KV, dragflow
 from drag_core.schedules import flow
 from drag_core.solvers import fireflow
@@ -296,3 +297,69 @@ def test_a_plain_read_of_the_recompute_rung_is_refused() -> None:
     with pytest.raises(DragError, match="made anew at every step"):
         store.get(0.5, "a")
     assert store.bytes == latent().numel() * 4 and store.blocks == ("a",) and store.levels == (0.5,)
+
+
+class Driver:
+    """Stands for torch.cuda.cudart(): refuses from the `allowed`-th registration on, and keeps its last error
+    for the next kernel, as CUDA does.
+    """
+
+    def __init__(self, allowed: int) -> None:
+        self.allowed, self.asked, self.last, self.released = allowed, 0, 0, list[int]()
+
+    def cudaHostRegister(self, place: int, size: int, flags: int) -> int:  # noqa: N802
+        self.asked += 1
+        self.last = 0 if self.asked <= self.allowed else 712  # cudaErrorHostMemoryAlreadyRegistered
+        return self.last
+
+    def cudaHostUnregister(self, place: int) -> int:  # noqa: N802
+        self.released.append(place)
+        return 0
+
+
+class WithLastError(Driver):
+    """As PyTorch exports it in some versions."""
+
+    def cudaGetLastError(self) -> int:  # noqa: N802
+        was, self.last = self.last, 0
+        return was
+
+
+@pytest.mark.parametrize("kind", [Driver, WithLastError])
+def test_a_refused_pin_is_told_once_and_leaves_nothing(
+    kind: type[Driver], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    driver, zeros, kernels = kind(allowed=1), torch.zeros, list[str]()
+
+    def kernel(*args: Any, **kwargs: Any) -> Tensor:
+        kernels.append("trial")
+        if driver.last:
+            driver.last = 0
+            raise RuntimeError("CUDA error: part or all of the requested memory range is already mapped")
+        return zeros(*args, **kwargs)
+
+    monkeypatch.setattr(torch.cuda, "cudart", lambda: driver)
+    monkeypatch.setattr(torch, "zeros", kernel)
+    store = KVStore("pinned")
+    like = torch.ones(256, 1024)
+    monkeypatch.setattr(KVStore, "_to_host", lambda self, x: self._pinned(x) if self.rung == "pinned" else x)
+    for t in (0.8, 0.5):
+        store.put(t, "a", like, like + 1)
+    assert driver.last == 0 and kernels == ([] if kind is WithLastError else ["trial"])
+    assert driver.asked == 2 and store.rung == "pageable"  # one that went, one refused, none after it
+    told = [r.getMessage() for r in caplog.records]
+    assert told == ["drag: the driver refused to pin 1.0 MiB; K/V are kept pageable"]
+    plan = plan_kv(KVSize(2 * like.numel(), 2, 4), GIB, GIB)
+    assert (plan.rung, as_kept(plan, store).rung) == ("pinned", "pageable")
+    assert str(as_kept(plan, store)).endswith(
+        "kept pageable in 4.0 MiB, budget 1.00 GiB; the driver refused to pin 1.0 MiB"
+    )
+    del store
+    gc.collect()
+    assert len(driver.released) == 1
+
+
+def test_a_plan_that_held_stays() -> None:
+    plan = plan_kv(KVSize(1024, 2), GIB, GIB)
+    assert as_kept(plan, KVStore("pinned")) is plan and as_kept(plan, None) is plan
+    assert "refused" not in str(plan)

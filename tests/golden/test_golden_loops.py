@@ -117,8 +117,10 @@ def point_phase(
 
 @pytest.mark.parametrize("targets", [[[22.0, 44.0], [45.0, 22.0]], [[29.0, 33.0], [41.0, 25.0]]])
 def test_gooddrag_released_loop(toy: tuple[ToyUNet, Tensor], targets: list[list[float]]) -> None:
-    """Three timesteps; the second pair of targets is near, so that the drag may end early."""
-    net, z0 = toy
+    """Three timesteps; the second pair of targets is near, so that the drag may end early. In float64, as
+    below.
+    """
+    net, z0 = ToyUNet(toy[0].noise.double(), toy[0].feature_weight.double()), toy[1].double()
     starts = [[30.0, 31.0], [38.0, 27.0]]
     memory: dict[str, object] = {"starts": starts, "targets": targets, "still": 0, "over": False}
     z, ref, places = z0, z0, starts

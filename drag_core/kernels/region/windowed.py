@@ -18,6 +18,7 @@ from torch import Tensor
 
 from ...geometry import sampling_grid
 from ...lookup import reading
+from ...precision import uncast
 from ...types import Grid
 
 AT_ONCE = 3 * 2**21  # differences held at a time (24 MiB in float32); more are taken channels by channels
@@ -178,7 +179,8 @@ class _Pull(torch.autograd.Function):
             if whole is None:
                 shape, stride, dtype, device = ctx.maps[i]
                 whole = out[i] = torch.empty_strided(shape, stride, dtype=dtype, device=device).zero_()
-            _cut(whole, c, r, ctx.packed).addcmul_(piece, grad.to(piece.dtype))
+            with uncast(piece.device):
+                _cut(whole, c, r, ctx.packed).addcmul_(piece, grad.to(piece.dtype))
         return (None,) * 4 + tuple(out)
 
 
@@ -189,8 +191,11 @@ def pull(
     scale: list[Tensor] | None = None,
     packed: int = 1,
 ) -> Tensor:
-    """Σ share · reference.gap over `windows`, each map's part times its `scale`; differentiable in `now`."""
+    """Σ share · reference.gap over `windows`, each map's part times its `scale`; differentiable in `now`.
+    In `exact` precision, also where torch.autocast is open.
+    """
     if not windows:
         return now[0].new_zeros(())
-    out: Tensor = _Pull.apply(windows, then, scale, packed, *now)  # type: ignore[no-untyped-call]
+    with uncast(now[0].device):
+        out: Tensor = _Pull.apply(windows, then, scale, packed, *now)  # type: ignore[no-untyped-call]
     return out

@@ -1,0 +1,14 @@
+"""Where a precision is decided here and not by whoever called."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+
+
+def uncast(device: torch.device) -> AbstractContextManager[object]:
+    """torch.autocast switched off for `device`: products keep the precision of what they are given."""
+    if not torch.amp.is_autocast_available(device.type):  # "meta"
+        return nullcontext()
+    return torch.autocast(device.type, enabled=False)
