@@ -1,5 +1,5 @@
-"""Lets a process of the host's Python start ComfyUI on a machine where parts of it don't load: on the CPU, or on
-a card, in the memory mode that DRAG_MODE names.
+"""Lets a process of the host's Python start ComfyUI on a machine where parts of it don't load: on the CPU, or
+on a card, in the memory mode that DRAG_MODE names.
 
 Imported in the host's own Python, by scripts that lie beside it; imports nothing of this repository.
 """
@@ -15,8 +15,8 @@ from types import ModuleType
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-# "dynamic" is what users of an NVIDIA card have: main.py switches it on, and a process that only imports comfy
-# never sees it. "normal" is every other card, and NVIDIA with --disable-dynamic-vram.
+# "dynamic" is what users of an NVIDIA card have: main.py switches it on, and a process that only imports
+# comfy never sees it. "normal" is every other card, and NVIDIA with --disable-dynamic-vram.
 MODES = ("cpu", "normal", "dynamic", "lowvram", "novram", "highvram")
 PACK = "region_drag_editing"  # the name that load_pack() gives the pack
 
@@ -83,8 +83,8 @@ def on_cpu(comfyui: Path) -> list[Any]:
 
 
 def start(comfyui: Path) -> list[Any]:
-    """Makes `import comfy...` work in this process in the mode DRAG_MODE (default cpu); on a machine without a
-    card the others run on an imitated one. The result must be kept.
+    """Makes `import comfy...` work in this process in the mode DRAG_MODE (default cpu); on a machine without
+    a card the others run on an imitated one. The result must be kept.
     """
     mode = os.environ.get("DRAG_MODE") or "cpu"
     if mode not in MODES:

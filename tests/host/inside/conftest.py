@@ -1,5 +1,5 @@
-"""Boots ComfyUI in this process (on the CPU, or as DRAG_MODE says: standins.py) and loads the pack: tests here import `comfy`, `nodes`
-(ComfyUI's) and `region_drag_editing` (ours, from this checkout).
+"""Boots ComfyUI in this process (on the CPU, or as DRAG_MODE says: standins.py) and loads the pack: tests
+here import `comfy`, `nodes` (ComfyUI's) and `region_drag_editing` (ours, from this checkout).
 
 By hand: COMFYUI_PYTHON -m pytest tests/host/inside/test_pack.py, in any folder.
 """
