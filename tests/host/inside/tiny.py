@@ -201,7 +201,9 @@ def home(x: Any) -> Any:
 
 def run(*args: Any, **kw: Any) -> Any:
     """session.run; its result on the CPU."""
-    return home(session.run(*args, **kw))
+    out = session.run(*args, **kw)
+    with torch.inference_mode(False):  # copies that autograd may go on from
+        return home(out)
 
 
 def positive() -> Any:
