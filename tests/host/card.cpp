@@ -64,14 +64,28 @@ struct Hooks final : at::PrivateUse1HooksInterface {
   c10::Allocator* getPinnedMemoryAllocator() const override { return c10::GetAllocator(c10::kCPU); }
 };
 
-// The memory of `t` as a tensor of the CPU, or of the card; `owner` keeps it alive.
-Tensor over(const c10::Storage& storage, DispatchKey key, const Tensor& t) {
-  Tensor out = at::detail::make_tensor<c10::TensorImpl>(c10::Storage(storage), c10::DispatchKeySet(key), t.dtype());
+void look_like(const Tensor& out, const Tensor& t) {
   out.unsafeGetTensorImpl()->set_sizes_and_strides(t.sizes(), t.strides(), t.storage_offset());
   if (t.is_conj()) out._set_conj(true);
   if (t.is_neg()) out._set_neg(true);
+}
+
+// A new tensor over `storage`, shaped as `t`.
+Tensor over(const c10::Storage& storage, DispatchKey key, const Tensor& t) {
+  Tensor out = at::detail::make_tensor<c10::TensorImpl>(c10::Storage(storage), c10::DispatchKeySet(key), t.dtype());
+  look_like(out, t);
   return out;
 }
+
+// A view of the card's tensor `base`, an inference tensor if that is one.
+Tensor view_of(const Tensor& base, const Tensor& t) {
+  Tensor out = at::detail::make_tensor<c10::TensorImpl>(c10::TensorImpl::VIEW, c10::Storage(base.storage()),
+                                                        base.key_set(), t.dtype());
+  look_like(out, t);
+  return out;
+}
+
+// The same memory on another device, kept alive by its first owner.
 
 c10::Storage same_memory(const c10::Storage& s, c10::DeviceType type) {
   auto* owner = new c10::Storage(s);
@@ -91,10 +105,7 @@ struct Call {
     for (auto& [card, cpu] : stand_ins)
       if (card.is_same(t)) return cpu;
     const auto* own = t.storage().unsafeGetStorageImpl();
-    if (!on_cpu.count(own)) {
-      on_cpu.emplace(own, same_memory(t.storage(), c10::DeviceType::CPU));
-      on_card.emplace(on_cpu.at(own).unsafeGetStorageImpl(), t.storage());
-    }
+    if (!on_cpu.count(own)) on_cpu.emplace(own, same_memory(t.storage(), c10::DeviceType::CPU));
     stand_ins.emplace_back(t, over(on_cpu.at(own), DispatchKey::CPU, t));
     return stand_ins.back().second;
   }
@@ -104,6 +115,8 @@ struct Call {
     for (auto& [card, cpu] : stand_ins)
       if (cpu.is_same(t)) return card;
     const auto* own = t.storage().unsafeGetStorageImpl();
+    for (auto& [card, cpu] : stand_ins)
+      if (cpu.storage().unsafeGetStorageImpl() == own) return view_of(card, t);
     if (!on_card.count(own)) on_card.emplace(own, same_memory(t.storage(), CARD));
     return over(on_card.at(own), DispatchKey::PrivateUse1, t);
   }

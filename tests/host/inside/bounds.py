@@ -15,10 +15,18 @@ AGAIN = {F64: 1e-12, F32: 1e-5, BF16: 2e-2, F16: 5e-3}
 # Another way to the same number (an oracle, plain autograd, checkpoints): what a test may ask of a card.
 OTHERWISE = {F64: 1e-8, F32: 1e-4, BF16: 5e-2, F16: 5e-2}
 
+# A LoRA that the host adds to a weight: on a card it computes both in float16 (its lora_compute_dtype).
+MERGED = 3e-3
+
 
 def within(cpu: float, dtype: torch.dtype = F32) -> float:
     """The bound `cpu` where this process computes on the CPU; at least what `dtype` allows on a card."""
     return max(cpu, OTHERWISE[dtype]) if ON_CARD else cpu
+
+
+def merged(cpu: float) -> float:
+    """The bound `cpu`, or what the host's LoRA in float16 leaves of it on a card."""
+    return max(cpu, MERGED) if ON_CARD else cpu
 
 
 def gap(a: Tensor, b: Tensor) -> float:

@@ -95,9 +95,9 @@ def load(name: str, inference: bool = True, config: dict[str, Any] | None = None
         assert found is not None
         found.set_inference_dtype(torch.float32, None)
         with tiny.on_meta():
-            weights = tiny._random(found.get_model({}, "", device="meta").diffusion_model, 4)
+            shapes = found.get_model({}, "", device="meta").diffusion_model
         model = found.get_model({}, "")
-        model.diffusion_model.load_state_dict(weights)
+        model.diffusion_model.load_state_dict(tiny._random(shapes, 4))
         return comfy.model_patcher.CoreModelPatcher(
             model, load_device=mm.get_torch_device(), offload_device=mm.unet_offload_device()
         )
