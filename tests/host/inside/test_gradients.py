@@ -119,8 +119,8 @@ def expected(
     kv: tuple[str, ...] = (),
     signs_of: Got | None = None,
 ) -> Got:
-    """From the oracle, in float64, on the same weights. `signs_of`: the loss's derivative at these features,
-    not at the oracle's: where a gap of the L1 loss is as small as the rounding, its sign is arbitrary.
+    """From the oracle, in float64, on the same weights. `signs_of`: with the loss's derivative there, not at
+    the oracle's features.
     """
     weights = {k: v.to(dtype).double() for k, v in WEIGHTS[kind].items()}
     z = asked.z.double().requires_grad_()
@@ -142,11 +142,8 @@ def expected(
         (g,) = torch.autograd.grad(loss, z)
     else:
         ends = [*maps, *([] if stop else [prediction])]
-        theirs = [*signs_of.maps, *([] if stop else [signs_of.prediction])]
-        leaves = [x.double().requires_grad_() for x in theirs]
-        pulls = torch.autograd.grad(asked.loss(leaves[: len(taps)], None if stop else leaves[-1]), leaves)
-        (g,) = torch.autograd.grad(ends, z, pulls)
-    return Got([m.detach() for m in maps], prediction, float(loss.detach()), g)
+        (g,) = torch.autograd.grad(ends, z, [p.double() for p in signs_of.pulls])
+    return Got([m.detach() for m in maps], prediction, float(loss.detach()), g, [])
 
 
 @pytest.mark.parametrize(("dtype", "limit"), PRECISIONS, ids=str)

@@ -13,8 +13,8 @@ import folder_paths
 import pytest
 import tiny
 import torch
-from bounds import same as same_tensors
 from bounds import gap, merged, within
+from bounds import same as same_tensors
 from region_drag_editing.drag_core.lora import Training, low_rank, noised
 from region_drag_editing.drag_core.types import DragError
 from region_drag_editing.nodes import DragIdentityLoRA

@@ -111,12 +111,13 @@ def test_round_trip_through_the_host(setup: dict[str, Any]) -> None:
             inversion = invert_latent(setup["model"], setup["positive"], samples, name, 8, 1.0)
             assert inversion.calls == 8 + (name != "euler")
 
-            def back(backbone: Any, _: Tensor, path: Any = inversion.trajectory, by: str = name) -> Tensor:
+            def back(backbone: Any, _: Tensor, made: Any = inversion, by: str = name) -> Tensor:
+                path = made.moved(backbone.call.device)
                 carry = path.carry if by == "alf" else None
                 return denoise(backbone, path.z[0], path.schedule, SOLVERS[by], carry)
 
             z = tiny.run(setup["model"], setup["positive"], samples, back)
-        error = relative(z, inversion.trajectory.z[-1])
+        error = relative(z, inversion.trajectory.z[-1].cpu())
         print(name, error)
         assert error <= {"alf": 1e-5, "fireflow": 0.2, "euler": 1.0}[name]
 

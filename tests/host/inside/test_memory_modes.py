@@ -14,8 +14,8 @@ import comfy.sd
 import pytest
 import tiny
 import torch
-from bounds import same as same_output
 from bounds import merged, within
+from bounds import same as same_output
 from emulate import dynamic_vram, imitated, not_dynamic, shared_buffers, small_card
 from region_drag_editing.drag_core.types import DragError, FeatureTap
 from region_drag_editing.nodes.host import grad, memory

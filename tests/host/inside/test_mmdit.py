@@ -45,9 +45,12 @@ def all_taps(name: str) -> tuple[FeatureTap, ...]:
     return tuple(FeatureTap(b, site) for b in blocks for site in ("out", "norm1"))
 
 
-def plain(name: str, asked: Asked, taps: tuple[FeatureTap, ...]) -> tuple[list[Tensor], Tensor]:
+def plain(
+    name: str, asked: Asked, taps: tuple[FeatureTap, ...], pulls: list[Tensor]
+) -> tuple[list[Tensor], Tensor]:
     """Features and gradient by ordinary autograd through a float64 copy of the host's network, nothing of
     ours around it. The host adds in place to what autograd keeps; PyTorch's own guard against that is on.
+    `pulls`: the loss's derivative at the features, as tiny.Got has it.
     """
     patcher = mmdit.load(name, inference=False)
     model = patcher.model
@@ -84,7 +87,7 @@ def plain(name: str, asked: Asked, taps: tuple[FeatureTap, ...]) -> tuple[list[T
                 h, w = (s // net.patch_size for s in tiny.LATENT)
                 tokens = [found[t][:, -h * w :] for t in taps]
                 maps = [x.transpose(1, 2).unflatten(-1, (h, w)) for x in tokens]
-                (g,) = torch.autograd.grad(asked.loss(maps, None), z)
+                (g,) = torch.autograd.grad(maps, z, [p.double() for p in pulls])
         finally:
             mm.in_training = before
     return [m.detach() for m in maps], g
@@ -106,7 +109,7 @@ def test_the_gradient_is_that_of_plain_autograd(name: str) -> None:
         return asked, got
 
     asked, (got, remembered) = tiny.in_session(patcher, body, taps)
-    maps, g = plain(name, asked, taps)
+    maps, g = plain(name, asked, taps, got.pulls)
     features = max(error(a, b) for a, b in zip(got.maps, maps, strict=True))
     print(f"{name}: features {features:.1e}, gradient {error(got.gradient, g):.1e}")
     assert len(maps) == len(taps) and g.norm() > 0
@@ -193,7 +196,8 @@ def test_levels_and_the_way_back(name: str) -> None:
     assert sigmas.tolist() == pytest.approx([*wanted, 0.0])
 
     def back(backbone: Any, _: Tensor) -> Tensor:
-        return denoise(backbone, path.z[0], path.schedule, alf, path.carry)
+        here = inversion.moved(backbone.call.device)
+        return denoise(backbone, here.z[0], here.schedule, alf, here.carry)
 
     again = tiny.in_session(patcher, back)
     clean = core_shape(patcher.model.process_latent_in(samples))

@@ -241,10 +241,15 @@ class Asked:
 
 @dataclass(frozen=True)
 class Got:
+    """`pulls`: the loss's derivative at the maps, and at the prediction if there is one: where a gap of the L1
+    loss is as small as the rounding, its sign is the rounding's, and a reference must take it from here.
+    """
+
     maps: list[Tensor]
     prediction: Tensor | None
     loss: float
     gradient: Tensor
+    pulls: list[Tensor]
 
 
 def gradient(
@@ -256,7 +261,12 @@ def gradient(
     loss = asked.loss(maps, prediction)
     (g,) = torch.autograd.grad(loss, z)
     end = None if prediction is None else prediction.detach()
-    return Got([m.detach() for m in maps], end, float(loss.detach()), g)
+    maps = [m.detach() for m in maps]
+    leaves = [x.clone().requires_grad_() for x in (*maps, *([] if end is None else [end]))]
+    again = asked.loss(leaves[: len(maps)], None if end is None else leaves[-1])
+    pulls = torch.autograd.grad(again, leaves, allow_unused=True)
+    pulls = [torch.zeros_like(x) if p is None else p for p, x in zip(pulls, leaves, strict=True)]
+    return Got(maps, end, float(loss.detach()), g, pulls)
 
 
 def in_session(
