@@ -1,4 +1,5 @@
-"""Lets a process of the host's Python start ComfyUI on a machine where parts of it don't load, on the CPU.
+"""Lets a process of the host's Python start ComfyUI on a machine where parts of it don't load: on the CPU, or
+on a card, in the memory mode that DRAG_MODE names.
 
 Imported in the host's own Python, by scripts that lie beside it; imports nothing of this repository.
 """
@@ -6,6 +7,7 @@ Imported in the host's own Python, by scripts that lie beside it; imports nothin
 from __future__ import annotations
 
 import importlib.util
+import os
 import sys
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -13,6 +15,9 @@ from types import ModuleType
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
+# "dynamic" is what users of an NVIDIA card have: main.py switches it on, and a process that only imports
+# comfy never sees it. "normal" is every other card, and NVIDIA with --disable-dynamic-vram.
+MODES = ("cpu", "normal", "dynamic", "lowvram", "novram", "highvram")
 PACK = "region_drag_editing"  # the name that load_pack() gives the pack
 
 # of torchvision's operators, the two that its Python part asks for while it is imported
@@ -75,6 +80,53 @@ def on_cpu(comfyui: Path) -> list[Any]:
 
     comfy.cli_args.args.cpu = True  # before comfy.model_management, which reads it when imported
     return kept
+
+
+def start(comfyui: Path) -> list[Any]:
+    """Makes `import comfy...` work in this process in the mode DRAG_MODE (default cpu); on a machine without
+    a card the others run on an imitated one. The result must be kept.
+    """
+    mode = os.environ.get("DRAG_MODE") or "cpu"
+    if mode not in MODES:
+        raise RuntimeError(f"DRAG_MODE is {mode!r}; it must be one of {', '.join(MODES)}")
+    if mode == "cpu":
+        return on_cpu(comfyui)
+    here = Path(__file__).parent
+    import torch
+
+    imitated = not torch.cuda.is_available()
+    if imitated:
+        sys.path.insert(0, str(here))
+        import rehearsal
+
+        rehearsal.card()
+    host_path(comfyui)
+    kept = stand_in()
+    import comfy.cli_args
+
+    if mode in ("lowvram", "novram", "highvram"):
+        setattr(comfy.cli_args.args, mode, True)
+    if mode == "dynamic":
+        if imitated:
+            rehearsal.pages()
+        _dynamic(comfy.cli_args.args)
+    return kept
+
+
+def _dynamic(args: Any) -> None:
+    """What main.py does for an NVIDIA card, before anything else of comfy is imported."""
+    import comfy_aimdo.control
+
+    comfy_aimdo.control.init(simple_vram_headroom=None, nvml_pressure=True)
+    import comfy.memory_management
+    import comfy.model_management as mm
+    import comfy.model_patcher
+
+    devices = [(d.index, int(args.vram_headroom * 1024**3)) for d in mm.get_all_torch_devices()]
+    if not comfy_aimdo.control.init_devices(devices):
+        raise RuntimeError("comfy-aimdo does not work with this card: no dynamic mode to test")
+    comfy.model_patcher.CoreModelPatcher = comfy.model_patcher.ModelPatcherDynamic
+    comfy.memory_management.aimdo_enabled = True
 
 
 def load_pack() -> ModuleType:

@@ -1,5 +1,5 @@
-"""Boots ComfyUI on the CPU in this process and loads the pack: tests here import `comfy`, `nodes`
-(ComfyUI's) and `region_drag_editing` (ours, from this checkout).
+"""Boots ComfyUI in this process (on the CPU, or as DRAG_MODE says: standins.py) and loads the pack: tests
+here import `comfy`, `nodes` (ComfyUI's) and `region_drag_editing` (ours, from this checkout).
 
 By hand: COMFYUI_PYTHON -m pytest tests/host/inside/test_pack.py, in any folder.
 """
@@ -20,7 +20,7 @@ if not (COMFYUI / "comfy" / "sd.py").exists():
 sys.path.insert(0, str(HERE.parent))
 import standins  # noqa: E402
 
-KEPT = standins.on_cpu(COMFYUI)  # takes the folder off sys.path again
+KEPT = standins.start(COMFYUI)  # takes the folder off sys.path again
 standins.load_pack()
 
 import folder_paths  # noqa: E402

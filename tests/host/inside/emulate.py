@@ -18,9 +18,16 @@ import comfy_aimdo.torch
 import numpy as np
 import pytest
 import torch
+from bounds import ON_CARD
 from torch import nn
 
 CARD = torch.device("cpu:0")
+imitated = pytest.mark.skipif(
+    ON_CARD, reason="imitates a card on a CPU: DRAG_MODE=novram and dynamic are the real thing"
+)
+not_dynamic = pytest.mark.skipif(
+    comfy.memory_management.aimdo_enabled, reason="under dynamic VRAM nothing is pruned: run DRAG_MODE=normal"
+)
 
 
 @contextmanager

@@ -14,6 +14,7 @@ import folder_paths
 import oracle
 import tiny
 import torch
+from bounds import within
 from region_drag_editing.drag_core.adapters.instant_character import Subject
 from region_drag_editing.drag_core.types import FeatureTap
 from region_drag_editing.nodes import (
@@ -112,10 +113,11 @@ def predicted(patcher: Any, z: Tensor, taps: tuple[FeatureTap, ...] = FLUX_TAPS)
     """Features at the taps; the prediction as a step makes it, and as the gradient's pass does."""
 
     def body(backbone: Any, _: Tensor) -> list[Tensor]:
+        here = tiny.at(backbone, z)
         with torch.no_grad():
-            maps, end = backbone.features(z, FLOW_T, taps, stop=False)
-            alone = backbone.predict(z, FLOW_T)
-        assert torch.allclose(alone, end, atol=1e-5)  # two kernels of attention
+            maps, end = backbone.features(here, FLOW_T, taps, stop=False)
+            alone = backbone.predict(here, FLOW_T)
+        assert torch.allclose(alone, end, atol=within(1e-5))  # two kernels of attention
         return [*maps, alone, end]
 
     found: list[Tensor] = tiny.in_session(patcher, body, taps)

@@ -94,9 +94,10 @@ def load(name: str, inference: bool = True, config: dict[str, Any] | None = None
         found = comfy.model_detection.model_config_from_unet_config(dict(config or CONFIGS[name]))
         assert found is not None
         found.set_inference_dtype(torch.float32, None)
+        with tiny.on_meta():
+            shapes = found.get_model({}, "", device="meta").diffusion_model
         model = found.get_model({}, "")
-        net = model.diffusion_model
-        net.load_state_dict(tiny._random(net, 4))
+        model.diffusion_model.load_state_dict(tiny._random(shapes, 4))
         return comfy.model_patcher.CoreModelPatcher(
             model, load_device=mm.get_torch_device(), offload_device=mm.unet_offload_device()
         )

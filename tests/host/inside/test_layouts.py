@@ -15,6 +15,7 @@ import comfy.model_patcher
 import comfy.ops
 import folder_paths
 import pytest
+import tiny
 import torch
 from comfy.ldm.hunyuan_video.model import HunyuanVideo
 from comfy.ldm.models.autoencoder import AutoencoderKL
@@ -87,7 +88,7 @@ def on_meta(config: dict[str, Any], dtype: torch.dtype) -> Any:
     found = comfy.model_detection.model_config_from_unet_config(dict(config))
     assert found is not None
     found.set_inference_dtype(dtype, None)
-    with torch.device("meta"):
+    with tiny.on_meta():
         return found.get_model({}, "", device="meta")
 
 
@@ -151,7 +152,7 @@ def test_other_models_are_refused() -> None:
         DragError, match="this is a Linear model; drags work on Stable Diffusion 1.x, 2.x, XL, FLUX.1, FLUX.2"
     ):
         family_of(Other())
-    with torch.device("meta"):
+    with tiny.on_meta():
         Other.diffusion_model = HunyuanVideo(
             image_model="hunyuan_video",
             in_channels=16,
@@ -184,7 +185,7 @@ def official_sd15() -> dict[str, Tensor]:
     them.
     """
     g = torch.Generator().manual_seed(0)
-    with torch.device("meta"):
+    with tiny.on_meta():
         net = UNetModel(**SD15, operations=comfy.ops.disable_weight_init)
         vae = AutoencoderKL(
             ddconfig={

@@ -11,6 +11,7 @@ import mmdit
 import pytest
 import tiny
 import torch
+from bounds import ON_CARD, same
 from region_drag_editing.drag_core.probe import probe_motion, ranked
 from region_drag_editing.drag_core.types import DragError, FeatureTap, Grid
 from region_drag_editing.nodes import (
@@ -60,9 +61,9 @@ def test_every_block_has_a_picture(name: str) -> None:
     assert text.splitlines()[0].startswith("t ") and text.splitlines()[-1] == f"all taps: {', '.join(blocks)}"
     assert all(b in line for b, line in zip(blocks, text.splitlines()[1:], strict=False))
     again = view(name, "all").args[0]
-    assert torch.equal(images, again)
+    assert same(images, again)
     one = view(name, blocks[-1]).args[0]
-    assert torch.equal(one[0], images[-1])  # whichever others are looked at
+    assert same(one[0], images[-1])  # whichever others are looked at
     assert not torch.equal(view(name, blocks[-1], 3).args[0], one)
     assert tiny.hooks(net) == 0 and s["model"].model_options["transformer_options"] == {}
 
@@ -100,7 +101,8 @@ def test_the_probe_finds_taps_that_carry_a_drag(name: str) -> None:
     with torch.inference_mode():
         args = (s["model"], s["positive"], s["vae"], s["scene"], "all", steps, strength, 2, 2)
         taps, table, plot = DragTapProbe.execute(*args).args
-        assert DragTapProbe.execute(*args).args[:2] == (taps, table)
+        again = DragTapProbe.execute(*args).args[:2]
+        assert again[0] == taps and (ON_CARD or again[1] == table)
     print(table)
     rows = table.splitlines()[2:]
     blocks = family_of(s["model"].model).blocks

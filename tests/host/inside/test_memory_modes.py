@@ -14,7 +14,9 @@ import comfy.sd
 import pytest
 import tiny
 import torch
-from emulate import dynamic_vram, shared_buffers, small_card
+from bounds import merged, within
+from bounds import same as same_output
+from emulate import dynamic_vram, imitated, not_dynamic, shared_buffers, small_card
 from region_drag_editing.drag_core.types import DragError, FeatureTap
 from region_drag_editing.nodes.host import grad, memory
 from tiny import error, gradients
@@ -33,10 +35,10 @@ def load(kind: str, folder: Path, inference: bool = True, weights: tiny.Weights 
     return tiny.load_flux(weights, folder / "model.safetensors", F32, inference)
 
 
-def same(found: list[Tensor], want: Tensor, what: str) -> None:
+def same(found: list[Tensor], want: Tensor, what: str, limit: float = LIMIT) -> None:
     errors = [error(g, want) for g in found]
     print(f"{what}: {max(errors):.1e}")
-    assert max(errors) <= LIMIT
+    assert max(errors) <= limit
 
 
 @contextmanager
@@ -73,7 +75,7 @@ def normal(tmp_path_factory: pytest.TempPathFactory) -> None:
         patcher = load(kind, tmp_path_factory.mktemp(kind), inference=False)
         assert not any(p.is_inference() for p in patcher.model.parameters())
         with plain_autograd():
-            (NORMAL[kind],) = gradients(patcher, remember=(False,))
+            (NORMAL[kind],) = gradients(patcher, remember=(False,), inference=False)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -109,7 +111,8 @@ def lora_of(kind: str) -> tuple[dict[str, Tensor], tiny.Weights]:
 @pytest.mark.parametrize("kind", KINDS)
 def test_lora(kind: str, room: float | None, tmp_path: Path) -> None:
     file, weights = lora_of(kind)
-    (want,) = gradients(load(kind, tmp_path, inference=False, weights=weights), remember=(False,))
+    ordinary = load(kind, tmp_path, inference=False, weights=weights)
+    (want,) = gradients(ordinary, remember=(False,), inference=False)
     with torch.inference_mode():
         patched, _ = comfy.sd.load_lora_for_models(load(kind, tmp_path), None, file, 0.7, 0)
     assert len(patched.patches) == len(LORA_ON[kind])
@@ -117,18 +120,21 @@ def test_lora(kind: str, room: float | None, tmp_path: Path) -> None:
 
     def see(backbone: Any) -> None:
         for name, m in backbone.net.named_modules():
-            if any(
-                isinstance(f, comfy.model_patcher.LowVramPatch) for f in getattr(m, "weight_function", [])
-            ):
+            given = [*getattr(m, "weight_function", []), getattr(m, "weight_lowvram_function", None)]
+            if any(isinstance(f, comfy.model_patcher.LowVramPatch) for f in given):
                 on_the_fly.append(name)
 
     with nullcontext() if room is None else small_card(room):
         found = gradients(patched, see=see)
-    same(found, want, f"{kind}, LoRA {'merged' if room is None else f'with {room:g} B of room'}")
-    assert error(NORMAL[kind], want) > 100 * LIMIT
-    assert set(on_the_fly) <= set(LORA_ON[kind]) and bool(on_the_fly) == (room is not None)
+    where = "merged" if room is None else f"with {room:g} B of room"
+    same(found, want, f"{kind}, LoRA {where}", merged(LIMIT))
+    assert error(NORMAL[kind], want) > 10 * merged(LIMIT)
+    assert set(on_the_fly) <= set(LORA_ON[kind]) and bool(on_the_fly) == (
+        room is not None or patched.is_dynamic()
+    )
 
 
+@imitated
 @pytest.mark.parametrize("earlier", [False, True], ids=["fresh", "after a sampler"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_shared_cast_buffers(kind: str, earlier: bool, tmp_path: Path) -> None:
@@ -143,6 +149,7 @@ def test_shared_cast_buffers(kind: str, earlier: bool, tmp_path: Path) -> None:
     assert "modified by an inplace operation" in said or said.startswith("error ") and float(said[6:]) > 0.1
 
 
+@imitated
 @pytest.mark.parametrize("earlier", [False, True], ids=["fresh", "after a sampler"])
 @pytest.mark.parametrize("share", [1.0, 0.4], ids=["all resident", "under pressure"])
 @pytest.mark.parametrize("kind", KINDS)
@@ -161,6 +168,7 @@ def test_dynamic_vram(kind: str, share: float, earlier: bool, tmp_path: Path) ->
         assert "nference" in said or "inplace" in said or float(said[6:]) > 0.1
 
 
+@not_dynamic
 def test_pruned_clone(tmp_path: Path) -> None:
     """Only the blocks up to the last tap are loaded, and all are back afterwards."""
     taps = (FeatureTap("double.0"),)
@@ -178,14 +186,15 @@ def test_pruned_clone(tmp_path: Path) -> None:
         held.append((len(n.double_blocks), len(n.single_blocks), clone.loaded_size()))
 
     found = gradients(clone, taps, see=see)
-    assert [error(g, want) for g in found] == [0.0, 0.0]
+    assert max(error(g, want) for g in found) <= within(0.0) and len(found) == 2
     doubles, singles, loaded = held[0]
     print(f"loaded {loaded / 1e6:.1f} of {whole / 1e6:.1f} MB")
     assert (doubles, singles) == (1, 0) and loaded < 0.5 * whole
-    assert torch.equal(tiny.output(patcher), before)
+    assert same_output(tiny.output(patcher), before)
     assert [n for n, _ in net.named_parameters()] == names and patcher.loaded_size() == whole
 
 
+@not_dynamic
 def test_pruned_clone_has_its_modulations_as_constants(tmp_path: Path) -> None:
     """But for the one that a LoRA changes, which is loaded as it is; everything is back afterwards."""
     taps = (FeatureTap("double.1"),)
@@ -199,17 +208,19 @@ def test_pruned_clone_has_its_modulations_as_constants(tmp_path: Path) -> None:
     clone = memory.pruned(patched, taps)
     held: list[int] = []
     found = gradients(clone, taps, see=lambda backbone: held.append(clone.loaded_size()))
-    assert [error(g, want) for g in found] == [0.0, 0.0]
+    assert max(error(g, want) for g in found) <= within(0.0) and len(found) == 2
     modulation = 4 * 1536 * (256 + 1)  # bytes of one, in float32
     assert clone.size == memory.drag_bytes(patcher, taps) + modulation and list(clone.patches) == [name]
     print(f"loaded {held[0] / 1e6:.2f} MB")
-    assert torch.equal(tiny.output(patched), with_patch) and torch.equal(tiny.output(patcher), before)
+    assert same_output(tiny.output(patched), with_patch) and same_output(tiny.output(patcher), before)
 
 
+@not_dynamic
 def test_pruned_clone_with_a_lora_on_what_is_gone(tmp_path: Path) -> None:
     file, weights = lora_of("flux")
     taps = (FeatureTap("double.1"),)
-    (want,) = gradients(load("flux", tmp_path, inference=False, weights=weights), taps, remember=(False,))
+    ordinary = load("flux", tmp_path, inference=False, weights=weights)
+    (want,) = gradients(ordinary, taps, remember=(False,), inference=False)
     patcher = load("flux", tmp_path)
     before = tiny.output(patcher)
     with torch.inference_mode():
@@ -217,8 +228,8 @@ def test_pruned_clone_with_a_lora_on_what_is_gone(tmp_path: Path) -> None:
     with_lora = tiny.output(patched)
     clone = memory.pruned(patched, taps)
     assert len(clone.patches) == 2 and len(patched.patches) == 3
-    same(gradients(clone, taps), want, "pruned, with a LoRA")
-    assert torch.equal(tiny.output(patched), with_lora) and torch.equal(tiny.output(patcher), before)
+    same(gradients(clone, taps), want, "pruned, with a LoRA", merged(LIMIT))
+    assert same_output(tiny.output(patched), with_lora) and same_output(tiny.output(patcher), before)
 
 
 @pytest.mark.parametrize("times", [1, 2])

@@ -12,6 +12,7 @@ import folder_paths
 import pytest
 import tiny
 import torch
+from bounds import ON_CARD, within
 from comfy.quant_ops import QUANT_ALGOS, QuantizedTensor
 from region_drag_editing.nodes.host import grad
 from safetensors.torch import save_file
@@ -27,7 +28,8 @@ WEIGHTS = tiny.flux_weights()
 
 def of_plain(weights: tiny.Weights, folder: Path) -> Tensor:
     """From a float32 file of what the stored weights mean."""
-    (got,) = gradients(tiny.load_flux(weights, folder / "plain.safetensors", F32, False), remember=(False,))
+    plain = tiny.load_flux(weights, folder / "plain.safetensors", F32, False)
+    (got,) = gradients(plain, remember=(False,), inference=False)
     return got
 
 
@@ -81,7 +83,7 @@ def test_scaled_fp8(fast: bool, tmp_path: Path) -> None:
     assert len(quantised) == sum(k.endswith("comfy_quant") for k in file)
     want = of_plain(meant, tmp_path)
     for m in quantised:
-        assert m._full_precision_mm  # what the host chooses on a CPU
+        assert m._full_precision_mm or ON_CARD  # what the host chooses on a CPU
         m._full_precision_mm = not fast
     if not fast:
         same(gradients(tiny.computing_in(patcher, F32)), want, "scaled fp8")
@@ -91,7 +93,7 @@ def test_scaled_fp8(fast: bool, tmp_path: Path) -> None:
     found = gradients(patcher)
     print(f"scaled fp8, 8 bit products: {error(found[0], want):.1e}")
     assert LIMIT < error(found[0], want) <= 0.2  # activations are rounded, too
-    assert error(found[1], found[0]) <= 1e-6
+    assert error(found[1], found[0]) <= within(1e-6)
 
 
 @pytest.mark.parametrize("smoothed", [False, True])

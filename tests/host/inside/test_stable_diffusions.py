@@ -20,12 +20,12 @@ import comfy.utils
 import pytest
 import tiny
 import torch
+from bounds import within
 from region_drag_editing.drag_core.custom import NUMBERS
 from region_drag_editing.drag_core.lora import Training, file_weights
 from region_drag_editing.drag_core.types import AffineMotion, Handle, Region, Task
 from region_drag_editing.nodes import DragInvert, DragOptimize, RegionMaskAffine
 from region_drag_editing.nodes.host import lora as identity
-from region_drag_editing.nodes.host import session
 from region_drag_editing.nodes.host.family import family_of
 from region_drag_editing.nodes.host.optimise import Wish, make_recipe
 from tiny import noise
@@ -57,7 +57,7 @@ POOLED = noise(1, 24, seed=13)
 @cache
 def model(name: str) -> Any:
     config = LIKE[name]
-    with torch.device("meta"):
+    with tiny.on_meta():
         net = openai.UNetModel(
             image_size=32,
             in_channels=4,
@@ -108,25 +108,28 @@ def test_the_prediction_is_the_networks_own(name: str, t: float) -> None:
     net = patcher.model.diffusion_model
 
     def body(backbone: Any, _: Tensor) -> tuple[Tensor, Tensor]:
-        context = positive(name)[0][0].clone()
+        device, here = backbone.call.device, tiny.at(backbone, z)
+        context = positive(name)[0][0].clone().to(device)
         y = None
         if name == "sdxl":
             h, w = 8.0 * tiny.LATENT[0], 8.0 * tiny.LATENT[1]
             sizes = torch.tensor([h, w, 0.0, 0.0, h, w])
             places = openai.timestep_embedding(sizes, 256).flatten()[None]
-            y = torch.cat([POOLED, places], 1)
+            y = torch.cat([POOLED, places], 1).to(device)
         with torch.no_grad():
-            raw = net(z.clone(), torch.tensor([t]), context=context, y=y)
-            return backbone.predict(z.clone(), t), raw
+            raw = net(here.clone(), torch.tensor([t], device=device), context=context, y=y)
+            return backbone.predict(here.clone(), t), raw
 
     with torch.inference_mode():
-        got, raw = session.run(patcher, positive(name), latent(name), body)
+        got, raw = tiny.run(patcher, positive(name), latent(name), body)
     sampling = patcher.get_model_object("model_sampling")
-    alpha = float(1 / (1 + sampling.sigmas[round(t)].double() ** 2)) ** 0.5
+    alpha = float(1 / (1 + sampling.sigmas[round(t)].double().cpu() ** 2)) ** 0.5
     want = alpha * raw + (1 - alpha**2) ** 0.5 * z if name == "sd21" else raw
     scale = float(want.abs().max())
     print(name, t, float((got - want).abs().max()), scale)
-    assert (got - want).abs().max() <= 2e-4 * scale  # at t = 1 the host divides a difference by 0.04
+    assert (got - want).abs().max() <= max(
+        2e-4, within(0.0)
+    ) * scale  # at t = 1 the host divides a difference by 0.04
 
 
 @pytest.mark.parametrize("name", LIKE)
@@ -199,7 +202,8 @@ def test_a_recipes_numbers_as_custom_keep_its_taps(name: str, recipe: str) -> No
 def test_an_identity_lora(name: str) -> None:
     """A v-prediction's own loss is the noise's over alpha²; the names are those of LoRA files."""
     patcher = model(name)
-    trained = identity.train(patcher, positive(name), latent(name), Training(4, 4, 5e-3, 2))
+    with torch.inference_mode():  # as the executor runs a node: so the host moves the weights
+        trained = identity.train(patcher, positive(name), latent(name), Training(4, 4, 5e-3, 2))
     weights = file_weights(trained.lora)
     assert all(k.startswith("lora_unet_down_blocks_" if "down" in k[:20] else "lora_unet_") for k in weights)
     known = comfy.utils.unet_to_diffusers(patcher.model.model_config.unet_config)

@@ -6,13 +6,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import comfy.latent_formats
 import comfy.ldm.flux.layers
 import comfy.ldm.flux.model
+import comfy.memory_management
 import comfy.model_base
 import comfy.model_detection
 import comfy.model_management as mm
@@ -20,12 +21,13 @@ import comfy.model_patcher
 import comfy.ops
 import comfy.samplers
 import comfy.sd
+import pytest
 import torch
 from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
 from region_drag_editing.drag_core.supervise import RegionSupervision
 from region_drag_editing.drag_core.types import KV, AffineMotion, FeatureTap, Grid, Region
-from region_drag_editing.nodes.host import loaders
-from region_drag_editing.nodes.host.session import Need, run
+from region_drag_editing.nodes.host import loaders, session
+from region_drag_editing.nodes.host.session import Need
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -54,9 +56,19 @@ def _random(net: torch.nn.Module, seed: int) -> Weights:
     return out
 
 
+@contextmanager
+def on_meta() -> Iterator[None]:
+    """Networks that are made while open have all their parameters, without memory: under dynamic VRAM the
+    host's own have none before a file is read.
+    """
+    with torch.device("meta"), pytest.MonkeyPatch.context() as m:
+        m.setattr(comfy.memory_management, "aimdo_enabled", False)
+        yield
+
+
 def flux_weights(hidden: int = 256, blocks: int = 2, seed: int = 1) -> Weights:
     """A FLUX of `blocks` double and as many single blocks; heads of 128. Names as in the released files."""
-    with torch.device("meta"):
+    with on_meta():
         net = comfy.ldm.flux.model.Flux(
             image_model="flux",
             in_channels=16,
@@ -86,7 +98,7 @@ def flux_weights(hidden: int = 256, blocks: int = 2, seed: int = 1) -> Weights:
 
 def unet_weights(seed: int = 2) -> Weights:
     """A UNet of two levels, with the layers of SD1.5."""
-    with torch.device("meta"):
+    with on_meta():
         net = UNetModel(
             image_size=32,
             in_channels=4,
@@ -151,6 +163,7 @@ def float64_throughout() -> Iterator[None]:
 
     def table(places: Tensor, dim: int, theta: int) -> Tensor:
         rates = theta ** -torch.linspace(0, (dim - 2) / dim, dim // 2, dtype=torch.float64)
+        rates = rates.to(places.device)
         a = places.double()[..., None] * rates
         return torch.stack([a.cos(), -a.sin(), a.sin(), a.cos()], -1).unflatten(-1, (2, 2))
 
@@ -166,6 +179,31 @@ def noise(*shape: int, seed: int = 0) -> Tensor:
 
 
 TEXT, POOLED = noise(1, 5, 16, seed=11), noise(1, 16, seed=12)
+
+
+def at(backbone: Any, x: Tensor) -> Tensor:
+    """x where a body's tensors are: on the device of its session."""
+    return x.to(backbone.call.device)
+
+
+def home(x: Any) -> Any:
+    """What a body returned, with its tensors on the CPU, where references and oracles compute."""
+    if isinstance(x, Tensor):
+        return x.cpu()
+    if isinstance(x, (list, tuple)):
+        return type(x)(home(y) for y in x)
+    if isinstance(x, dict):
+        return {k: home(y) for k, y in x.items()}
+    if isinstance(x, (Asked, Got)) and is_dataclass(x):
+        return replace(x, **{f.name: home(getattr(x, f.name)) for f in fields(x)})
+    return x
+
+
+def run(*args: Any, **kw: Any) -> Any:
+    """session.run; its result on the CPU."""
+    out = session.run(*args, **kw)
+    with torch.inference_mode(False):  # copies that autograd may go on from
+        return home(out)
 
 
 def positive() -> Any:
@@ -195,8 +233,7 @@ class Asked:
 
     def loss(self, maps: list[Tensor], prediction: Tensor | None) -> Tensor:
         """The region loss, and a penalty on the prediction if there is one."""
-        kind = maps[0].dtype
-        total = supervision().loss(maps, [r.to(kind) for r in self.reference], None, 0.7)
+        total = supervision().loss(maps, [r.to(maps[0]) for r in self.reference], None, 0.7)
         if prediction is not None and self.prediction is not None:
             total = total + 0.2 * (prediction - self.prediction.to(prediction)).abs().mean()
         return total * self.factor
@@ -204,27 +241,46 @@ class Asked:
 
 @dataclass(frozen=True)
 class Got:
+    """`pulls`: the loss's derivative at the maps, and at the prediction if there is one: where a gap of the L1
+    loss is as small as the rounding, its sign is the rounding's, and a reference must take it from here.
+    """
+
     maps: list[Tensor]
     prediction: Tensor | None
     loss: float
     gradient: Tensor
+    pulls: list[Tensor]
 
 
 def gradient(
     backbone: Any, asked: Asked, t: float, taps: tuple[FeatureTap, ...], kv: KV = None, stop: bool = True
 ) -> Got:
     """Inside a body of session.run."""
-    z = asked.z.clone().requires_grad_()
+    z = at(backbone, asked.z).clone().requires_grad_()
     maps, prediction = backbone.features(z, t, taps, kv, stop=stop)
     loss = asked.loss(maps, prediction)
     (g,) = torch.autograd.grad(loss, z)
     end = None if prediction is None else prediction.detach()
-    return Got([m.detach() for m in maps], end, float(loss.detach()), g)
+    maps = [m.detach() for m in maps]
+    leaves = [x.clone().requires_grad_() for x in (*maps, *([] if end is None else [end]))]
+    again = asked.loss(leaves[: len(maps)], None if end is None else leaves[-1])
+    pulls = torch.autograd.grad(again, leaves, allow_unused=True)
+    pulls = [torch.zeros_like(x) if p is None else p for p, x in zip(pulls, leaves, strict=True)]
+    return Got(maps, end, float(loss.detach()), g, pulls)
 
 
-def in_session(patcher: Any, body: Callable[..., Any], taps: tuple[FeatureTap, ...] = (), **kw: Any) -> Any:
-    """session.run as a node calls it: in inference mode, with inference tensors."""
-    with torch.inference_mode():
+def in_session(
+    patcher: Any,
+    body: Callable[..., Any],
+    taps: tuple[FeatureTap, ...] = (),
+    inference: bool = True,
+    **kw: Any,
+) -> Any:
+    """session.run as a node calls it: in inference mode, with inference tensors. The result is on the CPU.
+
+    Not `inference`: weights that the host moves to a card stay ordinary tensors, which autograd can save.
+    """
+    with torch.inference_mode(inference):
         channels = patcher.model.latent_format.latent_channels
         latent = torch.zeros(1, channels, *LATENT)
         return run(patcher, positive(), latent, body, Need(taps, True), **kw)
@@ -235,13 +291,14 @@ def gradients(
     taps: tuple[FeatureTap, ...] | None = None,
     remember: tuple[bool, ...] = (False, True),
     see: Callable[[Any], Any] = lambda backbone: None,
+    inference: bool = True,
 ) -> list[Tensor]:
     """Of one and the same drag's loss, without checkpoints and with them (where there are any)."""
 
     def body(backbone: Any, _: Tensor) -> list[Tensor]:
         by_block = hasattr(backbone.net, "double_blocks")
         t, usual = (FLOW_T, FLUX_TAPS) if by_block else (NOISE_T, UNET_TAPS)
-        z = noise(1, patcher.model.latent_format.latent_channels, *LATENT, seed=3)
+        z = at(backbone, noise(1, patcher.model.latent_format.latent_channels, *LATENT, seed=3))
         wanted = taps or usual
         with torch.no_grad():
             shapes = [m.shape for m in backbone.features(z, t, wanted)[0]]
@@ -253,7 +310,7 @@ def gradients(
         see(backbone)
         return out
 
-    found: list[Tensor] = in_session(patcher, body, taps or FLUX_TAPS)
+    found: list[Tensor] = in_session(patcher, body, taps or FLUX_TAPS, inference)
     assert all(not g.is_inference() and g.norm() > 0 for g in found)
     return found
 
