@@ -44,6 +44,11 @@ class DiffusersUNet:
         parts = (unet.down_blocks, unet.mid_block, unet.up_blocks)
         order = [m for part in parts for n, m in part.named_modules() if n.endswith("attn1")]
         self.projections = {f"attn.{i}": (m.to_k, m.to_v) for i, m in enumerate(order)}
+        levels = [*range(len(unet.down_blocks)), *reversed(range(len(unet.up_blocks)))]
+        levels.insert(len(unet.down_blocks), len(unet.down_blocks) - 1)  # the middle
+        inside = {m: d for d, b in zip(levels, self.blocks.values(), strict=True) for m in b.modules()}
+        # how often the latent has been halved where each attention is
+        self.depths = {f"attn.{i}": inside[m] for i, m in enumerate(order)}
         last = [m for part in unet.up_blocks[-2:] for n, m in part.named_modules() if n.endswith("attn1")]
         # MasaCtrl's layers, 10 to 15 of SD1.5's 16: those of the last two of four levels on the way up. SDXL
         # has three, and none in the last
