@@ -21,7 +21,7 @@ class _Up(torch.autograd.Function):
         return tuple(m.view_as(m) for m in maps)
 
     @staticmethod
-    def backward(ctx: Any, *gs: Any) -> tuple[Any, ...]:  # type: ignore[override]
+    def backward(ctx: Any, *gs: Any) -> tuple[Any, ...]:
         largest = torch.stack([g.abs().amax() for g in gs if g is not None]).amax().float()
         ctx.box["scale"] = torch.exp2(-torch.ceil(torch.log2(largest.clamp(1e-30, 1e30))))
         return (None, *(None if g is None else g * ctx.box["scale"].to(g) for g in gs))
@@ -34,19 +34,19 @@ class _Down(torch.autograd.Function):
         return x.view_as(x)
 
     @staticmethod
-    def backward(ctx: Any, g: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor, None]:
         return g / ctx.box["scale"].to(g), None
 
 
 def amplified(x: Tensor, box: dict[str, Tensor]) -> Tensor:
     """x with its gradient scaled for float16; `unscaled` takes it back where the gradient arrives."""
-    out: Tensor = _Up.apply(box, x)[0]
+    out: Tensor = _Up.apply(box, x)[0]  # type: ignore[no-untyped-call]
     return out
 
 
 def unscaled(x: Tensor, box: dict[str, Tensor]) -> Tensor:
     """x; its gradient without the scale of `amplified`, which a backward before this one left in `box`."""
-    out: Tensor = _Down.apply(x, box)
+    out: Tensor = _Down.apply(x, box)  # type: ignore[no-untyped-call]
     return out
 
 
@@ -58,4 +58,8 @@ def scaled(x: Tensor) -> tuple[Tensor, Callable[[list[Tensor]], list[Tensor]]]:
     if not (torch.is_grad_enabled() and x.requires_grad):
         return x, lambda maps: maps
     box: dict[str, Tensor] = {}
-    return _Down.apply(x, box), lambda maps: list(_Up.apply(box, *maps))
+
+    def finish(maps: list[Tensor]) -> list[Tensor]:
+        return list(_Up.apply(box, *maps))  # type: ignore[no-untyped-call]
+
+    return unscaled(x, box), finish

@@ -17,6 +17,11 @@ from .hooks import replaced
 Around = Callable[[], AbstractContextManager[Any]]
 
 
+def both(m: nn.Module) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Its own parameters and buffers."""
+    return m._parameters, m._buffers
+
+
 @contextmanager
 def brought(
     module: nn.Module,
@@ -35,7 +40,7 @@ def brought(
         for m in module.modules():
             if m in but:
                 continue
-            for own in (m._parameters, m._buffers):
+            for own in both(m):
                 for name, x in own.items():
                     if x is None:
                         continue

@@ -39,8 +39,8 @@ class DiffusersFlux:
 
     Taps "double.i" and "single.i" at "out" and "norm1" (the modulated attention input), as token maps (1, D,
     h/2, w/2). K/V blocks have the same names; image tokens only. With `remember` every block is checkpointed
-    in a gradient pass: four tenths more work, a sixth of the memory. With `offload` the blocks' weights lie in
-    RAM and come to the latent's device while they run; every gradient pass then has checkpoints.
+    in a gradient pass: four tenths more work, a sixth of the memory. With `offload` the blocks' weights lie
+    in RAM and come to the latent's device while they run; every gradient pass then has checkpoints.
 
     The network computes in its weights' precision; latents, maps and gradients keep the latent's (float32).
 

@@ -19,8 +19,8 @@ from .hooks import exchanging, missing_tap, tapped
 class DiffusersUNet:
     """`text` (1, L, D) conditions every call, for SDXL with `pooled` (1, P) and the picture's size. Taps
     "down.i", "mid", "up.i" (outputs); K/V "attn.i": self-attentions in order. `velocity`: the network
-    predicts v = alpha·noise - sigma·z0, which is turned into the noise. `remember`, `offload` and precision as
-    in DiffusersFlux; a block is a whole level.
+    predicts v = alpha·noise - sigma·z0, which is turned into the noise. `remember`, `offload` and precision
+    as in DiffusersFlux; a block is a whole level.
     """
 
     def __init__(

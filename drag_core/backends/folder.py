@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..types import DragError
 from .codec import Codec
-from .precision import Place, folder_dtype
+from .precision import HERE, Place, folder_dtype
 from .text import folder_clip, folder_t5, folder_xl
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ BETAS = {
 }
 
 
-def read_folder(path: Path, place: Place = Place()) -> Parts:
+def read_folder(path: Path, place: Place = HERE) -> Parts:
     """Denoiser, autoencoder, and the folder's text encoders (read when a prompt comes), on the CPU."""
     from diffusers import FluxTransformer2DModel, UNet2DConditionModel
 

@@ -21,8 +21,8 @@ DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.
 
 @dataclass(frozen=True)
 class Place:
-    """`device` computes, in `dtype`: float32, float16, bfloat16, or auto, which is the file's own precision on
-    a card and float32 on a CPU. `offload`: the blocks of the denoiser wait in RAM. Refuses what can't be.
+    """`device` computes, in `dtype`: float32, float16, bfloat16, or auto, which is the file's own precision
+    on a card and float32 on a CPU. `offload`: the blocks of the denoiser wait in RAM. Refuses what can't be.
     """
 
     device: str = "cpu"
@@ -41,8 +41,8 @@ class Place:
             raise DragError(f"the device {self.device!r} can't be used here ({why}): try cpu") from None
         if self.offload and self.on_cpu:
             raise DragError(
-                "--offload keeps the weights in RAM and brings them to a card block by block, and with --device "
-                f"{self.device} they are in RAM already: leave --offload out, or name a card (--device cuda)"
+                "--offload keeps the weights in RAM and brings them to a card block by block, and with "
+                f"--device {self.device} they are there already: leave it out, or name a card (--device cuda)"
             )
 
     @property
@@ -56,6 +56,9 @@ class Place:
         if self.dtype != "auto":
             return DTYPES[self.dtype]
         return torch.float32 if self.on_cpu else own if own in DTYPES.values() else torch.bfloat16
+
+
+HERE = Place()  # the CPU, in float32
 
 
 def own_dtype(weights: Iterable[Tensor]) -> torch.dtype:

@@ -1,14 +1,13 @@
-"""What an edit takes on its device and in RAM, so that it can be chosen how it is made to fit: checkpoints, and
-the rung on which K/V are kept.
-"""
+"""What an edit takes on its device and in RAM, to choose checkpoints and the rung of its K/V by."""
 
 from __future__ import annotations
 
 import logging
 import math
-from typing import Any
+from typing import Any, cast
 
 import torch
+from torch import nn
 
 from ..kvplan import KVPlan, KVSize, amount, plan_kv
 from ..kvstore import KVStore
@@ -74,16 +73,16 @@ def activation_bytes(
 
 def kv_size(backbone: Ours, blocks: tuple[str, ...], size: Grid, evaluations: int, text: bool) -> KVSize:
     """What K and V of `blocks` take for a latent of `size`; with `text` the prompt's where they are kept."""
-    numbers, rows = 0, []
+    numbers, rows = 0, list[int]()
     for b in blocks:
-        k, v = (m.out_features for m in backbone.projections[b])  # what is unknown is refused when it is used
+        of_k, of_v = (cast(nn.Linear, m).out_features for m in backbone.projections[b])
         cells = size.height * size.width
         if isinstance(backbone, DiffusersFlux):
             tokens = cells // 4 + (backbone.first_image_token[b] if text else 0)
         else:
             tokens = math.ceil(cells / 4 ** backbone.depths[b])
-        numbers += tokens * (k + v)
-        rows.append(k)
+        numbers += tokens * (of_k + of_v)
+        rows.append(of_k)
     latent = 4 * backbone.net.config.in_channels * size.height * size.width
     return KVSize(numbers, evaluations, backbone.net.dtype.itemsize, min(rows, default=1), latent)
 
@@ -91,7 +90,7 @@ def kv_size(backbone: Ours, blocks: tuple[str, ...], size: Grid, evaluations: in
 def kv_store(
     backbone: Backbone, blocks: tuple[str, ...], size: Grid, evaluations: int, text: bool, on: torch.device
 ) -> KVStore | None:
-    """Where the K/V of an inversion go: RAM, as much of it as is free; None: they are left where they are made.
+    """Where the K/V of an inversion go: RAM, as far as it is free; None: they are left where they are made.
 
     `on`: the device that makes them. The plan is logged, and warned of where it costs quality or time.
     """
@@ -115,4 +114,4 @@ def wants_checkpoints(
     free = free_on(on)
     if free is None or not isinstance(backbone, Ours):
         return False
-    return activation_bytes(backbone, size, taps, whole, False) > free
+    return activation_bytes(backbone, size, taps, whole, False) > 0.9 * free  # K/V of a level, fragments

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ..types import DragError
 from .codec import Codec
 from .keys import LDM_PREFIX, Weights, flux_from_original, rename, taesd_from_original, unet_blocks
-from .precision import Place, own_dtype
+from .precision import HERE, Place, own_dtype
 from .text import CLIP, OPEN, XL_OPEN, clip_text, open_text, xl_text
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ LINEAR_HEAD = 64  # channels of an attention head of SD2 and SDXL; SD1 has 8 hea
 VELOCITY = 0.09  # deviation of the last self-attention's norm bias above which an SD2 file predicts velocity
 
 
-def read_file(path: Path, place: Place = Place()) -> Parts:
+def read_file(path: Path, place: Place = HERE) -> Parts:
     """The parts of a single .safetensors file of SD1.x, SD2.x or SDXL (whole checkpoint) or FLUX
     (transformer, perhaps with autoencoder), on the CPU. The file's own tensors are the weights wherever their
     precision is the wanted one.
@@ -82,7 +82,7 @@ def predicts_velocity(weights: Weights, unet: Weights) -> bool:
 
 
 def fill(module: nn.Module, weights: Weights, what: str, dtype: torch.dtype = torch.float32) -> nn.Module:
-    """`module`, made on the meta device, with `weights` for its own in `dtype`: not copied where they have it.
+    """`module`, made on the meta device, with `weights` for its own, in `dtype`; not copied if they have it.
 
     Strict: what is missing or has another shape is said in one sentence.
     """
