@@ -1,4 +1,4 @@
-"""python -m benchmarks.counts [sd15|regions|flux|dragflow|edit|exact ...] [--json FILE]
+"""python -m benchmarks.counts [sd15|regions|flux|dragflow|memory|edit|exact ...] [--json FILE]
 
 One line a metric: name, value, limit, ok. Exit status 1 if one misses. Counts only: two runs agree.
 """
@@ -16,7 +16,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import edits, equality, models, reference
+from benchmarks import edits, equality, memory, models, reference
 from benchmarks.meter import Meter, flash
 from drag_core.backends.diffusers_flux import DiffusersFlux
 from drag_core.backends.diffusers_unet import DiffusersUNet
@@ -159,7 +159,7 @@ def flux() -> Lines:
     image, shape = Grid(1024, 1024), (1, 16, 128, 128)
     text, pooled = torch.empty(1, 512, 4096, device="meta"), torch.empty(1, 768, device="meta")
     recipe = dragflow(models.task(image, models.squares(256, 1, image)), "released")
-    for remember, work, memory in ((False, 57.5, 8.1), (True, 82.0, 1.4)):
+    for remember, work, held in ((False, 57.5, 8.1), (True, 82.0, 1.4)):
         name = "with checkpoints" if remember else "plain"
         backbone = DiffusersFlux(net, text.to(BF16), pooled.to(BF16), remember=remember)
         meter, seen = models.measure(backbone, net, recipe, shape, BF16, updates=3)
@@ -214,6 +214,7 @@ GROUPS: dict[str, Callable[[], Lines]] = {
     "regions": regions,
     "flux": flux,
     "dragflow": dragflow_loss,
+    "memory": lambda: (Line(*x) for x in memory.lines()),
     "edit": lambda: (Line(*x) for x in edits.lines()),
     "exact": lambda: (Line(*x) for x in equality.lines()),
 }

@@ -58,7 +58,19 @@ def _parser() -> argparse.ArgumentParser:
         help="what may change follows from the points (AdaptiveDrag's mask)",
     )
     e.add_argument("--seed", type=int, default=0)
-    e.add_argument("--device", default="cpu")
+    e.add_argument("--device", default="cpu", help="cpu, or a card: cuda, cuda:1 ...")
+    e.add_argument(
+        "--dtype",
+        default="auto",
+        help="precision of the network: float32, float16, bfloat16; auto (the default): the file's own on a "
+        "card, float32 on a CPU and for the embedded models. Latents, losses and autoencoder stay in float32",
+    )
+    e.add_argument(
+        "--offload",
+        action="store_true",
+        help="for a card too small for the model: the network's blocks wait in RAM and come to the card one "
+        "by one as they run; slower",
+    )
     d = sub.add_parser("demo", help="drag objects of generated scenes: strips, table, GIF")
     d.add_argument("--out", type=Path, default=Path("out/demo"))
     t = sub.add_parser("table", help="the table of held-out scenes that the README shows")
@@ -74,6 +86,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _edit(a: argparse.Namespace) -> None:
+    import torch
     from tqdm import tqdm
 
     from .backends.load import load_model
@@ -106,6 +119,8 @@ def _edit(a: argparse.Namespace) -> None:
         vae=a.vae,
         text=a.text,
         device=a.device,
+        dtype=a.dtype,
+        offload=a.offload,
     )
     print(
         f"dragging with {a.recipe or DEFAULT_RECIPE[model.family]} on {model.name}",
@@ -121,18 +136,24 @@ def _edit(a: argparse.Namespace) -> None:
                 bar.set_description(step.stage)
             bar.update()
 
-        edit = edit_picture(
-            model,
-            picture.image.to(a.device),
-            instruction,
-            a.recipe,
-            a.variant,
-            a.seed,
-            show,
-            lambda name: read_mask(a.drag.parent / name),
-            Training(steps=a.identity, seed=a.seed) if a.identity else None,
-            a.auto_mask,
-        )
+        try:
+            edit = edit_picture(
+                model,
+                picture.image.to(a.device),
+                instruction,
+                a.recipe,
+                a.variant,
+                a.seed,
+                show,
+                lambda name: read_mask(a.drag.parent / name),
+                Training(steps=a.identity, seed=a.seed) if a.identity else None,
+                a.auto_mask,
+            )
+        except torch.cuda.OutOfMemoryError:
+            raise DragError(
+                f"{a.device} has too little memory for this edit: "
+                f"{'use a smaller picture' if a.offload else 'add --offload'}"
+            ) from None
     write_png(a.out, to_bytes(edit.image[0].cpu()), picture.alpha)
     write_json(
         report,

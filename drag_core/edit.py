@@ -14,6 +14,7 @@ from torch import Tensor
 from .backends.diffusers_unet import DiffusersUNet
 from .backends.identity import PAPERS, applied, train_lora
 from .backends.load import Model
+from .backends.room import kv_store, wants_checkpoints
 from .choice import DEFAULT_RECIPE, MOVES_REGIONS, choose, on_unet
 from .drag import OnStep, Recipe, Result, Step, drag, invert
 from .exchange import with_regions
@@ -135,8 +136,9 @@ def run_task(
     """The edited latent and its picture (1, 3, H, W), for a picture of the model's size.
 
     `updates` False: the recipe's starting point is only denoised, to see what the updates add. `change` has
-    the last word on the recipe, as recipes.fast. `cache`: where K/V go (a KVStore keeps them small). `lora`:
-    in the model while it inverts, drags and denoises.
+    the last word on the recipe, as recipes.fast. `cache`: where K/V go (None: into RAM, in as few bits as it
+    takes to fit). `lora`: in the model while it inverts, drags and denoises. Updates run with checkpoints if
+    they would not fit otherwise.
     """
     if lora is not None:
         with applied(model.backbone.net, lora):  # type: ignore[attr-defined]
@@ -162,8 +164,35 @@ def run_task(
         base = replace(base, ramp=())
     if change is not None:
         base = change(base, task)
+    if cache is None:
+        size, evaluations = Grid(z0.shape[-2], z0.shape[-1]), len(base.schedule.t)
+        cache = kv_store(model.backbone, base.kv_blocks, size, evaluations, base.kv_text, z0.device)
     source = invert(
         model.backbone, z0, base.schedule, base.solver, base.kv_blocks, on_step, cache, base.kv_text
     )
-    result = drag(model.target or model.backbone, source, base, on_step, origin=model.backbone)
+    result = _dragged(model, source, base, on_step)
     return result, model.codec.decode(result.z)
+
+
+def _dragged(model: Model, source: Trajectory, recipe: Recipe, on_step: OnStep) -> Result:
+    """The drag; with checkpoints where it would not fit without, or has turned out not to."""
+    backbone, z = model.target or model.backbone, source.z[0]
+    whole, size = recipe.constraint.needs_prediction, Grid(z.shape[-2], z.shape[-1])
+    before = getattr(backbone, "remember", None)  # None: it has no such choice
+
+    def run(remember: bool) -> Result:
+        try:
+            if before is not None:
+                backbone.remember = remember  # type: ignore[attr-defined]
+            return drag(backbone, source, recipe, on_step, origin=model.backbone)
+        finally:
+            if before is not None:
+                backbone.remember = before  # type: ignore[attr-defined]
+
+    must = before or wants_checkpoints(backbone, recipe.taps, whole, size, z.device)
+    try:
+        return run(must)
+    except torch.cuda.OutOfMemoryError:
+        if must or before is None:
+            raise
+    return run(True)  # out of the except, which holds what the first has left

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
 from einops import rearrange
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
+from ..scaling import scaled
 from ..types import KV, DragError, FeatureTap
-from .hooks import Read, exchanging, missing_tap, remembered, replaced, tapped
+from .blocks import each
+from .hooks import Read, exchanging, missing_tap, remembered, tapped
 
 
 def pack(z: Tensor) -> Tensor:
@@ -38,17 +39,26 @@ class DiffusersFlux:
 
     Taps "double.i" and "single.i" at "out" and "norm1" (the modulated attention input), as token maps (1, D,
     h/2, w/2). K/V blocks have the same names; image tokens only. With `remember` every block is checkpointed
-    in a gradient pass: four tenths more work, a sixth of the memory.
+    in a gradient pass: four tenths more work, a sixth of the memory. With `offload` the blocks' weights lie
+    in RAM and come to the latent's device while they run; every gradient pass then has checkpoints.
+
+    The network computes in its weights' precision; latents, maps and gradients keep the latent's (float32).
 
     What depends on the level alone (the embedding of time and the modulations, a third of a double block's
     weights) is computed once for all updates of a level.
     """
 
     def __init__(
-        self, transformer: Any, text: Tensor, pooled: Tensor, guidance: float = 1.0, remember: bool = False
+        self,
+        transformer: Any,
+        text: Tensor,
+        pooled: Tensor,
+        guidance: float = 1.0,
+        remember: bool = False,
+        offload: bool = False,
     ) -> None:
         self.net = transformer.eval().requires_grad_(False)
-        self.text, self.pooled, self.remember = text, pooled, remember
+        self.text, self.pooled, self.remember, self.offload = text, pooled, remember, offload
         self.guidance = guidance if transformer.config.guidance_embeds else None
         self.blocks: dict[str, Any] = {f"double.{i}": b for i, b in enumerate(transformer.transformer_blocks)}
         self.blocks |= {f"single.{i}": b for i, b in enumerate(transformer.single_transformer_blocks)}
@@ -65,31 +75,70 @@ class DiffusersFlux:
         self._level: Any = None
         self._answers: dict[nn.Module, Tensor] = {}
 
-    def _run(self, z: Tensor, t: float) -> Tensor:
-        return self.batch(z, z.new_full((1,), t))
+    @contextmanager
+    def _open(
+        self, z: Tensor, t: float, kv: KV = None, answers: dict[nn.Module, Tensor] | None = None
+    ) -> Iterator[None]:
+        """The blocks as this pass wants them; `answers`: what the level alone decides, as far as it is
+        known.
+        """
+
+        @contextmanager
+        def around() -> Iterator[None]:
+            with ExitStack() as stack:
+                if answers is not None:
+                    stack.enter_context(remembered(self.constant, answers))
+                stack.enter_context(exchanging(kv, t, self.projections, self.first_image_token))
+                yield
+
+        again = torch.is_grad_enabled() and (self.offload or (self.remember and z.requires_grad))
+        device = z.device if self.offload else None
+        with ExitStack() as stack:
+            if again and answers is not None:  # the embedding of time lies outside of the blocks
+                stack.enter_context(remembered(self.constant, answers))
+            stack.enter_context(each(self.blocks.values(), around, again, device, answers or ()))
+            yield
 
     def batch(self, z: Tensor, t: Tensor) -> Tensor:
         """The velocity for several latents (B, C, h, w), each at its own level t (B,)."""
+        with self._open(z, 0.0):
+            return self._run(z, t)
+
+    def _run(self, z: Tensor, t: Tensor) -> Tensor:
         n, _, h, w = z.shape
+        x = z.to(self.net.dtype)
         rows, columns = (torch.arange(n // 2, device=z.device) for n in (h, w))
-        y, x = torch.meshgrid(rows, columns, indexing="ij")
-        places = torch.stack([torch.zeros_like(y), y, x], -1).reshape(-1, 3).to(z)
-        guidance = None if self.guidance is None else z.new_full((n,), self.guidance)
-        out = self.net(
-            pack(z),
-            self.text.to(z).expand(n, -1, -1),
-            self.pooled.to(z).expand(n, -1),
-            t.to(z),
-            places,
-            z.new_zeros(self.text.shape[1], 3),
-            guidance=guidance,
-            return_dict=False,
-        )[0]
-        return unpack(out, h, w)
+        y, x_at = torch.meshgrid(rows, columns, indexing="ij")
+        places = torch.stack([torch.zeros_like(y), y, x_at], -1).reshape(-1, 3).float()
+        guidance = None if self.guidance is None else x.new_full((n,), self.guidance)
+        with self._levels(t.float()):
+            out = self.net(
+                pack(x),
+                self.text.to(x).expand(n, -1, -1),
+                self.pooled.to(x).expand(n, -1),
+                t.to(x),
+                places,
+                places.new_zeros(self.text.shape[1], 3),
+                guidance=guidance,
+                return_dict=False,
+            )[0]
+        return unpack(out, h, w).to(z.dtype)
+
+    @contextmanager
+    def _levels(self, t: Tensor) -> Iterator[None]:
+        """The network reads the exact level: diffusers would round it to the weights' precision, bfloat16's
+        eight bits.
+        """
+        embedding = self.net.time_text_embed
+        handle = embedding.register_forward_pre_hook(lambda _, args: (t * 1000, *args[1:]))
+        try:
+            yield
+        finally:
+            handle.remove()
 
     def predict(self, z: Tensor, t: float, kv: KV = None) -> Tensor:
-        with exchanging(kv, t, self.projections, self.first_image_token):
-            return self._run(z, t)
+        with self._open(z, t, kv):
+            return self._run(z, z.new_full((1,), t, dtype=torch.float32))
 
     def features(
         self, z: Tensor, t: float, taps: tuple[FeatureTap, ...], kv: KV = None, *, stop: bool = True
@@ -97,35 +146,16 @@ class DiffusersFlux:
         h, w = z.shape[-2] // 2, z.shape[-1] // 2
         points = [self._point(tap, h, w) for tap in taps]
         prediction: Tensor | None = None
-        level = (t, z.dtype, z.device, self.guidance, id(self.pooled))
+        level = (t, self.net.dtype, z.device, self.guidance, id(self.pooled))
         if self._level != level or not torch.is_grad_enabled():  # a reference pass starts anew
             self._level, self._answers = level, {}
-        with ExitStack() as stack:
-            stack.enter_context(remembered(self.constant, self._answers))
-            if self.remember and torch.is_grad_enabled() and z.requires_grad:
-                stack.enter_context(replaced(self._checkpointed(kv, t, self._answers)))
-            else:
-                stack.enter_context(exchanging(kv, t, self.projections, self.first_image_token))
-            maps = stack.enter_context(tapped(points, stop))
-            prediction = self._run(z, t)
-        return maps, prediction
-
-    def _checkpointed(
-        self, kv: KV, t: float, answers: dict[nn.Module, Tensor]
-    ) -> dict[nn.Module, Callable[..., Any]]:
-        def again(own: Callable[..., Any]) -> Callable[..., Any]:
-            def run(*args: Any, **kwargs: Any) -> Any:
-                with (
-                    remembered(self.constant, answers),  # the second time, in backward, no caller's is open
-                    exchanging(kv, t, self.projections, self.first_image_token),
-                ):
-                    return own(*args, **kwargs)
-
-            return lambda *args, **kwargs: checkpoint(
-                run, *args, use_reentrant=False, preserve_rng_state=False, **kwargs
-            )
-
-        return {b: again(b.forward) for b in self.blocks.values()}
+        half = self.net.dtype == torch.float16 != z.dtype
+        x, finish = scaled(z) if half else (z, list)
+        with self._open(z, t, kv, self._answers), tapped(points, stop) as maps:
+            prediction = self._run(x, z.new_full((1,), t, dtype=torch.float32))
+        outs = [m.to(z.dtype) for m in maps]
+        outs = finish(outs if prediction is None else [*outs, prediction])
+        return (outs, None) if prediction is None else (outs[:-1], outs[-1])
 
     def _point(self, tap: FeatureTap, h: int, w: int) -> tuple[nn.Module, Read]:
         if tap.block not in self.blocks:

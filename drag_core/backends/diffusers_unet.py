@@ -3,26 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from ..scaling import scaled
 from ..schedules import sd_alphas_cumprod
 from ..types import KV, DragError, FeatureTap
+from .blocks import each
 from .hooks import exchanging, missing_tap, tapped
 
 
 class DiffusersUNet:
     """`text` (1, L, D) conditions every call, for SDXL with `pooled` (1, P) and the picture's size. Taps
     "down.i", "mid", "up.i" (outputs); K/V "attn.i": self-attentions in order. `velocity`: the network
-    predicts v = alpha·noise - sigma·z0, which is turned into the noise.
+    predicts v = alpha·noise - sigma·z0, which is turned into the noise. `remember`, `offload` and precision
+    as in DiffusersFlux; a block is a whole level.
     """
 
-    def __init__(self, unet: Any, text: Tensor, pooled: Tensor | None = None, velocity: bool = False) -> None:
+    def __init__(
+        self,
+        unet: Any,
+        text: Tensor,
+        pooled: Tensor | None = None,
+        velocity: bool = False,
+        remember: bool = False,
+        offload: bool = False,
+    ) -> None:
         self.net = unet.eval().requires_grad_(False)
         self.text, self.pooled, self.velocity = text, pooled, velocity
+        self.remember, self.offload = remember, offload
         if pooled is None and has_added(unet):
             raise DragError("this is an SDXL model, which needs the pooled text too")
         self._alphas = sd_alphas_cumprod()
@@ -32,18 +44,32 @@ class DiffusersUNet:
         parts = (unet.down_blocks, unet.mid_block, unet.up_blocks)
         order = [m for part in parts for n, m in part.named_modules() if n.endswith("attn1")]
         self.projections = {f"attn.{i}": (m.to_k, m.to_v) for i, m in enumerate(order)}
+        levels = [*range(len(unet.down_blocks)), *reversed(range(len(unet.up_blocks)))]
+        levels.insert(len(unet.down_blocks), len(unet.down_blocks) - 1)  # the middle
+        inside = {m: d for d, b in zip(levels, self.blocks.values(), strict=True) for m in b.modules()}
+        # how often the latent has been halved where each attention is
+        self.depths = {f"attn.{i}": inside[m] for i, m in enumerate(order)}
         last = [m for part in unet.up_blocks[-2:] for n, m in part.named_modules() if n.endswith("attn1")]
         # MasaCtrl's layers, 10 to 15 of SD1.5's 16: those of the last two of four levels on the way up. SDXL
         # has three, and none in the last
         self.kv = tuple(f"attn.{i}" for i, m in enumerate(order) if any(m is x for x in last))
 
-    def _run(self, z: Tensor, t: float) -> Tensor:
-        return self.batch(z, torch.full((1,), t, device=z.device))
+    def _open(self, z: Tensor, t: float, kv: KV = None) -> AbstractContextManager[None]:
+        """The blocks as this pass wants them."""
+        again = torch.is_grad_enabled() and (self.offload or (self.remember and z.requires_grad))
+        device = z.device if self.offload else None
+        return each(self.blocks.values(), lambda: exchanging(kv, t, self.projections, {}), again, device)
 
     def batch(self, z: Tensor, t: Tensor) -> Tensor:
         """The noise in several latents (B, C, h, w), each at its own level t (B,)."""
-        text = self.text.to(z).expand(len(z), -1, -1)
-        out: Tensor = self.net(z, t, text, added_cond_kwargs=self._added(z), return_dict=False)[0]
+        with self._open(z, 0.0):
+            return self._run(z, t)
+
+    def _run(self, z: Tensor, t: Tensor) -> Tensor:
+        x = z.to(self.net.dtype)
+        text = self.text.to(x).expand(len(x), -1, -1)
+        out: Tensor = self.net(x, t, text, added_cond_kwargs=self._added(x), return_dict=False)[0]
+        out = out.to(z.dtype)
         if not self.velocity:
             return out
         alphas = self._alphas.to(z.device)[t.round().long().clamp(0, len(self._alphas) - 1)]
@@ -59,8 +85,8 @@ class DiffusersUNet:
         return {"text_embeds": self.pooled.to(z).expand(n, -1), "time_ids": size}
 
     def predict(self, z: Tensor, t: float, kv: KV = None) -> Tensor:
-        with exchanging(kv, t, self.projections, {}):
-            return self._run(z, t)
+        with self._open(z, t, kv):
+            return self._run(z, torch.full((1,), t, device=z.device))
 
     def features(
         self, z: Tensor, t: float, taps: tuple[FeatureTap, ...], kv: KV = None, *, stop: bool = True
@@ -73,11 +99,13 @@ class DiffusersUNet:
                 raise DragError(f"feature tap site {tap.site!r} does not exist on a UNet: use 'out'")
             points.append((self.blocks[tap.block], _first))
         prediction: Tensor | None = None
-        with ExitStack() as stack:
-            stack.enter_context(exchanging(kv, t, self.projections, {}))
-            maps = stack.enter_context(tapped(points, stop))
-            prediction = self._run(z, t)
-        return maps, prediction
+        half = self.net.dtype == torch.float16 != z.dtype
+        x, finish = scaled(z) if half else (z, list)
+        with self._open(z, t, kv), tapped(points, stop) as maps:
+            prediction = self._run(x, torch.full((1,), t, device=z.device))
+        outs = [m.to(z.dtype) for m in maps]
+        outs = finish(outs if prediction is None else [*outs, prediction])
+        return (outs, None) if prediction is None else (outs[:-1], outs[-1])
 
 
 def has_added(unet: Any) -> bool:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
 
 from ..types import DragError
 from .codec import Codec
+from .precision import HERE, Place, folder_dtype
 from .text import folder_clip, folder_t5, folder_xl
 
 if TYPE_CHECKING:
@@ -26,8 +30,8 @@ BETAS = {
 }
 
 
-def read_folder(path: Path) -> Parts:
-    """Denoiser, autoencoder, and the folder's text encoders (read when a prompt comes)."""
+def read_folder(path: Path, place: Place = HERE) -> Parts:
+    """Denoiser, autoencoder, and the folder's text encoders (read when a prompt comes), on the CPU."""
     from diffusers import FluxTransformer2DModel, UNet2DConditionModel
 
     from .load import Parts
@@ -41,15 +45,23 @@ def read_folder(path: Path) -> Parts:
     codec = read_vae_folder(path / "vae")
     if PIPELINES[kind] != "flux":
         velocity = _velocity(path)
-        net = UNet2DConditionModel.from_pretrained(path / "unet", local_files_only=True, use_safetensors=True)
+        net = _read(UNet2DConditionModel, path / "unet", place.of(folder_dtype(path / "unet")))
         side = 8 * (net.config.sample_size or 64)
         if PIPELINES[kind] == "sdxl":
             return Parts("sd", net, codec, lambda prompt: folder_xl(path, prompt), velocity, side)
         return Parts("sd", net, codec, lambda prompt: (folder_clip(path, prompt)[0], None), velocity, side)
-    net = FluxTransformer2DModel.from_pretrained(
-        path / "transformer", local_files_only=True, use_safetensors=True
-    )
-    return Parts("flux", net, codec, lambda prompt: (folder_t5(path, prompt), folder_clip(path, prompt)[1]))
+    net = _read(FluxTransformer2DModel, path / "transformer", place.of(folder_dtype(path / "transformer")))
+    wide = place.of(torch.bfloat16) == torch.float32  # T5-XXL: 19 GB in float32, 9.5 in its file's bfloat16
+
+    def encode(prompt: str) -> tuple[Tensor, Tensor]:
+        return folder_t5(path, prompt, wide), folder_clip(path, prompt)[1]
+
+    return Parts("flux", net, codec, encode)
+
+
+def _read(kind: Any, path: Path, dtype: torch.dtype) -> Any:
+    """A network in `dtype`; the files' own tensors where they have it, if accelerate is installed."""
+    return kind.from_pretrained(path, torch_dtype=dtype, local_files_only=True, use_safetensors=True)
 
 
 def _velocity(path: Path) -> bool:
@@ -78,5 +90,5 @@ def read_vae_folder(path: Path) -> Codec:
         if json.loads(config.read_text()).get("_class_name") == "AutoencoderTiny"
         else AutoencoderKL
     )
-    vae = kind.from_pretrained(path, local_files_only=True, use_safetensors=True)
+    vae = _read(kind, path, folder_dtype(path))
     return Codec(vae, vae.config.get("shift_factor") or 0.0, vae.config.scaling_factor)

@@ -18,10 +18,13 @@ from torch import Tensor
 
 from ..types import Backbone, DragError
 from . import single_file
+from .blocks import rest_to
 from .codec import Codec
 from .diffusers_flux import DiffusersFlux
 from .diffusers_unet import DiffusersUNet, has_added
 from .keys import Weights
+from .precision import Place
+from .room import check_weights
 
 EMBEDDED = {
     "embedded-sd": "checkpoints/drag_tiny_sd.safetensors",
@@ -77,33 +80,36 @@ def load_model(
     text: Path | None = None,
     models: Path = MODELS,
     device: str = "cpu",
+    dtype: str = "auto",
+    offload: bool = False,
 ) -> Model:
     """`name`: embedded-sd, embedded-flux, a diffusers folder, or a .safetensors file.
 
     `vae`: autoencoder for a file that has none; `text`: safetensors with `prompt_embeds` (1, L, D) (FLUX and
     SDXL also `pooled_prompt_embeds` (1, P)) in place of encoding `prompt`, the same names after `target_`
-    for the target.
+    for the target. `dtype`, `offload`: see precision.Place. Text is encoded on the CPU; the autoencoder is on
+    the device only while it runs.
     """
+    place = Place(device, dtype, offload)
     if name in EMBEDDED:
-        return _embedded(name, models, device)
+        return _embedded(name, models, place)
     path = Path(name).expanduser()
     if not path.exists():
         raise DragError(f"model {name!r} is neither {' nor '.join(EMBEDDED)} nor an existing folder or file")
     if path.is_dir():
         from .folder import read_folder
 
-        parts = read_folder(path)
+        parts = read_folder(path, place)
     else:
-        parts = single_file.read_file(path)
+        parts = single_file.read_file(path, place)
     scale = parts.codec.scale if parts.codec is not None else None
     codec = parts.codec if vae is None else read_vae(vae, parts.family, scale)
     if codec is None:
         raise DragError(f"{path.name} holds no autoencoder: give one with --vae")
     source, target = _conditioning(parts, path.name, prompt, target_prompt, text)
-    codec.vae.to(device)
-    net = parts.net.to(device)
+    net = parts.net if offload else _moved(parts.net, path.name, device)
 
-    def bound(c: Conditioning, guidance: float) -> Backbone:
+    def bound(c: Conditioning, guidance: float) -> DiffusersUNet | DiffusersFlux:
         if c[1] is None and (parts.family == "flux" or has_added(net)):
             raise DragError(
                 f"{'FLUX' if parts.family == 'flux' else 'SDXL'} needs pooled_prompt_embeds beside "
@@ -111,13 +117,21 @@ def load_model(
             )
         if parts.family == "sd":
             pooled = None if c[1] is None else c[1].to(device)
-            return DiffusersUNet(net, c[0].to(device), pooled, parts.velocity)
+            return DiffusersUNet(net, c[0].to(device), pooled, parts.velocity, offload=offload)
         assert c[1] is not None
-        return DiffusersFlux(net, c[0].to(device), c[1].to(device), guidance)
+        return DiffusersFlux(net, c[0].to(device), c[1].to(device), guidance, offload=offload)
 
     side, multiple = (parts.side, 64) if parts.family == "sd" else (1024, 16)
+    backbone = bound(source, 1.0)
+    if offload:
+        rest_to(net, backbone.blocks.values(), device)
     edited = None if target is None else bound(target, EDIT_GUIDANCE)
-    return Model(path.name, parts.family, bound(source, 1.0), codec, side, multiple, edited)
+    return Model(path.name, parts.family, backbone, codec, side, multiple, edited)
+
+
+def _moved(net: Any, name: str, device: str) -> Any:
+    check_weights(net, torch.device(device), name)
+    return net.to(device)
 
 
 def _conditioning(
@@ -176,7 +190,7 @@ def read_vae(path: Path, family: Family, scale: float | None = None) -> Codec:
     return codec
 
 
-def _embedded(name: str, models: Path, device: str) -> Model:
+def _embedded(name: str, models: Path, place: Place) -> Model:
     path = models / EMBEDDED[name]
     if not path.exists():
         raise DragError(f"the embedded model {path} is missing: check the repository out whole")
@@ -184,10 +198,13 @@ def _embedded(name: str, models: Path, device: str) -> Model:
     with safe_open(path, framework="pt") as f:
         facts = json.loads((f.metadata() or {}).get("drag", "{}"))
     codec = single_file.taesd(read_weights(models / EMBEDDED_VAE))
-    codec.vae.to(device)
-    zeros = torch.zeros(1, 1, facts["text_width"], device=device)
+    zeros = torch.zeros(1, 1, facts["text_width"], device=place.device)
+    dtype = place.of(torch.float32)  # whatever the file has: small, and its numbers are known in float32
+    backbone: DiffusersUNet | DiffusersFlux
     if name == "embedded-sd":
-        net = single_file.sd_unet(weights, head_channels=facts["head_channels"])
-        return Model(name, "sd", DiffusersUNet(net.to(device), zeros), codec, 256, 32)
-    net = single_file.flux(weights)
-    return Model(name, "flux", DiffusersFlux(net.to(device), zeros, zeros[0]), codec, 256, 32)
+        net = single_file.sd_unet(weights, facts["head_channels"], dtype)
+        backbone = DiffusersUNet(net, zeros, offload=place.offload)
+    else:
+        backbone = DiffusersFlux(single_file.flux(weights, dtype), zeros, zeros[0], offload=place.offload)
+    rest_to(backbone.net, backbone.blocks.values() if place.offload else (), place.device)
+    return Model(name, "sd" if name == "embedded-sd" else "flux", backbone, codec, 256, 32)

@@ -7,11 +7,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+import torch
 from torch import Tensor, nn
 
 from ..types import DragError
 from .codec import Codec
 from .keys import LDM_PREFIX, Weights, flux_from_original, rename, taesd_from_original, unet_blocks
+from .precision import HERE, Place, own_dtype
 from .text import CLIP, OPEN, XL_OPEN, clip_text, open_text, xl_text
 
 if TYPE_CHECKING:
@@ -19,23 +21,27 @@ if TYPE_CHECKING:
 
 FLUX_SCALE, FLUX_SHIFT, SD_SCALE = 0.3611, 0.1159, 0.18215
 XL_SCALE = 0.13025
+UNET = ("input_blocks", "middle_block", "output_blocks")
 TIME_WIDTH = 256  # of each of SDXL's six size numbers
 LINEAR_HEAD = 64  # channels of an attention head of SD2 and SDXL; SD1 has 8 heads at every width
 VELOCITY = 0.09  # deviation of the last self-attention's norm bias above which an SD2 file predicts velocity
 
 
-def read_file(path: Path) -> Parts:
+def read_file(path: Path, place: Place = HERE) -> Parts:
     """The parts of a single .safetensors file of SD1.x, SD2.x or SDXL (whole checkpoint) or FLUX
-    (transformer, perhaps with autoencoder).
+    (transformer, perhaps with autoencoder), on the CPU. The file's own tensors are the weights wherever their
+    precision is the wanted one.
     """
     from .load import Parts, read_weights
 
     weights = read_weights(path)
     inner = {k.removeprefix(LDM_PREFIX): v for k, v in weights.items() if k.startswith(LDM_PREFIX)} or weights
     if any(k.startswith("double_blocks.") for k in inner):
-        return Parts("flux", flux(inner), kl_codec(weights, "flux"), None)
+        return Parts(
+            "flux", flux(inner, place.of(own_dtype(inner.values()))), kl_codec(weights, "flux"), None
+        )
     if "input_blocks.0.0.weight" in inner:
-        return _sd(weights, path.name)
+        return _sd(weights, path.name, place)
     first = ", ".join(sorted(weights)[:3])
     raise DragError(
         f"{path.name} is neither a Stable Diffusion nor a FLUX model in its original names; first tensors: "
@@ -43,11 +49,12 @@ def read_file(path: Path) -> Parts:
     )
 
 
-def _sd(weights: Weights, name: str) -> Parts:
+def _sd(weights: Weights, name: str, place: Place) -> Parts:
     from .load import Parts
 
-    net = sd_unet(weights)
     w = {k.removeprefix(LDM_PREFIX): v for k, v in weights.items()}
+    denoiser = (v for k, v in w.items() if k.split(".")[0] in UNET)
+    net = sd_unet(weights, dtype=place.of(own_dtype(denoiser)))
     xl = "label_emb.0.0.weight" in w
     text: Any = xl_text if xl else open_text if any(k.startswith(OPEN) for k in weights) else clip_text
     has_text = any(k.startswith((CLIP, OPEN, XL_OPEN)) for k in weights)
@@ -74,8 +81,11 @@ def predicts_velocity(weights: Weights, unet: Weights) -> bool:
     return two and bias is not None and float(bias.float().std(unbiased=False)) > VELOCITY
 
 
-def fill(module: nn.Module, weights: Weights, what: str) -> nn.Module:
-    """Load strictly; say what is missing or has another shape in one sentence."""
+def fill(module: nn.Module, weights: Weights, what: str, dtype: torch.dtype = torch.float32) -> nn.Module:
+    """`module`, made on the meta device, with `weights` for its own, in `dtype`; not copied if they have it.
+
+    Strict: what is missing or has another shape is said in one sentence.
+    """
     own = module.state_dict()
     missing = [k for k in own if k not in weights]
     odd = [k for k in own if k in weights and own[k].shape != weights[k].shape]
@@ -84,7 +94,9 @@ def fill(module: nn.Module, weights: Weights, what: str) -> nn.Module:
             f"the {what} is not of a known layout: {len(missing)} weights missing, {len(odd)} of another "
             f"shape, e.g. {(missing + odd)[0]}"
         )
-    module.load_state_dict({k: weights[k].float() for k in own})
+    kept = {k: weights[k] for k in own}
+    kept = {k: x.to(dtype) if x.is_floating_point() else x for k, x in kept.items()}
+    module.load_state_dict(kept, assign=True)
     return module.eval()
 
 
@@ -92,7 +104,9 @@ def _count(weights: Weights, start: str) -> int:
     return len({k.removeprefix(start).split(".")[0] for k in weights if k.startswith(start)})
 
 
-def sd_unet(weights: Weights, head_channels: int | None = None) -> nn.Module:
+def sd_unet(
+    weights: Weights, head_channels: int | None = None, dtype: torch.dtype = torch.float32
+) -> nn.Module:
     """UNet2DConditionModel of an SD1, SD2 or SDXL file; `head_channels`: width of the attention heads."""
     from diffusers import UNet2DConditionModel
 
@@ -130,39 +144,41 @@ def sd_unet(weights: Weights, head_channels: int | None = None) -> nn.Module:
             "addition_time_embed_dim": TIME_WIDTH,
             "projection_class_embeddings_input_dim": added.shape[1],
         }
-    net = UNet2DConditionModel(
-        in_channels=inputs,
-        out_channels=outputs,
-        layers_per_block=layers,
-        block_out_channels=tuple(widths),
-        down_block_types=tuple("CrossAttnDownBlock2D" if a else "DownBlock2D" for a in attention),
-        up_block_types=tuple("CrossAttnUpBlock2D" if a else "UpBlock2D" for a in reversed(attention)),
-        cross_attention_dim=context,
-        attention_head_dim=tuple(c // heads for c in widths) if heads else 8,
-        transformer_layers_per_block=tuple(max(a, 1) for a in attention),
-        use_linear_projection=linear,
-        **extra,
-    )
-    return fill(net, rename(w, unet_blocks(layers, attention)), "UNet")
+    with torch.device("meta"):
+        net = UNet2DConditionModel(
+            in_channels=inputs,
+            out_channels=outputs,
+            layers_per_block=layers,
+            block_out_channels=tuple(widths),
+            down_block_types=tuple("CrossAttnDownBlock2D" if a else "DownBlock2D" for a in attention),
+            up_block_types=tuple("CrossAttnUpBlock2D" if a else "UpBlock2D" for a in reversed(attention)),
+            cross_attention_dim=context,
+            attention_head_dim=tuple(c // heads for c in widths) if heads else 8,
+            transformer_layers_per_block=tuple(max(a, 1) for a in attention),
+            use_linear_projection=linear,
+            **extra,
+        )
+    return fill(net, rename(w, unet_blocks(layers, attention)), "UNet", dtype)
 
 
-def flux(weights: Weights) -> nn.Module:
+def flux(weights: Weights, dtype: torch.dtype = torch.float32) -> nn.Module:
     """FluxTransformer2DModel of a FLUX file of any width and depth."""
     from diffusers import FluxTransformer2DModel
 
     head = weights["double_blocks.0.img_attn.norm.query_norm.scale"].shape[0]
-    net = FluxTransformer2DModel(
-        in_channels=weights["img_in.weight"].shape[1],
-        out_channels=weights["final_layer.linear.weight"].shape[0],
-        num_layers=_count(weights, "double_blocks."),
-        num_single_layers=_count(weights, "single_blocks."),
-        attention_head_dim=head,
-        num_attention_heads=weights["img_in.weight"].shape[0] // head,
-        joint_attention_dim=weights["txt_in.weight"].shape[1],
-        pooled_projection_dim=weights["vector_in.in_layer.weight"].shape[1],
-        guidance_embeds="guidance_in.in_layer.weight" in weights,
-    )
-    return fill(net, flux_from_original(weights), "FLUX transformer")
+    with torch.device("meta"):
+        net = FluxTransformer2DModel(
+            in_channels=weights["img_in.weight"].shape[1],
+            out_channels=weights["final_layer.linear.weight"].shape[0],
+            num_layers=_count(weights, "double_blocks."),
+            num_single_layers=_count(weights, "single_blocks."),
+            attention_head_dim=head,
+            num_attention_heads=weights["img_in.weight"].shape[0] // head,
+            joint_attention_dim=weights["txt_in.weight"].shape[1],
+            pooled_projection_dim=weights["vector_in.in_layer.weight"].shape[1],
+            guidance_embeds="guidance_in.in_layer.weight" in weights,
+        )
+    return fill(net, flux_from_original(weights), "FLUX transformer", dtype)
 
 
 def taesd(weights: Weights) -> Codec:
@@ -171,9 +187,11 @@ def taesd(weights: Weights) -> Codec:
     """
     from diffusers import AutoencoderTiny
 
-    net = AutoencoderTiny(latent_channels=weights["taesd_decoder.1.weight"].shape[1])
+    with torch.device("meta"):
+        net = AutoencoderTiny(latent_channels=weights["taesd_decoder.1.weight"].shape[1])
     scale = float(weights["vae_scale"]) / FLUX_SCALE if "vae_scale" in weights else 1.0
-    return Codec(fill(net, taesd_from_original(weights), "autoencoder"), 0.0, 1 / scale)
+    vae = fill(net, taesd_from_original(weights), "autoencoder", own_dtype(weights.values()))
+    return Codec(vae, 0.0, 1 / scale)
 
 
 def kl_codec(weights: Weights, family: Family, scale: float = SD_SCALE) -> Codec | None:
@@ -203,7 +221,8 @@ def kl_codec(weights: Weights, family: Family, scale: float = SD_SCALE) -> Codec
         "use_quant_conv": "quant_conv.weight" in w,
         "use_post_quant_conv": "post_quant_conv.weight" in w,
     }
-    net = AutoencoderKL(**config)
+    with torch.device("meta"):
+        net = AutoencoderKL(**config)
     named = cast(Weights, convert_ldm_vae_checkpoint(dict(w), config))
-    vae = fill(net, named, "autoencoder")
+    vae = fill(net, named, "autoencoder", own_dtype(named.values()))
     return Codec(vae, FLUX_SHIFT, FLUX_SCALE) if family == "flux" else Codec(vae, 0.0, scale)

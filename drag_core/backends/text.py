@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ..types import DragError
 from .keys import Weights
+from .precision import folder_dtype
 
 CLIP = "cond_stage_model.transformer."
 OPEN = "cond_stage_model.model."
@@ -67,23 +68,25 @@ def encoder(w: Weights, act: str, layers: int) -> Any:
     from .single_file import fill
 
     words, width = w["embeddings.token_embedding.weight"].shape
-    net = model_class(
-        config_class(
-            vocab_size=words,
-            hidden_size=width,
-            intermediate_size=w["encoder.layers.0.mlp.fc1.weight"].shape[0],
-            hidden_act=act,
-            num_hidden_layers=layers,
-            num_attention_heads=max(1, width // 64),
-            max_position_embeddings=w["embeddings.position_embedding.weight"].shape[0],
-            bos_token_id=words - 2,
-            eos_token_id=words - 1,
-            pad_token_id=words - 1,
-        )
+    config = config_class(
+        vocab_size=words,
+        hidden_size=width,
+        intermediate_size=w["encoder.layers.0.mlp.fc1.weight"].shape[0],
+        hidden_act=act,
+        num_hidden_layers=layers,
+        num_attention_heads=max(1, width // 64),
+        max_position_embeddings=w["embeddings.position_embedding.weight"].shape[0],
+        bos_token_id=words - 2,
+        eos_token_id=words - 1,
+        pad_token_id=words - 1,
     )
-    own = net.state_dict()
-    prefix = "text_model." if any(k.startswith("text_model.") for k in own) else ""
-    ids = {k: v for k, v in own.items() if k.endswith("position_ids")}
+    with torch.device("meta"):
+        net = model_class(config)
+    prefix = "text_model." if any(k.startswith("text_model.") for k in net.state_dict()) else ""
+    for m in net.modules():  # no weight, so in no file
+        if "position_ids" in m._buffers:
+            m.position_ids = torch.arange(m.position_ids.shape[-1])[None]
+    ids = {k: v for k, v in net.state_dict().items() if k.endswith("position_ids")}
     fill(net, {prefix + k: v for k, v in w.items()} | ids, "text model")
     return net
 
@@ -162,8 +165,16 @@ def folder_xl(path: Path, prompt: str) -> tuple[Tensor, Tensor]:
 def _run(path: Path, prompt: str, tokenizer: str, model: str, kind: str) -> Any:
     tokenizer_class, model_class = _transformers("CLIPTokenizer", kind)
     words = tokenizer_class.from_pretrained(path / tokenizer, local_files_only=True)
-    net = model_class.from_pretrained(path / model, local_files_only=True, use_safetensors=True)
+    net = _pretrained(model_class, path / model, torch.float32)
     return net(_tokens(words, prompt, net.config.max_position_embeddings), output_hidden_states=True)
+
+
+def _pretrained(kind: Any, path: Path, dtype: torch.dtype) -> Any:
+    import transformers
+
+    # newer ones call it dtype and complain of the other name; without it they take the file's
+    name = "dtype" if hasattr(transformers.PretrainedConfig(), "dtype") else "torch_dtype"
+    return kind.from_pretrained(path, local_files_only=True, use_safetensors=True, **{name: dtype})
 
 
 def _tokens(words: Any, prompt: str, length: int) -> Any:
@@ -172,11 +183,12 @@ def _tokens(words: Any, prompt: str, length: int) -> Any:
 
 
 @torch.no_grad()
-def folder_t5(path: Path, prompt: str) -> Tensor:
-    """FLUX's T5, 512 tokens."""
+def folder_t5(path: Path, prompt: str, wide: bool = True) -> Tensor:
+    """FLUX's T5, 512 tokens; computed in float32 or, if not `wide`, in the bfloat16 of files that have it."""
     tokenizer_class, model_class = _transformers("AutoTokenizer", "T5EncoderModel")
     words = tokenizer_class.from_pretrained(path / "tokenizer_2", local_files_only=True)
-    net = model_class.from_pretrained(path / "text_encoder_2", local_files_only=True, use_safetensors=True)
+    half = not wide and folder_dtype(path / "text_encoder_2") == torch.bfloat16
+    net = _pretrained(model_class, path / "text_encoder_2", torch.bfloat16 if half else torch.float32)
     out: Tensor = net(_tokens(words, prompt, 512))[0]
     return out
 

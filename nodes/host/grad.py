@@ -19,6 +19,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ...drag_core.precision import uncast
+from ...drag_core.scaling import amplified as amplified
+from ...drag_core.scaling import scaled as scaled
+from ...drag_core.scaling import unscaled as unscaled
 from ...drag_core.types import DragError
 from .kernels import plain_kernels
 
@@ -211,54 +214,3 @@ def frozen(root: nn.Module) -> Iterator[None]:
             mm.in_training = training
         for m in done:
             m.__dict__.pop("forward", None)
-
-
-class _Up(torch.autograd.Function):
-    """Identity; in backward all gradients times one power of two that brings the largest near 1.
-
-    Inside a network they grow (377 times in the embedded UNet), and float16 ends at 65504.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, box: dict[str, Tensor], *maps: Tensor) -> tuple[Tensor, ...]:
-        ctx.box = box
-        return tuple(m.view_as(m) for m in maps)
-
-    @staticmethod
-    def backward(ctx: Any, *gs: Any) -> tuple[Any, ...]:  # type: ignore[override]
-        largest = torch.stack([g.abs().amax() for g in gs if g is not None]).amax().float()
-        ctx.box["scale"] = torch.exp2(-torch.ceil(torch.log2(largest.clamp(1e-30, 1e30))))
-        return (None, *(None if g is None else g * ctx.box["scale"].to(g) for g in gs))
-
-
-class _Down(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, box: dict[str, Tensor]) -> Tensor:
-        ctx.box = box
-        return x.view_as(x)
-
-    @staticmethod
-    def backward(ctx: Any, g: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
-        return g / ctx.box["scale"].to(g), None
-
-
-def amplified(x: Tensor, box: dict[str, Tensor]) -> Tensor:
-    """x with its gradient scaled for float16; `unscaled` takes it back where the gradient arrives."""
-    out: Tensor = _Up.apply(box, x)[0]
-    return out
-
-
-def unscaled(x: Tensor, box: dict[str, Tensor]) -> Tensor:
-    out: Tensor = _Down.apply(x, box)
-    return out
-
-
-def scaled(x: Tensor) -> tuple[Tensor, Callable[[list[Tensor]], list[Tensor]]]:
-    """For models that compute in float16, whose gradients would underflow: x (float32) to give the model, and
-    what its float32 outputs must pass. Between the two every gradient is larger by one exact power of two; no
-    sync.
-    """
-    if not (torch.is_grad_enabled() and x.requires_grad):
-        return x, lambda maps: maps
-    box: dict[str, Tensor] = {}
-    return _Down.apply(x, box), lambda maps: list(_Up.apply(box, *maps))
