@@ -17,14 +17,25 @@ if sys.version_info < (3, 10):  # noqa: UP036  (for this sentence the file keeps
 ROOT = Path(__file__).resolve().parent
 REQUIREMENTS = ROOT / "constraints.txt"
 VENV = ROOT / ".venv"
+NEWER = "torch-2.14"  # constraints-torch-2.14.txt: in torch's place, in a .venv-torch-2.14 beside the other
 EXTRAS = ("host", "browser", "kernels")
 USAGE = """usage: python dev.py demo [--out DIR]
-       python dev.py test [--host] [--browser] [--kernels] [arguments of pytest]
+       python dev.py test [--host] [--browser] [--kernels] [--torch-2.14] [arguments of pytest]
 
 demo   drags objects of generated scenes with the embedded models and writes pictures to out/demo
 test   ruff, mypy --strict and pytest; --host, --browser and --kernels also run the tests that need a ComfyUI,
 a browser or a GPU
-Both install the pinned requirements of constraints.txt into .venv on first use."""
+Both install the pinned requirements of constraints.txt into .venv on first use; with --torch-2.14 that torch
+and all else as pinned, into .venv-torch-2.14."""
+# What a result that hangs on rounding depends on.
+MACHINE = """import os, platform, torch
+try:
+    names = [x.split(":")[1].strip() for x in open("/proc/cpuinfo") if x.startswith("model name")]
+except OSError:
+    names = []
+print("processor", (names or [platform.processor() or platform.machine()])[0], "x", os.cpu_count())
+print("capability", torch.backends.cpu.get_cpu_capability(), "threads", torch.get_num_threads())
+print("torch", torch.__version__, "python", platform.python_version())"""
 
 
 class Stop(Exception):
@@ -94,20 +105,23 @@ def make(venv: Path, clear: bool) -> None:
         raise Stop(f"The virtual environment {venv} could not be made ({hint}).", 1) from None
 
 
-def prepare(venv: Path = VENV, requirements: Path = REQUIREMENTS) -> str:
+def prepare(venv: Path = VENV, requirements: Path = REQUIREMENTS, newer: Path | None = None) -> str:
     """The Python of a `venv` that has the requirements; installs them if they are new or the last attempt
-    did not end.
+    did not end. The file `newer` stands in the place of the line of torch.
     """
     python, stamp = python_of(venv), stamp_of(requirements)
+    wanted = ["-r", str(requirements)]
+    if newer:
+        stamp += stamp_of(newer)
+        lines = requirements.read_text().splitlines()
+        wanted = ["-r", str(newer), *(x for x in lines if x and not x.startswith(("#", "torch==")))]
     if installed(venv, stamp):
         return str(python)
     print(f"Installing the pinned requirements into {venv} (once; some minutes) ...", flush=True)
     (venv / "installed").unlink(missing_ok=True)
     make(venv, clear=not python.exists())  # a .venv whose Python went away is of no use
     quiet = [] if sys.stdout.isatty() else ["--quiet"]
-    if run(
-        [str(python), "-m", "pip", "install", "--disable-pip-version-check", *quiet, "-r", str(requirements)]
-    ):
+    if run([str(python), "-m", "pip", "install", "--disable-pip-version-check", *quiet, *wanted]):
         raise Stop(f"The requirements in {requirements.name} could not be installed; pip says above why.", 1)
     (venv / "installed").write_text(stamp)
     return str(python)
@@ -141,6 +155,8 @@ def test(python: str, extras: list[str], rest: list[str]) -> int:
     output.
     """
     failed = []
+    print("== machine", flush=True)
+    run([python, "-c", MACHINE])
     for name, argv in [("ruff", ["ruff", "check", "."]), ("mypy", ["mypy", "--strict", "drag_core"])]:
         print(f"== {name}", flush=True)
         if run([python, "-m", *argv], cwd=ROOT):
@@ -149,7 +165,7 @@ def test(python: str, extras: list[str], rest: list[str]) -> int:
     folders: list[tuple[str, list[str]]] = []
     for name in extras:  # each on its own: they need another sys.path than the tests of the core
         if (ROOT / "tests" / name).is_dir():
-            add(python, name)
+            add(python, name, Path(python).parent.parent)
             folders.append((f"pytest tests/{name}", [f"tests/{name}"]))
         else:
             print(f"There are no {name} tests yet (tests/{name}): going on without them.", flush=True)
@@ -169,7 +185,11 @@ def main(argv: list[str]) -> int:
         return 0
     try:
         command, extras, rest = parse(argv)
-        python = prepare()
+        if f"--{NEWER}" in rest:
+            rest.remove(f"--{NEWER}")
+            python = prepare(ROOT / f".venv-{NEWER}", newer=ROOT / f"constraints-{NEWER}.txt")
+        else:
+            python = prepare()
         return demo(python, rest) if command == "demo" else test(python, extras, rest)
     except Stop as e:
         print(e, file=sys.stderr)

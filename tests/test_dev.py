@@ -109,6 +109,36 @@ def test_new_requirements_are_installed(
     assert "clear" not in calls[2]
 
 
+def test_the_newer_torch_takes_the_place_of_the_pinned_one(
+    dev: ModuleType, calls: list[list[str]], paths: tuple[Path, Path]
+) -> None:
+    """In an environment of its own, installed anew when either file changes; everything else as pinned."""
+    venv, requirements = paths
+    requirements.write_text("# why\ntorch==2.13.0\n\nsix==1.16.0; python_version >= \"3.11\"\n")
+    newer = requirements.with_name("constraints-torch-2.14.txt")
+    newer.write_text("torch==2.14.1\n")
+    for _ in range(2):
+        dev.prepare(venv, requirements, newer)
+    assert [c[-3:] for c in calls[1:]] == [["-r", str(newer), 'six==1.16.0; python_version >= "3.11"']]
+    newer.write_text("torch==2.14.2\n")
+    dev.prepare(venv, requirements, newer)
+    assert len(calls) == 4
+
+
+def test_the_newer_torch_has_an_environment_of_its_own(
+    dev: ModuleType, calls: list[list[str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("constraints.txt", "constraints-torch-2.14.txt", "constraints-browser.txt"):
+        (tmp_path / name).write_text((ROOT / name).read_text())
+    (tmp_path / "tests" / "browser").mkdir(parents=True)
+    monkeypatch.setattr(dev, "ROOT", tmp_path)
+    monkeypatch.setattr(dev, "REQUIREMENTS", tmp_path / "constraints.txt")
+    assert dev.main(["test", "--torch-2.14", "--browser", "-x"]) == 0
+    own = tmp_path / ".venv-torch-2.14"
+    assert {c[0] for c in calls if c[0] != "make"} == {str(dev.python_of(own))}
+    assert (own / "installed-browser").exists() and calls[-1][1:] == ["-m", "pytest", "-q", "-x"]
+
+
 def test_a_failed_install_is_tried_again(
     dev: ModuleType, calls: list[list[str]], paths: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -189,6 +219,7 @@ def test_missing_extra_tests_are_said_and_left_out(
     assert dev.test("py", ["host", "kernels"], ["-x"]) == 0
     assert "There are no host tests yet" in capsys.readouterr().out
     assert calls == [
+        ["py", "-c", dev.MACHINE],
         ["py", "-m", "ruff", "check", "."],
         ["py", "-m", "mypy", "--strict", "drag_core"],
         ["py", "-m", "pytest", "-q", "tests/kernels", "-x"],
@@ -208,7 +239,17 @@ def test_one_failing_check_fails_the_whole_and_stops_none(
 
     monkeypatch.setattr(dev, "run", run)
     assert dev.test("py", [], []) == 1
-    assert seen == ["ruff", "mypy", "pytest"]
+    assert seen == [dev.MACHINE, "ruff", "mypy", "pytest"]
+
+
+def test_the_checks_begin_with_what_rounding_depends_on(dev: ModuleType) -> None:
+    argv = [sys.executable, "-c", dev.MACHINE]
+    env = {**os.environ, "ATEN_CPU_CAPABILITY": "default", "OMP_NUM_THREADS": "1"}
+    said = subprocess.run(argv, capture_output=True, text=True, env=env, check=True).stdout
+    processor, capability, versions = said.splitlines()
+    assert re.fullmatch(r"processor .*\S x \d+", processor)
+    assert re.fullmatch(r"capability (DEFAULT|NO AVX) threads 1", capability)
+    assert versions.startswith("torch ") and " python 3." in versions
 
 
 def test_exit_codes_of_commands(dev: ModuleType) -> None:
@@ -274,6 +315,8 @@ def test_the_environment_is_pinned() -> None:
     browser = (ROOT / "constraints-browser.txt").read_text().splitlines()
     (extra,) = (x for x in browser if x[:1] not in ("#", ""))
     assert re.fullmatch(r"playwright==[\d.]+", extra)
+    newer = (ROOT / "constraints-torch-2.14.txt").read_text().splitlines()
+    assert [x for x in newer if x[:1] != "#"] == ["torch==2.14.1", "torchvision==0.29.1"]
 
 
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="tomllib")
