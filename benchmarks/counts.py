@@ -165,7 +165,7 @@ def flux() -> Lines:
         meter, seen = models.measure(backbone, net, recipe, shape, BF16, updates=3)
         one = seen.counts[2]
         yield Line(f"TFLOP an update, {name}", one["flops"] / 1e12, "<=", work)
-        yield Line(f"peak activations GB, {name}", meter.peak / 1e9, "<=", memory)
+        yield Line(f"peak activations GB, {name}", meter.peak / 1e9, "<=", held)
         yield Line(f"host syncs an update, {name}", one["syncs"], "==", 0)
         yield Line(f"KB from the host an update, {name}", one["uploads"] / 1e3, "<=", 64)
         yield Line(f"live bytes, update 3 - update 2, {name}", seen.live[2] - seen.live[1], "==", 0)

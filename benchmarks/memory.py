@@ -1,4 +1,4 @@
-"""A whole DragFlow edit of FLUX.1-dev at 1024x1024: the most that is on the device at once, weights included."""
+"""A whole DragFlow edit of FLUX.1-dev at 1024x1024: the most that is on the device at once, with weights."""
 
 from __future__ import annotations
 
@@ -75,7 +75,8 @@ def flux_edit(offload: bool, remember: bool = False) -> dict[str, int]:
     def short(recipe: Recipe, _: Task) -> Recipe:
         stage("encode")
         s = recipe.schedule
-        few = replace(s, t=s.t[:2] + s.t[-1:], alpha=s.alpha[:2] + s.alpha[-1:], sigma=s.sigma[:2] + s.sigma[-1:])
+        t, alpha, sigma = (x[:2] + x[-1:] for x in (s.t, s.alpha, s.sigma))
+        few = replace(s, t=t, alpha=alpha, sigma=sigma)
         return replace(recipe, schedule=few, ramp=((0.5, 1.0),))
 
     def told(step: Step) -> None:
