@@ -4,20 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from functools import partial
 
 import torch
-
-
-@contextmanager
-def _ieee(part: Any) -> Iterator[None]:
-    """torch's newer name for the same switch (2.9): where a pack has used it, the older ones refuse."""
-    kept = part.fp32_precision
-    try:
-        part.fp32_precision = "ieee"
-        yield
-    finally:
-        part.fp32_precision = kept
 
 
 @contextmanager
@@ -26,18 +15,25 @@ def exact() -> Iterator[None]:
     algorithm for the second, and one algorithm for all passes. Everything is as it was afterwards.
     """
     cudnn = torch.backends.cudnn
+    parts = []
+    if hasattr(cudnn, "conv"):  # torch >= 2.9
+        parts = [cudnn.conv, cudnn.rnn, torch.backends.cuda.matmul, torch.backends.mkldnn.matmul]
+    switches = (
+        (partial(getattr, cudnn, "benchmark"), partial(setattr, cudnn, "benchmark"), False),
+        (partial(getattr, cudnn, "deterministic"), partial(setattr, cudnn, "deterministic"), True),
+        (partial(getattr, cudnn, "allow_tf32"), partial(setattr, cudnn, "allow_tf32"), False),
+        (torch.get_float32_matmul_precision, torch.set_float32_matmul_precision, "highest"),
+    )
     with ExitStack() as stack:
-        try:
-            stack.enter_context(
-                cudnn.flags(enabled=cudnn.enabled, benchmark=False, deterministic=True, allow_tf32=False)
-            )
-        except RuntimeError:
-            stack.enter_context(_ieee(cudnn.conv))
-        try:
-            precision = torch.get_float32_matmul_precision()
-        except RuntimeError:
-            stack.enter_context(_ieee(torch.backends.cuda.matmul))
-        else:
-            stack.callback(torch.set_float32_matmul_precision, precision)
-            torch.set_float32_matmul_precision("highest")
+        for part in parts:  # put back last: the switches below change them too
+            stack.callback(setattr, part, "fp32_precision", part.fp32_precision)
+        for read, write, value in switches:
+            try:
+                kept = read()
+            except RuntimeError:  # a pack has set the newer names one by one, and torch refuses the old one
+                continue
+            stack.callback(write, kept)
+            write(value)
+        for part in parts:  # else a general torch.backends.fp32_precision holds here
+            part.fp32_precision = "ieee"
         yield

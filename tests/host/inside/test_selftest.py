@@ -151,33 +151,59 @@ def test_a_wrong_gradient_is_refused_on_a_card_with_tf32(
     assert not selftest._passed
 
 
-def test_all_switches_are_as_they_were(monkeypatch: pytest.MonkeyPatch) -> None:
+def _state() -> list[Any]:
+    """All of torch's switches of precision; what it refuses to read (set one by one) as "refused"."""
+    cudnn, out = CUDNN, []
+    reads: list[Callable[[], Any]] = [lambda: cudnn.benchmark, lambda: cudnn.deterministic]
+    reads += [lambda: cudnn.allow_tf32, torch.get_float32_matmul_precision]
+    if NEWER:
+        reads += [lambda p=p: p.fp32_precision for p in (cudnn.conv, cudnn.rnn, MATMUL, torch.backends)]
+    for read in reads:
+        try:
+            out.append(read())
+        except RuntimeError:
+            out.append("refused")
+    return out
+
+
+NEWER, MATMUL = hasattr(CUDNN, "conv"), torch.backends.cuda.matmul  # torch >= 2.9
+SETTINGS: dict[str, Callable[[], None]] = {
+    "as torch starts": lambda: None,
+    "benchmark and high": lambda: [  # type: ignore[dict-item]
+        setattr(CUDNN, "benchmark", True),
+        torch.set_float32_matmul_precision("high"),
+    ],
+}
+if NEWER:
+    SETTINGS |= {
+        "one by one": lambda: [  # type: ignore[dict-item]
+            setattr(p, "fp32_precision", v)
+            for p, v in ((CUDNN.conv, "tf32"), (CUDNN.rnn, "ieee"), (MATMUL, "tf32"))
+        ],
+        "all at once": lambda: setattr(torch.backends, "fp32_precision", "tf32"),
+    }
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_all_switches_are_as_they_were(name: str) -> None:
     """Also where another pack has used torch's newer names, which the older ones then refuse to read."""
-
-    def state() -> tuple[Any, ...]:
-        return CUDNN.deterministic, CUDNN.benchmark, CUDNN.enabled, torch.get_float32_matmul_precision()
-
-    monkeypatch.setattr(CUDNN, "benchmark", True)
-    torch.set_float32_matmul_precision("high")
+    parts = [CUDNN.conv, CUDNN.rnn, MATMUL, torch.backends.mkldnn.matmul, torch.backends] if NEWER else []
+    kept = [p.fp32_precision for p in parts]
     try:
-        before = state()
+        SETTINGS[name]()
+        before = _state()
         with pytest.raises(DragError), exact():
-            assert state() == (True, False, before[2], "highest") and not CUDNN.allow_tf32
+            inside = _state()
             raise DragError("no")
-        assert state() == before and CUDNN.allow_tf32
+        assert _state() == before
+        assert inside[:2] == [False, True] and inside[3] == "highest"
+        assert inside[2] is False or inside[4:6] == ["ieee", "ieee"]
+        assert inside[4:7] == (["ieee"] * 3 if NEWER else [])
     finally:
+        CUDNN.benchmark, CUDNN.allow_tf32 = False, True
         torch.set_float32_matmul_precision("highest")
-    if not hasattr(CUDNN, "conv"):
-        return  # torch < 2.9
-    matmul, kept = torch.backends.cuda.matmul, (CUDNN.conv.fp32_precision, CUDNN.rnn.fp32_precision)
-    try:
-        matmul.fp32_precision, CUDNN.conv.fp32_precision, CUDNN.rnn.fp32_precision = "tf32", "tf32", "ieee"
-        with exact():
-            assert (matmul.fp32_precision, CUDNN.conv.fp32_precision) == ("ieee", "ieee")
-        assert (matmul.fp32_precision, CUDNN.conv.fp32_precision) == ("tf32", "tf32")
-    finally:
-        CUDNN.conv.fp32_precision, CUDNN.rnn.fp32_precision = kept
-        torch.set_float32_matmul_precision("highest")
+        for p, value in zip(parts, kept, strict=True):
+            p.fp32_precision = value
 
 
 def test_every_precision_is_tested() -> None:
