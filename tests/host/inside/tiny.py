@@ -241,8 +241,8 @@ class Asked:
 
 @dataclass(frozen=True)
 class Got:
-    """`pulls`: the loss's derivative at the maps, and at the prediction if there is one: where a gap of the L1
-    loss is as small as the rounding, its sign is the rounding's, and a reference must take it from here.
+    """`pulls`: the loss's derivative at the maps, and at the prediction if there is one: where a gap of the
+    L1 loss is as small as the rounding, its sign is the rounding's, and a reference must take it from here.
     """
 
     maps: list[Tensor]
