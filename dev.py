@@ -19,12 +19,14 @@ REQUIREMENTS = ROOT / "constraints.txt"
 VENV = ROOT / ".venv"
 NEWER = "torch-2.14"  # constraints-torch-2.14.txt: in torch's place, in a .venv-torch-2.14 beside the other
 EXTRAS = ("host", "browser", "kernels")
+CUDA = "--cuda"
 USAGE = """usage: python dev.py demo [--out DIR]
-       python dev.py test [--host] [--browser] [--kernels] [--torch-2.14] [arguments of pytest]
+       python dev.py test [--host [--cuda]] [--browser] [--kernels] [--torch-2.14] [arguments of pytest]
 
 demo   drags objects of generated scenes with the embedded models and writes pictures to out/demo
 test   ruff, mypy --strict and pytest; --host, --browser and --kernels also run the tests that need a ComfyUI,
-a browser or a GPU
+a browser or a GPU; --host --cuda runs the tests in ComfyUI's process in its two ways with a card (a machine
+without one rehearses them)
 Both install the pinned requirements of constraints.txt into .venv on first use; with --torch-2.14 that torch
 and all else as pinned, into .venv-torch-2.14."""
 # What a result that hangs on rounding depends on.
@@ -58,7 +60,11 @@ def parse(argv: list[str]) -> tuple[str, list[str], list[str]]:
     extras = [name for flag, name in flags.items() if flag in rest]
     if command == "demo" and extras:
         raise Stop(f"--{extras[0]} belongs to test, not to demo.")
-    return command, extras, [a for a in rest if a not in flags]
+    if CUDA in rest:
+        if "host" not in extras:
+            raise Stop(f"{CUDA} goes with test --host: it says how the tests in ComfyUI's process run.")
+        extras.append("cuda")
+    return command, extras, [a for a in rest if a not in flags and a != CUDA]
 
 
 def python_of(venv: Path) -> Path:
@@ -163,7 +169,8 @@ def test(python: str, extras: list[str], rest: list[str]) -> int:
             failed.append(name)
             print(f"{name} FAILED", flush=True)
     folders: list[tuple[str, list[str]]] = []
-    for name in extras:  # each on its own: they need another sys.path than the tests of the core
+    env = {**os.environ, "DRAG_CUDA": "1"} if "cuda" in extras else None  # tests/host/test_inside.py
+    for name in (n for n in extras if n != "cuda"):  # each on its own: another sys.path than the core's tests
         if (ROOT / "tests" / name).is_dir():
             add(python, name, Path(python).parent.parent)
             folders.append((f"pytest tests/{name}", [f"tests/{name}"]))
@@ -171,7 +178,7 @@ def test(python: str, extras: list[str], rest: list[str]) -> int:
             print(f"There are no {name} tests yet (tests/{name}): going on without them.", flush=True)
     for name, where in [*folders, ("pytest", [])]:
         print(f"== {name}", flush=True)
-        code = run([python, "-m", "pytest", "-q", *where, *rest], cwd=ROOT)
+        code = run([python, "-m", "pytest", "-q", *where, *rest], env=env, cwd=ROOT)
         if code:
             failed.append(f"{name} (exit code {code})")
     if failed and not failed[-1].startswith("pytest ("):

@@ -67,13 +67,16 @@ def paths(tmp_path: Path) -> tuple[Path, Path]:
         (["test", "-k", "dev", "-x"], ("test", [], ["-k", "dev", "-x"])),
         (["test", "--kernels", "-x", "--host"], ("test", ["host", "kernels"], ["-x"])),
         (["test", "--browser"], ("test", ["browser"], [])),
+        (["test", "--cuda", "-x", "--host"], ("test", ["host", "cuda"], ["-x"])),
     ],
 )
 def test_arguments(dev: ModuleType, argv: list[str], want: object) -> None:
     assert dev.parse(argv) == want
 
 
-@pytest.mark.parametrize("argv", [[], ["tset"], ["--out"], ["demo", "--host"], ["test ", "x"]])
+@pytest.mark.parametrize(
+    "argv", [[], ["tset"], ["--out"], ["demo", "--host"], ["test ", "x"], ["test", "--cuda"]]
+)
 def test_bad_usage_is_one_sentence_and_installs_nothing(
     dev: ModuleType, calls: list[list[str]], capsys: pytest.CaptureFixture[str], argv: list[str]
 ) -> None:
@@ -225,6 +228,24 @@ def test_missing_extra_tests_are_said_and_left_out(
         ["py", "-m", "pytest", "-q", "tests/kernels", "-x"],
         ["py", "-m", "pytest", "-q", "-x"],
     ]
+
+
+@pytest.mark.parametrize("cuda", [False, True])
+def test_cuda_tells_the_host_tests_and_is_no_folder(
+    dev: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, cuda: bool
+) -> None:
+    told: dict[str, object] = {}
+
+    def run(argv: list[str], env: dict[str, str] | None = None, cwd: object = None) -> int:
+        told[" ".join(argv[4:])] = env and env.get("DRAG_CUDA")
+        return 0
+
+    monkeypatch.setattr(dev, "run", run)
+    monkeypatch.setattr(dev, "ROOT", tmp_path)
+    (tmp_path / "tests" / "host").mkdir(parents=True)
+    assert dev.test("py", ["host", "cuda"] if cuda else ["host"], []) == 0
+    assert told.keys() == {".", "drag_core", "tests/host", ""}
+    assert told["tests/host"] == ("1" if cuda else None)
 
 
 @pytest.mark.parametrize("bad", ["ruff", "mypy", "pytest"])

@@ -1,4 +1,5 @@
-"""Starts ComfyUI's server on the CPU, also where torchvision or torchaudio don't load (see standins.py).
+"""Starts ComfyUI's server on the CPU, or in the mode DRAG_MODE, also where torchvision or torchaudio don't
+load (see standins.py).
 
 COMFYUI_PYTHON boot.py COMFYUI_PATH [--while-stdin-is-open] -- <arguments of main.py>
 """
@@ -11,7 +12,11 @@ import sys
 import threading
 from pathlib import Path
 
-from standins import host_path, stand_in
+from standins import MODES, card, host_path, stand_in
+
+# main.py's own switches; "dynamic" is what it does of itself on an NVIDIA card
+SWITCHES = {"cpu": ["--cpu"], "normal": ["--disable-dynamic-vram"], "dynamic": []}
+SWITCHES |= {m: [f"--{m}"] for m in MODES if m not in SWITCHES}
 
 
 def leave_with_parent() -> None:
@@ -33,9 +38,12 @@ def main() -> None:
     comfyui = Path(own[0]).resolve()
     if own[1:]:
         leave_with_parent()
+    mode = os.environ.get("DRAG_MODE") or "cpu"
+    if mode != "cpu":
+        card()
     host_path(comfyui)
     kept = stand_in()
-    sys.argv = [str(comfyui / "main.py"), "--cpu", *theirs]
+    sys.argv = [str(comfyui / "main.py"), *SWITCHES[mode], *theirs]
     runpy.run_path(sys.argv[0], run_name="__main__")
     del kept
 

@@ -6,11 +6,13 @@ starts them.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
-from tests.host.place import missing
+from tests.host.place import NO_COMPILER, compiler, has_card, missing
 from tests.host.server import Server
 
 collect_ignore = ["inside"]
@@ -22,6 +24,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[0].add_marker(pytest.mark.skip(reason=said))
         config.hook.pytest_deselected(items=items[1:])
         del items[1:]
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Under --cuda on a machine without a card, one line that says so."""
+    if os.environ.get("DRAG_CUDA") and missing() is None and not has_card():
+        rehearsed = (
+            "no CUDA card: the tests in ComfyUI's process ran on an imitated one (tests/host/rehearsal.py)"
+        )
+        terminalreporter.write_line(rehearsed if compiler() else NO_COMPILER)
 
 
 @pytest.fixture(scope="session")

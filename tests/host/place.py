@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -25,6 +26,20 @@ def missing() -> str | None:
             f"install -r {COMFYUI / 'requirements.txt'}, or set COMFYUI_PYTHON"
         )
     return None
+
+
+NO_COMPILER = "neither a CUDA card nor a C++ compiler to rehearse one with (apt install g++)"
+
+
+def compiler() -> str | None:
+    """What builds the imitated card (rehearsal.py)."""
+    return shutil.which("g++") or shutil.which("c++")
+
+
+def has_card() -> bool:
+    """Whether the host's torch has a CUDA card."""
+    asks = "import torch, sys; sys.exit(not torch.cuda.is_available())"
+    return subprocess.run([str(PYTHON), "-c", asks], capture_output=True, env=environment()).returncode == 0
 
 
 def lacks(module: str) -> bool:

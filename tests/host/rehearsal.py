@@ -24,7 +24,6 @@ import torch
 SOURCE = Path(__file__).with_name("card.cpp")
 ROOM = 8 * 2**30  # bytes that the card says it has
 PAGED = 2**20  # of a model that stay on it under dynamic VRAM; the tests' models have some MB
-NO_COMPILER = "no C++ compiler to rehearse a card with: apt install g++ (or run this where there is a card)"
 
 
 def built() -> Path:
@@ -37,7 +36,7 @@ def built() -> Path:
         return library
     compiler = shutil.which("g++") or shutil.which("c++")
     if compiler is None:
-        raise RuntimeError(NO_COMPILER)
+        raise RuntimeError("no C++ compiler to rehearse a card with: apt install g++")
     place.mkdir(mode=0o700, exist_ok=True)
     made = library.with_suffix(f".{os.getpid()}")
     abi = int(torch.compiled_with_cxx11_abi())

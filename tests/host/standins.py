@@ -82,6 +82,19 @@ def on_cpu(comfyui: Path) -> list[Any]:
     return kept
 
 
+def card() -> ModuleType | None:
+    """rehearsal.py with its card in place, on a machine without one; None where there is one."""
+    import torch
+
+    if torch.cuda.is_available():
+        return None
+    sys.path.insert(0, str(Path(__file__).parent))
+    import rehearsal
+
+    rehearsal.card()
+    return rehearsal
+
+
 def start(comfyui: Path) -> list[Any]:
     """Makes `import comfy...` work in this process in the mode DRAG_MODE (default cpu); on a machine without
     a card the others run on an imitated one. The result must be kept.
@@ -91,15 +104,7 @@ def start(comfyui: Path) -> list[Any]:
         raise RuntimeError(f"DRAG_MODE is {mode!r}; it must be one of {', '.join(MODES)}")
     if mode == "cpu":
         return on_cpu(comfyui)
-    here = Path(__file__).parent
-    import torch
-
-    imitated = not torch.cuda.is_available()
-    if imitated:
-        sys.path.insert(0, str(here))
-        import rehearsal
-
-        rehearsal.card()
+    rehearsal = card()
     host_path(comfyui)
     kept = stand_in()
     import comfy.cli_args
@@ -107,7 +112,7 @@ def start(comfyui: Path) -> list[Any]:
     if mode in ("lowvram", "novram", "highvram"):
         setattr(comfy.cli_args.args, mode, True)
     if mode == "dynamic":
-        if imitated:
+        if rehearsal is not None:
             rehearsal.pages()
         _dynamic(comfy.cli_args.args)
     return kept

@@ -23,7 +23,10 @@ import standins  # noqa: E402
 KEPT = standins.start(COMFYUI)  # takes the folder off sys.path again
 standins.load_pack()
 
+import comfy.model_management as mm  # noqa: E402
 import folder_paths  # noqa: E402
+import pytest  # noqa: E402
+import torch  # noqa: E402
 
 # What a node writes here goes away with the process.
 FOLDER = tempfile.TemporaryDirectory(prefix="drag-host-")
@@ -32,3 +35,12 @@ for name in ("output", "input", "temp", "user"):
     folder = Path(FOLDER.name, name)
     folder.mkdir()
     getattr(folder_paths, f"set_{name}_directory")(str(folder))
+
+
+@pytest.fixture(autouse=True)
+def float32_is_float32(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a card convolutions take TF32 (10 bits of mantissa) unless told otherwise: no bound of float32
+    holds. Modules with AS_THE_HOST = True leave it as users have it.
+    """
+    if not mm.is_device_cpu(mm.get_torch_device()) and not getattr(request.module, "AS_THE_HOST", False):
+        monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)

@@ -17,6 +17,7 @@ from region_drag_editing.nodes.host import flux, grad, memory, selftest
 from region_drag_editing.nodes.host.optimise import Wish, drag_latent
 from torch import Tensor
 
+AS_THE_HOST = True  # TF32 too: conftest.py
 POINTS = '{"version": 1, "points": [{"start": [40, 56], "target": [72, 60]}]}'
 METHODS = {
     "region": {"iterations": 2, "hold": 1, "step": 1.0},
