@@ -30,6 +30,7 @@ NONE_GIVEN = (
 POINTS_ALONE = (
     "no start: points alone paste nothing, so that the thing may stay where it is; mark a region for a start"
 )
+MADE = "start: made here: refill and warped"
 KEPT = 2  # refills remembered: a region that goes elsewhere leaves the same hole
 
 
@@ -112,9 +113,8 @@ def _made(
         )
         after = sum(map(len, recipe.ramp)) + len(recipe.schedule.t) - 1
         refill, calls, steps = _inverted(patcher, inversion, emptied, after)
-    said = "made here: refill and warped"
     seconds = time.perf_counter() - began
-    return Start(refill, warped, said, (f"start: {said}",), calls, seconds, steps)
+    return Start(refill, warped, MADE.removeprefix("start: "), (MADE,), calls, seconds, steps)
 
 
 def _inverted(patcher: Any, like: Inversion, samples: Tensor, after: int) -> tuple[Inversion, int, int]:
