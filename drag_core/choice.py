@@ -14,6 +14,21 @@ from .types import DragError, FeatureTap, Task, Variant
 FAMILY = {"dragflow": "flux", "dragnext": "sd", "gooddrag": "sd", "dragdiffusion": "sd", "adaptivedrag": "sd"}
 MOVES_REGIONS = ("dragflow", "dragnext", "copy_paste")
 DEFAULT_RECIPE = {"sd": "dragnext", "flux": "dragflow"}
+AUTO = "auto"  # the recipe that automatic() names
+
+
+def automatic(family: str, task: Task) -> str:
+    """The recipe for a model of `family` ("sd" or "flux") and what is marked: the paper's for its regions,
+    or gooddrag for points alone. DragError where no paper's recipe drags this.
+    """
+    if task.regions or not task.handles:
+        return DEFAULT_RECIPE[family]
+    if family == "sd":
+        return "gooddrag"
+    raise DragError(
+        "this drag has points alone, and the recipe for models of the flux family moves regions: mark a "
+        "region, or choose recipe custom with method point"
+    )
 
 
 def choose(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import torch
 
@@ -210,3 +211,18 @@ NUMBERS: dict[str, tuple[str, dict[str, float]]] = {
         },
     ),
 }
+
+
+def ignored(recipe: str, method: str, numbers: dict[str, Any]) -> str | None:
+    """A sentence for the user if `numbers` of `method` were set by hand and `recipe` doesn't use them; None
+    for recipe "custom", and where they are what an editor shows unasked: a paper's numbers (NUMBERS), of
+    which each method's defaults are one set.
+    """
+    shown = [values for way, values in NUMBERS.values() if way == method]
+    if recipe == "custom" or any(all(own.get(k) == v for k, v in numbers.items()) for own in shown):
+        return None
+    way, own = NUMBERS.get(recipe, ("", {}))
+    usual = own if way == method else next(iter(shown), {})
+    set_by_hand = ", ".join(f"{k}={v}" for k, v in numbers.items() if usual.get(k) != v)
+    of = "" if way == method else f" of method {method}"
+    return f"recipe {recipe} ignores {set_by_hand}{of}: choose custom to use it"

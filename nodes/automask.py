@@ -16,6 +16,7 @@ from ..drag_core.types import DragError, Grid
 from . import sockets
 from .convert import host_image, host_mask, picture, said
 from .host.features import unet_features, vision_features
+from .unfinished import drawn
 
 
 class DragAutoMask(io.ComfyNode):
@@ -120,7 +121,7 @@ class DragAutoMask(io.ComfyNode):
         with torch.inference_mode(False):
             pixels = picture(image).clamp(0, 1)
             size, notes = Grid(pixels.shape[-2], pixels.shape[-1]), ()
-            task = regions
+            task = regions = None if regions is None else drawn(regions)
             if instruction.strip():
                 task, notes = drag_task(size, instruction=parse(instruction), before=regions)
             if task is None or not task.handles:

@@ -12,7 +12,7 @@ from ..drag_core.region import drag_task
 from ..drag_core.types import DragError, Grid
 from . import sockets
 from .convert import host_image, host_mask, picture, said
-from .host.block import blocked
+from .unfinished import Unfinished
 
 
 def _read(drag: str) -> DragInstruction:
@@ -65,7 +65,7 @@ class DragEditor(io.ComfyNode):
             x = _read(drag)
             source, may, notes = shown(x, size)
             if missing := unfinished(x):
-                drawn, regions = pixels, blocked(f"in the drag editor {missing}")
+                drawn, regions = pixels, Unfinished(f"in the drag editor {missing}")
             else:
                 regions, notes = drag_task(size, instruction=x)
                 may = torch.ones_like(source) if regions.editable is None else regions.editable

@@ -8,6 +8,7 @@ from . import sockets
 from .host.guide import guide_correspondence
 from .host.patches import sigma_range
 from .inputs import sampling_range
+from .unfinished import drawn
 
 
 class DragCorrespondenceGuide(io.ComfyNode):
@@ -54,5 +55,5 @@ class DragCorrespondenceGuide(io.ComfyNode):
     def execute(cls, model, latent, regions, strength, radius, start_percent, end_percent) -> io.NodeOutput:
         sigmas = sigma_range(model, start_percent, end_percent)
         return io.NodeOutput(
-            guide_correspondence(model, latent["samples"], regions, strength, radius, sigmas)
+            guide_correspondence(model, latent["samples"], drawn(regions), strength, radius, sigmas)
         )

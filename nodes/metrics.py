@@ -10,6 +10,7 @@ from ..drag_core.metrics.report import as_dict, measure, table
 from ..drag_core.overlay import outlines
 from .convert import host_image, picture
 from .sockets import CATEGORY, Regions
+from .unfinished import drawn
 
 
 class DragMetrics(io.ComfyNode):
@@ -47,6 +48,7 @@ class DragMetrics(io.ComfyNode):
 
     @classmethod
     def execute(cls, original, edited, regions, reference=None) -> io.NodeOutput:
+        regions = drawn(regions)
         before, after = picture(original)[0], picture(edited)[0]
         report = measure(before, after, regions, None if reference is None else picture(reference)[0])
         text = table(report)

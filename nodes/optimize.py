@@ -6,14 +6,18 @@ import json
 
 from comfy_api.latest import io, ui
 
-from ..drag_core.custom import NUMBERS
+from ..drag_core.choice import AUTO
+from ..drag_core.custom import NUMBERS, ignored
 from ..drag_core.plot import loss_curve
 from . import sockets
 from .convert import host_image
+from .host.early import refused_early
 from .host.optimise import Wish, drag_latent
+from .host.own_start import start_of
 from .host.schedule import host_sigmas, restart_latent, restart_noise
 from .host.shape import latent_out
 from .methods import methods
+from .unfinished import drawn
 
 
 class DragOptimize(io.ComfyNode):
@@ -37,11 +41,12 @@ class DragOptimize(io.ComfyNode):
             inputs=[
                 io.Model.Input("model", tooltip="The model that was inverted; an adapter on it may differ."),
                 io.Conditioning.Input("positive", tooltip="What the edited picture shows (target prompt)."),
-                sockets.Trajectory.Input("trajectory", tooltip="From DragInvert."),
+                sockets.Trajectory.Input("trajectory", tooltip="From DragInvert.", lazy=True),
                 sockets.Regions.Input("regions", tooltip="From DragRegionMaskAffine: what moves where."),
                 io.Combo.Input(
                     "recipe",
                     options=[
+                        AUTO,
                         "dragflow",
                         "dragnext",
                         "gooddrag",
@@ -50,11 +55,13 @@ class DragOptimize(io.ComfyNode):
                         "custom",
                         "adaptivedrag",
                     ],
-                    default="dragflow",
-                    tooltip="A paper's method with its numbers: dragflow (FLUX, regions), dragnext (SD, "
-                    "regions), gooddrag, dragdiffusion and adaptivedrag (SD, points), copy_paste (no "
-                    "optimisation). custom: method and its numbers below.",
-                    extra_dict={"drag_numbers": NUMBERS},  # read by web/drag_recipes.js
+                    default=AUTO,
+                    tooltip="auto: what fits the model and the drag. A paper's method with its numbers: "
+                    "dragflow (FLUX, regions), dragnext (SD, regions), gooddrag, dragdiffusion and "
+                    "adaptivedrag (SD, points), copy_paste (no optimisation). custom: method and its numbers "
+                    "below.",
+                    # read by web/drag_recipes.js; with auto the defaults stand there
+                    extra_dict={"drag_numbers": {**NUMBERS, AUTO: NUMBERS["dragflow"]}},
                 ),
                 io.Combo.Input(
                     "variant",
@@ -108,12 +115,14 @@ class DragOptimize(io.ComfyNode):
                 sockets.Trajectory.Input(
                     "refill",
                     optional=True,
+                    lazy=True,
                     tooltip="DragInvert of DragRegionMaskAffine's filled picture: empties the place that is "
                     "left.",
                 ),
                 io.Latent.Input(
                     "warped",
                     optional=True,
+                    lazy=True,
                     tooltip="DragRegionMaskAffine's warped picture, encoded: the drag starts with the "
                     "regions there.",
                 ),
@@ -133,6 +142,12 @@ class DragOptimize(io.ComfyNode):
                     optional=True,
                     tooltip="Which of the stored keys and values go to which noise level. level: the "
                     "nearest; released: the next cleaner one, as DragFlow's released code.",
+                ),
+                io.Vae.Input(
+                    "vae",
+                    optional=True,
+                    tooltip="With neither refill nor warped connected: makes both here, for one more "
+                    "inversion. The embedded models do so without it.",
                 ),
             ],
             outputs=[
@@ -156,6 +171,12 @@ class DragOptimize(io.ComfyNode):
         )
 
     @classmethod
+    def check_lazy_status(cls, model, regions, recipe, variant, **given) -> list[str]:
+        """The inversions are asked for last: what they don't matter for is refused before the minutes."""
+        refused_early(model, drawn(regions), recipe, variant)
+        return [name for name in ("trajectory", "refill", "warped") if name in given and given[name] is None]
+
+    @classmethod
     def execute(
         cls,
         model,
@@ -174,19 +195,25 @@ class DragOptimize(io.ComfyNode):
         warped=None,
         effort="recipe",
         kv_pairing="recipe",
+        vae=None,
     ) -> io.NodeOutput:
         numbers = tuple((k, v) for k, v in method.items() if k != "method")
         choices = (preview_every, effort, kv_pairing)
         wish = Wish(recipe, variant, method["method"], numbers, taps, kv, seed, *choices)
-        start = None if warped is None else warped["samples"]
-        edited = drag_latent(model, positive, trajectory, regions, wish, constraint, refill, start)
+        task, own = drawn(regions), None if warped is None else warped["samples"]
+        start = start_of(model, trajectory, task, wish, constraint, refill, own, vae)
+        edited = drag_latent(
+            model, positive, trajectory, task, wish, constraint, start.refill, start.warped, told=start.steps
+        )
         base, schedule, here = model.model, trajectory.trajectory.schedule, edited.result.handoff
         finished = {"samples": latent_out(base, edited.result.z.float().cpu())}
-        noisy, notes = restart_latent(model, here.z, schedule, here.level), []
+        noisy, notes = restart_latent(model, here.z, schedule, here.level), [*start.notes]
         if noisy is None:
             noisy = latent_out(base, trajectory.trajectory.z[-1])
             notes.append("at full noise noisy_latent is the picture itself: go on with the noise output")
-        report = json.dumps({**edited.report, "notes": notes}, indent=1)
+        if unused := ignored(edited.report["recipe"], method["method"], dict(numbers)):
+            notes.append(unused)
+        report = json.dumps({**edited.report, **start.report(), "notes": notes}, indent=1)
         curve = loss_curve(edited.report["losses"], edited.report["updates_by_level"])
         shown = ui.PreviewImage(host_image(curve), cls=cls).as_dict()
         return io.NodeOutput(
@@ -195,5 +222,5 @@ class DragOptimize(io.ComfyNode):
             host_sigmas(schedule, here.level),
             restart_noise(model, here.z, schedule, here.level),
             report,
-            ui=shown | {"drag_losses": edited.report["losses"], "drag_report": [report]},
+            ui=shown | {"drag_losses": edited.report["losses"], "drag_report": [report], "drag_notes": notes},
         )

@@ -10,6 +10,7 @@ from ..drag_core.paste import SEAM, paste_back
 from ..drag_core.types import DragError, Grid
 from . import sockets
 from .convert import host_image, picture, said
+from .unfinished import drawn
 
 
 class DragCrop(io.ComfyNode):
@@ -63,6 +64,7 @@ class DragCrop(io.ComfyNode):
 
     @classmethod
     def execute(cls, image, regions, side=512, margin=25.0, multiple=16) -> io.NodeOutput:
+        regions = drawn(regions)
         # ordinary tensors go into the regions: those of inference mode can't take part in a gradient
         with torch.inference_mode(False):
             pixels = picture(image)
@@ -122,6 +124,7 @@ class DragPasteBack(io.ComfyNode):
 
     @classmethod
     def execute(cls, original, edited, regions, crop=None, seam=SEAM) -> io.NodeOutput:
+        regions = drawn(regions)
         here = Grid(original.shape[-3], original.shape[-2])
         if regions.image != here:
             raise DragError(

@@ -15,6 +15,7 @@ from ..drag_core.region import drag_task
 from ..drag_core.types import DragError, Grid
 from . import sockets
 from .convert import host_image, host_mask, masks, picture, said
+from .unfinished import drawn
 
 FAR = 1e6  # px: the core says in a sentence what lies outside the picture
 
@@ -87,6 +88,21 @@ def motion(task: dict[str, Any] | None, weight: float) -> RegionSpec:
     if kind == "rotation":
         return RegionSpec(shape, kind, anchor=anchor, angle=task["angle"], weight=weight)
     return RegionSpec(shape, kind, anchor=anchor, scale=(task["scale_x"], task["scale_y"]), weight=weight)
+
+
+def unused(task: dict[str, Any] | None, weight: float) -> tuple[str, ...]:
+    """A note where the motion was set and there is no mask that it could move: what moves has its own."""
+    given = {k: v for k, v in (task or {}).items() if k != "anchor"} | {"weight": weight}
+    usual = {"task": "relocation", "target_x": 256.0, "target_y": 256.0, "weight": 1.0}
+    if given.get("task") != usual["task"]:
+        usual = {"weight": 1.0}
+    set_by_hand = ", ".join(f"{k}={v}" for k, v in given.items() if usual.get(k) != v)
+    if not set_by_hand:
+        return ()
+    return (
+        f"{set_by_hand}: not used, as no mask is connected (regions of the instruction have their own "
+        "motion); connect a mask, or change it there",
+    )
 
 
 class RegionMaskAffine(io.ComfyNode):
@@ -187,8 +203,9 @@ class RegionMaskAffine(io.ComfyNode):
                 parse(instruction) if instruction.strip() else None,
                 everything=editable == "everything",
                 painted=painted,
-                before=regions,
+                before=None if regions is None else drawn(regions),
             )
+            notes = notes if parts else (*notes, *unused(task, weight))
             empty = torch.zeros(size.height, size.width)
             source = torch.stack([empty, *(r.mask for r in drag.regions)]).amax(0)
             target = torch.stack([empty, *(moved(r) for r in drag.regions)]).amax(0)

@@ -1,7 +1,9 @@
-// DragOptimize: choosing a recipe shows its numbers in `method`; changing one of them makes the recipe custom.
+// DragOptimize: choosing a recipe shows its numbers in `method`; changing one of them by hand makes the recipe custom.
 import { app } from '../../scripts/app.js'
 
 const widgetOf = (node, name) => node.widgets?.find((w) => w.name === name)
+
+let importing = 0 // an import in API format sets every widget as a hand would
 
 function chain(widget, after) {
   const before = widget.callback
@@ -14,6 +16,18 @@ function chain(widget, after) {
 
 app.registerExtension({
   name: 'drag.Recipes',
+  setup() {
+    const load = app.loadApiJson
+    if (typeof load !== 'function') return
+    app.loadApiJson = async function (...args) {
+      importing++
+      try {
+        return await load.apply(this, args)
+      } finally {
+        importing--
+      }
+    }
+  },
   nodeCreated(node) {
     if (node.comfyClass !== 'DragOptimize') return
     const numbers = node.constructor.nodeData?.input?.required?.recipe?.[1]?.drag_numbers ?? {}
@@ -28,13 +42,16 @@ app.registerExtension({
         chain(widget, () => {
           watch()
           const recipe = widgetOf(node, 'recipe')
-          if (!filling && numbers[recipe?.value]) recipe.value = 'custom'
+          const own = numbers[recipe?.value]
+          if (filling || importing || !own) return
+          const shown = widget.name === 'method' ? own[0] : own[1][widget.name.slice('method.'.length)]
+          if (widget.value !== shown) recipe.value = 'custom'
         })
       }
     }
 
     function fill(name) {
-      if (!numbers[name]) return
+      if (importing || !numbers[name]) return
       const [method, values] = numbers[name]
       filling = true
       try {

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...drag_core.choice import choose
+from ...drag_core.choice import AUTO, automatic, choose
 from ...drag_core.constrain import HardBackground
 from ...drag_core.custom import METHODS, Ground
 from ...drag_core.drag import Recipe, Result, drag
@@ -167,6 +167,31 @@ def _check_levels(source: Trajectory, recipe: Recipe) -> None:
         )
 
 
+def settled_wish(wish: Wish, family: Family, task: Task) -> Wish:
+    """With the recipe that "auto" stands for."""
+    return replace(wish, recipe=automatic(family.name, task)) if wish.recipe == AUTO else wish
+
+
+def planned(
+    patcher: Any,
+    inversion: Inversion,
+    task: Task,
+    wish: Wish,
+    background: Background | None = None,
+    warped: Tensor | None = None,
+) -> Recipe:
+    """What drag_latent() would run, `warped` the core's clean latent: refuses what needs no model call."""
+    family = family_in(patcher)
+    inversion.need_model(patcher)
+    task = replace(task, cell=family.cell)
+    _check_sizes(task, inversion.trajectory, [])
+    with torch.inference_mode(False):
+        wish = settled_wish(wish, family, task)
+        recipe = make_recipe(family, inversion, task, wish, None, warped, background)
+    _check_levels(inversion.trajectory, recipe)
+    return recipe
+
+
 def drag_latent(
     patcher: Any,
     positive: Any,
@@ -177,14 +202,16 @@ def drag_latent(
     refill: Inversion | None = None,
     warped: Tensor | None = None,
     prune: bool | None = None,
+    told: int = 0,
 ) -> Edited:
     """The edited latent. `refill`: the inversion of the picture with its regions painted over; `warped`: the
     LATENT samples of the picture warped in pixels. `prune`: load only the blocks that the updates run, for
-    them (None: where it helps).
+    them (None: where it helps); `told`: steps that the node's progress bar has shown before.
     """
     family = family_in(patcher)
     inversion.need_model(patcher)
     task = replace(task, cell=family.cell)
+    asked, wish = wish.recipe, settled_wish(wish, family, task)
     inverted = [("refill", None if refill is None else refill.trajectory.z[0]), ("warped", warped)]
     _check_sizes(task, inversion.trajectory, inverted)
     if refill is not None:
@@ -208,7 +235,7 @@ def drag_latent(
         sigmas=(0.0, float(sigmas[0])),
         origin=origin,
     )
-    tell = listener(patcher, source, wish.preview_every)
+    tell = listener(patcher, source, wish.preview_every, told)
     calls: list[int] = []
     remembered: list[bool] = []
 
@@ -246,6 +273,7 @@ def drag_latent(
     seconds = time.perf_counter() - started
     report = {
         "recipe": wish.recipe,
+        "recipe_asked": asked,
         "variant": wish.variant,
         "method": wish.method if wish.recipe == "custom" else None,
         "model": family.label,

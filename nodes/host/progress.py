@@ -21,9 +21,12 @@ def quiet(step: Step) -> None:
     mm.throw_exception_if_processing_interrupted()
 
 
-def listener(patcher: Any, source: Trajectory | None = None, every: int = 1) -> OnStep:
+def listener(
+    patcher: Any, source: Trajectory | None = None, every: int = 1, before: int = 0, after: int = 0
+) -> OnStep:
     """Tells the host after every step; with `source`, the estimated picture every `every` steps (0: never),
-    where a drag that has diverged ends too.
+    where a drag that has diverged ends too. `before`, `after`: steps of the same node that were told already,
+    or follow: one bar for all.
 
     The preview costs no model call. Which one is shown (latent2rgb, TAESD, none) is the user's setting.
     """
@@ -35,14 +38,14 @@ def listener(patcher: Any, source: Trajectory | None = None, every: int = 1) -> 
     def tell(step: Step) -> None:
         mm.throw_exception_if_processing_interrupted()
         if not bar:
-            bar.append(comfy.utils.ProgressBar(step.total))
+            bar.append(comfy.utils.ProgressBar(before + step.total + after))
         picture = None
         if previewer is not None and source is not None and step.done % every == 0:
             with torch.no_grad():
                 estimate = clean_estimate(step.z, source, step.level)
                 picture = previewer.decode_latent_to_preview_image("JPEG", estimate)
             step.check()  # the picture has waited for the device already
-        bar[0].update_absolute(step.done, step.total, picture)
+        bar[0].update_absolute(before + step.done, before + step.total + after, picture)
 
     return tell
 

@@ -29,6 +29,11 @@ export function createEditor(root, host = {}) {
       ed.error = text ?? ''
       ed.sync()
     },
+    /** What the last run said, until the next edit: why it failed, what is to be noted. @param {string} error @param {string[]} notes */
+    setTold: (error, notes) => {
+      ed.told = { error, notes }
+      ed.sync()
+    },
     /** The host closed or opened the whole screen by itself (Esc of a dialog). @param {boolean} open */
     setFullscreen: (open) => ed.setFull(open),
     /** Files that were dropped on what belongs to the editor. @param {File[]} files */
@@ -40,7 +45,7 @@ export function createEditor(root, host = {}) {
     /** For tests: what is on the screen. */
     state: () => ({
       doc: ed.doc, text: ed.text, sel: ed.sel, tool: ed.tool, view: ed.view.state(), size: ed.size, times: [...ed.times], scrub: ed.scrub,
-      showing: ed.showing, peek: ed.peek, full: ed.full, brush: ed.brush, cursor: ed.cursor, draft: ed.draft, error: ed.error,
+      showing: ed.showing, peek: ed.peek, full: ed.full, brush: ed.brush, cursor: ed.cursor, draft: ed.draft, error: ed.error, told: ed.told,
       toClient: (/** @type {Point} */ p) => {
         const r = ed.box.getBoundingClientRect()
         const [x, y] = ed.view.toScreen(p)

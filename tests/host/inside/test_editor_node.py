@@ -13,10 +13,10 @@ import folder_paths
 import numpy as np
 import pytest
 import torch
-from comfy_execution.graph_utils import ExecutionBlocker
 from PIL import Image
 from region_drag_editing.drag_core.types import DragError, Task
 from region_drag_editing.nodes.editor import DragEditor
+from region_drag_editing.nodes.unfinished import Unfinished, drawn
 
 ROOT = Path(__file__).resolve().parents[3]
 random_document = runpy.run_path(str(ROOT / "tests" / "core" / "documents.py"))["random_document"]
@@ -39,8 +39,11 @@ def run(drag: str, image: torch.Tensor | None = None) -> tuple[tuple[Any, ...], 
 
 
 def blocked(value: Any) -> str:
-    assert isinstance(value, ExecutionBlocker)
-    return str(value.message)
+    """What a node says that takes these regions."""
+    assert isinstance(value, Unfinished)
+    with pytest.raises(DragError) as error:
+        drawn(value)
+    return str(error.value)
 
 
 def sentence(message: str) -> bool:
@@ -90,7 +93,7 @@ def test_a_painted_editable_mask_with_a_hole() -> None:
     (_, _, may, _, _, regions), _ = run(document(regions=[MOVE], editable=editable))
     assert may.sum() == 60 * 40 - 100 and torch.equal(regions.editable, may[0])
     (_, _, may, _, _, regions), _ = run(document(editable=editable))  # nothing marked: still shown
-    assert may.sum() == 60 * 40 - 100 and isinstance(regions, ExecutionBlocker)
+    assert may.sum() == 60 * 40 - 100 and isinstance(regions, Unfinished)
 
 
 def test_everything_may_change() -> None:

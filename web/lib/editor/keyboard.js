@@ -51,7 +51,10 @@ export function listenKeys(ed) {
       ed.focus()
       e.preventDefault()
     }
-    if (!((e.ctrlKey || e.metaKey) && (e.key === 'Enter' || e.key === 's'))) e.stopPropagation()
+    if (!((e.ctrlKey || e.metaKey) && (e.key === 'Enter' || e.key === 's'))) return e.stopPropagation()
+    const field = /** @type {HTMLElement} */ (e.target) // what stands in it is what runs and what is saved
+    field.blur()
+    field.focus({ preventScroll: true })
   }, { signal })
 }
 

@@ -75,7 +75,8 @@ export function buildOverlay(ed) {
   }
 
   function listOf() {
-    const out = []
+    const out = ed.told.notes.map((/** @type {string} */ text) => make('div', { class: 'drg-chip' }, make('span', { text })))
+    if (ed.told.error) out.unshift(make('div', { class: 'drg-chip drg-bad', role: 'alert' }, make('span', { text: ed.told.error })))
     if (ed.running || ed.showing === 'result') return out
     if (ed.error) out.push(make('div', { class: 'drg-chip drg-bad' }, make('span', { text: ed.error })))
     if (ed.note) out.push(make('div', { class: 'drg-chip' }, make('span', { text: ed.note })))

@@ -19,6 +19,7 @@ export class Session {
     this.history = new History()
     this.error = '' // a sentence: what is wrong with the document that was given
     this.note = '' // a sentence: what was adapted
+    this.told = { error: '', notes: /** @type {string[]} */ ([]) } // by the last run, until the next edit
   }
 
   /** The selected region, or null. */
@@ -53,6 +54,7 @@ export class Session {
   }
 
   store() {
+    this.told = { error: '', notes: [] }
     this.committed = this.doc
     this.committedSel = this.sel
     this.text = serialize(this.doc)
@@ -86,6 +88,7 @@ export class Session {
     this.text = next
     this.error = error ?? ''
     this.note = ''
+    this.told = { error: '', notes: [] }
     this.doc = doc
     this.draft = this.gesture = null
     if (this.image) this.fitDocument()

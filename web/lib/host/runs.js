@@ -81,7 +81,11 @@ export function watchRuns(api, outputs, find) {
     return crop === undefined ? null : run.rectangles.get(crop) ?? outputs()?.[crop]?.drag_crop ?? [0, 0, 0, 0]
   }
 
-  on('execution_start', (d) => d.prompt_id, () => {})
+  const editorsIn = (/** @type {any} */ run) => find(run.workflow, new Set([...run.optimisers.values()].flatMap((ids) => [...ids])))
+
+  on('execution_start', (d) => d.prompt_id, (run) => {
+    for (const editor of editorsIn(run)) editor.told('', [])
+  })
 
   on('progress', (d) => d.prompt_id, (run, d) => {
     for (const editor of editorsOf(run, d.node)) editor.at(run.id, d.max > 0 ? d.value / d.max : 0, cropOf(run, d.node))
@@ -97,18 +101,27 @@ export function watchRuns(api, outputs, find) {
   on('executed', (d) => d.prompt_id, (run, d) => {
     const id = String(d.display_node ?? d.node)
     if (d.output?.drag_crop) run.rectangles.set(id, d.output.drag_crop)
+    if (d.output?.drag_notes) for (const editor of editorsOf(run, id)) editor.told('', d.output.drag_notes)
     const ref = d.output?.images?.[0]
     const editors = ref && run.results.get(id)
     if (editors) for (const editor of find(run.workflow, editors)) editor.result(run.id, ref, run.crops.size > 0)
   })
 
   for (const name of ['execution_success', 'execution_error', 'execution_interrupted']) {
-    on(name, (d) => d.prompt_id, (run) => {
-      const all = new Set([...run.optimisers.values()].flatMap((ids) => [...ids]))
-      for (const editor of find(run.workflow, all)) editor.end(run.id)
+    on(name, (d) => d.prompt_id, (run, d) => {
+      for (const editor of editorsIn(run)) {
+        editor.end(run.id)
+        if (name === 'execution_error') editor.told(reason(d), [])
+      }
       runs.delete(run.id)
     })
   }
+}
+
+/** Why a run failed, in a sentence; of another pack's node with its name. @param {any} detail of execution_error */
+function reason({ exception_message: message, node_type: type }) {
+  const said = String(message ?? '').trim().split('\n')[0] || 'the run failed'
+  return /^Drag/.test(type ?? '') ? said : `${type}: ${said}`
 }
 
 /**
@@ -172,6 +185,8 @@ export function runView(editor, { url }) {
       }
       image.src = url(ref)
     },
+    /** What the run said. @param {string} error why it failed, or nothing @param {string[]} notes */
+    told: (error, notes) => editor.setTold(error, notes),
     /** @param {string} run it ended */
     end(run) {
       if (id !== run) return
