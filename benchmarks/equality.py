@@ -22,6 +22,10 @@ GEOMETRIES = (
     ((16, 16), Grid(256, 256), 32),
 )
 Row = tuple[str, float, str, float]
+# Without fused multiply-add F.interpolate in float32 rounds a place once more than lookup.neighbours. Where the
+# scale is no power of two that shifts the place by up to 7.6e-6 cells (of 64 to 128), and the value by that
+# times the step between two cells of a random map, about 5. Seen: 1.7e-5 in the value, 3e-6 in the gradient.
+COARSE = 32 if torch.backends.cpu.get_cpu_capability() == "DEFAULT" else 1
 
 
 def lazy(dtype: torch.dtype) -> tuple[float, float]:
@@ -96,8 +100,9 @@ def lines() -> Iterator[Row]:
     for dtype, value, slope in ((torch.float64, 1e-12, 1e-11), (torch.float32, 1e-6, 2e-6)):
         name = str(dtype)[6:]
         a, b = lazy(dtype)
-        yield f"lazy sampling - interpolate and index, {name}", a, "<=", value
-        yield f"its gradient, relative, {name}", b, "<=", slope
+        loose = COARSE if dtype == torch.float32 else 1
+        yield f"lazy sampling - interpolate and index, {name}", a, "<=", loose * value
+        yield f"its gradient, relative, {name}", b, "<=", loose * slope
         a, b = windowed(dtype)
         yield f"windowed region loss - definition, relative, {name}", a, "<=", value
         yield f"its gradient, relative, {name}", b, "<=", slope

@@ -14,7 +14,7 @@ def neighbours(cells: Tensor, native: int, large: int, dtype: torch.dtype) -> tu
     F.interpolate(mode="bilinear") reads, and the share of the second, in `dtype`'s precision.
 
     Rounded as ATen does it (below float64: scale in float32, fused multiply-add), so that the values are
-    equal and not only close.
+    equal and not only close; its kernels for processors without AVX2 round once more.
     """
     if dtype == torch.float64:
         place = (cells.double() + 0.5) * (native / large) - 0.5

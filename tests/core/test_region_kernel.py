@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from benchmarks.equality import COARSE
 from drag_core.kernels.region import windowed
 from drag_core.lookup import lookup, lookup_all, patches, reading
 from drag_core.supervise import PointSupervision, RegionSupervision
@@ -143,7 +144,9 @@ def test_a_plan_reads_no_cell_outside_its_windows() -> None:
 
 @pytest.mark.parametrize(("native", "grid"), SIZES)
 @pytest.mark.parametrize(
-    ("dtype", "value", "slope"), [(torch.float64, 1e-12, 1e-11), (torch.float32, 1e-6, 2e-6)]
+    ("dtype", "value", "slope"),
+    [(torch.float64, 1e-12, 1e-11), (torch.float32, COARSE * 1e-6, COARSE * 2e-6)],
+    ids=["float64", "float32"],
 )
 def test_lazy_reads_equal_interpolate(
     native: tuple[int, int], grid: Grid, dtype: torch.dtype, value: float, slope: float
