@@ -16,7 +16,7 @@ AGAIN = {F64: 1e-12, F32: 1e-5, BF16: 2e-2, F16: 5e-3}
 OTHERWISE = {F64: 1e-8, F32: 1e-4, BF16: 5e-2, F16: 5e-2}
 
 # A LoRA that the host adds to a weight: on a card it computes both in float16 (its lora_compute_dtype).
-MERGED = 1e-3
+MERGED = 3e-3
 
 
 def within(cpu: float, dtype: torch.dtype = F32) -> float:

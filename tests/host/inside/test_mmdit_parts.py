@@ -56,7 +56,7 @@ def test_an_identity_lora(name: str) -> None:
         b = tiny.run(patched, tiny.positive(), latent(name), inside)
         plain = tiny.run(patcher, tiny.positive(), latent(name), inside)
     print(name, len(layers), error(a, b), error(plain, b))
-    assert error(a, b) <= merged(1e-5) and error(plain, b) > 3 * merged(1e-3)
+    assert error(a, b) <= merged(1e-5) and error(plain, b) > max(1e-3, 3 * merged(1e-5))
     assert same(mmdit.output(patcher), before)
 
 
