@@ -83,7 +83,8 @@ def test_inference_weights(kind: str, tmp_path: Path) -> None:
     patcher = load(kind, tmp_path)
     assert all(p.is_inference() for p in patcher.model.parameters())
     same(gradients(patcher), NORMAL[kind], f"{kind}, inference weights")
-    assert "Inference tensors cannot be saved" in goes_wrong(patcher)
+    if not patcher.is_dynamic():  # whose weights are made anew, in the body, at every use
+        assert "Inference tensors cannot be saved" in goes_wrong(patcher)
     assert all(p.is_inference() for p in patcher.model.parameters())
 
 
@@ -128,7 +129,7 @@ def test_lora(kind: str, room: float | None, tmp_path: Path) -> None:
         found = gradients(patched, see=see)
     where = "merged" if room is None else f"with {room:g} B of room"
     same(found, want, f"{kind}, LoRA {where}", merged(LIMIT))
-    assert error(NORMAL[kind], want) > 10 * merged(LIMIT)
+    assert error(NORMAL[kind], want) > max(100 * LIMIT, 3 * merged(LIMIT))
     assert set(on_the_fly) <= set(LORA_ON[kind]) and bool(on_the_fly) == (
         room is not None or patched.is_dynamic()
     )
