@@ -132,7 +132,7 @@ def test_what_has_no_start_says_so(server: Server) -> None:
     own = server.run(smallest(server, recipe="copy_paste"))
     assert report(own)["start"] == "the recipe's own" and notes(own) == []
     points = {"version": 1, "points": [{"start": [180, 117], "target": [170, 110]}]}
-    alone = server.run(smallest(server, "embedded-sd", points, {"steps": 10, "strength": 0.4}))
+    alone = server.run(smallest(server, "embedded-sd", points, {"steps": 30, "strength": 0.4}))
     assert report(alone)["recipe"] == "gooddrag" and report(alone)["start"] == "none"
     assert len(notes(alone)) == 1 and notes(alone)[0].startswith("no start: points alone")
 
@@ -198,7 +198,7 @@ def test_the_editor_alone_still_shows_its_picture(server: Server) -> None:
 
 
 def test_numbers_that_a_recipe_does_not_use_are_named(server: Server) -> None:
-    few = {"steps": 6, "strength": 0.5, "kv_layers": "none"}
+    few = {"steps": 12, "strength": 0.5, "kv_layers": "none"}
     ours = server.run(smallest(server, invert=few, recipe="dragflow", **{"method.iterations": 30}))
     (told,) = [n for n in notes(ours) if n.startswith("recipe")]
     assert told == "recipe dragflow ignores iterations=30: choose custom to use it"

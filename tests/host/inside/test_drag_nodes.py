@@ -158,7 +158,8 @@ def test_the_host_is_asked_for_the_gradients_memory(
     net = setup["model"].model.diffusion_model
     taps = (FeatureTap("single.1"),) if setup["name"] == "embedded-flux" else (FeatureTap("up.1"),)
     wanted = memory.activation_bytes(net, (16, 16), taps, False, False)
-    assert all(minimum >= wanted > 0 and most >= minimum for most, minimum in asked) and asked
+    most, minimum = asked[-1]  # those before it are of the start that is made: a codec, an inversion
+    assert minimum >= wanted > 0 and most >= minimum
     asked.clear()
     with torch.inference_mode():
         DragInvert.execute(
