@@ -132,7 +132,7 @@ def test_what_has_no_start_says_so(server: Server) -> None:
     own = server.run(smallest(server, recipe="copy_paste"))
     assert report(own)["start"] == "the recipe's own" and notes(own) == []
     points = {"version": 1, "points": [{"start": [180, 117], "target": [170, 110]}]}
-    alone = server.run(smallest(server, "embedded-sd", points, {"steps": 30, "strength": 0.4}))
+    alone = server.run(smallest(server, "embedded-sd", points, {"steps": 50, "strength": 0.4}))
     assert report(alone)["recipe"] == "gooddrag" and report(alone)["start"] == "none"
     assert len(notes(alone)) == 1 and notes(alone)[0].startswith("no start: points alone")
 
