@@ -124,7 +124,7 @@ def test_what_stands_in_a_field_is_what_runs(editor: Editor, keys: str) -> None:
     field.fill("250")
     before = set(e.server.get("/history"))
     if keys == "Control+s":  # the host, at the window, would ask for a name
-        e.js("() => document.addEventListener('keydown', (k) => k.stopPropagation(), { once: true })")
+        e.js("() => document.addEventListener('keydown', (k) => k.key === 's' && k.stopPropagation())")
     e.page.keyboard.press(keys)
     e.settle(0.5)
     assert e.region["target"][0] == 250
