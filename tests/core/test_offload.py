@@ -27,9 +27,10 @@ from drag_core.lora import Training
 from drag_core.recipes import dragflow
 from drag_core.schedules import every_level, flow
 from drag_core.types import DragError, FeatureTap, Grid, KVCache, KVInject, KVRecord
+from tests.core.test_backends import BACKBONES
 
 Backbone = DiffusersFlux | DiffusersUNet
-KV_BLOCKS = {"unet": ("attn.1", "attn.9"), "flux": ("double.0", "double.1", "single.1")}
+KV_BLOCKS = {"unet": ("attn.1", "attn.3"), "flux": ("double.0", "double.1", "single.1")}
 REAL = blocks.brought
 
 
@@ -69,7 +70,8 @@ def card(monkeypatch: pytest.MonkeyPatch) -> Card:
 
 
 def networks() -> Iterator[Any]:
-    for name, backbone, z, t, tap in tiny.backbones():
+    for name, (make, (tap, _), _, t) in BACKBONES.items():
+        backbone, z = make()
         yield pytest.param(backbone, z, t, tap, KV_BLOCKS[name], id=name)
 
 
@@ -142,7 +144,8 @@ def test_an_edit_of_flux_fits() -> None:
 
 
 def test_k_v_are_planned_as_large_as_they_are() -> None:
-    for name, b, z, t, _ in tiny.backbones():
+    for name, (make, _, _, t) in BACKBONES.items():
+        b, z = make()
         named, cache = tuple(b.projections), KVCache()
         with torch.no_grad():
             b.predict(z, t, KVRecord(cache, named, text=True))
