@@ -16,7 +16,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import edits, equality, memory, models, reference
+from benchmarks import edits, equality, fits, models, reference
 from benchmarks.meter import Meter, flash
 from drag_core.backends.diffusers_flux import DiffusersFlux
 from drag_core.backends.diffusers_unet import DiffusersUNet
@@ -214,7 +214,7 @@ GROUPS: dict[str, Callable[[], Lines]] = {
     "regions": regions,
     "flux": flux,
     "dragflow": dragflow_loss,
-    "memory": lambda: (Line(*x) for x in memory.lines()),
+    "memory": lambda: (Line(*x) for x in fits.lines()),
     "edit": lambda: (Line(*x) for x in edits.lines()),
     "exact": lambda: (Line(*x) for x in equality.lines()),
 }

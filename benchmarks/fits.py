@@ -1,4 +1,4 @@
-"""A whole DragFlow edit of FLUX.1-dev at 1024x1024: the most that is on the device at once, with weights."""
+"""A whole DragFlow edit of FLUX.1-dev at 1024x1024: the most on the device at once, with the weights."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from drag_core.backends.load import Model
 from drag_core.backends.single_file import FLUX_SCALE, FLUX_SHIFT
 from drag_core.drag import Recipe
 from drag_core.edit import run_task
-from drag_core.types import Grid, Task
+from drag_core.types import FeatureTap, Grid, Schedule, Task
 from drag_core.updates import Step
 
 BF16, SIDE = torch.bfloat16, 1024
@@ -50,14 +50,15 @@ def flux_vae() -> Any:
     return in_ram(net.to(BF16))
 
 
-def flux_edit(offload: bool, remember: bool = False) -> dict[str, int]:
-    """The peak in bytes until the end of each stage ("encode", "invert", "update", "denoise", "decode").
+def flux_edit(offload: bool, singles: int = 38) -> dict[str, int]:
+    """The peak in bytes until the end of each stage ("encode", "invert", "update", "denoise", "decode");
+    `singles`: how many single blocks there are.
 
-    Two inversion steps, two updates, two denoising steps: more of the same kind take no more.
+    One inversion step, two updates, one denoising step: more of the same kind take no more.
     """
-    net = models.flux_dev()
+    net = models.flux_dev(singles=singles)
     text, pooled = torch.empty(1, 512, 4096, device="meta"), torch.empty(1, 768, device="meta")
-    backbone = DiffusersFlux(net, text.to(BF16), pooled.to(BF16), remember=remember, offload=offload)
+    backbone = DiffusersFlux(net, text.to(BF16), pooled.to(BF16), offload=offload)
     if offload:
         in_ram(net)
         rest_to(net, backbone.blocks.values(), "meta")
@@ -74,10 +75,10 @@ def flux_edit(offload: bool, remember: bool = False) -> dict[str, int]:
 
     def short(recipe: Recipe, _: Task) -> Recipe:
         stage("encode")
-        s = recipe.schedule
-        t, alpha, sigma = (x[:2] + x[-1:] for x in (s.t, s.alpha, s.sigma))
-        few = replace(s, t=t, alpha=alpha, sigma=sigma)
-        return replace(recipe, schedule=few, ramp=((0.5, 1.0),))
+        s, at = recipe.schedule, (0, -1)
+        few = Schedule(*(tuple(x[i] for i in at) for x in (s.t, s.alpha, s.sigma)), s.prediction)
+        blocks = tuple(b for b in recipe.kv_blocks if b in backbone.blocks)
+        return replace(recipe, schedule=few, ramp=((0.5, 1.0),), kv_blocks=blocks)
 
     def told(step: Step) -> None:
         update = step.stage == "drag" and step.done <= 2
@@ -88,6 +89,17 @@ def flux_edit(offload: bool, remember: bool = False) -> dict[str, int]:
         run_task(model, image, task, "dragflow", on_step=told, change=short)
     stage("decode")
     return peaks
+
+
+def pass_peak(backbone: Any, net: Any, shape: tuple[int, ...], taps: tuple[FeatureTap, ...]) -> int:
+    """What one forward to the last tap and its backward take, weights left out."""
+    z = torch.empty(shape, device="meta", dtype=net.dtype, requires_grad=True)
+    meter = Meter()
+    meter.weights(net)
+    with meter:
+        maps, _ = backbone.features(z, 0.5, taps)
+        torch.autograd.grad(maps, z, [torch.empty_like(x) for x in maps])
+    return meter.peak
 
 
 def lines() -> Iterator[tuple[str, float, str, float]]:
