@@ -121,8 +121,8 @@ def sampling_grid(matrix: Tensor, size: Grid) -> Tensor:
     """(H, W, 2) float64: for every destination cell the (x, y) source cell it comes from."""
     inverse = torch.linalg.inv(matrix)
     y, x = torch.meshgrid(
-        torch.arange(size.height, dtype=torch.float64),
-        torch.arange(size.width, dtype=torch.float64),
+        torch.arange(size.height, dtype=torch.float64, device=matrix.device),
+        torch.arange(size.width, dtype=torch.float64, device=matrix.device),
         indexing="ij",
     )
     grid: Tensor = torch.stack([x, y], -1) @ inverse[:2, :2].T + inverse[:2, 2]

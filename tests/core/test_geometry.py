@@ -139,6 +139,12 @@ def test_sampling_reads_pixel_centres() -> None:
     assert sampling_grid(motion_matrix(AffineMotion(shift=(3, 1))), Grid(2, 2))[1, 0].tolist() == [-3, 0]
 
 
+def test_a_sampling_grid_is_where_its_matrix_is() -> None:
+    """The tap probe makes it on the card: one made on the CPU cannot be multiplied there."""
+    matrix = torch.eye(3, dtype=torch.float64, device="meta")
+    assert sampling_grid(matrix, Grid(4, 6)).device == matrix.device
+
+
 @QUICK
 @given(motions)
 def test_no_progress_is_no_motion(motion: AffineMotion) -> None:

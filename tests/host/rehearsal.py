@@ -78,6 +78,21 @@ def _module() -> ModuleType:
     return npu
 
 
+def _data() -> property:
+    """Parameter.data, which between the CPU and a CUDA card may be set to data on the other device."""
+    own = torch.Tensor.data
+
+    def put(self: Any, value: torch.Tensor) -> None:
+        if self.device.type == value.device.type:
+            own.__set__(self, value)
+            return
+        new = torch.nn.Parameter(value, requires_grad=self.requires_grad)
+        new.__dict__.update(self.__dict__)
+        torch.utils.swap_tensors(self, new)
+
+    return property(own.__get__, put)
+
+
 def _as_to_a_card(whole: Any) -> Any:
     """Module._apply, which gives a parameter that goes to a CUDA card new data in its place. One made in
     inference mode and moved outside it is then neither an inference tensor nor a plain one: of no use.
@@ -104,6 +119,7 @@ def card() -> None:
     torch.utils.rename_privateuse1_backend("npu")
     torch._register_device_module("npu", _module())
     torch.utils.generate_methods_for_privateuse1_backend()
+    torch.nn.Parameter.data = _data()  # type: ignore[assignment]
     torch.nn.Module._apply = _as_to_a_card(torch.nn.Module._apply)  # type: ignore[method-assign]
     sys.modules["torch_npu"] = ModuleType("torch_npu")
 
