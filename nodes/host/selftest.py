@@ -28,13 +28,12 @@ PACK = (__package__ or "").rsplit(".", 2)[0]  # the name that the host gave this
 NOBODYS = (PACK, "torch", "comfy.ops")
 SIDE, SEED = 16, 0  # latent cells; of the noise that is looked at
 STEP, SLACK = 0.05, 0.03  # of the finite difference: its length, and what curvature and rounding may take
-WRONG, STOPPED = "the gradient through this model is wrong", "passes that stopped early"
 _passed: set[tuple[Any, ...]] = set()
 
 
 @dataclass(frozen=True)
 class Measure:
-    """`what` by `error`, relative in the 2-norm, compared with `against`; up to `bar` it is right."""
+    """How far "features" or "gradient" are from `against`, relative in the 2-norm; right up to `bar`."""
 
     what: str
     against: str
@@ -85,7 +84,7 @@ def _measures(
     ).to(backbone.call.device)
     kv = _stored(backbone, z, t, taps, kv_blocks)
     again = _repeated(backbone, z, t, taps, kv)
-    yield Measure("the features of this model change", STOPPED, again, bar)
+    yield Measure("features", "passes that stopped early", again, bar)
     plain = _gradient(backbone, z, t, taps, kv, False)
     remembered = _gradient(backbone, z, t, taps, kv, True)
     size = float(plain.norm())
@@ -96,13 +95,13 @@ def _measures(
             "precision"
         )
     error = float((plain - remembered).norm()) / size
-    yield Measure(WRONG, "recomputed passes", error, bar)
+    yield Measure("gradient", "recomputed passes", error, bar)
     if exactly:
         along = plain / size
         with torch.no_grad():
             ahead, behind = (_loss(backbone, z + h * along, t, taps, kv) for h in (STEP, -STEP))
         slope = float(ahead - behind) / (2 * STEP)
-        yield Measure(WRONG, "a finite difference", abs(slope / size - 1), SLACK + bar)
+        yield Measure("gradient", "a finite difference", abs(slope / size - 1), SLACK + bar)
 
 
 def _stored(
@@ -231,7 +230,11 @@ def _sentence(backbone: Any, m: Measure) -> str:
     """What is wrong by how much, by which measure, and what to do."""
     facts = _about(backbone, f"against {m.against}", f"{m.bar:.1e} is allowed", _where(backbone))
     without = "connect the model without that, or " if _others(backbone) else ""
-    return f"{m.what} by {m.error:.1e} in the self-test{facts}: {without}report it with {versions()}"
+    said = {
+        "features": f"the features of this model change by {m.error:.1e} in the self-test",
+        "gradient": f"the gradient through this model is wrong by {m.error:.1e} in the self-test",
+    }
+    return f"{said[m.what]}{facts}: {without}report it with {versions()}"
 
 
 def forget() -> None:
