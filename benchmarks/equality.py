@@ -22,9 +22,10 @@ GEOMETRIES = (
     ((16, 16), Grid(256, 256), 32),
 )
 Row = tuple[str, float, str, float]
-# Without fused multiply-add F.interpolate in float32 rounds a place once more than lookup.neighbours. Where the
-# scale is no power of two that shifts the place by up to 7.6e-6 cells (of 64 to 128), and the value by that
-# times the step between two cells of a random map, about 5. Seen: 1.7e-5 in the value, 3e-6 in the gradient.
+# Without fused multiply-add F.interpolate in float32 rounds a place once more than lookup.neighbours. Where
+# the scale is no power of two that shifts the place by up to 7.6e-6 cells (of 64 to 128), and the value by
+# that times the step between two cells of a random map, about 5. Seen: 1.7e-5 in the value, 3e-6 in the
+# gradient.
 COARSE = 32 if torch.backends.cpu.get_cpu_capability() == "DEFAULT" else 1
 
 
