@@ -70,9 +70,8 @@ class Log:
         check(losses, sizes, self.updates)
         return losses, sizes
 
-    def note(self, loss: Tensor, size: Tensor) -> None:
-        """loss () and size (4,) of an update, on the device."""
-        row = torch.cat((loss[None], size))
+    def note(self, row: Tensor) -> None:
+        """An update's numbers (5,), on the device."""
         if self.rows is None:
             self.rows = row.new_zeros(self.updates, len(row))
         self.rows[self.made] = row
@@ -150,7 +149,7 @@ class Updates:
                 with torch.no_grad():
                     z.copy_(constraint.project(z, still))
             self.made += 1
-            self.log.note(loss.detach(), measured(z, self.source.z[i], of_source))
+            self.log.note(measured(loss, z, self.source.z[i], of_source))
             self.tell(i, z)
             if r.stale_tracking and r.track_every and (k + 1) % r.track_every == 0:
                 self.track(features, plan, counted=True)
