@@ -53,7 +53,8 @@ def test_fp8_storage(tmp_path: Path) -> None:
     save_file(WEIGHTS, tmp_path / "plain.safetensors")
     with torch.inference_mode(), listed(tmp_path):
         (patcher,) = nodes.UNETLoader().load_unet("plain.safetensors", "fp8_e4m3fn")
-    assert all(p.dtype == F8 for p in patcher.model.diffusion_model.parameters())
+    if not patcher.is_dynamic():  # which rounds a weight when it comes to the card
+        assert all(p.dtype == F8 for p in patcher.model.diffusion_model.parameters())
     rounded = {k: v.to(F8).float() for k, v in WEIGHTS.items()}
     want, unrounded = of_plain(rounded, tmp_path), of_plain(WEIGHTS, tmp_path)
     same(gradients(tiny.computing_in(patcher, F32)), want, "fp8 storage")
