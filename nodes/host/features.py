@@ -40,10 +40,9 @@ def unet_features(patcher: Any, positive: Any, vae: Any, image: Tensor) -> tuple
             maps, _ = backbone.features(alpha * z0 + sigma * noise, LEVEL, (tap,))
         return maps[0].float().cpu()
 
-    with torch.inference_mode():  # as the host runs its own nodes
-        encoded = vae.encode(image[..., :3])
-    with torch.inference_mode(False):
-        samples = encoded.clone()
+    # as the host runs its own nodes: weights moved to a card outside inference mode are of no use after
+    with torch.inference_mode():
+        samples = vae.encode(image[..., :3])
         at = float(host_sigma(sampling, LEVEL))
         found: Tensor = run(patcher, positive, samples, body, Need(taps=(tap,), sigmas=(0.0, at)))
     return found, f"{family.label}'s features (up block 1)"

@@ -50,13 +50,20 @@ def _parts(shallow: Tensor, deep: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return shallow.flatten(0, 1)[None], deep[:1], deep[1:].flatten(0, 1)[None]
 
 
+def _load(encoder: Any) -> None:
+    """In inference mode, as the host's own nodes: weights moved to a card outside it are of no use after."""
+    with torch.inference_mode():
+        mm.load_model_gpu(encoder.patcher)
+
+
 def _siglip(encoder: Any, five: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    _load(encoder)
     out = encoder.encode_image(five, crop=False)
     return _parts(out["all_hidden_states"][0, list(SIGLIP_LAYERS)], out["last_hidden_state"])
 
 
 def _dino(encoder: Any, five: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    mm.load_model_gpu(encoder.patcher)
+    _load(encoder)
     net = encoder.model
     x = comfy.clip_model.clip_preprocess(
         five.to(encoder.load_device), VIEW, encoder.image_mean, encoder.image_std, crop=False

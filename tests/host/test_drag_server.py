@@ -69,8 +69,11 @@ def test_the_same_prompt_is_cached_and_the_same_seed_gives_the_same_bits(server:
     prompt = example(server)
     first = server.run(prompt)
     again = server.run(prompt)
+    assert first.ok, first.error
+    assert again.ok, again.error
     assert again.ran == [] and set(again.cached) >= {"7", "8", "9"}
     other = server.run(example(server, n9__preview_every=0))  # another value: DragOptimize runs anew
+    assert other.ok, other.error
     assert "9" in other.ran and "7" not in other.ran
     assert np.array_equal(saved(server, first), saved(server, other))
     one, two = (report(r, shipped("dragflow")) for r in (first, other))
@@ -89,15 +92,17 @@ def test_a_second_drag_on_the_same_picture_reuses_the_inversion(server: Server) 
     }
     prompt["4"]["inputs"]["pixels"] = ["50", 0]  # the same pixels by another way
     after = server.run(prompt)
-    assert after.ok and "7" in after.ran
+    assert after.ok, after.error
+    assert "7" in after.ran
     a, b = (report(r, shipped("dragflow"))["inversion"] for r in (before, after))
     assert b["reused"] and a["key"] == b["key"]
 
 
 def test_previews_and_progress_come_while_it_drags(server: Server) -> None:
     run = server.run(example(server, n9__preview_every=2, n9__recipe="dragflow"), extra_data=LATENT2RGB)
+    assert run.ok, run.error
     steps = run.progress("9")
-    assert run.ok and steps[-1][0] == steps[-1][1] == 24 + 9 and len(run.previews) >= 10
+    assert steps[-1][0] == steps[-1][1] == 24 + 9 and len(run.previews) >= 10
     assert run.outputs["9"]["images"] and len(run.outputs["9"]["drag_losses"]) == 24
 
 

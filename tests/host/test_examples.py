@@ -43,6 +43,7 @@ def runs(server: Server) -> dict[str, Run]:
 
 
 def report(run: Run, workflow: dict[str, Any]) -> dict[str, Any]:
+    assert run.ok, run.error
     node = next(str(n["id"]) for n in workflow["nodes"] if n["type"] == "DragOptimize")
     out: dict[str, Any] = json.loads(run.outputs[node]["drag_report"][0])
     return out
