@@ -9,6 +9,6 @@ import torch
 
 def uncast(device: torch.device) -> AbstractContextManager[object]:
     """torch.autocast switched off for `device`: products keep the precision of what they are given."""
-    if not torch.amp.is_autocast_available(device.type):  # "meta"
+    if device.type == "privateuseone" or not torch.amp.is_autocast_available(device.type):  # "meta"; DirectML
         return nullcontext()
     return torch.autocast(device.type, enabled=False)

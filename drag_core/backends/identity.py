@@ -76,7 +76,7 @@ def _adapters(net: nn.Module, training: Training) -> Iterator[dict[str, Any]]:
             for w, start in zip(
                 (down, up), low_rank(training.rank, down.shape[1], up.shape[0], draw), strict=True
             ):
-                w.data.copy_(start)
+                w.data = start.to(w.device)  # float32 whatever the network has: AdamW's 1e-8 is 0 in float16
         yield found
     finally:
         for path in inserted():

@@ -83,6 +83,12 @@ def folder_dtype(folder: Path) -> torch.dtype:
 
 def weight_files(folder: Path) -> list[Path]:
     """What an index names, else every .safetensors file."""
+    for stem in ("diffusion_pytorch_model", "model"):  # what from_pretrained() reads, no variant beside it
+        index, whole = folder / f"{stem}.safetensors.index.json", folder / f"{stem}.safetensors"
+        if whole.exists():
+            return [whole]
+        if index.exists():
+            return sorted({folder / name for name in json.loads(index.read_text())["weight_map"].values()})
     for index in sorted(folder.glob("*.safetensors.index.json")):
         return sorted({folder / name for name in json.loads(index.read_text())["weight_map"].values()})
     return sorted(folder.glob("*.safetensors"))

@@ -17,7 +17,7 @@ from ...drag_core.types import FeatureTap
 from .grad import dense, fetched
 from .layouts import attentions_of, layout_of, patch_of
 from .unet import attention_sizes
-from .whole import net_of
+from .whole import ROOT, net_of
 
 # Measured with frozen ops: bytes kept per token, channel and byte of
 # precision ...
@@ -155,20 +155,26 @@ def pruned(patcher: Any, taps: tuple[FeatureTap, ...]) -> Any:
     The host loads the largest layers first, not the first blocks: on a card that is too small for the whole
     model half of what a drag runs would be left outside. The blocks are back when the patcher is unpatched.
     """
-    net = net_of(patcher)
-    layout = layout_of(net)
+    layout = layout_of(net_of(patcher))
     assert layout is not None
     keep, once, gone = _parts(patcher, taps)
+    # the very blocks, no copies as in net_of(): what the host finds in their place it puts back on them
+    lists = {name: list(patcher.get_model_object(f"{ROOT}.{name}")) for name in keep}
+    for name, blocks in lists.items():
+        for i in range(len(blocks)):
+            blocks[i] = patcher.object_patches_backup.get(f"{ROOT}.{name}.{i}", blocks[i])
+    # a list of the user's is put back before what lies below it: nothing of ours there
+    once = {n: own for n, own in once.items() if f"{ROOT}.{n.split('.')[0]}" not in patcher.object_patches}
     clone = patcher.clone()
-    prefix = tuple(f"diffusion_model.{name}." for name in gone)
+    prefix = tuple(f"{ROOT}.{name}." for name in gone)
     theirs = {k: v for k, v in clone.object_patches.items() if not f"{k}.".startswith(prefix)}
     clone.object_patches = {}  # ours before theirs: what is put on first is also taken off first
     for name, module in (
-        *((name, nn.ModuleList(list(getattr(net, name))[:count])) for name, count in keep.items()),
+        *((name, nn.ModuleList(lists[name][:count])) for name, count in keep.items()),
         *((name, nn.Identity()) for name in layout.end),
         *((name, _Once(own)) for name, own in once.items()),
     ):
-        clone.add_object_patch(f"diffusion_model.{name}", module)
+        clone.add_object_patch(f"{ROOT}.{name}", module)
     ours = clone.object_patches
     clone.object_patches = {**ours, **{k: v for k, v in theirs.items() if k not in ours}}
     clone.size = drag_bytes(patcher, taps)

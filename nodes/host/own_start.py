@@ -79,7 +79,9 @@ def start_of(
     if wish.recipe == "copy_paste":
         return Start(None, None, "the recipe's own")
     if not task.regions:
-        return Start(None, None, "none", (POINTS_ALONE,))
+        # on a real model a start without a paste is what the papers' point methods do
+        embedded = family_in(patcher).preset is not None
+        return Start(None, None, "none", (POINTS_ALONE,) if embedded else ())
     if vae is None:
         if family_in(patcher).preset is None and recipe.start is not None:  # effort fast pastes
             return Start(None, None, "the recipe's own")

@@ -35,6 +35,18 @@ def test_auto_is_the_files_own_on_a_card_and_float32_on_a_cpu() -> None:
     assert {Place(d, "float16").of(BF16) for d in ("cpu", "meta")} == {F16}
 
 
+def test_a_variant_beside_the_file_is_not_the_file(tmp_path: Path) -> None:
+    """As in most snapshots of Stable Diffusion: the fp16 one is read only by who asks for it."""
+    for name, dtype in (("model", F32), ("diffusion_pytorch_model", F32)):
+        folder = tmp_path / name
+        folder.mkdir()
+        save_file({"w": torch.zeros(8, dtype=dtype)}, folder / f"{name}.safetensors")
+        save_file({"w": torch.zeros(8, dtype=F16)}, folder / f"{name}.fp16.safetensors")
+        index = {"weight_map": {"w": f"{name}.fp16.safetensors"}}
+        (folder / f"{name}.fp16.safetensors.index.json").write_text(json.dumps(index))
+        assert folder_dtype(folder) == dtype
+
+
 def test_the_precision_of_most_of_the_bytes(tmp_path: Path) -> None:
     few = {"norm": torch.zeros(3), "ids": torch.arange(1000), "w": torch.zeros(8, 8, dtype=BF16)}
     assert own_dtype(few.values()) == BF16 and own_dtype([torch.arange(3)]) == F32

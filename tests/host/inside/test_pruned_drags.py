@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import comfy.model_management as mm
 import pytest
 import tiny
 import torch
+from bounds import same
 from region_drag_editing.drag_core.recipes import FLUX_KV, FLUX_TAPS
 from region_drag_editing.drag_core.types import DragError, FeatureTap
 from region_drag_editing.nodes import DragInvert, RegionMaskAffine
@@ -74,8 +76,8 @@ def test_layers_behind_the_last_tap_are_injected_while_denoising(kv: str, tmp_pa
         assert made[prune].report["pruned"] is prune and state(patcher) == before
     whole, part = made[False], made[True]
     assert len(whole.result.losses) == UPDATES and whole.result.losses == part.result.losses
-    assert torch.equal(whole.result.handoff.z, part.result.handoff.z)
-    assert torch.equal(whole.result.z, part.result.z)
+    assert same(whole.result.handoff.z, part.result.handoff.z)
+    assert same(whole.result.z, part.result.z)
     layers = part.report["kv_layers"]
     assert layers == whole.report["kv_layers"] and {n.split(".")[0] for n in layers} == {"double", "single"}
     assert part.result.kv is None  # nothing of the source's stays on the device
@@ -130,7 +132,7 @@ def test_a_drag_that_ends_early_leaves_the_model_whole(
     assert cut == [1]
     assert state(patcher) == before and not patcher.object_patches_backup
     assert family_of(patcher.model) == family == family_in(patcher)
-    assert torch.equal(tiny.output(patcher), output)
+    assert same(tiny.output(patcher), output)
     edited = dragged(patcher, True, "off", "none", 4, "fast")
     assert edited.report["taps"] == [f"{t.block}:{t.site}" for t in FLUX_TAPS]
 
@@ -143,7 +145,7 @@ def test_a_refusal_before_loading_leaves_another_clone_as_it_is(tmp_path: Path) 
     want = tiny.output(other)
     with pytest.raises(KeyError), memory.while_pruned(patcher, (FeatureTap("double.2"),)):
         raise KeyError("before anything was loaded")
-    assert torch.equal(tiny.output(other), want)
+    assert same(tiny.output(other), want)
 
 
 def first(patcher: Any, count: int) -> nn.ModuleList:
@@ -166,10 +168,10 @@ def test_layers_are_counted_on_the_users_model_whatever_is_loaded(tmp_path: Path
     assert family_in(distilled).blocks == ("double.0", "double.1", *whole.blocks[4:])
     edited = dragged(patcher, True, "off", "none", 4, "fast")
     assert edited.report["taps"] == ["double.2:norm1", "double.2:out"]
-    assert torch.equal(tiny.output(distilled), want)
+    assert same(tiny.output(distilled), want)
     again = dragged(distilled, True, "off", "none", 4, "fast")
     assert again.report["taps"] == ["single.0:norm1", "single.0:out"] and again.report["pruned"]
-    assert torch.equal(tiny.output(distilled), want)
+    assert same(tiny.output(distilled), want)
 
 
 def test_a_replaced_layer_deep_inside(tmp_path: Path) -> None:
@@ -204,3 +206,25 @@ def test_what_a_stopped_pass_reaches(tmp_path: Path) -> None:
     found = tiny.in_session(tiny.load_unet(tiny.unet_weights(), torch.float32), unet, tiny.UNET_TAPS)
     names = tuple(f"attn.{i}" for i in range(7))  # a block a level, two on the way up, one in the middle
     assert found == [names[:1], names[:2], names[:3], names[:5], names]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [*(f"double_blocks.0{part}" for part in (".img_attn", ".img_mod", "")), "single_blocks.0.linear2", "list"],
+)
+def test_another_nodes_patch_is_taken_off_as_it_was_put_on(name: str, tmp_path: Path) -> None:
+    """A drag pruned beside it leaves neither that patch nor a constant of ours on the network."""
+    patcher = small(tmp_path)
+    net = patcher.model.diffusion_model
+    before = {n: id(m) for n, m in net.named_modules()}
+    theirs = patcher.clone()
+    if name == "list":
+        own = list(net.double_blocks)
+        theirs.add_object_patch("diffusion_model.double_blocks", nn.ModuleList([own[1], own[0], own[3]]))
+    else:
+        theirs.add_object_patch(f"diffusion_model.{name}", copy.deepcopy(net.get_submodule(name)))
+    want = tiny.output(theirs)
+    assert dragged(theirs, True, "off", "none", 4, "fast").report["pruned"]
+    assert same(tiny.output(theirs), want)
+    mm.unload_all_models()
+    assert {n: id(m) for n, m in net.named_modules()} == before
