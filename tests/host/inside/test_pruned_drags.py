@@ -210,7 +210,11 @@ def test_what_a_stopped_pass_reaches(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    [*(f"double_blocks.0{part}" for part in (".img_attn", ".img_mod", "")), "single_blocks.0.linear2", "list"],
+    [
+        *(f"double_blocks.0{part}" for part in ("", ".img_attn", ".img_mod")),
+        "single_blocks.0.linear2",
+        "list",
+    ],
 )
 def test_another_nodes_patch_is_taken_off_as_it_was_put_on(name: str, tmp_path: Path) -> None:
     """A drag pruned beside it leaves neither that patch nor a constant of ours on the network."""
