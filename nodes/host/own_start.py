@@ -114,6 +114,7 @@ def _made(
             patcher, inversion, task, wish, background, latent_in(patcher.model, warped.clone()).float()
         )
         after = sum(map(len, recipe.ramp)) + len(recipe.schedule.t) - 1
+    with torch.inference_mode():  # the host may load the model again: on a card only so is it of use after
         refill, calls, steps = _inverted(patcher, inversion, emptied, after)
     seconds = time.perf_counter() - began
     return Start(refill, warped, MADE.removeprefix("start: "), (MADE,), calls, seconds, steps)

@@ -9,8 +9,11 @@ from typing import Any
 import comfy.model_management as mm
 import pytest
 import torch
+from region_drag_editing.nodes import DragInvert, RegionMaskAffine
 from region_drag_editing.nodes.host.features import unet_features
 from region_drag_editing.nodes.host.loaders import load_embedded
+from region_drag_editing.nodes.host.optimise import Wish
+from region_drag_editing.nodes.host.own_start import start_of
 from region_drag_editing.nodes.host.subject import encode
 from test_adapters_in_drags import encoder
 
@@ -47,3 +50,19 @@ def test_a_subject_moves_the_encoders_as_the_host_does(loads: list[bool]) -> Non
     with torch.inference_mode():
         subject = encode(siglip, dino, PICTURE, None)
     assert loads and all(loads) and not subject.deep.is_inference()
+
+
+def test_a_start_moves_the_model_as_the_host_does(loads: list[bool]) -> None:
+    with torch.inference_mode():
+        model, positive, vae = load_embedded("embedded-sd")
+        latent = {"samples": vae.encode(PICTURE)}
+        path = DragInvert.execute(model, positive, latent, "auto", 50, 0.4, "auto", 1.0, "none").args[3]
+        mask = torch.zeros(1, 128, 128)
+        mask[:, 24:56, 24:56] = 1
+        motion = {"task": "relocation", "target_x": 80.0, "target_y": 60.0}
+        regions = RegionMaskAffine.execute(PICTURE, motion, 1.0, "adaptive", "", mask).args[0]
+        mm.unload_all_models()
+        loads.clear()
+        start = start_of(model, path, regions, Wish("dragnext"))
+    assert start.refill is not None and start.calls > 0
+    assert loads and all(loads)
