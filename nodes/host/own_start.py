@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ...drag_core.drag import invert
 from ...drag_core.inpaint import painted_over, pixel_warp
+from ...drag_core.precision import uncast
 from ...drag_core.types import DragError, Task, Trajectory
 from .family import family_in
 from .inversion import SOLVERS, Inversion, digest
@@ -101,7 +102,7 @@ def _made(
             f"the vae has {channels} latent channels and this model works on {own}: connect the VAE that "
             "belongs to the model"
         )
-    with torch.inference_mode():  # as the host runs its own nodes
+    with torch.inference_mode(), uncast(patcher.load_device):  # as the host runs its own nodes
         clean = latent_out(patcher.model, inversion.trajectory.z[-1])
         shown = vae.decode(clean)
         pixels = shown.reshape(-1, *shown.shape[-3:])[0, ..., :3].float().cpu().clamp(0, 1).movedim(-1, 0)
