@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from .types import DragError
 
 RUNGS = ("pinned", "pageable", "fp8", "v fp8", "recompute")
+MOST = 0.6  # of the free memory that K/V may take unasked
+PINNED = 0.25  # of all memory that may be pinned; ComfyUI pins up to 0.4 on its own
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ from ..drag_core.masks import on_grid
 from ..drag_core.types import DragError, Grid
 from . import sockets
 from .convert import masks
-from .host.optimise import Background
 from .host.patches import keep_background
 from .host.shape import cell_of
+from .host.wish import Background
 
 
 class DragBackgroundHardConstraint(io.ComfyNode):

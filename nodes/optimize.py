@@ -12,10 +12,11 @@ from ..drag_core.plot import loss_curve
 from . import sockets
 from .convert import host_image
 from .host.early import refused_early
-from .host.optimise import Wish, drag_latent
+from .host.optimise import drag_latent
 from .host.own_start import start_of
 from .host.schedule import host_sigmas, restart_latent, restart_noise
 from .host.shape import latent_out
+from .host.wish import Wish
 from .methods import methods
 from .unfinished import drawn
 

@@ -34,9 +34,7 @@ class Place:
             raise DragError(f"there is no dtype {self.dtype!r}; there are auto, {', '.join(DTYPES)}")
         try:
             torch.empty(0, device=self.device)
-        except (
-            Exception
-        ) as e:  # RuntimeError, AssertionError, NotImplementedError: as the build of torch has it
+        except Exception as e:  # RuntimeError, AssertionError ...: as the build of torch has it
             why = str(e).splitlines()[0]
             raise DragError(f"the device {self.device!r} can't be used here ({why}): try cpu") from None
         if self.offload and self.on_cpu:
@@ -82,13 +80,12 @@ def folder_dtype(folder: Path) -> torch.dtype:
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """What an index names, else every .safetensors file."""
-    for stem in ("diffusion_pytorch_model", "model"):  # what from_pretrained() reads, no variant beside it
-        index, whole = folder / f"{stem}.safetensors.index.json", folder / f"{stem}.safetensors"
-        if whole.exists():
-            return [whole]
-        if index.exists():
-            return sorted({folder / name for name in json.loads(index.read_text())["weight_map"].values()})
-    for index in sorted(folder.glob("*.safetensors.index.json")):
-        return sorted({folder / name for name in json.loads(index.read_text())["weight_map"].values()})
+    """The file or index that from_pretrained() reads, else every .safetensors file."""
+    usual = ("diffusion_pytorch_model", "model")  # what from_pretrained() reads, no variant beside it
+    first = [folder / f"{stem}.safetensors{end}" for stem in usual for end in ("", ".index.json")]
+    for file in (*first, *sorted(folder.glob("*.safetensors.index.json"))):
+        if file.exists() and file.suffix == ".json":
+            return sorted({folder / name for name in json.loads(file.read_text())["weight_map"].values()})
+        if file.exists():
+            return [file]
     return sorted(folder.glob("*.safetensors"))

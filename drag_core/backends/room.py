@@ -9,19 +9,16 @@ from typing import Any, cast
 import torch
 from torch import nn
 
-from ..kvplan import KVPlan, KVSize, amount, plan_kv
+from ..activations import joint_bytes
+from ..kvplan import MOST, PINNED, KVPlan, KVSize, amount, plan_kv
 from ..kvstore import KVStore
 from ..types import Backbone, DragError, FeatureTap, Grid
 from .diffusers_flux import DiffusersFlux
 from .diffusers_unet import DiffusersUNet, has_added
 
 Ours = DiffusersFlux | DiffusersUNet
-RAM_FOR_KV = 0.6  # of what is free, at most, unasked
-PINNED = 0.25  # of all RAM that may be pinned
-# Bytes kept per token, channel and byte of precision by a double and a single block ...
-DOUBLE, SINGLE = 14.3, 15.3
-# ... and KiB per latent cell by SD1.5 and SDXL in 16 bit up to each tap, without and with checkpoints; all
-# counted on the meta device
+# KiB kept per latent cell by SD1.5 and SDXL in 16 bit up to each tap, without and with checkpoints; counted
+# on the meta device
 UNET = {"up.0": (71, 47), "up.1": (91, 49), "up.2": (128, 51), "up.3": (194, 80)}
 UNET_XL = {"up.0": (252, 110), "up.1": (307, 115), "up.2": (323, 117)}
 
@@ -64,8 +61,7 @@ def activation_bytes(
     last = max((names.index(t.block) for t in taps if t.block in names), default=len(names) - 1)
     if isinstance(backbone, DiffusersFlux):
         token = net.inner_dim * item * (cells / 4 + backbone.text.shape[1])
-        kept = [DOUBLE if n.startswith("double") else SINGLE for n in names[: None if whole else last + 1]]
-        return int(token * (2 * max(kept) + len(kept) if remember else sum(kept) + 7))
+        return joint_bytes(token, names[: None if whole else last + 1], remember)
     table = UNET_XL if has_added(net) else UNET
     row = table.get("" if whole else names[last], max(table.values()))
     return int(row[remember] * 1024 * cells * item / 2 * net.config.block_out_channels[0] / 320)
@@ -100,7 +96,7 @@ def kv_store(
     assert isinstance(backbone, Ours)
     free, total = free_ram()
     wanted = kv_size(backbone, blocks, size, evaluations, text)
-    plan: KVPlan = plan_kv(wanted, int(RAM_FOR_KV * free), int(PINNED * total) if on.type == "cuda" else 0)
+    plan: KVPlan = plan_kv(wanted, int(MOST * free), int(PINNED * total) if on.type == "cuda" else 0)
     logging.getLogger(__name__).log(
         logging.INFO if plan.rung in ("pinned", "pageable") else logging.WARNING, "drag: %s", plan
     )

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from ...drag_core.backends.hooks import remembered, replaced
+from ...drag_core.scaling import scaled
 from ...drag_core.types import KV, DragError, FeatureTap, KVInject
 from . import grad
 from .call import Call, StopForward, forced_attention, owners_of
@@ -126,7 +127,7 @@ class ComfyFlux:
         found: dict[FeatureTap, Tensor] = {}
         if stop and kv is not None:  # what is behind changes nothing, and a pruned model does not have it
             kv = replace(kv, blocks=self.reached(kv.blocks, taps))
-        x, finish = grad.scaled(z) if self.half else (z, list)
+        x, finish = scaled(z) if self.half else (z, list)
         options = self.call.options["transformer_options"]
         changes = self._changes(kv, t, z) | forced_attention(options)
         if torch.is_tensor(t) or self._level != t or not torch.is_grad_enabled():

@@ -19,9 +19,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ...drag_core.precision import uncast
-from ...drag_core.scaling import amplified as amplified
-from ...drag_core.scaling import scaled as scaled
-from ...drag_core.scaling import unscaled as unscaled
 from ...drag_core.types import DragError
 from .kernels import plain_kernels
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from ...drag_core.drag import invert
-from ...drag_core.kvplan import KVPlan, plan_kv
+from ...drag_core.kvplan import MOST, PINNED, KVPlan, plan_kv
 from ...drag_core.kvstore import KVStore, as_kept
 from ...drag_core.solvers import Solver, alf, ddim, euler, fireflow
 from ...drag_core.types import DragError, Trajectory
@@ -28,8 +28,6 @@ from .session import Need, run
 
 SOLVERS: dict[str, Solver] = {"ddim": ddim, "fireflow": fireflow, "alf": alf, "euler": euler}
 KEPT = 2  # inversions remembered beside the host's own cache
-MOST = 0.6  # of the free memory that K/V may take unasked
-PINNED = 0.25  # of all memory that may be pinned; the host pins up to 0.4 on its own
 
 
 @dataclass(frozen=True)

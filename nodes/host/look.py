@@ -15,10 +15,10 @@ from ...drag_core.probe import TOGETHER, TapScore, probe, probe_motion, tap_text
 from ...drag_core.types import DragError, FeatureTap, Grid
 from .family import Family, family_in
 from .inversion import Inversion, invert_latent
-from .optimise import read_taps
 from .schedule import host_sigma, sampling_of
 from .session import Need, run
 from .shape import latent_out
+from .wish import read_taps
 
 
 @dataclass(frozen=True)

@@ -21,9 +21,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ...drag_core.lora import LoRA, Training, file_weights, fit, low_rank, save_lora
+from ...drag_core.scaling import amplified, unscaled
 from ...drag_core.schedules import every_level, flow
 from ...drag_core.types import DragError, FeatureTap, Schedule
-from . import grad, memory
+from . import memory
 from .family import family_in
 from .inversion import digest
 from .layouts import layout_of
@@ -92,7 +93,7 @@ def beside(
         for name, m in layers.items():
 
             def hook(_: nn.Module, args: Any, out: Tensor, pair: Any = weights[name]) -> Tensor:
-                down, up = (grad.unscaled(w, box["now"]) if "now" in box else w for w in pair)
+                down, up = (unscaled(w, box["now"]) if "now" in box else w for w in pair)
                 return out + F.linear(F.linear(args[0].to(out), down.to(out)), up.to(out))
 
             handles.append(m.register_forward_hook(hook))
@@ -144,7 +145,7 @@ def train(
             if backbone.half:
                 box["now"] = {}
             out: Tensor = backbone.features(z, t, (), stop=False)[1]
-            return grad.amplified(out, box["now"]) if backbone.half else out
+            return amplified(out, box["now"]) if backbone.half else out
 
         owned = [w for pair in weights.values() for w in pair]
         with beside(layers, weights, box):

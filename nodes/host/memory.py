@@ -12,6 +12,7 @@ import torch
 from comfy.ldm.flux.layers import Modulation, ModulationOut
 from torch import nn
 
+from ...drag_core.activations import joint_bytes
 from ...drag_core.kvplan import KVSize
 from ...drag_core.types import FeatureTap
 from .grad import dense, fetched
@@ -19,11 +20,9 @@ from .layouts import attentions_of, layout_of, patch_of
 from .unet import attention_sizes
 from .whole import ROOT, net_of
 
-# Measured with frozen ops: bytes kept per token, channel and byte of
-# precision ...
-DOUBLE, SINGLE = 14.3, 15.3
 TEXT = 512  # tokens
-# ... and KiB kept per latent cell by SD1.5 in 16 bit, up to each tap (290, 397, 619 MiB at 512x512)
+# Measured with frozen ops: KiB kept per latent cell by SD1.5 in 16 bit, up to each tap (290, 397, 619 MiB at
+# 512x512)
 UNET = {"up.0": 60.0, "up.1": 73.0, "up.2": 100.0, "up.3": 155.0}
 # SDXL's, counted on the meta device with what the same count says of SD1.5 against that measurement
 UNET_XL = {"up.0": 212.0, "up.1": 255.0, "up.2": 271.0}
@@ -45,10 +44,7 @@ def activation_bytes(
             if whole
             else max((names.index(t.block) for t in taps if t.block in names), default=0)
         )
-        kept = [DOUBLE if n.startswith("double") else SINGLE for n in names[: last + 1]]
-        # beside what is kept a backward holds about half a block's (measured peaks: 7.4 and 1.3 GiB at
-        # 1024x1024)
-        return int(token * (2 * max(kept) + len(kept) if remember else sum(kept) + 7))
+        return joint_bytes(token, names[: last + 1], remember)
     kept = UNET_XL if net.num_classes is not None else UNET
     end = max(kept)
     block = end if whole else max((t.block for t in taps), default=end)

@@ -18,12 +18,12 @@ from ...drag_core.types import DragError, Task, Trajectory
 from .family import family_in
 from .inversion import SOLVERS, Inversion, digest
 from .loaders import load_vae
-from .optimise import Background, Wish, planned
 from .progress import listener
 from .recent import Recent
 from .schedule import host_sigmas
 from .session import Need, run
 from .shape import latent_in, latent_out
+from .wish import Background, Wish, planned
 
 NONE_GIVEN = (
     "no start given: the thing may stay where it is; connect refill and warped, or vae to have them made here"
@@ -76,17 +76,17 @@ def start_of(
     given = [name for name, x in (("refill", refill), ("warped", warped)) if x is not None]
     if given:
         return Start(refill, warped, f"given: {' and '.join(given)}")
-    recipe = planned(patcher, inversion, task, wish, background)
+    _, recipe = planned(patcher, inversion, task, wish, background)
+    embedded = family_in(patcher).preset is not None
     if wish.recipe == "copy_paste":
         return Start(None, None, "the recipe's own")
     if not task.regions:
         # on a real model a start without a paste is what the papers' point methods do
-        embedded = family_in(patcher).preset is not None
         return Start(None, None, "none", (POINTS_ALONE,) if embedded else ())
     if vae is None:
-        if family_in(patcher).preset is None and recipe.start is not None:  # effort fast pastes
+        if not embedded and recipe.start is not None:  # effort fast pastes
             return Start(None, None, "the recipe's own")
-        if family_in(patcher).preset is None:
+        if not embedded:
             return Start(None, None, "none", (NONE_GIVEN,))
         vae = load_vae()
     return _made(patcher, inversion, task, wish, background, vae)
@@ -111,7 +111,7 @@ def _made(
         encoded = [vae.encode(x.movedim(0, -1)[None].contiguous()) for x in (filled, moved)]
     with torch.inference_mode(False):
         emptied, warped = (x.cpu().clone() for x in encoded)
-        recipe = planned(
+        _, recipe = planned(
             patcher, inversion, task, wish, background, latent_in(patcher.model, warped.clone()).float()
         )
         after = sum(map(len, recipe.ramp)) + len(recipe.schedule.t) - 1

@@ -11,8 +11,8 @@ from comfy.ldm.modules.attention import SpatialTransformer
 from comfy.ldm.modules.diffusionmodules.openaimodel import Downsample, Upsample
 from torch import Tensor, nn
 
+from ...drag_core.scaling import scaled
 from ...drag_core.types import KV, DragError, FeatureTap, KVRecord
-from . import grad
 from .call import Call, StopForward, forced_attention
 
 Place = tuple[str, int, int]  # ("input" | "middle" | "output", block, transformer block within it)
@@ -164,7 +164,7 @@ class ComfyUNet:
             if tap.site != "out":
                 raise DragError(f"feature tap site {tap.site!r} does not exist on a UNet: use 'out'")
         found: dict[FeatureTap, Tensor] = {}
-        x, finish = grad.scaled(z) if self.half else (z, list)
+        x, finish = scaled(z) if self.half else (z, list)
         changes = self._changes(kv, t) | forced_attention(self.call.options["transformer_options"])
         handles = []
         for tap in taps:

@@ -12,9 +12,9 @@ import torch
 from region_drag_editing.nodes import DragInvert, RegionMaskAffine
 from region_drag_editing.nodes.host.features import unet_features
 from region_drag_editing.nodes.host.loaders import load_embedded
-from region_drag_editing.nodes.host.optimise import Wish
 from region_drag_editing.nodes.host.own_start import start_of
 from region_drag_editing.nodes.host.subject import encode
+from region_drag_editing.nodes.host.wish import Wish
 from test_adapters_in_drags import encoder
 
 PICTURE = torch.rand(1, 128, 128, 3, generator=torch.Generator().manual_seed(1))

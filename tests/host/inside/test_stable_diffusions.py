@@ -27,7 +27,7 @@ from region_drag_editing.drag_core.types import AffineMotion, Handle, Region, Ta
 from region_drag_editing.nodes import DragInvert, DragOptimize, RegionMaskAffine
 from region_drag_editing.nodes.host import lora as identity
 from region_drag_editing.nodes.host.family import family_of
-from region_drag_editing.nodes.host.optimise import Wish, make_recipe
+from region_drag_editing.nodes.host.wish import Wish, make_recipe
 from tiny import noise
 from torch import Tensor
 
