@@ -117,7 +117,7 @@ def test_the_newer_torch_takes_the_place_of_the_pinned_one(
 ) -> None:
     """In an environment of its own, installed anew when either file changes; everything else as pinned."""
     venv, requirements = paths
-    requirements.write_text("# why\ntorch==2.13.0\n\nsix==1.16.0; python_version >= \"3.11\"\n")
+    requirements.write_text('# why\ntorch==2.13.0\n\nsix==1.16.0; python_version >= "3.11"\n')
     newer = requirements.with_name("constraints-torch-2.14.txt")
     newer.write_text("torch==2.14.1\n")
     for _ in range(2):

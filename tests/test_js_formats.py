@@ -1,5 +1,4 @@
-"""The drag editor's files and drag_core's are the same: what either writes, the other reads, within a pixel.
-"""
+"""The drag editor's files and drag_core's are the same: what either writes, the other reads, within a pixel."""
 
 from __future__ import annotations
 

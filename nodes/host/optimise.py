@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ...drag_core.drag import Result, drag
 from ...drag_core.kvstore import replays
-from ...drag_core.types import DragError, Task
+from ...drag_core.types import Task
 from . import memory
 from .family import family_in
 from .inversion import Inversion, used_before
@@ -48,15 +48,11 @@ def drag_latent(
     them (None: where it helps); `told`: steps that the node's progress bar has shown before.
     """
     family, asked = family_in(patcher), wish.recipe
-    if refill is not None:
-        refill.need_model(patcher)
-        _same_levels(inversion, refill)
     device = patcher.load_device
     with torch.inference_mode(False):  # autograd may save what these become
         source = inversion.moved(device)
         clean = None if warped is None else latent_in(patcher.model, warped.clone()).float().to(device)
-        filled = None if refill is None else refill.moved(device)
-    wish, recipe = planned(patcher, inversion, task, wish, background, clean, filled)
+    wish, recipe = planned(patcher, inversion, task, wish, background, clean, refill)
     updates = sum(map(len, recipe.ramp))
     sigmas = host_sigmas(source.schedule)
     anew = source.kv is not None and recipe.kv_blocks and replays(source.kv)
@@ -133,12 +129,3 @@ def drag_latent(
         },
     }
     return Edited(result, report)
-
-
-def _same_levels(a: Inversion, b: Inversion) -> None:
-    if a.trajectory.schedule != b.trajectory.schedule:
-        raise DragError(
-            f"the refill was inverted at {len(b.trajectory.schedule.t) - 1} levels and the picture at "
-            f"{len(a.trajectory.schedule.t) - 1}, or with another strength: give both DragInvert nodes the "
-            "same settings"
-        )

@@ -151,6 +151,15 @@ def _check_levels(source: Trajectory, recipe: Recipe) -> None:
         )
 
 
+def _same_levels(a: Inversion, b: Inversion) -> None:
+    if a.trajectory.schedule != b.trajectory.schedule:
+        raise DragError(
+            f"the refill was inverted at {len(b.trajectory.schedule.t) - 1} levels and the picture at "
+            f"{len(a.trajectory.schedule.t) - 1}, or with another strength: give both DragInvert nodes the "
+            "same settings"
+        )
+
+
 def settled(wish: Wish, family: Family, task: Task) -> Wish:
     """With the recipe that "auto" stands for."""
     return replace(wish, recipe=automatic(family.name, task)) if wish.recipe == AUTO else wish
@@ -163,17 +172,21 @@ def planned(
     wish: Wish,
     background: Background | None = None,
     warped: Tensor | None = None,
-    filled: Trajectory | None = None,
+    refill: Inversion | None = None,
 ) -> tuple[Wish, Recipe]:
-    """`wish` with its recipe's name, and what drag_latent() runs for it; `warped` the core's clean latent,
-    `filled` the refill's trajectory. Refuses all that needs no model call.
+    """`wish` with its recipe's name, and what drag_latent() runs for it; `warped` the core's clean latent.
+    Refuses all that needs no model call.
     """
     family = family_in(patcher)
     inversion.need_model(patcher)
     task = replace(task, cell=family.cell)
-    others = [("refill", None if filled is None else filled.z[0]), ("warped", warped)]
+    others = [("refill", None if refill is None else refill.trajectory.z[0]), ("warped", warped)]
     _check_sizes(task, inversion.trajectory, others)
+    if refill is not None:
+        refill.need_model(patcher)
+        _same_levels(inversion, refill)
     with torch.inference_mode(False):  # autograd may save what the recipe makes
+        filled = None if refill is None else refill.moved(patcher.load_device)
         wish = settled(wish, family, task)
         recipe = make_recipe(family, inversion, task, wish, filled, warped, background)
     _check_levels(inversion.trajectory, recipe)

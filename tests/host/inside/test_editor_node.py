@@ -196,4 +196,4 @@ def test_ten_thousand_random_documents_run_or_give_one_sentence() -> None:
         took.append(min(seconds))
     took.sort()
     print(f"{ran} of 10000 ran; median {1e3 * took[5000]:.1f} ms, slowest {1e3 * took[-1]:.1f} ms")
-    assert 2000 < ran < 8000 and took[-1] <= 0.05
+    assert 2000 < ran < 8000 and took[-1] <= 0.25  # a stall takes seconds; a loaded CI machine 62 ms
