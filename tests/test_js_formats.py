@@ -1,4 +1,4 @@
-"""The drag editor's files and drag_core's are the same: what either writes, the other reads, within a pixel."""
+"""The drag editor's files and drag_core's are the same: each reads what the other writes, within a pixel."""
 
 from __future__ import annotations
 

@@ -194,7 +194,7 @@ def test_what_takes_the_gradient_away_is_named(setup: dict[str, Any]) -> None:
 def test_a_wrong_gradient_stops_before_the_drag(
     setup: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Checkpoints that compute something else in backward, as torch's do around the host's own block closure."""
+    """Checkpoints that compute something else in backward, as torch's around the host's block closure do."""
     selftest.forget()
     if setup["name"] != "embedded-flux":
         monkeypatch.setattr(selftest, "checkpoint", lambda f, x, **kw: tuple(1.1 * m for m in f(x)))
