@@ -20,12 +20,12 @@ from benchmarks import lines
 from drag_core.backends.load import Model, load_model
 from drag_core.bench.cases import KINDS, Case, held_out, measure
 from drag_core.bench.table import no_edit
-from drag_core.constrain import FreeBackground
-from drag_core.descent import NormalisedDescent
-from drag_core.drag import Recipe
 from drag_core.edit import run_task
-from drag_core.recipes import linear
-from drag_core.supervise import PointSupervision
+from drag_core.features.descent import NormalisedDescent
+from drag_core.features.supervise import PointSupervision
+from drag_core.recipes.common import linear
+from drag_core.recipes.recipe import Recipe
+from drag_core.trajectory.constrain import FreeBackground
 from drag_core.types import Task
 
 Change = Callable[[Recipe, Task], Recipe]

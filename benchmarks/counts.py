@@ -20,11 +20,14 @@ from benchmarks import edits, equality, fits, models, reference
 from benchmarks.meter import Meter, flash
 from drag_core.backends.diffusers_flux import DiffusersFlux
 from drag_core.backends.diffusers_unet import DiffusersUNet
-from drag_core.constrain import HardBackground
-from drag_core.kvplan import KVSize
-from drag_core.masks import on_grid
-from drag_core.recipes import FLUX_KV, dragflow, dragnext, gooddrag
-from drag_core.supervise import RegionSupervision
+from drag_core.features.supervise import RegionSupervision
+from drag_core.motion.masks import on_grid
+from drag_core.recipes.common import FLUX_KV
+from drag_core.recipes.dragflow import dragflow
+from drag_core.recipes.dragnext import dragnext
+from drag_core.recipes.gooddrag import gooddrag
+from drag_core.trajectory.constrain import HardBackground
+from drag_core.trajectory.kvplan import KVSize
 from drag_core.types import Grid
 
 HALF, BF16 = torch.float16, torch.bfloat16

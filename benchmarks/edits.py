@@ -12,8 +12,14 @@ import torch
 from torch import Tensor
 
 from benchmarks import models, tiny
-from drag_core.drag import Recipe, drag, invert
-from drag_core.recipes import copy_paste, dragdiffusion, dragflow, dragnext, gooddrag
+from drag_core.drag import drag
+from drag_core.recipes.copy_paste import copy_paste
+from drag_core.recipes.dragdiffusion import dragdiffusion
+from drag_core.recipes.dragflow import dragflow
+from drag_core.recipes.dragnext import dragnext
+from drag_core.recipes.gooddrag import gooddrag
+from drag_core.recipes.recipe import Recipe
+from drag_core.trajectory.invert import invert
 from drag_core.types import Backbone, FeatureTap, Grid, Handle, Task
 
 IMAGE = Grid(128, 128)

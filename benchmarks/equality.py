@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from benchmarks import reference, tiny
-from drag_core.lookup import lookup, patches, reading
-from drag_core.supervise import RegionSupervision
+from drag_core.features.supervise import RegionSupervision
+from drag_core.kernels.lookup import lookup, patches, reading
 from drag_core.types import AffineMotion, FeatureTap, Grid, Region
 
 GEOMETRIES = (

@@ -16,10 +16,9 @@ from drag_core.backends.codec import Codec
 from drag_core.backends.diffusers_flux import DiffusersFlux
 from drag_core.backends.load import Model
 from drag_core.backends.single_file import FLUX_SCALE, FLUX_SHIFT
-from drag_core.drag import Recipe
 from drag_core.edit import run_task
-from drag_core.types import FeatureTap, Grid, Schedule, Task
-from drag_core.updates import Step
+from drag_core.recipes.recipe import Recipe
+from drag_core.types import FeatureTap, Grid, Schedule, Step, Task
 
 BF16, SIDE = torch.bfloat16, 1024
 

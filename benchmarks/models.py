@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 from benchmarks.meter import Meter
-from drag_core.drag import Recipe, Step, drag
-from drag_core.kvstore import KVStore
-from drag_core.recipes import FLUX_KV
-from drag_core.supervise import RegionSupervision
+from drag_core.drag import drag
+from drag_core.features.supervise import RegionSupervision
+from drag_core.recipes.common import FLUX_KV
+from drag_core.recipes.recipe import Recipe
+from drag_core.trajectory.kvstore import KVStore
 from drag_core.types import (
     AffineMotion,
     Backbone,
@@ -23,6 +24,7 @@ from drag_core.types import (
     KVCache,
     KVRecord,
     Region,
+    Step,
     Task,
     Trajectory,
 )

@@ -18,9 +18,9 @@ import torch
 from benchmarks.meter import Meter
 from drag_core.backends.load import Model, load_model
 from drag_core.bench.cases import KINDS, Case, held_out, measure
-from drag_core.drag import Recipe
 from drag_core.edit import run_task
-from drag_core.recipes import fast
+from drag_core.recipes.fast import fast
+from drag_core.recipes.recipe import Recipe
 from drag_core.types import Task
 
 Change = Callable[[Recipe, Task], Recipe]

@@ -28,15 +28,18 @@ from benchmarks.sd_table import readme, table
 from drag_core.backends.load import Model, load_model
 from drag_core.bench.cases import Case, held_out, measure
 from drag_core.bench.scenes import HELD_OUT
-from drag_core.descent import NormalisedDescent
-from drag_core.drag import Recipe, drag, invert
-from drag_core.inpaint import painted_over
+from drag_core.drag import drag
+from drag_core.features.descent import NormalisedDescent
+from drag_core.features.supervise import PointSupervision
 from drag_core.metrics.dai import dai
-from drag_core.presets import EMBEDDED_SD, adapt, emptied
-from drag_core.recipes import RECIPES, linear, per_level
-from drag_core.solvers import ddim
-from drag_core.start import Both, Refill
-from drag_core.supervise import PointSupervision
+from drag_core.pictures.inpaint import painted_over
+from drag_core.recipes import RECIPES
+from drag_core.recipes.common import linear, per_level
+from drag_core.recipes.presets import EMBEDDED_SD, adapt, emptied
+from drag_core.recipes.recipe import Recipe
+from drag_core.trajectory.invert import invert
+from drag_core.trajectory.solvers import ddim
+from drag_core.trajectory.start import Both, Refill
 from drag_core.types import Handle, Task, Trajectory
 
 Change = Callable[[Recipe, Task], Recipe]

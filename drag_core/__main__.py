@@ -90,12 +90,12 @@ def _edit(a: argparse.Namespace) -> None:
     from tqdm import tqdm
 
     from .backends.load import load_model
-    from .choice import DEFAULT_RECIPE
-    from .drag import Step
     from .edit import edit_picture
-    from .instruction import parse
     from .lora import Training
-    from .pictures import read_mask, read_picture, to_bytes, write_json, write_png
+    from .motion.instruction import parse
+    from .pictures.files import read_mask, read_picture, to_bytes, write_json, write_png
+    from .recipes.choice import DEFAULT_RECIPE
+    from .types import Step
 
     picture = read_picture(a.image)
     try:
@@ -176,8 +176,8 @@ def _edit(a: argparse.Namespace) -> None:
 
 def _convert(a: argparse.Namespace) -> None:
     from .bench import formats
-    from .instruction import to_json
-    from .pictures import read_mask, read_picture, write_text
+    from .motion.instruction import to_json
+    from .pictures.files import read_mask, read_picture, write_text
     from .types import Grid
 
     instruction, picture = formats.read_any(a.source)

@@ -15,19 +15,22 @@ from .backends.diffusers_unet import DiffusersUNet
 from .backends.identity import PAPERS, applied, train_lora
 from .backends.load import Model
 from .backends.room import kv_store, wants_checkpoints
-from .choice import DEFAULT_RECIPE, MOVES_REGIONS, choose, on_unet
-from .drag import OnStep, Recipe, Result, Step, drag, invert
-from .exchange import with_regions
-from .inpaint import painted_over, pixel_warp
-from .instruction import DragInstruction
+from .drag import drag
+from .features.supervise import RegionSupervision
 from .lora import LoRA, OnTrain, Training
-from .paste import put_back
-from .presets import PRESETS, adapt
-from .schedules import every_level, flow, flux_shift
-from .superpixels import auto_mask, lab, superpixels
-from .supervise import RegionSupervision
-from .task import MARGIN, MaskReader, build_task
-from .types import DragError, Grid, KVCache, Task, Trajectory, Variant
+from .motion.exchange import with_regions
+from .motion.instruction import DragInstruction
+from .motion.superpixels import auto_mask, lab, superpixels
+from .motion.task import MARGIN, MaskReader, build_task
+from .pictures.inpaint import painted_over, pixel_warp
+from .pictures.paste import put_back
+from .recipes.choice import DEFAULT_RECIPE, MOVES_REGIONS, choose, on_unet
+from .recipes.presets import PRESETS, adapt
+from .recipes.recipe import Recipe
+from .result import Result
+from .trajectory.invert import invert
+from .trajectory.schedules import every_level, flow, flux_shift
+from .types import DragError, Grid, KVCache, OnStep, Step, Task, Trajectory, Variant
 
 SMALLEST = 32
 # how alike neighbouring super-pixels must be to belong to one thing, in units of the colours' spread

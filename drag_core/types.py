@@ -7,6 +7,7 @@ down. Angles are radians, positive turning +x towards +y (clockwise on screen). 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -246,3 +247,22 @@ class Backbone(Protocol):
         the
         second item is None, else it is the prediction. Gradients flow to z, never to weights."""
         ...
+
+
+@dataclass(frozen=True)
+class Step:
+    """Told after every update and every denoising step; an exception raised by the listener cancels
+    cleanly. `check` raises DragError where the updates so far have left the range of latents: it waits for
+    the device, so that it is for listeners which do anyway.
+    """
+
+    done: int
+    total: int
+    level: int
+    z: Tensor
+    handles: tuple[Point, ...] = ()
+    stage: str = "drag"
+    check: Callable[[], object] = lambda: None
+
+
+OnStep = Callable[[Step], None]

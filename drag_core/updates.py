@@ -2,80 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import astuple, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from .bounds import Size, check, extent, measured
-from .precision import uncast
-from .solvers import ddim_jump
-from .types import KV, Backbone, KVCache, KVRecord, Point, Schedule, Trajectory
+from .autocast import uncast
+from .result import Log
+from .trajectory.bounds import extent, measured
+from .trajectory.solvers import ddim_jump
+from .types import KV, Backbone, KVCache, KVRecord, Schedule, Step, Trajectory
 
 if TYPE_CHECKING:
-    from .drag import Recipe, Result
-
-
-@dataclass(frozen=True)
-class Step:
-    """Told after every update and every denoising step; an exception raised by the listener cancels
-    cleanly. `check` raises DragError where the updates so far have left the range of latents: it waits for
-    the device, so that it is for listeners which do anyway.
-    """
-
-    done: int
-    total: int
-    level: int
-    z: Tensor
-    handles: tuple[Point, ...] = ()
-    stage: str = "drag"
-    check: Callable[[], object] = lambda: None
-
-
-OnStep = Callable[[Step], None]
-
-
-@dataclass
-class Log:
-    """What is told of an edit while it runs: losses, handle places, progress."""
-
-    on_step: OnStep
-    updates: int  # at most
-    total: int
-    rows: Tensor | None = None  # (updates, 5): a loss and what bounds.measured says, read at the end
-    made: int = 0
-    done: int = 0
-    traces: list[tuple[Point, ...]] = field(default_factory=list)
-
-    @classmethod
-    def of(cls, recipe: Recipe, steps: int, on_step: OnStep) -> Log:
-        updates = sum(map(len, recipe.ramp)) + (sum(map(len, recipe.first.ramp)) if recipe.first else 0)
-        return cls(on_step, updates, steps + updates)
-
-    def go_on(self, earlier: Result) -> None:
-        rows = [(x, *astuple(size)) for x, size in zip(earlier.losses, earlier.sizes, strict=True)]
-        self.rows = torch.tensor(rows, dtype=torch.float64) if rows else None
-        self.made = len(rows)
-        self.traces = list(earlier.traces)
-        self.done = len(earlier.losses) + earlier.handoff.level
-
-    def read(self) -> tuple[tuple[float, ...], tuple[Size, ...]]:
-        """Loss and size of every update so far, one wait for the device; raises DragError where one is
-        outside.
-        """
-        rows = [] if self.rows is None else self.rows[: self.made].tolist()
-        losses, sizes = tuple(row[0] for row in rows), tuple(Size(*row[1:]) for row in rows)
-        check(losses, sizes, self.updates)
-        return losses, sizes
-
-    def note(self, row: Tensor) -> None:
-        """An update's numbers (5,), on the device."""
-        if self.rows is None:
-            self.rows = row.new_zeros(self.updates, len(row))
-        self.rows[self.made] = row
-        self.made += 1
+    from .recipes.recipe import Recipe
 
 
 class Updates:

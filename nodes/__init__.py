@@ -8,7 +8,7 @@ from .background import DragBackgroundHardConstraint
 from .editor import DragEditor
 from .example import DragExampleScene
 from .guide import DragCorrespondenceGuide
-from .host.ip_adapter import list_adapter_folders
+from .host.adapters.ip_adapter import list_adapter_folders
 from .host.loaders import list_folders
 from .invert import DragInvert
 from .ip_adapter import DragApplyIPAdapter, DragEncodeSubject, DragLoadIPAdapter

@@ -5,7 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io, ui
 
 from . import sockets
-from .host.adapter import compare, inject
+from .host.adapters.adapter import compare, inject
 from .host.patches import sigma_range
 from .inputs import by_stage, sampling_range, stage_input
 

@@ -7,11 +7,11 @@ from dataclasses import replace
 import torch
 from comfy_api.latest import io, ui
 
-from ..drag_core.exchange import regions_of
-from ..drag_core.instruction import parse
-from ..drag_core.overlay import overlay
-from ..drag_core.region import drag_task
-from ..drag_core.superpixels import auto_mask, lab, patch_at, superpixels
+from ..drag_core.motion.exchange import regions_of
+from ..drag_core.motion.instruction import parse
+from ..drag_core.motion.region import drag_task
+from ..drag_core.motion.superpixels import auto_mask, lab, patch_at, superpixels
+from ..drag_core.pictures.overlay import overlay
 from ..drag_core.types import DragError, Grid
 from . import sockets
 from .convert import host_image, host_mask, picture, said

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from ..drag_core.masks import on_grid
+from ..drag_core.motion.masks import on_grid
 from ..drag_core.types import DragError, Grid
 from . import sockets
 from .convert import masks

@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from comfy_api.latest import io, ui
 
-from ..drag_core.draft import shown, unfinished
-from ..drag_core.instruction import DragInstruction, parse
-from ..drag_core.overlay import overlay
-from ..drag_core.region import drag_task
+from ..drag_core.motion.draft import shown, unfinished
+from ..drag_core.motion.instruction import DragInstruction, parse
+from ..drag_core.motion.region import drag_task
+from ..drag_core.pictures.overlay import overlay
 from ..drag_core.types import DragError, Grid
 from . import sockets
 from .convert import host_image, host_mask, picture, said

@@ -6,7 +6,7 @@ from comfy_api.latest import io
 
 from ..drag_core.bench.cases import KINDS, held_out
 from ..drag_core.bench.example import instruction_of
-from ..drag_core.instruction import to_json
+from ..drag_core.motion.instruction import to_json
 from . import sockets
 from .convert import host_image, host_mask
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import io, ui
 
-from ..drag_core.kvplan import RUNGS
+from ..drag_core.trajectory.kvplan import RUNGS
 from . import sockets
 from .host.inversion import invert_latent
 from .host.schedule import host_sigmas, restart_noise

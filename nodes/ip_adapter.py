@@ -8,9 +8,9 @@ from ..drag_core.adapters.attention import Strength
 from ..drag_core.types import DragError, Grid
 from . import sockets
 from .convert import masks
-from .host.ip_adapter import adapter_names, add_adapter, encoder_names, load_adapter
+from .host.adapters.ip_adapter import adapter_names, add_adapter, encoder_names, load_adapter
+from .host.adapters.subject import encode
 from .host.patches import sigma_range
-from .host.subject import encode
 from .inputs import by_stage, sampling_range, stage_input
 
 

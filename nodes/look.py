@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from comfy_api.latest import io, ui
 
-from ..drag_core.plot import tap_chart
-from ..drag_core.probe import probe_motion, ranked, score_table, tap_text, warped_picture
+from ..drag_core.features.probe import probe_motion, ranked, score_table, tap_text, warped_picture
+from ..drag_core.pictures.plot import tap_chart
 from ..drag_core.types import Grid
 from . import sockets
 from .convert import host_image, picture

@@ -7,7 +7,7 @@ import json
 from comfy_api.latest import io, ui
 
 from ..drag_core.lora import Training
-from ..drag_core.plot import loss_curve
+from ..drag_core.pictures.plot import loss_curve
 from . import sockets
 from .convert import host_image
 from .host.lora import check_name, train, with_lora, write

@@ -7,7 +7,7 @@ import json
 from comfy_api.latest import io, ui
 
 from ..drag_core.metrics.report import as_dict, measure, table
-from ..drag_core.overlay import outlines
+from ..drag_core.pictures.overlay import outlines
 from .convert import host_image, picture
 from .sockets import CATEGORY, Regions
 from .unfinished import drawn

@@ -6,9 +6,9 @@ import json
 
 from comfy_api.latest import io, ui
 
-from ..drag_core.choice import AUTO
-from ..drag_core.custom import NUMBERS, ignored
-from ..drag_core.plot import loss_curve
+from ..drag_core.pictures.plot import loss_curve
+from ..drag_core.recipes.choice import AUTO
+from ..drag_core.recipes.custom import NUMBERS, ignored
 from . import sockets
 from .convert import host_image
 from .host.early import refused_early

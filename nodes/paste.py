@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from comfy_api.latest import io, ui
 
-from ..drag_core.crop import choose_crop, cut, framed, notes_of, task_in
-from ..drag_core.paste import SEAM, paste_back
+from ..drag_core.pictures.crop import choose_crop, cut, framed, notes_of, task_in
+from ..drag_core.pictures.paste import SEAM, paste_back
 from ..drag_core.types import DragError, Grid
 from . import sockets
 from .convert import host_image, picture, said

@@ -7,11 +7,11 @@ from typing import Any
 import torch
 from comfy_api.latest import io, ui
 
-from ..drag_core.inpaint import painted_over, pixel_warp
-from ..drag_core.instruction import RegionSpec, Shape, parse
-from ..drag_core.masks import moved
-from ..drag_core.overlay import overlay
-from ..drag_core.region import drag_task
+from ..drag_core.motion.instruction import RegionSpec, Shape, parse
+from ..drag_core.motion.masks import moved
+from ..drag_core.motion.region import drag_task
+from ..drag_core.pictures.inpaint import painted_over, pixel_warp
+from ..drag_core.pictures.overlay import overlay
 from ..drag_core.types import DragError, Grid
 from . import sockets
 from .convert import host_image, host_mask, masks, picture, said

@@ -16,8 +16,8 @@ import torch
 from PIL import Image
 
 from drag_core.bench.formats import read_any, write_drag100, write_dragflow
-from drag_core.instruction import DragInstruction, from_dict
-from drag_core.task import draw
+from drag_core.motion.instruction import DragInstruction, from_dict
+from drag_core.motion.task import draw
 from drag_core.types import Grid
 
 ROOT = Path(__file__).resolve().parents[1]

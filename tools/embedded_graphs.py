@@ -6,7 +6,7 @@ import json
 from dataclasses import replace
 from typing import Any
 
-from drag_core.custom import NUMBERS
+from drag_core.recipes.custom import NUMBERS
 
 from .workflows import Node
 

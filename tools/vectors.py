@@ -12,10 +12,10 @@ from typing import Any
 import cv2
 import torch
 
-from drag_core.geometry import motion_matrix, rescale, stops, turn_angle
-from drag_core.instruction import from_dict, parse, rescaled, to_dict
-from drag_core.masks import centroid, touched
-from drag_core.task import build_task, draw, motion_at
+from drag_core.motion.geometry import motion_matrix, rescale, stops, turn_angle
+from drag_core.motion.instruction import from_dict, parse, rescaled, to_dict
+from drag_core.motion.masks import centroid, touched
+from drag_core.motion.task import build_task, draw, motion_at
 from drag_core.types import DragError, Grid, Region
 
 GOLDEN = Path(__file__).resolve().parents[1] / "tests" / "golden"

@@ -10,10 +10,10 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
-from ..scaling import scaled
 from ..types import KV, DragError, FeatureTap
 from .blocks import each
 from .hooks import Read, exchanging, missing_tap, remembered, tapped
+from .scaling import scaled
 
 
 def pack(z: Tensor) -> Tensor:

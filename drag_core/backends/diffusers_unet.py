@@ -9,11 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..scaling import scaled
-from ..schedules import sd_alphas_cumprod
+from ..trajectory.schedules import sd_alphas_cumprod
 from ..types import KV, DragError, FeatureTap
 from .blocks import each
 from .hooks import exchanging, missing_tap, tapped
+from .scaling import scaled
 
 
 class DiffusersUNet:

@@ -15,7 +15,7 @@ from .precision import HERE, Place, folder_dtype
 from .text import folder_clip, folder_t5, folder_xl
 
 if TYPE_CHECKING:
-    from .load import Parts
+    from .checkpoint import Parts
 
 PIPELINES = {
     "StableDiffusionPipeline": "sd",
@@ -34,7 +34,7 @@ def read_folder(path: Path, place: Place = HERE) -> Parts:
     """Denoiser, autoencoder, and the folder's text encoders (read when a prompt comes), on the CPU."""
     from diffusers import FluxTransformer2DModel, UNet2DConditionModel
 
-    from .load import Parts
+    from .checkpoint import Parts
 
     index = path / "model_index.json"
     if not index.exists():

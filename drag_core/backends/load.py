@@ -7,22 +7,20 @@ Nothing is downloaded and nothing pickled is read.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from safetensors import safe_open
-from torch import Tensor
 
 from ..types import Backbone, DragError
 from . import single_file
 from .blocks import rest_to
+from .checkpoint import Conditioning, Family, Parts, read_weights
 from .codec import Codec
 from .diffusers_flux import DiffusersFlux
 from .diffusers_unet import DiffusersUNet, has_added
-from .keys import Weights
 from .precision import Place
 from .room import check_weights
 
@@ -32,7 +30,6 @@ EMBEDDED = {
 }
 EMBEDDED_VAE = "vae/drag_tiny_vae.safetensors"
 MODELS = Path(__file__).resolve().parents[2] / "models"
-Family = Literal["sd", "flux"]
 
 
 EDIT_GUIDANCE = 3.5  # FLUX's own guidance under a target prompt, as DragFlow's release; inversion has 1
@@ -52,23 +49,6 @@ class Model:
     side: int
     multiple: int
     target: Backbone | None = None
-
-
-Conditioning = tuple[Tensor, Tensor | None]  # text (1, L, D) and, for FLUX and SDXL, pooled (1, P)
-
-
-@dataclass(frozen=True)
-class Parts:
-    """What a path gave: the network, and whatever else lay with it; `encode` turns a prompt into
-    conditioning; `velocity`: a Stable Diffusion that predicts v; pictures of about side² pixels suit it.
-    """
-
-    family: Family
-    net: Any
-    codec: Codec | None
-    encode: Callable[[str], Conditioning] | None
-    velocity: bool = False
-    side: int = 512
 
 
 def load_model(
@@ -155,22 +135,6 @@ def _conditioning(
             f"{name} holds no text encoder: give a diffusers folder, or prompt embeddings with --text"
         )
     return parts.encode(prompt), parts.encode(target_prompt) if target_prompt else None
-
-
-def read_weights(path: Path) -> Weights:
-    """All tensors of a safetensors file."""
-    if path.suffix != ".safetensors":
-        raise DragError(
-            f"{path.name} is not a .safetensors file: pickled checkpoints can run code and are not read; "
-            f"convert it first"
-        )
-    try:
-        with safe_open(path, framework="pt") as f:
-            return {k: f.get_tensor(k) for k in f.keys()}
-    except OSError as e:
-        raise DragError(f"{path} can't be read: {e}") from None
-    except Exception as e:  # safetensors' own error type is not importable across versions
-        raise DragError(f"{path.name} is not a valid safetensors file: {e}") from None
 
 
 def read_vae(path: Path, family: Family, scale: float | None = None) -> Codec:

@@ -9,10 +9,10 @@ from typing import Any, cast
 import torch
 from torch import nn
 
-from ..activations import joint_bytes
-from ..kvplan import MOST, PINNED, KVPlan, KVSize, amount, plan_kv
-from ..kvstore import KVStore
+from ..trajectory.kvplan import MOST, PINNED, KVPlan, KVSize, amount, plan_kv
+from ..trajectory.kvstore import KVStore
 from ..types import Backbone, DragError, FeatureTap, Grid
+from .activations import joint_bytes
 from .diffusers_flux import DiffusersFlux
 from .diffusers_unet import DiffusersUNet, has_added
 

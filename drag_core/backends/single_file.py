@@ -11,13 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from ..types import DragError
+from .checkpoint import fill
 from .codec import Codec
 from .keys import LDM_PREFIX, Weights, flux_from_original, rename, taesd_from_original, unet_blocks
 from .precision import HERE, Place, own_dtype
 from .text import CLIP, OPEN, XL_OPEN, clip_text, open_text, xl_text
 
 if TYPE_CHECKING:
-    from .load import Family, Parts
+    from .checkpoint import Family, Parts
 
 FLUX_SCALE, FLUX_SHIFT, SD_SCALE = 0.3611, 0.1159, 0.18215
 XL_SCALE = 0.13025
@@ -32,7 +33,7 @@ def read_file(path: Path, place: Place = HERE) -> Parts:
     (transformer, perhaps with autoencoder), on the CPU. The file's own tensors are the weights wherever their
     precision is the wanted one.
     """
-    from .load import Parts, read_weights
+    from .checkpoint import Parts, read_weights
 
     weights = read_weights(path)
     inner = {k.removeprefix(LDM_PREFIX): v for k, v in weights.items() if k.startswith(LDM_PREFIX)} or weights
@@ -50,7 +51,7 @@ def read_file(path: Path, place: Place = HERE) -> Parts:
 
 
 def _sd(weights: Weights, name: str, place: Place) -> Parts:
-    from .load import Parts
+    from .checkpoint import Parts
 
     w = {k.removeprefix(LDM_PREFIX): v for k, v in weights.items()}
     denoiser = (v for k, v in w.items() if k.split(".")[0] in UNET)
@@ -79,25 +80,6 @@ def predicts_velocity(weights: Weights, unet: Weights) -> bool:
     bias = unet.get(f"output_blocks.{last}.1.transformer_blocks.0.norm1.bias")
     two = any(k.endswith("attn2.to_k.weight") and v.shape[1] == 1024 for k, v in unet.items())
     return two and bias is not None and float(bias.float().std(unbiased=False)) > VELOCITY
-
-
-def fill(module: nn.Module, weights: Weights, what: str, dtype: torch.dtype = torch.float32) -> nn.Module:
-    """`module`, made on the meta device, with `weights` for its own, in `dtype`; not copied if they have it.
-
-    Strict: what is missing or has another shape is said in one sentence.
-    """
-    own = module.state_dict()
-    missing = [k for k in own if k not in weights]
-    odd = [k for k in own if k in weights and own[k].shape != weights[k].shape]
-    if missing or odd:
-        raise DragError(
-            f"the {what} is not of a known layout: {len(missing)} weights missing, {len(odd)} of another "
-            f"shape, e.g. {(missing + odd)[0]}"
-        )
-    kept = {k: weights[k] for k in own}
-    kept = {k: x.to(dtype) if x.is_floating_point() else x for k, x in kept.items()}
-    module.load_state_dict(kept, assign=True)
-    return module.eval()
 
 
 def _count(weights: Weights, start: str) -> int:

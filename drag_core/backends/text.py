@@ -65,7 +65,7 @@ def parts_of(weights: Weights, prefix: str) -> Weights:
 def encoder(w: Weights, act: str, layers: int) -> Any:
     """transformers' CLIP text model of the first `layers` layers of these weights."""
     (model_class, config_class) = _transformers("CLIPTextModel", "CLIPTextConfig")
-    from .single_file import fill
+    from .checkpoint import fill
 
     words, width = w["embeddings.token_embedding.weight"].shape
     config = config_class(

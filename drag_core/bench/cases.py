@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from ..geometry import apply, motion_matrix, rotation, scaling, translation
-from ..masks import adaptive_mask, grow
 from ..metrics.place import residue_centroid
 from ..metrics.region import psnr
-from ..task import MARGIN
+from ..motion.geometry import apply, motion_matrix, rotation, scaling, translation
+from ..motion.masks import adaptive_mask, grow
+from ..motion.task import MARGIN
 from ..types import AffineMotion, Grid, Handle, Point, Region, Task
 from .scenes import HELD_OUT, Scene, Thing, move_top, place, render, sample_scene, thing_mask, without_top
 

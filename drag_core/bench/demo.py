@@ -11,13 +11,14 @@ import torch
 from torch import Tensor
 
 from ..backends.load import Model, load_model
-from ..choice import DEFAULT_RECIPE
-from ..drag import Step, clean_estimate, invert
 from ..edit import run_task
-from ..overlay import overlay, stack, strip
-from ..pictures import to_bytes, write_gif, write_png
-from ..presets import PRESETS
-from ..solvers import ddim, fireflow
+from ..pictures.files import to_bytes, write_gif, write_png
+from ..pictures.overlay import overlay, stack, strip
+from ..recipes.choice import DEFAULT_RECIPE
+from ..recipes.presets import PRESETS
+from ..trajectory.invert import clean_estimate, invert
+from ..trajectory.solvers import ddim, fireflow
+from ..types import Step
 from .cases import Case, held_out, measure
 from .table import COLUMNS, cells, no_edit
 

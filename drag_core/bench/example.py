@@ -7,9 +7,9 @@ import math
 import cv2
 import numpy as np
 
-from ..geometry import apply, motion_matrix
-from ..instruction import DragInstruction, RegionSpec, Shape
-from ..masks import centroid
+from ..motion.geometry import apply, motion_matrix
+from ..motion.instruction import DragInstruction, RegionSpec, Shape
+from ..motion.masks import centroid
 from .cases import Case
 
 

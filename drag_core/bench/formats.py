@@ -17,13 +17,13 @@ import numpy as np
 import torch
 from PIL import Image
 
-from ..geometry import apply, motion_matrix, turn_angle
-from ..instruction import MAX_POINTS, MAX_REGIONS, DragInstruction, from_dict
-from ..masks import centroid
-from ..pictures import write_json, write_whole
-from ..task import MaskReader, build_task
+from ..motion.geometry import apply, motion_matrix, turn_angle
+from ..motion.instruction import MAX_POINTS, MAX_REGIONS, DragInstruction, from_dict
+from ..motion.masks import centroid
+from ..motion.task import MaskReader, build_task
+from ..motion.untrusted import MAX_BYTES, load_json
+from ..pictures.files import write_json, write_whole
 from ..types import DragError, Grid, Point
-from ..untrusted import MAX_BYTES, load_json
 from .parts import SPECK, Mask, components, editable_in, inner_pixel, mask_picture, outlines, part_at, size_of
 
 DOCUMENTS = ("instruction.json", "points.json", "drag.json")

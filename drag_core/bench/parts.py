@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..pictures import read_picture
+from ..pictures.files import read_picture
 from ..types import DragError, Point
 
 Mask = NDArray[np.uint8]

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from ..geometry import motion_matrix
+from ..motion.geometry import motion_matrix
 from ..types import AffineMotion, Point
 from .shapes import FAMILIES, TEXTURES, paint, smooth_edge
 

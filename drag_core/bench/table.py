@@ -12,15 +12,15 @@ import torch
 from torch import Tensor
 
 from ..backends.load import Model, load_model
-from ..choice import DEFAULT_RECIPE
-from ..drag import denoise, invert
 from ..edit import run_task
-from ..inpaint import pixel_warp
-from ..masks import on_grid
-from ..overlay import overlay, stack, strip
-from ..pictures import to_bytes, write_json, write_png
-from ..presets import PRESETS
-from ..solvers import ddim, fireflow
+from ..motion.masks import on_grid
+from ..pictures.files import to_bytes, write_json, write_png
+from ..pictures.inpaint import pixel_warp
+from ..pictures.overlay import overlay, stack, strip
+from ..recipes.choice import DEFAULT_RECIPE
+from ..recipes.presets import PRESETS
+from ..trajectory.invert import denoise, invert
+from ..trajectory.solvers import ddim, fireflow
 from ..types import Grid
 from .cases import KINDS, Case, held_out, measure
 

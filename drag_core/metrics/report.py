@@ -15,8 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..geometry import apply, motion_matrix, warp
-from ..masks import centroid, moved
+from ..motion.geometry import apply, motion_matrix, warp
+from ..motion.masks import centroid, moved
 from ..types import DragError, Grid, Region, Task
 from .dai import RADII, dai
 from .place import Match, locate

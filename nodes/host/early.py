@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from ...drag_core.choice import choose
+from ...drag_core.recipes.choice import choose
 from ...drag_core.types import Task, Variant
 from .family import family_in
 from .wish import Wish, settled

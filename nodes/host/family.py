@@ -10,12 +10,12 @@ from typing import Any
 from comfy.ldm.flux.model import Flux
 from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
 
-from ...drag_core.choice import unet_taps
-from ...drag_core.presets import PRESETS, Preset
-from ...drag_core.recipes import FLUX_KV, FLUX_TAPS, SD_UP
+from ...drag_core.recipes.choice import unet_taps
+from ...drag_core.recipes.common import FLUX_KV, FLUX_TAPS, SD_UP
+from ...drag_core.recipes.presets import PRESETS, Preset
 from ...drag_core.types import DragError, FeatureTap
-from . import unet
-from .layouts import LAYOUTS, Layout, layout_of, patch_of
+from .backbones import unet
+from .backbones.layouts import LAYOUTS, Layout, layout_of, patch_of
 from .shape import cell_of
 from .whole import net_of
 

@@ -9,9 +9,9 @@ import torch
 from comfy.patcher_extension import WrappersMP
 from torch import Tensor
 
-from ...drag_core.correspondence import Correspondence
+from ...drag_core.features.correspondence import Correspondence
 from ...drag_core.types import DragError, Grid, Task
-from .compiler import uncompiled_sampling
+from .backbones.compiler import uncompiled_sampling
 from .schedule import prediction_of, sampling_of
 from .shape import cell_of, core_shape, latent_in
 

@@ -14,10 +14,10 @@ import psutil
 import torch
 from torch import Tensor
 
-from ...drag_core.drag import invert
-from ...drag_core.kvplan import MOST, PINNED, KVPlan, plan_kv
-from ...drag_core.kvstore import KVStore, as_kept
-from ...drag_core.solvers import Solver, alf, ddim, euler, fireflow
+from ...drag_core.trajectory.invert import invert
+from ...drag_core.trajectory.kvplan import MOST, PINNED, KVPlan, plan_kv
+from ...drag_core.trajectory.kvstore import KVStore, as_kept
+from ...drag_core.trajectory.solvers import Solver, alf, ddim, euler, fireflow
 from ...drag_core.types import DragError, Trajectory
 from . import memory
 from . import schedule as levels

@@ -10,8 +10,8 @@ import comfy.utils
 import torch
 from torch import Tensor
 
-from ...drag_core.feature_view import feature_picture
-from ...drag_core.probe import TOGETHER, TapScore, probe, probe_motion, tap_text
+from ...drag_core.features.probe import TOGETHER, TapScore, probe, probe_motion, tap_text
+from ...drag_core.features.view import feature_picture
 from ...drag_core.types import DragError, FeatureTap, Grid
 from .family import Family, family_in
 from .inversion import Inversion, invert_latent

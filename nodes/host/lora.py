@@ -20,17 +20,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ...drag_core.backends.scaling import amplified, unscaled
 from ...drag_core.lora import LoRA, Training, file_weights, fit, low_rank, save_lora
-from ...drag_core.scaling import amplified, unscaled
-from ...drag_core.schedules import every_level, flow
+from ...drag_core.trajectory.schedules import every_level, flow
 from ...drag_core.types import DragError, FeatureTap, Schedule
 from . import memory
+from .backbones.layouts import layout_of
+from .backbones.selftest import self_test
 from .family import family_in
 from .inversion import digest
-from .layouts import layout_of
 from .recent import Recent
 from .schedule import prediction_of, sampling_of, shift_of
-from .selftest import self_test
 from .session import Need, run
 from .whole import net_of
 

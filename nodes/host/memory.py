@@ -12,12 +12,12 @@ import torch
 from comfy.ldm.flux.layers import Modulation, ModulationOut
 from torch import nn
 
-from ...drag_core.activations import joint_bytes
-from ...drag_core.kvplan import KVSize
+from ...drag_core.backends.activations import joint_bytes
+from ...drag_core.trajectory.kvplan import KVSize
 from ...drag_core.types import FeatureTap
-from .grad import dense, fetched
-from .layouts import attentions_of, layout_of, patch_of
-from .unet import attention_sizes
+from .backbones.grad import dense, fetched
+from .backbones.layouts import attentions_of, layout_of, patch_of
+from .backbones.unet import attention_sizes
 from .whole import ROOT, net_of
 
 TEXT = 512  # tokens

@@ -9,15 +9,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...drag_core.drag import Result, drag
-from ...drag_core.kvstore import replays
+from ...drag_core.drag import drag
+from ...drag_core.result import Result
+from ...drag_core.trajectory.kvstore import replays
 from ...drag_core.types import Task
 from . import memory
+from .backbones.selftest import self_test
 from .family import family_in
 from .inversion import Inversion, used_before
 from .progress import advice, listener
 from .schedule import host_sigmas
-from .selftest import self_test
 from .session import Need, run
 from .shape import latent_in, latent_out
 from .wish import Background, Wish, planned

@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...drag_core.drag import invert
-from ...drag_core.inpaint import painted_over, pixel_warp
-from ...drag_core.precision import uncast
+from ...drag_core.autocast import uncast
+from ...drag_core.pictures.inpaint import painted_over, pixel_warp
+from ...drag_core.trajectory.invert import invert
 from ...drag_core.types import DragError, Task, Trajectory
 from .family import family_in
 from .inversion import SOLVERS, Inversion, digest

@@ -8,13 +8,13 @@ import torch
 from comfy.patcher_extension import WrappersMP
 from torch import Tensor
 
-from ...drag_core.background import background_at
-from ...drag_core.kvstore import replays
+from ...drag_core.trajectory.background import background_at
+from ...drag_core.trajectory.kvstore import replays
 from ...drag_core.types import DragError, KVInject
-from . import joint_kv, unet
-from .compiler import uncompiled_sampling
+from .backbones import joint_kv, unet
+from .backbones.compiler import uncompiled_sampling
+from .backbones.layouts import layout_of
 from .inversion import Inversion
-from .layouts import layout_of
 from .schedule import core_level, sampling_of
 from .shape import cell_of, host_shape
 from .whole import net_of

@@ -8,7 +8,7 @@ from typing import Any
 import comfy.model_management as mm
 import psutil
 
-from ...drag_core.kvplan import KVPlan
+from ...drag_core.trajectory.kvplan import KVPlan
 from ...drag_core.types import DragError, FeatureTap
 from . import memory
 from .family import family_in

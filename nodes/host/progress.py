@@ -11,9 +11,9 @@ import comfy.utils
 import latent_preview
 import torch
 
-from ...drag_core.bounds import Diverged
-from ...drag_core.drag import OnStep, Step, clean_estimate
-from ...drag_core.types import DragError, Trajectory
+from ...drag_core.trajectory.bounds import Diverged
+from ...drag_core.trajectory.invert import clean_estimate
+from ...drag_core.types import DragError, OnStep, Step, Trajectory
 
 
 def quiet(step: Step) -> None:

@@ -15,7 +15,7 @@ import comfy.model_sampling as ms
 import torch
 from torch import Tensor
 
-from ...drag_core.schedules import ddim, flow
+from ...drag_core.trajectory.schedules import ddim, flow
 from ...drag_core.types import DragError, Schedule
 from .shape import host_shape, latent_out
 

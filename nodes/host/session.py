@@ -18,17 +18,17 @@ import torch
 from comfy.patcher_extension import WrappersMP, add_wrapper_with_key
 from torch import Tensor
 
-from ...drag_core.precision import uncast
+from ...drag_core.autocast import uncast
 from ...drag_core.types import Backbone, DragError, FeatureTap
 from . import memory
-from .call import Call, check_cond, plain_conds
-from .compiler import uncompiled
+from .backbones.call import Call, check_cond, plain_conds
+from .backbones.compiler import uncompiled
+from .backbones.flux import ComfyFlux
+from .backbones.grad import frozen
+from .backbones.layouts import layout_of
+from .backbones.unet import ComfyUNet
 from .family import family_in, in_the_way
-from .flux import ComfyFlux
-from .grad import frozen
-from .layouts import layout_of
 from .shape import core_shape, frames, host_shape
-from .unet import ComfyUNet
 from .whole import net_of
 
 T = TypeVar("T")

@@ -8,14 +8,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...drag_core.choice import AUTO, automatic, choose
-from ...drag_core.constrain import HardBackground
-from ...drag_core.custom import METHODS, Ground
-from ...drag_core.drag import Recipe
-from ...drag_core.masks import on_grid
-from ...drag_core.presets import adapt, adapt_shape, starting
-from ...drag_core.recipes import SD_UP, fast
-from ...drag_core.supervise import RegionSupervision
+from ...drag_core.features.supervise import RegionSupervision
+from ...drag_core.motion.masks import on_grid
+from ...drag_core.recipes.choice import AUTO, automatic, choose
+from ...drag_core.recipes.common import SD_UP
+from ...drag_core.recipes.custom import METHODS, Ground
+from ...drag_core.recipes.fast import fast
+from ...drag_core.recipes.presets import adapt, adapt_shape, starting
+from ...drag_core.recipes.recipe import Recipe
+from ...drag_core.trajectory.constrain import HardBackground
 from ...drag_core.types import DragError, FeatureTap, Task, Trajectory, Variant
 from .family import Family, family_in
 from .inversion import SOLVERS, Inversion

@@ -8,8 +8,8 @@ import math
 import numpy as np
 import pytest
 
-from drag_core.instruction import parse
-from drag_core.task import draw
+from drag_core.motion.instruction import parse
+from drag_core.motion.task import draw
 from drag_core.types import Grid
 from tests.browser.driver import FIND, Editor
 from tests.host.place import ROOT

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from drag_core.solvers import Solver
+from drag_core.trajectory.solvers import Solver
 from drag_core.types import KV, FeatureTap, KVInject, KVRecord, Schedule
 
 

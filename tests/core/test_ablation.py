@@ -10,10 +10,10 @@ import pytest
 from benchmarks import ablation
 from drag_core.backends.load import load_model
 from drag_core.bench.cases import held_out
-from drag_core.choice import choose
-from drag_core.constrain import FreeBackground, HardBackground
-from drag_core.presets import PRESETS, adapt
-from drag_core.supervise import PointSupervision, RegionSupervision
+from drag_core.features.supervise import PointSupervision, RegionSupervision
+from drag_core.recipes.choice import choose
+from drag_core.recipes.presets import PRESETS, adapt
+from drag_core.trajectory.constrain import FreeBackground, HardBackground
 
 CASES = held_out(1)
 NUMBERS = {"centroid": 2.0, "target": 20.0, "vacated": 30.0, "background": 40.0, "seconds": 1.0}

@@ -10,10 +10,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from drag_core.constrain import SoftBackground
-from drag_core.correspondence import correspondence
-from drag_core.drag import Result, drag
-from drag_core.supervise import PointSupervision, RegionSupervision, Supervision
+from drag_core.drag import drag
+from drag_core.features.correspondence import correspondence
+from drag_core.features.supervise import PointSupervision, RegionSupervision, Supervision
+from drag_core.result import Result
+from drag_core.trajectory.constrain import SoftBackground
 from drag_core.types import AffineMotion, Grid, Handle, Region, Task
 from tests.core.analytic import Linear
 from tests.core.test_drag import EDITABLE, POINTS, REGIONS, recipe, source

@@ -12,13 +12,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from drag_core.constrain import FreeBackground
-from drag_core.drag import Recipe, Result, drag, invert
-from drag_core.instruction import DragInstruction, PointSpec, RegionSpec, Shape
-from drag_core.recipes import adaptivedrag, dragdiffusion, dragnext, gooddrag
-from drag_core.schedules import sparser
-from drag_core.solvers import ddim
-from drag_core.task import build_task
+from drag_core.drag import drag
+from drag_core.motion.instruction import DragInstruction, PointSpec, RegionSpec, Shape
+from drag_core.motion.task import build_task
+from drag_core.recipes.adaptivedrag import adaptivedrag
+from drag_core.recipes.dragdiffusion import dragdiffusion
+from drag_core.recipes.dragnext import dragnext
+from drag_core.recipes.gooddrag import gooddrag
+from drag_core.recipes.recipe import Recipe
+from drag_core.result import Result
+from drag_core.trajectory.constrain import FreeBackground
+from drag_core.trajectory.invert import invert
+from drag_core.trajectory.schedules import sparser
+from drag_core.trajectory.solvers import ddim
 from drag_core.types import KV, DragError, FeatureTap, Grid, Task, Trajectory
 
 SIZE = Grid(128, 128)

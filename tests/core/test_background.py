@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from drag_core.background import background_at
+from drag_core.trajectory.background import background_at
 from drag_core.types import Schedule, Trajectory
 
 CLEAN, NOISE = torch.full((1, 1, 2, 2), 3.0), torch.full((1, 1, 2, 2), -1.0)

@@ -10,11 +10,11 @@ from functools import partial
 import pytest
 from torch import Tensor
 
-from drag_core.bounds import LEAST, Diverged, Size, check
-from drag_core.constrain import FreeBackground
-from drag_core.descent import NormalisedDescent
-from drag_core.drag import Step, drag
-from drag_core.types import KV, DragError, FeatureTap, Trajectory
+from drag_core.drag import drag
+from drag_core.features.descent import NormalisedDescent
+from drag_core.trajectory.bounds import LEAST, Diverged, Size, check
+from drag_core.trajectory.constrain import FreeBackground
+from drag_core.types import KV, DragError, FeatureTap, Step, Trajectory
 from tests.core.analytic import Linear
 from tests.core.test_drag import REGIONS, recipe, source
 

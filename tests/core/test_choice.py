@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 import torch
 
-from drag_core.choice import FAMILY, RECIPES, automatic, choose
-from drag_core.custom import NUMBERS, ignored
+from drag_core.recipes import RECIPES
+from drag_core.recipes.choice import FAMILY, automatic, choose
+from drag_core.recipes.custom import NUMBERS, ignored
 from drag_core.types import AffineMotion, DragError, Grid, Handle, Region, Task
 
 GRID = Grid(64, 64)

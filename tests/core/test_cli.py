@@ -20,7 +20,7 @@ from PIL import Image
 
 from drag_core.__main__ import main
 from drag_core.bench.scenes import render, sample_scene
-from drag_core.pictures import read_picture, to_bytes, write_png
+from drag_core.pictures.files import read_picture, to_bytes, write_png
 
 ROOT = Path(__file__).resolve().parents[2]
 SQUARE = [[100, 100], [160, 100], [160, 160], [100, 160]]

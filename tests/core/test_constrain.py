@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from drag_core.constrain import Constraint, FreeBackground, HardBackground, SoftBackground
+from drag_core.trajectory.constrain import Constraint, FreeBackground, HardBackground, SoftBackground
 
 
 def pair(dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor, Tensor]:

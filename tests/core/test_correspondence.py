@@ -8,10 +8,11 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from drag_core.constrain import FreeBackground
-from drag_core.correspondence import Correspondence
-from drag_core.drag import drag, invert
-from drag_core.solvers import ddim
+from drag_core.drag import drag
+from drag_core.features.correspondence import Correspondence
+from drag_core.trajectory.constrain import FreeBackground
+from drag_core.trajectory.invert import invert
+from drag_core.trajectory.solvers import ddim
 from drag_core.types import Grid, Handle
 from tests.core.analytic import Gaussian, levels
 from tests.core.test_drag import VP, picture, recipe

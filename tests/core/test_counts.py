@@ -14,9 +14,11 @@ from benchmarks.counts import Line
 from benchmarks.meter import Meter, Saved, flash
 from drag_core.backends.diffusers_flux import DiffusersFlux
 from drag_core.backends.diffusers_unet import DiffusersUNet
-from drag_core.constrain import HardBackground
-from drag_core.masks import on_grid
-from drag_core.recipes import dragflow, dragnext, gooddrag
+from drag_core.motion.masks import on_grid
+from drag_core.recipes.dragflow import dragflow
+from drag_core.recipes.dragnext import dragnext
+from drag_core.recipes.gooddrag import gooddrag
+from drag_core.trajectory.constrain import HardBackground
 from drag_core.types import Grid
 
 

@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from drag_core.crop import Crop, choose_crop, cut, framed, notes_of, task_in, to_crop
-from drag_core.geometry import apply, motion_matrix, stops, to_grid
-from drag_core.masks import centroid, moved, region_weights
-from drag_core.paste import paste_back, put_back
-from drag_core.task import weighted
+from drag_core.motion.geometry import apply, motion_matrix, stops, to_grid
+from drag_core.motion.masks import centroid, moved, region_weights
+from drag_core.motion.task import weighted
+from drag_core.pictures.crop import Crop, choose_crop, cut, framed, notes_of, task_in, to_crop
+from drag_core.pictures.paste import paste_back, put_back
 from drag_core.types import AffineMotion, DragError, Grid, Handle, Region, Task
 
 QUICK = settings(max_examples=60, deadline=None, derandomize=True)

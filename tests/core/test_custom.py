@@ -7,12 +7,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from drag_core.constrain import HardBackground, SoftBackground
-from drag_core.custom import METHODS, NUMBERS, Ground
-from drag_core.masks import discs
+from drag_core.features.semantic import SemanticSupervision
+from drag_core.features.supervise import PointSupervision, RegionSupervision
+from drag_core.motion.masks import discs
 from drag_core.recipes import RECIPES
-from drag_core.semantic import SemanticSupervision
-from drag_core.supervise import PointSupervision, RegionSupervision
+from drag_core.recipes.custom import METHODS, NUMBERS, Ground
+from drag_core.trajectory.constrain import HardBackground, SoftBackground
 from drag_core.types import AffineMotion, DragError, Grid, Handle, Region, Task
 
 IMAGE = Grid(512, 512)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from drag_core.descent import NormalisedDescent
+from drag_core.features.descent import NormalisedDescent
 
 
 def test_normalised_descent_steps_by_its_length() -> None:

@@ -19,11 +19,11 @@ from drag_core.backends.load import EMBEDDED, EMBEDDED_VAE, MODELS, Model, load_
 from drag_core.bench.cases import Case, held_out, measure
 from drag_core.bench.scenes import HELD_OUT, render, sample_scene
 from drag_core.bench.table import run_row
-from drag_core.drag import denoise, invert
 from drag_core.metrics.region import psnr
-from drag_core.schedules import ddim as ddim_schedule
-from drag_core.schedules import flow, flux_shift
-from drag_core.solvers import Solver, alf, ddim, euler, fireflow
+from drag_core.trajectory.invert import denoise, invert
+from drag_core.trajectory.schedules import ddim as ddim_schedule
+from drag_core.trajectory.schedules import flow, flux_shift
+from drag_core.trajectory.solvers import Solver, alf, ddim, euler, fireflow
 from drag_core.types import Schedule
 
 PICTURES = [render(sample_scene(HELD_OUT + 500 + k))[None] for k in range(8)]

@@ -7,9 +7,9 @@ import torch
 
 from drag_core.bench.cases import held_out
 from drag_core.bench.example import instruction_of
-from drag_core.geometry import motion_matrix
-from drag_core.instruction import parse, to_json
-from drag_core.task import build_task
+from drag_core.motion.geometry import motion_matrix
+from drag_core.motion.instruction import parse, to_json
+from drag_core.motion.task import build_task
 from drag_core.types import Grid
 
 

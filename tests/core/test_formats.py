@@ -21,12 +21,12 @@ from PIL import Image
 
 from drag_core.bench.formats import read_any, write_drag100, write_dragflow
 from drag_core.bench.parts import components, inner_pixel, mask_picture, outlines, part_at
-from drag_core.geometry import apply, motion_matrix
-from drag_core.instruction import DragInstruction, PointSpec, RegionSpec, Shape, parse, to_json
-from drag_core.masks import centroid
-from drag_core.task import build_task, draw
+from drag_core.motion.geometry import apply, motion_matrix
+from drag_core.motion.instruction import DragInstruction, PointSpec, RegionSpec, Shape, parse, to_json
+from drag_core.motion.masks import centroid
+from drag_core.motion.task import build_task, draw
+from drag_core.motion.untrusted import MAX_BYTES
 from drag_core.types import DragError, Grid
-from drag_core.untrusted import MAX_BYTES
 
 SIZE = Grid(60, 80)
 

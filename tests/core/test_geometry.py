@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from drag_core.geometry import (
+from drag_core.motion.geometry import (
     apply,
     motion_matrix,
     rescale,

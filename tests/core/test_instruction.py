@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drag_core.instruction import (
+from drag_core.motion.instruction import (
     DragInstruction,
     PointSpec,
     RegionSpec,
@@ -20,14 +20,13 @@ from drag_core.instruction import (
     Stroke,
     from_dict,
     lacks,
-    load_json,
     parse,
     rescaled,
     to_dict,
     to_json,
 )
+from drag_core.motion.untrusted import MAX_BYTES, load_json
 from drag_core.types import DragError
-from drag_core.untrusted import MAX_BYTES
 
 number = st.floats(-1e4, 1e4)
 point = st.tuples(number, number)

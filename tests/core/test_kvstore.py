@@ -12,12 +12,15 @@ import torch
 from torch import Tensor
 
 from drag_core.backends.diffusers_flux import DiffusersFlux
-from drag_core.drag import Recipe, drag, invert
-from drag_core.kvplan import RUNGS, KVSize, plan_kv
-from drag_core.kvstore import KVReader, KVStore, as_kept, pack
-from drag_core.recipes import FLUX_KV, dragflow
-from drag_core.schedules import flow
-from drag_core.solvers import fireflow
+from drag_core.drag import drag
+from drag_core.recipes.common import FLUX_KV
+from drag_core.recipes.dragflow import dragflow
+from drag_core.recipes.recipe import Recipe
+from drag_core.trajectory.invert import invert
+from drag_core.trajectory.kvplan import RUNGS, KVSize, plan_kv
+from drag_core.trajectory.kvstore import KVReader, KVStore, as_kept, pack
+from drag_core.trajectory.schedules import flow
+from drag_core.trajectory.solvers import fireflow
 from drag_core.types import (
     AffineMotion,
     DragError,

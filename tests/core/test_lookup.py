@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from drag_core.geometry import sample
-from drag_core.lookup import lookup, lookup_all
+from drag_core.kernels.lookup import lookup, lookup_all
+from drag_core.motion.geometry import sample
 from drag_core.types import Grid
 
 NATIVE, LARGE = (13, 17), Grid(51, 70)

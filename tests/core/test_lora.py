@@ -13,7 +13,6 @@ from torch import Tensor
 from drag_core.backends.diffusers_flux import DiffusersFlux
 from drag_core.backends.identity import applied, train_lora
 from drag_core.backends.load import load_model
-from drag_core.drag import Recipe
 from drag_core.edit import identity_lora, run_task
 from drag_core.lora import (
     LoRA,
@@ -26,7 +25,8 @@ from drag_core.lora import (
     read_lora,
     save_lora,
 )
-from drag_core.schedules import ddim, flow
+from drag_core.recipes.recipe import Recipe
+from drag_core.trajectory.schedules import ddim, flow
 from drag_core.types import AffineMotion, DragError, Grid, Region, Task
 from tests.core.test_backends import flux_backbone, unet_backbone
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from drag_core.geometry import translation
-from drag_core.masks import (
+from drag_core.motion.geometry import translation
+from drag_core.motion.masks import (
     adaptive_mask,
     centroid,
     discs,

@@ -15,7 +15,7 @@ from drag_core.metrics.dai import RADII, dai
 from drag_core.metrics.place import locate, residue_centroid
 from drag_core.metrics.region import l1, psnr, ssim, ssim_map
 from drag_core.metrics.report import Line, Report, as_dict, as_saved, carried, measure, table
-from drag_core.overlay import BLUE, GREEN, outlines
+from drag_core.pictures.overlay import BLUE, GREEN, outlines
 from drag_core.types import AffineMotion, DragError, Grid, Handle, Region, Task
 
 SIZE = Grid(64, 80)

@@ -24,8 +24,8 @@ from drag_core.backends.identity import train_lora
 from drag_core.backends.load import Model, load_model
 from drag_core.bench.cases import held_out
 from drag_core.lora import Training
-from drag_core.recipes import dragflow
-from drag_core.schedules import every_level, flow
+from drag_core.recipes.dragflow import dragflow
+from drag_core.trajectory.schedules import every_level, flow
 from drag_core.types import DragError, FeatureTap, Grid, KVCache, KVInject, KVRecord
 from tests.core.test_backends import BACKBONES
 

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drag_core.bench.formats import write_dragflow
-from drag_core.geometry import apply, motion_matrix, shift_at, stops, translation
-from drag_core.instruction import DragInstruction, RegionSpec, Shape, Stroke, parse, rescaled, to_json
-from drag_core.masks import adaptive_mask, moved, touched
-from drag_core.task import build_task, draw
+from drag_core.motion.geometry import apply, motion_matrix, shift_at, stops, translation
+from drag_core.motion.instruction import DragInstruction, RegionSpec, Shape, Stroke, parse, rescaled, to_json
+from drag_core.motion.masks import adaptive_mask, moved, touched
+from drag_core.motion.task import build_task, draw
 from drag_core.types import AffineMotion, DragError, Grid, Point, Region
 
 QUICK = settings(max_examples=60, deadline=None, derandomize=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from drag_core.plot import loss_curve
+from drag_core.pictures.plot import loss_curve
 
 
 def heights(picture: torch.Tensor) -> list[int]:

@@ -18,7 +18,7 @@ from drag_core.backends.precision import Place, folder_dtype, own_dtype
 from drag_core.bench.cases import held_out, make_case
 from drag_core.edit import run_task
 from drag_core.metrics.region import psnr
-from drag_core.schedules import ddim, flow
+from drag_core.trajectory.schedules import ddim, flow
 from drag_core.types import DragError, FeatureTap, Schedule
 from tests.core.test_backends import BACKBONES
 from tests.core.test_cli import drag_json, edit, picture, refused

@@ -12,10 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from drag_core.feature_view import REACH, feature_picture, principal
-from drag_core.geometry import apply, motion_matrix
-from drag_core.plot import tap_chart
-from drag_core.probe import (
+from drag_core.features.probe import (
     compare,
     probe,
     probe_motion,
@@ -24,7 +21,10 @@ from drag_core.probe import (
     tap_text,
     warped_picture,
 )
-from drag_core.schedules import flow
+from drag_core.features.view import REACH, feature_picture, principal
+from drag_core.motion.geometry import apply, motion_matrix
+from drag_core.pictures.plot import tap_chart
+from drag_core.trajectory.schedules import flow
 from drag_core.types import KV, DragError, FeatureTap, Grid, Trajectory
 
 IMAGE = Grid(192, 256)

@@ -7,10 +7,10 @@ import time
 
 import torch
 
-from drag_core.draft import shown, unfinished
-from drag_core.instruction import parse, to_json
-from drag_core.overlay import overlay
-from drag_core.region import drag_task
+from drag_core.motion.draft import shown, unfinished
+from drag_core.motion.instruction import parse, to_json
+from drag_core.motion.region import drag_task
+from drag_core.pictures.overlay import overlay
 from drag_core.types import DragError, Grid
 from tests.core.documents import random_document
 

@@ -8,30 +8,24 @@ import pytest
 import torch
 from torch.optim import SGD, Adam
 
-from drag_core.constrain import FreeBackground, HardBackground, SoftBackground
-from drag_core.drag import Recipe
-from drag_core.masks import adaptive_mask, on_grid
-from drag_core.recipes import (
-    FLUX_KV,
-    RECIPES,
-    SD_KV,
-    SD_UP,
-    adaptivedrag,
-    copy_paste,
-    dragdiffusion,
-    dragflow,
-    dragnext,
-    fast,
-    gooddrag,
-    linear,
-    per_level,
-)
-from drag_core.schedules import ddim as ddim_levels
-from drag_core.schedules import flow, flux_shift
-from drag_core.semantic import SemanticSupervision
-from drag_core.solvers import ddim, fireflow
-from drag_core.start import Paste
-from drag_core.supervise import NoSupervision, PointSupervision, RegionSupervision
+from drag_core.features.semantic import SemanticSupervision
+from drag_core.features.supervise import NoSupervision, PointSupervision, RegionSupervision
+from drag_core.motion.masks import adaptive_mask, on_grid
+from drag_core.recipes import RECIPES
+from drag_core.recipes.adaptivedrag import adaptivedrag
+from drag_core.recipes.common import FLUX_KV, SD_KV, SD_UP, linear, per_level
+from drag_core.recipes.copy_paste import copy_paste
+from drag_core.recipes.dragdiffusion import dragdiffusion
+from drag_core.recipes.dragflow import dragflow
+from drag_core.recipes.dragnext import dragnext
+from drag_core.recipes.fast import fast
+from drag_core.recipes.gooddrag import gooddrag
+from drag_core.recipes.recipe import Recipe
+from drag_core.trajectory.constrain import FreeBackground, HardBackground, SoftBackground
+from drag_core.trajectory.schedules import ddim as ddim_levels
+from drag_core.trajectory.schedules import flow, flux_shift
+from drag_core.trajectory.solvers import ddim, fireflow
+from drag_core.trajectory.start import Paste
 from drag_core.types import AffineMotion, DragError, FeatureTap, Grid, Handle, Region, Task, Variant
 
 

@@ -11,9 +11,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from benchmarks.equality import COARSE
+from drag_core.features.supervise import PointSupervision, RegionSupervision
+from drag_core.kernels.lookup import lookup, lookup_all, patches, reading
 from drag_core.kernels.region import windowed
-from drag_core.lookup import lookup, lookup_all, patches, reading
-from drag_core.supervise import PointSupervision, RegionSupervision
 from drag_core.types import AffineMotion, Grid, Handle, Region
 
 IMAGE = Grid(120, 176)

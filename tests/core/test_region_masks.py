@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from drag_core.geometry import apply, motion_matrix
-from drag_core.instruction import DragInstruction, PointSpec, RegionSpec, Shape, parse
-from drag_core.masks import centroid, moved, region_weights
-from drag_core.region import drag_task
-from drag_core.task import build_task, joined, user_weights
+from drag_core.motion.geometry import apply, motion_matrix
+from drag_core.motion.instruction import DragInstruction, PointSpec, RegionSpec, Shape, parse
+from drag_core.motion.masks import centroid, moved, region_weights
+from drag_core.motion.region import drag_task
+from drag_core.motion.task import build_task, joined, user_weights
 from drag_core.types import DragError, Grid, Region, Task
 
 SIZE = Grid(60, 80)

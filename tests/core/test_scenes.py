@@ -20,8 +20,8 @@ from drag_core.bench.scenes import (
     without_top,
 )
 from drag_core.bench.shapes import FAMILIES
-from drag_core.geometry import motion_matrix
-from drag_core.masks import centroid, grow
+from drag_core.motion.geometry import motion_matrix
+from drag_core.motion.masks import centroid, grow
 from drag_core.types import AffineMotion
 
 SEEDS = range(12)

@@ -8,7 +8,15 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from drag_core.schedules import ddim, flow, flux2_shift, flux_shift, qwen_shift, sd_alphas_cumprod, sparser
+from drag_core.trajectory.schedules import (
+    ddim,
+    flow,
+    flux2_shift,
+    flux_shift,
+    qwen_shift,
+    sd_alphas_cumprod,
+    sparser,
+)
 from drag_core.types import Schedule
 
 

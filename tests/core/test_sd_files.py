@@ -16,15 +16,8 @@ from drag_core.backends import keys, single_file
 from drag_core.backends.diffusers_unet import DiffusersUNet
 from drag_core.backends.load import load_model
 from drag_core.edit import run_task
-from drag_core.schedules import ddim as ddim_schedule
-from drag_core.types import (
-    AffineMotion,
-    DragError,
-    FeatureTap,
-    Grid,
-    Region,
-    Task,
-)
+from drag_core.trajectory.schedules import ddim as ddim_schedule
+from drag_core.types import AffineMotion, DragError, FeatureTap, Grid, Region, Task
 from tests.core.test_backends import save_with_vae, tiny_unet
 from tests.core.test_stable_diffusions import DEPTH, LIKE, original
 
@@ -129,7 +122,7 @@ def test_a_whole_drag(tmp_path: Path, name: str, recipe: str) -> None:
     """The papers' recipes as they are, but for fewer updates: taps and K/V layers are this model's own."""
     from dataclasses import replace
 
-    from drag_core.drag import Recipe
+    from drag_core.recipes.recipe import Recipe
     from drag_core.types import Handle
 
     unet, _ = whole_file(name, tmp_path / "model.safetensors", velocity=name == "sd21")

@@ -9,11 +9,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from drag_core.constrain import FreeBackground
-from drag_core.descent import NormalisedDescent
-from drag_core.drag import Result, drag
-from drag_core.masks import discs
-from drag_core.semantic import SemanticSupervision
+from drag_core.drag import drag
+from drag_core.features.descent import NormalisedDescent
+from drag_core.features.semantic import SemanticSupervision
+from drag_core.motion.masks import discs
+from drag_core.result import Result
+from drag_core.trajectory.constrain import FreeBackground
 from drag_core.types import Grid, Handle
 from tests.core.analytic import Linear
 from tests.core.test_drag import IMAGE, START, at, picture, recipe, source

@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from drag_core.drag import invert
-from drag_core.schedules import ddim as ddim_levels
-from drag_core.schedules import flow
-from drag_core.solvers import Solver, alf, ddim, ddim_jump, euler, fireflow
+from drag_core.trajectory.invert import invert
+from drag_core.trajectory.schedules import ddim as ddim_levels
+from drag_core.trajectory.schedules import flow
+from drag_core.trajectory.solvers import Solver, alf, ddim, ddim_jump, euler, fireflow
 from drag_core.types import DragError, Schedule
 from tests.core.analytic import Gaussian, Mixture, levels, walk
 

@@ -14,18 +14,12 @@ from torch import Tensor
 
 from drag_core.backends import keys
 from drag_core.backends.diffusers_unet import DiffusersUNet
-from drag_core.choice import unet_taps
-from drag_core.drag import denoise, invert
-from drag_core.recipes import SD_KV, SD_UP
-from drag_core.schedules import ddim as ddim_schedule
-from drag_core.solvers import ddim
-from drag_core.types import (
-    DragError,
-    FeatureTap,
-    KVCache,
-    KVInject,
-    KVRecord,
-)
+from drag_core.recipes.choice import unet_taps
+from drag_core.recipes.common import SD_KV, SD_UP
+from drag_core.trajectory.invert import denoise, invert
+from drag_core.trajectory.schedules import ddim as ddim_schedule
+from drag_core.trajectory.solvers import ddim
+from drag_core.types import DragError, FeatureTap, KVCache, KVInject, KVRecord
 from tests.core.test_backends import tiny_unet
 
 DOWN, UP, CROSS_DOWN, CROSS_UP = "DownBlock2D", "UpBlock2D", "CrossAttnDownBlock2D", "CrossAttnUpBlock2D"

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from drag_core.start import Both, Paste, Refill
+from drag_core.trajectory.start import Both, Paste, Refill
 from drag_core.types import AffineMotion, Grid, Region, Trajectory
 from tests.core.analytic import levels
 

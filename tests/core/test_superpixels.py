@@ -9,7 +9,7 @@ import sys
 import pytest
 import torch
 
-from drag_core.exchange import (
+from drag_core.motion.exchange import (
     boundary_points,
     centroid_pair,
     handles_of,
@@ -17,7 +17,7 @@ from drag_core.exchange import (
     with_points,
     with_regions,
 )
-from drag_core.superpixels import around, auto_mask, lab, patch_at, shifted, superpixels, swept
+from drag_core.motion.superpixels import around, auto_mask, lab, patch_at, shifted, superpixels, swept
 from drag_core.types import AffineMotion, DragError, Grid, Handle, Region, Task
 
 SIZE = Grid(96, 128)

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from drag_core.supervise import NoSupervision, PointSupervision, RegionSupervision
+from drag_core.features.supervise import NoSupervision, PointSupervision, RegionSupervision
 from drag_core.types import AffineMotion, Grid, Handle, Region
 from tests.core.analytic import blob
 

@@ -11,10 +11,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from drag_core.geometry import apply, motion_matrix
-from drag_core.instruction import DragInstruction, PointSpec, RegionSpec, Shape, Stroke
-from drag_core.masks import adaptive_mask, centroid, region_weights
-from drag_core.task import build_task, draw
+from drag_core.motion.geometry import apply, motion_matrix
+from drag_core.motion.instruction import DragInstruction, PointSpec, RegionSpec, Shape, Stroke
+from drag_core.motion.masks import adaptive_mask, centroid, region_weights
+from drag_core.motion.task import build_task, draw
 from drag_core.types import DragError, Grid, Task
 
 SIZE = Grid(60, 80)

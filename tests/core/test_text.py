@@ -9,9 +9,7 @@ import torch
 from torch import Tensor
 
 from drag_core.backends import text
-from drag_core.types import (
-    DragError,
-)
+from drag_core.types import DragError
 
 DOWN, UP, CROSS_DOWN, CROSS_UP = "DownBlock2D", "UpBlock2D", "CrossAttnDownBlock2D", "CrossAttnUpBlock2D"
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from drag_core.backends.hooks import exchanging
-from drag_core.recipes import SD_KV
+from drag_core.recipes.common import SD_KV
 from drag_core.types import KV, KVCache, KVInject, KVRecord
 from tests.golden.load import golden, relative
 

@@ -7,8 +7,8 @@ import math
 import pytest
 import torch
 
-from drag_core.geometry import motion_matrix, rotation, sampling_grid, turn_angle, warp
-from drag_core.masks import centroid, enclosing_box, region_weights
+from drag_core.motion.geometry import motion_matrix, rotation, sampling_grid, turn_angle, warp
+from drag_core.motion.masks import centroid, enclosing_box, region_weights
 from drag_core.types import AffineMotion, Grid
 from tests.golden.load import golden
 

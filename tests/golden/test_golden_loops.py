@@ -17,12 +17,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from drag_core.constrain import SoftBackground
-from drag_core.drag import Recipe, Result, drag
-from drag_core.recipes import dragnext, gooddrag
-from drag_core.schedules import ddim as ddim_levels
-from drag_core.solvers import ddim_jump
-from drag_core.superpixels import forward_patch, spacing
+from drag_core.drag import drag
+from drag_core.motion.superpixels import forward_patch, spacing
+from drag_core.recipes.dragnext import dragnext
+from drag_core.recipes.gooddrag import gooddrag
+from drag_core.recipes.recipe import Recipe
+from drag_core.result import Result
+from drag_core.trajectory.constrain import SoftBackground
+from drag_core.trajectory.schedules import ddim as ddim_levels
+from drag_core.trajectory.solvers import ddim_jump
 from drag_core.types import AffineMotion, Grid, Handle, Region, Schedule, Task, Trajectory
 from tests.golden.load import golden, relative
 from tests.golden.test_golden_points import ToyUNet

@@ -9,12 +9,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from drag_core.constrain import Constraint, FreeBackground, SoftBackground
-from drag_core.drag import Recipe, drag
-from drag_core.lookup import lookup
-from drag_core.schedules import ddim as ddim_levels
-from drag_core.solvers import ddim
-from drag_core.supervise import PointSupervision
+from drag_core.drag import drag
+from drag_core.features.supervise import PointSupervision
+from drag_core.kernels.lookup import lookup
+from drag_core.recipes.recipe import Recipe
+from drag_core.trajectory.constrain import Constraint, FreeBackground, SoftBackground
+from drag_core.trajectory.schedules import ddim as ddim_levels
+from drag_core.trajectory.solvers import ddim
 from drag_core.types import KV, FeatureTap, Grid, Handle, Schedule, Trajectory
 from tests.golden.load import golden, handles, points, relative
 

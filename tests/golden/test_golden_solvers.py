@@ -8,10 +8,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from drag_core.backends.diffusers_flux import pack, unpack
-from drag_core.drag import invert
-from drag_core.schedules import ddim, flow, flux_shift, sd_alphas_cumprod
-from drag_core.solvers import ddim_jump, fireflow
-from drag_core.supervise import RegionSupervision
+from drag_core.features.supervise import RegionSupervision
+from drag_core.trajectory.invert import invert
+from drag_core.trajectory.schedules import ddim, flow, flux_shift, sd_alphas_cumprod
+from drag_core.trajectory.solvers import ddim_jump, fireflow
 from drag_core.types import KV, AffineMotion, Grid, Region, Schedule
 from tests.golden.load import golden, relative
 

@@ -40,7 +40,7 @@ def whole_drag(core: str, backbone: Any, name: str, case: str, z: Any) -> Any:
     import torch
 
     types, recipes, presets, steps = (
-        importlib.import_module(f"{core}.{m}") for m in ("types", "recipes", "presets", "drag")
+        importlib.import_module(f"{core}.{m}") for m in ("types", "recipes", "recipes.presets", "drag")
     )
     mask, editable = torch.zeros(SIDE, SIDE), torch.zeros(SIDE, SIDE)
     mask[64:144, 48:128] = 1
@@ -57,7 +57,8 @@ def whole_drag(core: str, backbone: Any, name: str, case: str, z: Any) -> Any:
     if "soft" in case:
         fitted = replace(fitted, constraint=recipe.constraint)
         assert fitted.constraint.needs_prediction
-    source = steps.invert(backbone, z, fitted.schedule, fitted.solver, fitted.kv_blocks)
+    invert = importlib.import_module(f"{core}.trajectory.invert").invert
+    source = invert(backbone, z, fitted.schedule, fitted.solver, fitted.kv_blocks)
     result = steps.drag(backbone, source, fitted)
     assert len(result.losses) == levels * updates
     return result.z

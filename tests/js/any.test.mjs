@@ -1,7 +1,8 @@
 // 10 000 random documents: each is read or refused in one sentence, quickly, and what is read is kept.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { isEmpty, parse, plain, problems, rescaled, serialize } from '../../web/lib/document.js'
+import { isEmpty, parse, plain, rescaled, serialize } from '../../web/lib/document.js'
+import { problems } from '../../web/lib/problems.js'
 
 const N = 10_000
 let seed = 20240601

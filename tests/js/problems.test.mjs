@@ -1,7 +1,8 @@
 // What the editor says in time; build_task of drag_core says the same when it runs.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { parse, problems } from '../../web/lib/document.js'
+import { parse } from '../../web/lib/document.js'
+import { problems } from '../../web/lib/problems.js'
 
 const box = (x0, y0, x1, y1) => [[x0, y0], [x1, y0], [x1, y1], [x0, y1]]
 const region = (more = {}) => ({ polygons: [box(10, 10, 20, 20)], target: [40, 40], ...more })

@@ -13,12 +13,12 @@ from torch import Tensor
 
 from drag_core.backends.load import EMBEDDED, EMBEDDED_VAE, Model, load_model
 from drag_core.bench.scenes import HELD_OUT, render, sample_scene
-from drag_core.drag import denoise
 from drag_core.metrics.region import psnr
-from drag_core.pictures import to_bytes, write_png
-from drag_core.schedules import ddim as ddim_schedule
-from drag_core.schedules import flow, flux_shift
-from drag_core.solvers import ddim, euler
+from drag_core.pictures.files import to_bytes, write_png
+from drag_core.trajectory.invert import denoise
+from drag_core.trajectory.schedules import ddim as ddim_schedule
+from drag_core.trajectory.schedules import flow, flux_shift
+from drag_core.trajectory.solvers import ddim, euler
 
 SCENES = (
     "generated scenes of drag_core/bench/scenes.py, 256x256, seven object families on four kinds of "

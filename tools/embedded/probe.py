@@ -14,12 +14,12 @@ from torch import Tensor
 
 from drag_core.backends.load import load_model
 from drag_core.bench.cases import Case, held_out
-from drag_core.drag import invert
-from drag_core.geometry import motion_matrix, rescale, warp
-from drag_core.masks import on_grid
-from drag_core.schedules import ddim as ddim_schedule
-from drag_core.schedules import flow
-from drag_core.solvers import ddim, fireflow
+from drag_core.motion.geometry import motion_matrix, rescale, warp
+from drag_core.motion.masks import on_grid
+from drag_core.trajectory.invert import invert
+from drag_core.trajectory.schedules import ddim as ddim_schedule
+from drag_core.trajectory.schedules import flow
+from drag_core.trajectory.solvers import ddim, fireflow
 from drag_core.types import FeatureTap, Grid
 
 TAPS = {

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from drag_core.backends.load import load_model
-from drag_core.schedules import sd_alphas_cumprod
+from drag_core.trajectory.schedules import sd_alphas_cumprod
 
 from .common import Log, ema_update, save
 from .models import FluxVelocity, UNetNoise, start, tiny_flux, tiny_unet

@@ -22,8 +22,6 @@ import {
 } from './reading.js'
 import { simplifyTo } from './simplify.js'
 
-export { problems } from './problems.js'
-
 export const TASKS = ['relocation', 'deformation', 'rotation', 'scale']
 export const EDITABLE = ['adaptive', 'painted', 'none']
 export const MAX_REGIONS = 256, MAX_POINTS = 1024, MAX_VERTICES = 100_000, MAX_PATH = 64, MAX_OUTLINES = 4096

@@ -11,7 +11,8 @@
  *   holds the picture itself, if it is there
  * @typedef {{files: Files, notes: string[], error: string | null}} Exported
  */
-import { clone, emptyDocument, parse, problems, rescaled, serialize } from './document.js'
+import { clone, emptyDocument, parse, rescaled, serialize } from './document.js'
+import { problems } from './problems.js'
 import { Refused, loadJson, say } from './reading.js'
 import { readDrag100, readDragNext, writeDrag100, writeDragNext } from './formats/points.js'
 import { readRed, writeRed } from './formats/red.js'

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from ...lookup import lookup_all
 from ...types import Grid
+from ..lookup import lookup_all
 
 
 def gap(now: list[Tensor], then: list[Tensor], size: Grid, to: Tensor, came_from: Tensor) -> Tensor:

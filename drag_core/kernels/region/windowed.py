@@ -16,10 +16,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ...geometry import sampling_grid
-from ...lookup import reading
-from ...precision import uncast
+from ...autocast import uncast
+from ...motion.geometry import sampling_grid
 from ...types import Grid
+from ..lookup import reading
 
 AT_ONCE = 3 * 2**21  # differences held at a time (24 MiB in float32); more are taken channels by channels
 

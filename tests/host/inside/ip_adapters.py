@@ -17,11 +17,8 @@ import torch
 from bounds import within
 from region_drag_editing.drag_core.adapters.instant_character import Subject
 from region_drag_editing.drag_core.types import FeatureTap
-from region_drag_editing.nodes import (
-    DragApplyIPAdapter,
-    DragLoadIPAdapter,
-)
-from region_drag_editing.nodes.host import ip_adapter
+from region_drag_editing.nodes import DragApplyIPAdapter, DragLoadIPAdapter
+from region_drag_editing.nodes.host.adapters import ip_adapter
 from safetensors.torch import save_file
 from tiny import FLOW_T, FLUX_TAPS, noise
 from torch import Tensor

@@ -19,13 +19,8 @@ from node_helpers import conditioning_set_values
 from region_drag_editing.drag_core.adapters.files import read
 from region_drag_editing.drag_core.adapters.instant_character import Subject, cut_out, views
 from region_drag_editing.drag_core.types import DragError, FeatureTap
-from region_drag_editing.nodes import (
-    DragApplyIPAdapter,
-    DragEncodeSubject,
-    DragInvert,
-    DragOptimize,
-)
-from region_drag_editing.nodes.host.ip_adapter import Adapter
+from region_drag_editing.nodes import DragApplyIPAdapter, DragEncodeSubject, DragInvert, DragOptimize
+from region_drag_editing.nodes.host.adapters.ip_adapter import Adapter
 from region_drag_editing.nodes.host.session import Need
 from tiny import at, error, noise, run
 from torch import Tensor

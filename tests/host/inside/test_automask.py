@@ -10,7 +10,7 @@ import comfy.sample
 import comfy.samplers
 import pytest
 import torch
-from region_drag_editing.drag_core.correspondence import Correspondence
+from region_drag_editing.drag_core.features.correspondence import Correspondence
 from region_drag_editing.drag_core.types import DragError, Grid, Handle, Task
 from region_drag_editing.nodes import DragAutoMask, DragCorrespondenceGuide
 from region_drag_editing.nodes.host.loaders import load_embedded

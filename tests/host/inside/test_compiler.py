@@ -28,8 +28,8 @@ from region_drag_editing.nodes import (
     DragInvert,
     DragKVInject,
 )
-from region_drag_editing.nodes.host import compiler
-from region_drag_editing.nodes.host.compiler import SWITCHES, uncompiled
+from region_drag_editing.nodes.host.backbones import compiler
+from region_drag_editing.nodes.host.backbones.compiler import SWITCHES, uncompiled
 from region_drag_editing.nodes.host.loaders import load_embedded
 from region_drag_editing.nodes.host.session import Need, run
 from torch import Tensor

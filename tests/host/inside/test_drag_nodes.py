@@ -13,7 +13,8 @@ from bounds import same
 from disc import REST, TASK, moved_disc
 from region_drag_editing.drag_core.types import DragError, FeatureTap
 from region_drag_editing.nodes import DragInvert, DragOptimize, RegionMaskAffine
-from region_drag_editing.nodes.host import flux, grad, memory, selftest
+from region_drag_editing.nodes.host import memory
+from region_drag_editing.nodes.host.backbones import flux, grad, selftest
 from region_drag_editing.nodes.host.optimise import Wish, drag_latent
 from torch import Tensor
 

@@ -15,7 +15,7 @@ import tiny
 import torch
 from bounds import same
 from region_drag_editing.drag_core.types import FeatureTap, KVCache, KVRecord
-from region_drag_editing.nodes.host import grad
+from region_drag_editing.nodes.host.backbones import grad
 from torch import Tensor
 
 RUNS = 200

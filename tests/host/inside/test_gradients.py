@@ -18,7 +18,7 @@ import tiny
 import torch
 from bounds import within
 from region_drag_editing.drag_core.types import FeatureTap, KVCache, KVInject, KVRecord
-from region_drag_editing.nodes.host.unet import tap_modules
+from region_drag_editing.nodes.host.backbones.unet import tap_modules
 from tiny import FLUX_TAPS, Asked, Got, at, error
 from torch import Tensor
 

@@ -12,9 +12,9 @@ import tiny
 import torch
 from kernels_nets import NETS
 from region_drag_editing.drag_core.types import DragError
-from region_drag_editing.nodes.host import kernels
-from region_drag_editing.nodes.host.grad import frozen
-from region_drag_editing.nodes.host.kernels import plain_kernels
+from region_drag_editing.nodes.host.backbones import kernels
+from region_drag_editing.nodes.host.backbones.grad import frozen
+from region_drag_editing.nodes.host.backbones.kernels import plain_kernels
 from torch import Tensor
 
 KITCHEN = getattr(comfy.quant_ops, "ck", None)

@@ -15,12 +15,9 @@ import torch
 from bounds import same, within
 from ip_adapters import KINDS, SCALE, Z, apply, load, picture, predicted, put, shares, wanted
 from region_drag_editing.drag_core.types import DragError, FeatureTap
-from region_drag_editing.nodes import (
-    DragAdapterInjection,
-    DragApplyIPAdapter,
-    DragLoadIPAdapter,
-)
-from region_drag_editing.nodes.host import grad, ip_adapter
+from region_drag_editing.nodes import DragAdapterInjection, DragApplyIPAdapter, DragLoadIPAdapter
+from region_drag_editing.nodes.host.adapters import ip_adapter
+from region_drag_editing.nodes.host.backbones import grad
 from region_drag_editing.nodes.host.loaders import load_embedded
 from tiny import FLOW_T, FLUX_TAPS, error, noise
 from torch import Tensor

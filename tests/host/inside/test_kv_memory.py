@@ -14,8 +14,8 @@ import torch
 from bounds import within
 from comfy.ldm.flux.math import apply_rope
 from disc import moved_disc
-from region_drag_editing.drag_core.drag import denoise
-from region_drag_editing.drag_core.kvplan import RUNGS
+from region_drag_editing.drag_core.trajectory.invert import denoise
+from region_drag_editing.drag_core.trajectory.kvplan import RUNGS
 from region_drag_editing.drag_core.types import DragError, KVCache, KVInject, KVRecord
 from region_drag_editing.nodes import DragInvert, DragKVInject, DragOptimize
 from region_drag_editing.nodes.host.inversion import SOLVERS, invert_latent

@@ -20,10 +20,11 @@ import torch
 from comfy.ldm.hunyuan_video.model import HunyuanVideo
 from comfy.ldm.models.autoencoder import AutoencoderKL
 from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
-from region_drag_editing.drag_core.recipes import FLUX_KV, FLUX_TAPS, SD_UP
+from region_drag_editing.drag_core.recipes.common import FLUX_KV, FLUX_TAPS, SD_UP
 from region_drag_editing.drag_core.types import DragError, FeatureTap
 from region_drag_editing.nodes import DragInvert, DragOptimize, RegionMaskAffine
-from region_drag_editing.nodes.host import memory, unet
+from region_drag_editing.nodes.host import memory
+from region_drag_editing.nodes.host.backbones import unet
 from region_drag_editing.nodes.host.family import family_of
 from safetensors.torch import save_file
 from torch import Tensor

@@ -12,7 +12,7 @@ import pytest
 import tiny
 import torch
 from bounds import ON_CARD, same
-from region_drag_editing.drag_core.probe import probe_motion, ranked
+from region_drag_editing.drag_core.features.probe import probe_motion, ranked
 from region_drag_editing.drag_core.types import DragError, FeatureTap, Grid
 from region_drag_editing.nodes import (
     DragExampleScene,

@@ -18,7 +18,8 @@ from bounds import merged, within
 from bounds import same as same_output
 from emulate import dynamic_vram, imitated, not_dynamic, shared_buffers, small_card
 from region_drag_editing.drag_core.types import DragError, FeatureTap
-from region_drag_editing.nodes.host import grad, memory
+from region_drag_editing.nodes.host import memory
+from region_drag_editing.nodes.host.backbones import grad
 from tiny import error, gradients
 from torch import Tensor
 

@@ -20,17 +20,16 @@ import torch
 from bounds import same, within
 from comfy_extras.nodes_flux import compute_empirical_mu
 from mmdit import NAMES, loaded, point
-from region_drag_editing.drag_core.drag import denoise
-from region_drag_editing.drag_core.recipes import FLUX_KV, FLUX_TAPS
-from region_drag_editing.drag_core.solvers import alf
+from region_drag_editing.drag_core.recipes.common import FLUX_KV, FLUX_TAPS
+from region_drag_editing.drag_core.trajectory.invert import denoise
+from region_drag_editing.drag_core.trajectory.solvers import alf
 from region_drag_editing.drag_core.types import FeatureTap, KVCache, KVInject, KVRecord
-from region_drag_editing.nodes import (
-    DragInvert,
-)
-from region_drag_editing.nodes.host import grad, memory
+from region_drag_editing.nodes import DragInvert
+from region_drag_editing.nodes.host import memory
+from region_drag_editing.nodes.host.backbones import grad
+from region_drag_editing.nodes.host.backbones.layouts import layout_of
+from region_drag_editing.nodes.host.backbones.selftest import self_test
 from region_drag_editing.nodes.host.family import family_of
-from region_drag_editing.nodes.host.layouts import layout_of
-from region_drag_editing.nodes.host.selftest import self_test
 from region_drag_editing.nodes.host.session import Need
 from region_drag_editing.nodes.host.shape import core_shape, host_shape
 from tiny import Asked, error

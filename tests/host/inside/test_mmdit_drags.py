@@ -15,7 +15,7 @@ import tiny
 import torch
 from bounds import same, within
 from mmdit import NAMES, loaded, point
-from region_drag_editing.drag_core.recipes import FLUX_TAPS
+from region_drag_editing.drag_core.recipes.common import FLUX_TAPS
 from region_drag_editing.drag_core.types import DragError
 from region_drag_editing.nodes import (
     DragBackgroundHardConstraint,
@@ -24,7 +24,7 @@ from region_drag_editing.nodes import (
     DragOptimize,
     RegionMaskAffine,
 )
-from region_drag_editing.nodes.host.adapter import inject
+from region_drag_editing.nodes.host.adapters.adapter import inject
 from region_drag_editing.nodes.host.family import family_of
 from region_drag_editing.nodes.host.shape import cell_of, core_shape, host_shape
 from tiny import error

@@ -14,12 +14,13 @@ from bounds import merged, same
 from ip_adapters import load
 from mmdit import NAMES, loaded, point
 from region_drag_editing.drag_core.adapters.attention import Strength
-from region_drag_editing.drag_core.correspondence import Correspondence
+from region_drag_editing.drag_core.features.correspondence import Correspondence
 from region_drag_editing.drag_core.lora import Training, file_weights
 from region_drag_editing.drag_core.types import DragError, Grid, Handle, Task
 from region_drag_editing.nodes import DragCorrespondenceGuide
-from region_drag_editing.nodes.host import ip_adapter, session
 from region_drag_editing.nodes.host import lora as identity
+from region_drag_editing.nodes.host import session
+from region_drag_editing.nodes.host.adapters import ip_adapter
 from region_drag_editing.nodes.host.shape import cell_of, core_shape, host_shape
 from tiny import error
 from torch import Tensor

@@ -10,10 +10,10 @@ import comfy.model_management as mm
 import pytest
 import torch
 from region_drag_editing.nodes import DragInvert, RegionMaskAffine
+from region_drag_editing.nodes.host.adapters.subject import encode
 from region_drag_editing.nodes.host.features import unet_features
 from region_drag_editing.nodes.host.loaders import load_embedded
 from region_drag_editing.nodes.host.own_start import start_of
-from region_drag_editing.nodes.host.subject import encode
 from region_drag_editing.nodes.host.wish import Wish
 from test_adapters_in_drags import encoder
 

@@ -22,7 +22,7 @@ from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
 from comfy_api.torch_helpers import set_torch_compile_wrapper
 from comfy_extras.nodes_easycache import EasyCacheNode, LazyCacheNode
 from region_drag_editing.drag_core.types import DragError, FeatureTap
-from region_drag_editing.nodes.host import grad
+from region_drag_editing.nodes.host.backbones import grad
 from region_drag_editing.nodes.host.session import Need, run
 from torch import Tensor
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from bounds import same, within
 from comfy.patcher_extension import WrappersMP
-from region_drag_editing.drag_core.background import background_at
+from region_drag_editing.drag_core.trajectory.background import background_at
 from region_drag_editing.drag_core.types import DragError
 from region_drag_editing.nodes import (
     DragAdapterInjection,
@@ -18,7 +18,7 @@ from region_drag_editing.nodes import (
     DragInvert,
     DragKVInject,
 )
-from region_drag_editing.nodes.host import grad
+from region_drag_editing.nodes.host.backbones import grad
 from region_drag_editing.nodes.host.loaders import load_embedded
 from torch import Tensor
 

@@ -14,11 +14,11 @@ import pytest
 import tiny
 import torch
 from disc import moved_disc
-from region_drag_editing.drag_core.bounds import Diverged
+from region_drag_editing.drag_core.trajectory.bounds import Diverged
 from region_drag_editing.drag_core.types import DragError
 from region_drag_editing.nodes import DragInvert, DragOptimize
 from region_drag_editing.nodes.host import progress
-from region_drag_editing.nodes.host.grad import first_rows, frozen
+from region_drag_editing.nodes.host.backbones.grad import first_rows, frozen
 from region_drag_editing.nodes.host.loaders import load_embedded
 from region_drag_editing.nodes.host.session import Need, run
 from torch import Tensor, nn

@@ -14,7 +14,7 @@ import tiny
 import torch
 from bounds import ON_CARD, within
 from comfy.quant_ops import QUANT_ALGOS, QuantizedTensor
-from region_drag_editing.nodes.host import grad
+from region_drag_editing.nodes.host.backbones import grad
 from safetensors.torch import save_file
 from tiny import error, gradients
 from torch import Tensor

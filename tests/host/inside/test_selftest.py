@@ -16,9 +16,10 @@ import torch
 import torch.nn.functional as F
 from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
 from region_drag_editing.drag_core.types import DragError
-from region_drag_editing.nodes.host import grad, kernels, memory, selftest
-from region_drag_editing.nodes.host.exact import exact
-from region_drag_editing.nodes.host.selftest import self_test
+from region_drag_editing.nodes.host import memory
+from region_drag_editing.nodes.host.backbones import grad, kernels, selftest
+from region_drag_editing.nodes.host.backbones.exact import exact
+from region_drag_editing.nodes.host.backbones.selftest import self_test
 from torch import Tensor
 
 WEIGHTS = tiny.unet_weights()

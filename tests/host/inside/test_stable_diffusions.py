@@ -21,8 +21,8 @@ import pytest
 import tiny
 import torch
 from bounds import within
-from region_drag_editing.drag_core.custom import NUMBERS
 from region_drag_editing.drag_core.lora import Training, file_weights
+from region_drag_editing.drag_core.recipes.custom import NUMBERS
 from region_drag_editing.drag_core.types import AffineMotion, Handle, Region, Task
 from region_drag_editing.nodes import DragInvert, DragOptimize, RegionMaskAffine
 from region_drag_editing.nodes.host import lora as identity

@@ -13,14 +13,16 @@ import tiny
 import torch
 from bounds import within
 from comfy.conds import CONDRegular
-from region_drag_editing.drag_core.constrain import FreeBackground
-from region_drag_editing.drag_core.drag import Recipe, Step, drag, invert
-from region_drag_editing.drag_core.schedules import ddim, flow
-from region_drag_editing.drag_core.solvers import ddim as ddim_step
-from region_drag_editing.drag_core.solvers import fireflow
-from region_drag_editing.drag_core.types import KVCache, KVInject, KVRecord
-from region_drag_editing.nodes.host.call import plain_conds
-from region_drag_editing.nodes.host.flux import modulations
+from region_drag_editing.drag_core.drag import drag
+from region_drag_editing.drag_core.recipes.recipe import Recipe
+from region_drag_editing.drag_core.trajectory.constrain import FreeBackground
+from region_drag_editing.drag_core.trajectory.invert import invert
+from region_drag_editing.drag_core.trajectory.schedules import ddim, flow
+from region_drag_editing.drag_core.trajectory.solvers import ddim as ddim_step
+from region_drag_editing.drag_core.trajectory.solvers import fireflow
+from region_drag_editing.drag_core.types import KVCache, KVInject, KVRecord, Step
+from region_drag_editing.nodes.host.backbones.call import plain_conds
+from region_drag_editing.nodes.host.backbones.flux import modulations
 from region_drag_editing.nodes.host.session import Need, run
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode

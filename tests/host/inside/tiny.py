@@ -24,7 +24,7 @@ import comfy.sd
 import pytest
 import torch
 from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
-from region_drag_editing.drag_core.supervise import RegionSupervision
+from region_drag_editing.drag_core.features.supervise import RegionSupervision
 from region_drag_editing.drag_core.types import KV, AffineMotion, FeatureTap, Grid, Region
 from region_drag_editing.nodes.host import loaders, session
 from region_drag_editing.nodes.host.session import Need

@@ -8,7 +8,7 @@ import { render } from './render.js'
 import { Session } from './session.js'
 import { Shapes, inside } from './shapes.js'
 import { buildShell } from './shell.js'
-import { dropWand } from './tool_wand.js'
+import { dropWand } from './pieces.js'
 import { TOOLS } from './tools.js'
 import { View } from './view.js'
 

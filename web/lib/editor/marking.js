@@ -2,7 +2,7 @@
 import { MAX_REGIONS } from '../document.js'
 import { combine, simplifyTo } from '../raster.js'
 import { adaptivePolygons } from './render_mask.js'
-import { segmentQuietly } from './tool_wand.js'
+import { segmentQuietly } from './pieces.js'
 import { addRegion, movedMotion, remove, withRegion } from './ops.js'
 
 /** @typedef {[number, number]} Point */

@@ -1,5 +1,5 @@
 // What lies over the picture: a hint for the next step, problems with their fixes, the running model.
-import { problems } from '../document.js'
+import { problems } from '../problems.js'
 import { icon, make, pressed, setText } from './dom.js'
 import { hasMotion } from './ops.js'
 

@@ -4,7 +4,7 @@ import { emptyDocument, parse, rescaled, serialize } from '../document.js'
 import { motionOf } from '../geometry.js'
 import { History } from './history.js'
 import { hasMotion, withRegion } from './ops.js'
-import { piecesFor } from './tool_wand.js'
+import { piecesFor } from './pieces.js'
 
 /**
  * Documents are never changed in place: `doc` is what is shown, `committed` what is stored; they differ while something is dragged.

@@ -1,76 +1,13 @@
 // The wand: shows the super-pixel under the pointer, picks it by a click, more by a scribble.
 import { scaledPoint, scaledShape } from '../document.js'
-import { labelAt, shapeOf, slic } from '../slic.js'
+import { labelAt, shapeOf } from '../slic.js'
 import { finishShape, modeOf } from './marking.js'
+import { GRAINS, segment } from './pieces.js'
 import { drawOutline } from './render.js'
 import { inside, pathOf } from './shapes.js'
 import { select } from './tool_select.js'
 
 /** @typedef {[number, number]} Point */
-
-const SIDE = 1024 // pixels: larger pictures are cut into pieces at this size
-const GRAINS = [150, 300, 600, 1200, 2400] // pieces
-
-/** The pieces of the picture, found once by a worker. @param {any} ed @param {boolean} [quiet] */
-function segment(ed, quiet = false) {
-  const { image, size } = ed
-  if (ed.off.signal.aborted) return // asked for just before the editor went
-  const count = GRAINS[ed.grain ?? 2]
-  if (!image || (ed.wand?.image === image && ed.wand.asked === count)) return
-  const k = Math.min(1, SIDE / Math.max(size.width, size.height))
-  const width = Math.max(1, Math.round(size.width * k))
-  const height = Math.max(1, Math.round(size.height * k))
-  const canvas = document.createElement('canvas')
-  canvas.width = width
-  canvas.height = height
-  const g = /** @type {CanvasRenderingContext2D} */ (canvas.getContext('2d', { willReadFrequently: true }))
-  g.drawImage(image, 0, 0, width, height)
-  const rgba = g.getImageData(0, 0, width, height).data
-  ed.worker?.terminate()
-  const wand = (ed.wand = { image, asked: count, width, height, labels: null, paths: new Map() })
-  const take = (/** @type {any} */ found) => {
-    if (ed.wand !== wand) return
-    Object.assign(wand, found)
-    if (quiet) return
-    ed.say(`${found.count} pieces: click one, or scribble over several`)
-    ed.sync()
-  }
-  if (!quiet) ed.say('Looking for pieces \u2026')
-  try {
-    const worker = (ed.worker = new Worker(new URL('../slic_worker.js', import.meta.url), { type: 'module' }))
-    worker.onmessage = (/** @type {MessageEvent} */ { data }) => {
-      worker.terminate() // the next picture gets its own
-      if (data.error) ed.say(data.error)
-      else take(data)
-    }
-    worker.onerror = () => take(slic(rgba, width, height, count)) // no module workers here: on the page, once
-    worker.postMessage({ id: 1, rgba, width, height, count })
-  } catch {
-    take(slic(rgba, width, height, count))
-  }
-}
-
-/** Finds the pieces while the hand is elsewhere: the editor's guess of the task needs them. @param {any} ed */
-export function segmentQuietly(ed) {
-  try {
-    segment(ed, true)
-  } catch {
-    // pixels that can not be read: the guess does without
-  }
-}
-
-/** A region in the pixels of the pieces, and the pieces; no pieces while there are none. @param {any} ed @param {any} region */
-export function piecesFor(ed, region) {
-  const { wand, size } = ed
-  if (!wand?.labels) return { region, pieces: null }
-  return { region: { ...region, ...scaledShape(region, wand.width / size.width, wand.height / size.height) }, pieces: wand }
-}
-
-/** Forgets the pieces of a picture. @param {any} ed */
-export function dropWand(ed) {
-  ed.worker?.terminate()
-  ed.worker = ed.wand = null
-}
 
 /** @param {any} ed @param {Point} p @returns {number} */
 function labelUnder(ed, p) {

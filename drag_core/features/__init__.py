@@ -1,0 +1,1 @@
+"""What a model sees of a picture, and the losses that pull it to where the user wants it."""

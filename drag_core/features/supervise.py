@@ -1,0 +1,255 @@
+"""Losses that pull features to where the user wants them. State is explicit: handed in and returned."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..kernels import region as kernel
+from ..kernels.lookup import nearest_shift, patches
+from ..motion.geometry import coarse_matrix, in_pixels, motion_matrix, on_cells, rescale, sampling_grid, warp
+from ..motion.masks import on_grid
+from ..types import Grid, Handle, Region
+
+Maps = list[Tensor]
+
+
+class Supervision(Protocol):
+    def init(self, reference: Maps) -> Any:
+        """State before the first update, from the source's features at the first drag level."""
+        ...
+
+    def plan(self, reference: Maps, ramp: tuple[float, ...]) -> Any:
+        """All that the updates of one level need of the source's features and that no update changes; loss
+        and track take it, or the features themselves, as `reference`.
+        """
+        ...
+
+    def loss(self, features: Maps, reference: Any, state: Any, progress: float) -> Tensor: ...
+
+    def track(self, features: Maps, reference: Any, state: Any) -> tuple[Any, bool]:
+        """State after an update, and whether every target is reached."""
+        ...
+
+    def trace(self, state: Any) -> tuple[tuple[float, float], ...]:
+        """Where the handles are now, in image pixels."""
+        ...
+
+
+@dataclass(frozen=True)
+class RegionPlan:
+    """Windows for every progress of a level, its reference maps, and what each tap is multiplied by."""
+
+    windows: dict[float, tuple[kernel.Window, ...]]
+    then: Maps
+    scale: list[Tensor] | None
+    packed: int
+
+
+@dataclass(frozen=True)
+class CellPlan:
+    """For every progress of a level the regions' weights, moved cells (N, 2) and the whole cells they come
+    from, and the reference maps: read one by one, so that equal features differ by nothing (a sign is all
+    that L1 passes on).
+    """
+
+    places: dict[float, list[tuple[float, Tensor, Tensor]]]
+    then: Maps
+
+
+@dataclass(frozen=True)
+class RegionSupervision:
+    """DragFlow eq. 1 and DragNeXt eq. 6-7 (PBSI): moved reference features against current ones inside the
+    moved mask.
+
+    `grid` is where features are compared (they are read from native maps as if upsampled to it).
+    `mean` "map": the sum over moved cells divided by C·H·W of the whole grid (DragFlow's released
+    normalisation, which its step size presumes); "region": by C times the moved cells. `equal_taps` divides
+    each tap by its mean magnitude. `unpack` reads FLUX token maps as 2x2 packed (released DragFlow).
+    `coarse`: shifts by whole cells, towards zero, and none below one; while a level still moves, turns in
+    steps of 2 degrees; nearest cells (released DragNeXt).
+    """
+
+    regions: tuple[Region, ...]
+    image: Grid
+    grid: Grid
+    mean: str = "map"
+    equal_taps: bool = False
+    unpack: bool = False
+    coarse: bool = False
+
+    def init(self, reference: Maps) -> None:
+        return None
+
+    def loss(self, features: Maps, reference: Any, state: None, progress: float) -> Tensor:
+        """Σ_i γ_i |F(p) - F_0(A_i(s)⁻¹p)|_1 over the cells p of region i moved to progress s, per cell and
+        channel. From features this is the definition; from a plan the same without large maps.
+        """
+        if isinstance(reference, RegionPlan):
+            return kernel.pull(
+                features, reference.then, reference.windows[progress], reference.scale, reference.packed
+            )
+        if isinstance(reference, CellPlan):
+            whole: Tensor = features[0].new_zeros(())
+            for weight, to, came_from in reference.places[progress]:
+                whole = whole + weight * kernel.gap(features, reference.then, self.grid, to, came_from)
+            return whole
+        scale = self._scale(reference)
+        now, then = ([x * s for x, s in zip(maps, scale, strict=True)] for maps in (features, reference))
+        if self.unpack:
+            now, then = ([F.pixel_shuffle(x, 2) for x in maps] for maps in (now, then))
+        channels = sum(x.shape[1] for x in now)
+        total: Tensor = now[0].new_zeros(())
+        for region in self.regions:
+            to, came_from = self.places(region, progress)
+            if len(to):  # else it has moved off the picture
+                gap = kernel.gap(now, then, self.grid, to, came_from)
+                total = total + region.weight * gap / (self._cells(len(to)) * channels)
+        return total
+
+    def plan(self, reference: Maps, ramp: tuple[float, ...]) -> RegionPlan | CellPlan:
+        packed = 2 if self.unpack else 1
+        channels = sum(x.shape[1] for x in reference) // packed**2
+        if self.coarse:
+            moved: dict[float, list[tuple[float, Tensor, Tensor]]] = {}
+            for progress in dict.fromkeys(ramp):
+                places = [self.places(region, progress, min(ramp) < 1) for region in self.regions]
+                moved[progress] = [
+                    (region.weight / (self._cells(len(to)) * channels), to, came_from)
+                    for region, (to, came_from) in zip(self.regions, places, strict=True)
+                    if len(to)
+                ]
+            return CellPlan(moved, reference)
+        windows: dict[float, tuple[kernel.Window, ...]] = {}
+        for progress in dict.fromkeys(ramp):
+            found = []
+            for region in self.regions:
+                matrix, inside = self._moved(region, progress)
+                share = region.weight / (self._cells(max(int(inside.sum()), 1)) * channels)
+                found.append(kernel.window(reference, self.grid, matrix, inside, share, packed))
+            windows[progress] = tuple(w for w in found if w is not None)
+        return RegionPlan(windows, reference, self._scale(reference) if self.equal_taps else None, packed)
+
+    def _scale(self, reference: Maps) -> list[Any]:
+        return [1 / (r.abs().mean() + 1e-6) if self.equal_taps else 1.0 for r in reference]
+
+    def _cells(self, moved: int) -> int:
+        return self.grid.height * self.grid.width if self.mean == "map" else moved
+
+    def _moved(self, region: Region, progress: float, moving: bool = True) -> tuple[Tensor, Tensor]:
+        """The motion on `grid`, and where (H, W) the moved mask covers more than half a cell."""
+        mask = on_grid(region.mask.cpu(), self.grid)
+        if self.coarse:
+            matrix, still = coarse_matrix(region.motion, progress, moving, self.image, self.grid)
+            inside = warp((mask > 0.5).double(), matrix, mode="nearest")[0, 0] > 0.5
+            return matrix, torch.zeros_like(inside) if still else inside
+        matrix = rescale(motion_matrix(region.motion, progress), self.image, self.grid)
+        share = warp(mask, matrix)[0, 0]
+        # a region smaller than a cell is the cell that has most of it
+        return matrix, share > min(0.5, 0.999 * float(share.max())) if share.any() else share > 0.5
+
+    def places(self, region: Region, progress: float, moving: bool = True) -> tuple[Tensor, Tensor]:
+        """Cells of the moved mask (N, 2) and the places (N, 2) they come from, (x, y) on `grid`."""
+        matrix, inside = self._moved(region, progress, moving)
+        came_from = sampling_grid(matrix, self.grid)[inside]
+        return torch.nonzero(inside).flip(1).double(), came_from.round() if self.coarse else came_from
+
+    def track(self, features: Maps, reference: Any, state: None) -> tuple[None, bool]:
+        return None, False
+
+    def trace(self, state: None) -> tuple[tuple[float, float], ...]:
+        return ()
+
+
+@dataclass(frozen=True)
+class PointPlan:
+    """The reference's features around every start (ΣC, P, n, n), and at it (ΣC, P, 1, 1)."""
+
+    patch: Tensor
+    middle: Tensor
+
+
+@dataclass(frozen=True)
+class PointSupervision:
+    """Motion supervision and point tracking of DragDiffusion (drift: `preserve` False) and GoodDrag eq. 3-6
+    (`preserve` True).
+
+    Points and lengths are cells of `grid` (half the image's resolution in the papers): patch radius `radius`
+    (r1), search radius `search` (r2), step `stride` (β). `factor` multiplies the mean over the patch:
+    (2r+1)², or GoodDrag's released (2r)². A handle within `reach` of its target is left alone; all within:
+    done. The search stays inside the picture.
+    """
+
+    handles: tuple[Handle, ...]
+    image: Grid
+    grid: Grid
+    radius: int
+    search: int
+    stride: float
+    preserve: bool
+    factor: float
+    reach: float = 2.0
+
+    def _starts(self) -> Tensor:
+        return on_cells([h.start for h in self.handles], self.image, self.grid)
+
+    def _targets(self) -> Tensor:
+        return on_cells([h.target for h in self.handles], self.image, self.grid)
+
+    def init(self, reference: Maps) -> Tensor:
+        return self._starts()
+
+    def plan(self, reference: Maps, ramp: tuple[float, ...]) -> PointPlan:
+        starts = self._starts()
+        return PointPlan(*(patches(reference, self.grid, starts, r) for r in (self.radius, 0)))
+
+    def loss(self, features: Maps, reference: Any, state: Tensor, progress: float) -> Tensor:
+        way = self._targets() - state
+        length = way.norm(dim=-1, keepdim=True)
+        step = way / length.clamp_min(1e-9) * length.clamp(max=self.stride)
+        if self.preserve:
+            want = self._planned(reference).patch
+        else:
+            want = patches([x.detach() for x in features], self.grid, state, self.radius)
+        gap = (patches(features, self.grid, state + step, self.radius) - want.detach()).abs().mean((0, 2, 3))
+        loss: Tensor = self.factor * (gap * (length[:, 0] >= self.reach).to(gap)).sum()
+        return loss
+
+    def _planned(self, reference: Any) -> PointPlan:
+        return reference if isinstance(reference, PointPlan) else self.plan(reference, ())
+
+    @torch.no_grad()
+    def track(self, features: Maps, reference: Any, state: Tensor) -> tuple[Tensor, bool]:
+        """Nearest cell, in L1 over channels, to the handle's first features (GoodDrag eq. 4)."""
+        want = self._planned(reference).middle
+        gap = (patches(features, self.grid, state, self.search) - want).abs().sum(0)
+        new = state + nearest_shift(gap, state, self.search, self.grid)
+        arrived = (new - self._targets()).norm(dim=-1) < self.reach
+        return new, bool(arrived.all())
+
+    def trace(self, state: Tensor) -> tuple[tuple[float, float], ...]:
+        return in_pixels(state, self.grid, self.image)
+
+
+@dataclass(frozen=True)
+class NoSupervision:
+    """Nothing pulls: for baselines without updates."""
+
+    def init(self, reference: Maps) -> None:
+        return None
+
+    def plan(self, reference: Maps, ramp: tuple[float, ...]) -> None:
+        return None
+
+    def loss(self, features: Maps, reference: Any, state: None, progress: float) -> Tensor:
+        return features[0].new_zeros(())
+
+    def track(self, features: Maps, reference: Any, state: None) -> tuple[None, bool]:
+        return None, False
+
+    def trace(self, state: None) -> tuple[tuple[float, float], ...]:
+        return ()

@@ -1,0 +1,145 @@
+"""Motions as matrices, matrices as warps. All matrices are (3, 3), float64, source -> destination.
+
+Convention (pinned by tests/core/test_geometry.py): pixel i covers [i - 1/2, i + 1/2), so coordinate 0 is the
+centre of the first pixel. A grid cell u of a w-cell grid over a W-pixel image sits at image x = (u + 1/2)·W/w
+− 1/2. In torch this is align_corners=False everywhere.
+"""
+
+from __future__ import annotations
+
+import math
+from itertools import accumulate, pairwise
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..types import AffineMotion, Grid, Point
+
+
+def translation(start: Point, target: Point, path: tuple[Point, ...] = ()) -> AffineMotion:
+    """Relocation and deformation (DragFlow eq. 2): the motion from `start` to `target`, over `path`."""
+    x, y = start
+    return AffineMotion((target[0] - x, target[1] - y), path=tuple((px - x, py - y) for px, py in path))
+
+
+def turn_angle(start: Point, target: Point, anchor: Point) -> float:
+    """Signed angle start-anchor-target on the shorter way, rad in [-pi, pi), positive from +x towards +y."""
+    a = math.atan2(start[1] - anchor[1], start[0] - anchor[0])
+    b = math.atan2(target[1] - anchor[1], target[0] - anchor[0])
+    return (b - a + math.pi) % (2 * math.pi) - math.pi
+
+
+def rotation(start: Point, target: Point, anchor: Point) -> AffineMotion:
+    """DragFlow eq. 18-21 / DragNeXt eq. 5: turn about `anchor` until `start` points where `target` does."""
+    return AffineMotion(angle=turn_angle(start, target, anchor), anchor=anchor)
+
+
+def scaling(scale: Point, anchor: Point) -> AffineMotion:
+    """Stretch by (sx, sy) along the image axes about `anchor`."""
+    return AffineMotion(scale=scale, anchor=anchor)
+
+
+def stops(motion: AffineMotion) -> tuple[float, ...]:
+    """Progress in (0, 1] at the places of the motion's path and at its end; (1,) without a path."""
+    corners = ((0.0, 0.0), *motion.path, motion.shift)
+    lengths = tuple(accumulate(math.dist(a, b) for a, b in pairwise(corners)))
+    return tuple(n / lengths[-1] for n in lengths) if lengths[-1] > 0 else (1.0,)
+
+
+def shift_at(motion: AffineMotion, progress: float) -> Point:
+    """The shift at `progress`: on the straight way, or along the polyline (0, 0) - path - shift by length."""
+    corners, start = ((0.0, 0.0), *motion.path, motion.shift), 0.0
+    for (a, b), end in zip(pairwise(corners), stops(motion), strict=False):
+        if progress <= end and end > start:
+            part = (progress - start) / (end - start)
+            return a[0] + part * (b[0] - a[0]), a[1] + part * (b[1] - a[1])
+        start = end
+    return progress * motion.shift[0], progress * motion.shift[1]
+
+
+def motion_matrix(motion: AffineMotion, progress: float = 1.0) -> Tensor:
+    """(3, 3) pixel map at `progress` in [0, 1] of the motion."""
+    c, s = math.cos(progress * motion.angle), math.sin(progress * motion.angle)
+    sx, sy = motion.scale[0] ** progress, motion.scale[1] ** progress
+    a, b, d, e = c * sx, -s * sy, s * sx, c * sy
+    (ax, ay), (x, y) = motion.anchor, shift_at(motion, progress)
+    tx = ax - a * ax - b * ay + x
+    ty = ay - d * ax - e * ay + y
+    return torch.tensor([[a, b, tx], [d, e, ty], [0.0, 0.0, 1.0]], dtype=torch.float64)
+
+
+def apply(matrix: Tensor, point: Point) -> Point:
+    """`point` carried by `matrix`."""
+    x, y, _ = (matrix @ torch.tensor([point[0], point[1], 1.0], dtype=matrix.dtype)).tolist()
+    return x, y
+
+
+def to_grid(src: Grid, dst: Grid) -> Tensor:
+    """(3, 3) map of pixel-centre coordinates on `src` to those on `dst`, both grids over the same image."""
+    kx, ky = dst.width / src.width, dst.height / src.height
+    return torch.tensor([[kx, 0, (kx - 1) / 2], [0, ky, (ky - 1) / 2], [0, 0, 1]], dtype=torch.float64)
+
+
+def on_cells(points: list[Point], image: Grid, grid: Grid) -> Tensor:
+    """(P, 2) float64: points of the picture as cells of `grid`."""
+    m = to_grid(image, grid)
+    return torch.tensor(points, dtype=torch.float64) @ m[:2, :2].T + m[:2, 2]
+
+
+def in_pixels(cells: Tensor, grid: Grid, image: Grid) -> tuple[Point, ...]:
+    """Cells (P, 2) of `grid` as points of the picture."""
+    m = to_grid(grid, image)
+    return tuple((float(x), float(y)) for x, y in cells @ m[:2, :2].T + m[:2, 2])
+
+
+def rescale(matrix: Tensor, src: Grid, dst: Grid) -> Tensor:
+    """The motion `matrix`, given in cells of `src`, in cells of `dst`."""
+    return to_grid(src, dst) @ matrix @ to_grid(dst, src)
+
+
+def coarse_matrix(
+    motion: AffineMotion, progress: float, moving: bool, image: Grid, grid: Grid
+) -> tuple[Tensor, bool]:
+    """Released DragNeXt's motion, in cells of `grid`: whole cells, towards zero; turns, while `moving`, in
+    steps of 2 degrees, about a point counted from the picture's corner. And whether it is a shift that has
+    not begun.
+    """
+    kx, ky = grid.width / image.width, grid.height / image.height
+    # in its precision: 0.1 of ten cells is one cell
+    shift = progress * torch.tensor([motion.shift[0] * kx, motion.shift[1] * ky], dtype=torch.float32)
+    dx, dy = (float(v) for v in shift.trunc())
+    if motion.angle == 0:
+        return motion_matrix(AffineMotion((dx, dy))), dx == dy == 0
+    degrees = progress * math.degrees(float(torch.tensor(motion.angle, dtype=torch.float32)))
+    angle = math.radians(round(degrees / 2) * 2 if moving else degrees)
+    anchor = (round(motion.anchor[0] * kx) - 0.5, round(motion.anchor[1] * ky) - 0.5)
+    return motion_matrix(AffineMotion((dx, dy), angle, anchor=anchor)), False
+
+
+def sampling_grid(matrix: Tensor, size: Grid) -> Tensor:
+    """(H, W, 2) float64: for every destination cell the (x, y) source cell it comes from."""
+    inverse = torch.linalg.inv(matrix)
+    y, x = torch.meshgrid(
+        torch.arange(size.height, dtype=torch.float64, device=matrix.device),
+        torch.arange(size.width, dtype=torch.float64, device=matrix.device),
+        indexing="ij",
+    )
+    grid: Tensor = torch.stack([x, y], -1) @ inverse[:2, :2].T + inverse[:2, 2]
+    return grid
+
+
+def sample(x: Tensor, points: Tensor, mode: str = "bilinear", padding: str = "zeros") -> Tensor:
+    """Values of x (1, C, H, W) at `points` (..., 2), (x, y) cells -> (C, ...). Differentiable in x."""
+    h, w = x.shape[-2:]
+    scale = torch.tensor([2 / w, 2 / h], dtype=points.dtype, device=points.device)
+    norm = ((points + 0.5) * scale - 1).reshape(1, 1, -1, 2).to(device=x.device, dtype=x.dtype)
+    out = F.grid_sample(x, norm, mode=mode, padding_mode=padding, align_corners=False)
+    return out.reshape(x.shape[1], *points.shape[:-1])
+
+
+def warp(x: Tensor, matrix: Tensor, mode: str = "bilinear", padding: str = "zeros") -> Tensor:
+    """x (1, C, H, W) moved by `matrix` (in x's own cells); `padding` "zeros" or "border" where nothing
+    arrives.
+    """
+    return sample(x, sampling_grid(matrix, Grid(*x.shape[-2:])), mode, padding)[None]

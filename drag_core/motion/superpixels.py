@@ -1,0 +1,228 @@
+"""Super-pixels (SLIC) of a feature map, the patch of a point, and the editable mask that follows from a drag.
+
+AdaptiveDrag §3.3-3.4. The features say what belongs together: any map (1, C, h, w) of the picture does (SAM
+2, DINO, a UNet's block), and Lab colour where there is none. Labels are (H, W) int64, counted from 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..types import DragError, Grid, Point
+from .masks import grow
+
+COUNT = 200  # patches asked for (AdaptiveDrag's released code)
+LONGEST = 256  # SLIC's longest side: above it the patches' edges gain nothing and the time grows
+CHANNELS = 16  # principal components kept of a wide map
+
+
+def lab(image: Tensor) -> Tensor:
+    """(1, 3, H, W): CIE Lab colour of an RGB picture (1, 3, H, W) in [0, 1]."""
+    rgb = image[0].detach().cpu().float().clamp(0, 1).permute(1, 2, 0).contiguous().numpy()
+    return torch.from_numpy(cv2.cvtColor(rgb, cv2.COLOR_RGB2LAB)).permute(2, 0, 1)[None]
+
+
+def superpixels(
+    features: Tensor, size: Grid, count: int = COUNT, compactness: float = 0.1, edges: bool = True
+) -> Tensor:
+    """Labels (H, W) of about `count` connected patches of a picture of `size`, alike in `features` (1, C, h,
+    w).
+
+    `compactness` weighs nearness against likeness once the map's spread is 1: 0.01 follows every edge, 1
+    gives squares. Deterministic. Raises DragError where scikit-image is missing or the map is not finite.
+    """
+    if not torch.isfinite(features).all():
+        raise DragError("the features for the super-pixels are not finite: choose another feature source")
+    slic = _slic()
+    share = min(1.0, LONGEST / max(size.height, size.width))
+    work = Grid(max(1, round(size.height * share)), max(1, round(size.width * share)))
+    maps = _principal(features.detach().float().cpu())
+    maps = F.interpolate(maps, (work.height, work.width), mode="bilinear", align_corners=False)
+    count = max(1, min(count, work.height * work.width // 4))
+    found = slic(
+        maps[0].permute(1, 2, 0).double().numpy(),
+        n_segments=count,
+        compactness=compactness,
+        convert2lab=False,
+        channel_axis=-1,
+        start_label=0,
+        enforce_connectivity=edges,
+    )
+    labels = torch.from_numpy(np.asarray(found, np.int64))
+    if work == size:
+        return labels
+    return F.interpolate(labels[None, None].double(), (size.height, size.width), mode="nearest")[0, 0].long()
+
+
+def _slic() -> Any:
+    try:
+        from skimage.segmentation import slic
+    except ImportError:
+        raise DragError(
+            "super-pixels need scikit-image and it is not installed: run `pip install -r requirements.txt` "
+            "in ComfyUI's Python (or `pip install scikit-image`)"
+        ) from None
+    return slic
+
+
+def _principal(x: Tensor) -> Tensor:
+    """The map's principal components, at most CHANNELS of them, spread to 1 in all."""
+    _, c, h, w = x.shape
+    rows = x[0].flatten(1).T.double()
+    rows = rows - rows.mean(0)
+    if c > CHANNELS:
+        _, vectors = torch.linalg.eigh(rows.T @ rows / len(rows))
+        rows = rows @ vectors[:, -CHANNELS:]
+    rows = rows / rows.square().sum(1).mean().sqrt().clamp_min(1e-9)
+    return rows.T.reshape(1, -1, h, w).float()
+
+
+def label_at(labels: Tensor, point: Point) -> int:
+    """The super-pixel under `point`; a point outside counts as the nearest pixel."""
+    h, w = labels.shape
+    x, y = (min(max(int(v + 0.5), 0), n - 1) for v, n in zip(point, (w, h), strict=True))
+    return int(labels[y, x])
+
+
+def patch_at(labels: Tensor, point: Point) -> Tensor:
+    """(H, W) in {0, 1}: the super-pixel under `point`."""
+    return (labels == label_at(labels, point)).float()
+
+
+def means(features: Tensor, labels: Tensor) -> Tensor:
+    """(N, C): every patch's mean of `features` (1, C, h, w), spread to 1 in all; zeros for labels that no
+    pixel has.
+    """
+    maps = F.interpolate(_principal(features.detach().float().cpu()), tuple(labels.shape), mode="bilinear")
+    rows, at = maps[0].flatten(1).T, labels.flatten()
+    total = rows.new_zeros(int(at.max()) + 1, rows.shape[1]).index_add_(0, at, rows)
+    return total / torch.bincount(at, minlength=len(total)).clamp_min(1)[:, None]
+
+
+def neighbours(labels: Tensor) -> dict[int, list[int]]:
+    """The labels that share an edge with a label."""
+    pairs = torch.cat(
+        [
+            torch.stack([labels[:, :-1].flatten(), labels[:, 1:].flatten()], 1),
+            torch.stack([labels[:-1].flatten(), labels[1:].flatten()], 1),
+        ]
+    )
+    pairs = pairs[pairs[:, 0] != pairs[:, 1]]
+    out: dict[int, list[int]] = {}
+    for a, b in torch.unique(torch.cat([pairs, pairs.flip(1)]), dim=0).tolist():
+        out.setdefault(a, []).append(b)
+    return out
+
+
+def around(labels: Tensor, features: Tensor, points: Sequence[Point], likeness: float) -> list[Tensor]:
+    """For each point, (H, W) in {0, 1}: the patch under it with every patch connected to it through patches
+    whose mean lies within `likeness` of its own (in units of the map's spread; 0: the one patch).
+    """
+    if likeness <= 0:
+        return [patch_at(labels, point) for point in points]
+    mean, links = means(features, labels), neighbours(labels)
+    out = []
+    for point in points:
+        first = label_at(labels, point)
+        inside, edge = {first}, [first]
+        while edge:
+            here = edge.pop()
+            for b in links.get(here, ()):
+                if b not in inside and float((mean[b] - mean[first]).norm()) < likeness:
+                    inside.add(b)
+                    edge.append(b)
+        out.append(_covered(labels, inside))
+    return out
+
+
+def _covered(labels: Tensor, wanted: set[int]) -> Tensor:
+    """(H, W) in {0, 1}: the pixels of the `wanted` labels."""
+    return torch.isin(labels, torch.tensor(sorted(wanted))).float()
+
+
+def swept(mask: Tensor, start: Point, target: Point) -> Tensor:
+    """(H, W) in {0, 1}: all that `mask` covers while it moves straight by `target` - `start`."""
+    dx, dy = target[0] - start[0], target[1] - start[1]
+    steps = max(1, int(np.ceil(max(abs(dx), abs(dy)))))
+    out = mask.clone()
+    for k in range(1, steps + 1):
+        out = torch.maximum(out, shifted(mask, round(dx * k / steps), round(dy * k / steps)))
+    return out
+
+
+def shifted(mask: Tensor, dx: int, dy: int) -> Tensor:
+    """`mask` (H, W) moved by whole pixels, zeros coming in."""
+    h, w = mask.shape
+    out = torch.zeros_like(mask)
+    if abs(dx) < w and abs(dy) < h:
+        out[max(dy, 0) : h + min(dy, 0), max(dx, 0) : w + min(dx, 0)] = mask[
+            max(-dy, 0) : h + min(-dy, 0), max(-dx, 0) : w + min(-dx, 0)
+        ]
+    return out
+
+
+def auto_mask(
+    features: Tensor,
+    labels: Tensor,
+    pairs: Sequence[tuple[Point, Point]],
+    likeness: float = 0.0,
+    margin: int = 0,
+) -> Tensor:
+    """(H, W) in {0, 1}: what may change for these (handle, target) pairs (AdaptiveDrag §3.3): the patches
+    under the handles, extended along the lines to the targets, and the patches that the lines touch; grown by
+    `margin` px.
+    """
+    if not pairs:
+        raise DragError("an automatic mask follows from points and there is none: set a point pair")
+    own = around(labels, features, [start for start, _ in pairs], likeness)
+    touched: set[int] = set()
+    for (x0, y0), (x1, y1) in pairs:
+        n = max(1, int(np.ceil(np.hypot(x1 - x0, y1 - y0))))
+        touched |= {label_at(labels, (x0 + (x1 - x0) * k / n, y0 + (y1 - y0) * k / n)) for k in range(n + 1)}
+    out = _covered(labels, touched)
+    for mask, (start, target) in zip(own, pairs, strict=True):
+        out = out.maximum(swept(mask, start, target))
+    return grow(out, margin)
+
+
+def spacing(labels: Tensor, centroids: Tensor, point: Point) -> float:
+    """Distance, in pixels, from the centroid of the patch under `point` to the nearest other one: a natural
+    radius.
+
+    `centroids` (N, 2) as (x, y). AdaptiveDrag's released code truncates it and reads the transposed pixel.
+    """
+    own = label_at(labels, point)
+    gap = (centroids - centroids[own]).norm(dim=1)
+    gap[own] = torch.inf
+    return float(gap.min())
+
+
+def forward_patch(
+    labels: Tensor, size: Grid, point: Point, target: Point, radius: float, count: int
+) -> Tensor:
+    """(h, w) bool on `size`: the cells of the patch under `point` that lie towards `target`; where they are
+    fewer than a quarter of an average patch, the half disc of `radius` (AdaptiveDrag's released regions).
+    Points are cells of `size`.
+    """
+    y, x = torch.meshgrid(
+        torch.arange(size.height, dtype=torch.float64),
+        torch.arange(size.width, dtype=torch.float64),
+        indexing="ij",
+    )
+    across, down = x - point[0], y - point[1]
+    ahead = across * (target[0] - point[0]) + down * (target[1] - point[1])
+    towards = ahead >= -1e-9
+    fx, fy = labels.shape[1] / size.width, labels.shape[0] / size.height
+    own = patch_at(labels, (float(int(fx * point[0])), float(int(fy * point[1])))).numpy().astype(np.uint8)
+    here = torch.from_numpy(cv2.resize(own, (size.width, size.height), interpolation=cv2.INTER_LINEAR) > 0)
+    found = here & towards
+    if int(found.sum()) < size.height * size.width // (count * 4):
+        found = ((across**2 + down**2) <= radius**2) & towards
+    return found

@@ -1,0 +1,1 @@
+"""Pictures as files, cut out, pasted back, and drawn on."""

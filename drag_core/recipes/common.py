@@ -1,0 +1,58 @@
+"""What several recipes share: the papers' taps and K/V layers, ramps, backgrounds."""
+
+from __future__ import annotations
+
+from ..motion.masks import adaptive_mask, on_grid
+from ..trajectory.constrain import Constraint, FreeBackground, HardBackground, SoftBackground
+from ..types import DragError, FeatureTap, Task
+
+FLUX_TAPS = tuple(FeatureTap(f"double.{i}", site) for i in (17, 18) for site in ("norm1", "out"))
+
+
+FLUX_KV = tuple(f"double.{i}" for i in (0, 7, 8, 9, 10, 18)) + tuple(
+    f"single.{i}" for i in (6, 9, 18, 23, 26, 31, 37)
+)
+
+
+SD_UP = tuple(FeatureTap(f"up.{i}") for i in range(4))
+
+
+SD_KV = tuple(f"attn.{i}" for i in range(10, 16))  # MasaCtrl: self-attention from layer 10 of 16
+
+
+def linear(n: int, hold: int = 0, first: int = 1) -> tuple[float, ...]:
+    """Progress first/n, (first+1)/n, ... n updates in all, then `hold` more at 1."""
+    return tuple((k + first) / n for k in range(n)) + (1.0,) * hold
+
+
+def per_level(progress: tuple[float, ...], updates: int) -> tuple[tuple[float, ...], ...]:
+    """`updates` of them at each level, one level after the other."""
+    return tuple(progress[i : i + updates] for i in range(0, len(progress), updates))
+
+
+def hard_background(task: Task) -> Constraint:
+    """Nothing outside the editable mask changes; without one, outside DragFlow's adaptive mask."""
+    editable = adaptive_mask(task.regions) if task.editable is None and task.regions else task.editable
+    return FreeBackground() if editable is None else HardBackground(on_grid(editable, task.latent, 0.5))
+
+
+def soft_background(task: Task, weight: float) -> Constraint:
+    """What is outside the editable mask weighs in the loss."""
+    if task.editable is None or weight == 0:
+        return FreeBackground()
+    return SoftBackground(on_grid(task.editable, task.latent, 0.5), weight)
+
+
+def need_regions(task: Task, name: str) -> None:
+    if not task.regions:
+        raise DragError(
+            f"recipe {name} moves regions and this drag has none: mark a region, or use gooddrag for points"
+        )
+
+
+def need_handles(task: Task, name: str) -> None:
+    if not task.handles:
+        raise DragError(
+            f"recipe {name} moves points and this drag has none: set a point pair, or use dragflow or "
+            f"dragnext for regions"
+        )

@@ -1,0 +1,34 @@
+"""The baseline without updates: RegionDrag's copy and paste of latents."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+
+from ..features.supervise import NoSupervision
+from ..trajectory.schedules import ddim as ddim_schedule
+from ..trajectory.solvers import Solver, ddim
+from ..trajectory.start import Paste
+from ..types import Schedule, Task
+from .common import hard_background, need_regions
+from .recipe import Recipe
+
+
+def copy_paste(
+    task: Task, schedule: Schedule | None = None, solver: Solver = ddim, levels: int = 10, seed: int = 0
+) -> Recipe:
+    """The baseline: latents moved by A_i(1) at the first levels, fresh noise where they were; no update
+    (RegionDrag).
+    """
+    need_regions(task, "copy_paste")
+    return Recipe(
+        schedule=schedule or ddim_schedule(50, 0.75),
+        solver=solver,
+        taps=(),
+        supervision=NoSupervision(),
+        constraint=hard_background(task),
+        optimizer=partial(torch.optim.SGD, lr=0.0),
+        ramp=(),
+        start=Paste(task.regions, task.image, levels, seed=seed),
+    )

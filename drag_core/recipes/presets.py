@@ -1,0 +1,180 @@
+"""What the embedded models need: settings of the same recipes, measured for networks of this size, and no new
+code path.
+
+Small networks carry less in their features and more in their latents than SD or FLUX do: compare where the
+probe (tools/embedded/probe.py) finds the drag, start at four tenths of the steps, spread few updates over
+many levels, step by a fixed length, empty the source first, start from a paste.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import partial
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..features.descent import NormalisedDescent
+from ..features.semantic import SemanticSupervision
+from ..features.supervise import PointSupervision, RegionSupervision, Supervision
+from ..motion.exchange import with_points
+from ..motion.masks import discs, moved, on_grid
+from ..trajectory.constrain import FreeBackground, HardBackground
+from ..trajectory.schedules import ddim, flow
+from ..trajectory.start import Both, Paste, Refill
+from ..types import FeatureTap, Grid, Schedule, Task, Trajectory
+from .recipe import Recipe, Start
+
+
+@dataclass(frozen=True)
+class Preset:
+    """taps, schedule (where the drag starts), levels with updates, updates at each, step length, K/V blocks
+    after the drag.
+
+    `geometry` tells the model: the UNet's (channels, multipliers ..., latent channels), FLUX's (width, double
+    blocks, single blocks, text width).
+    """
+
+    geometry: tuple[int, ...]
+    taps: tuple[FeatureTap, ...]
+    schedule: Schedule
+    levels: int
+    updates: int
+    step: float
+    kv_blocks: tuple[str, ...] = ()
+    points: PointPreset | None = None
+
+
+@dataclass(frozen=True)
+class PointPreset:
+    """For points: step length, updates at each level, patch radius in cells of half the picture, how many
+    super-pixels (of about that size), how many samples of a region's outline join its handles, since one
+    patch does not move a whole thing, and how many updates at most where all are at one level.
+    """
+
+    step: float
+    updates: int
+    radius: int
+    patches: int
+    samples: int
+    most: int
+
+
+EMBEDDED_SD = Preset(
+    geometry=(64, 1, 2, 2, 16),
+    taps=(FeatureTap("up.1"),),
+    schedule=ddim(50, 0.4),
+    levels=12,
+    updates=3,
+    step=0.012,
+    points=PointPreset(step=0.08, updates=6, radius=10, patches=40, samples=8, most=120),
+)
+EMBEDDED_FLUX = Preset(
+    geometry=(256, 2, 2, 32),
+    taps=(FeatureTap("double.1"), FeatureTap("single.0"), FeatureTap("single.1")),
+    schedule=flow(25, skip=16, shift=0.5),
+    levels=6,
+    updates=4,
+    step=0.007,
+)
+PRESETS = {"embedded-sd": EMBEDDED_SD, "embedded-flux": EMBEDDED_FLUX}
+
+
+def adapt(
+    recipe: Recipe, preset: Preset, task: Task, filled: Trajectory | None = None, warped: Tensor | None = None
+) -> Recipe:
+    """`recipe` with the settings of `preset`.
+
+    `filled`: the trajectory of the picture with its regions painted over (empties the source); `warped`: the
+    clean latent of the picture warped in pixels (where the paste starts). Points without it do the moving
+    themselves, by longer steps; with it they only touch up.
+    """
+    out = replace(
+        adapt_shape(recipe, preset, task),
+        schedule=preset.schedule,
+        optimizer=partial(NormalisedDescent, lr=preset.step),
+        hold_gain=1.0,
+        start=starting(task, filled, warped),
+    )
+    if isinstance(out.supervision, RegionSupervision):
+        return replace(out, ramp=((1.0,) * preset.updates,) * preset.levels, first=None)
+    own = preset.points
+    if own is None or warped is not None:
+        return out
+    return replace(
+        out,
+        supervision=_wider(out.supervision, own, task),
+        optimizer=partial(NormalisedDescent, lr=own.step),
+        ramp=(out.ramp[0][: own.most],) if len(out.ramp) == 1 else ((1.0,) * own.updates,) * preset.levels,
+        start=emptied(task, filled),
+    )
+
+
+def _wider(supervision: Supervision, own: PointPreset, task: Task) -> Supervision:
+    """The point supervision with the samples of the regions' outlines, and patches that a small network
+    knows apart.
+    """
+    handles = with_points(task, own.samples).handles
+    if isinstance(supervision, PointSupervision):
+        side = float((2 * own.radius + 1) ** 2)
+        search = max(supervision.search, 4)
+        return replace(supervision, handles=handles, radius=own.radius, factor=side, search=search)
+    if isinstance(supervision, SemanticSupervision):
+        return replace(supervision, handles=handles, count=own.patches)
+    return supervision
+
+
+def emptied(task: Task, filled: Trajectory | None) -> Start | None:
+    """Where a drag by points starts: the regions' own cells emptied by the trajectory `filled`, nothing
+    pasted.
+    """
+    if filled is None or not task.regions:
+        return None
+    return Refill(filled, on_grid(torch.stack([r.mask for r in task.regions]).amax(0), task.latent, 0.05))
+
+
+def adapt_shape(recipe: Recipe, preset: Preset, task: Task) -> Recipe:
+    """Only what the model's size asks for: taps, grid, normalisation, masks; steps and rates stay."""
+    editable = _editable(task)
+    supervision = recipe.supervision
+    if isinstance(supervision, RegionSupervision):
+        supervision = replace(supervision, grid=task.grid(4), mean="region", equal_taps=True, unpack=False)
+    return replace(
+        recipe,
+        taps=preset.taps,
+        supervision=supervision,
+        constraint=FreeBackground() if editable is None else HardBackground(editable),
+        kv_blocks=preset.kv_blocks,
+        update_mask=around_targets(task, task.latent),
+    )
+
+
+def starting(task: Task, filled: Trajectory | None, warped: Tensor | None) -> Start | None:
+    """Where a drag starts: the source emptied by the trajectory `filled`, the regions pasted at their
+    targets, their clean part from the latent `warped`. Neither given: where the inversion ended.
+    """
+    if not task.regions or (filled is None and warped is None):
+        return None
+    paste = Paste(task.regions, task.image, levels=1, fill="keep", split=True, warped=warped)
+    if filled is None:
+        return paste
+    return Both(Refill(filled, _editable(task)), paste)
+
+
+def _editable(task: Task) -> Tensor | None:
+    """The editable mask in latent cells: all that it touches."""
+    return None if task.editable is None else on_grid(task.editable, task.latent, 0.05)
+
+
+def around_targets(task: Task, size: Grid) -> Tensor | None:
+    """(1, 1, h, w): where regions or handles arrive, one cell wider: elsewhere updates leave debris."""
+    goals = [moved(r) for r in task.regions]
+    if not goals:
+        if not task.handles:
+            return None
+        goals = [discs([h.start, h.target], 32.0, task.image) for h in task.handles]
+    union = goals[0]
+    for g in goals[1:]:
+        union = union.maximum(g)
+    return F.max_pool2d(on_grid(union, size, 0.05), 3, 1, 1)

@@ -1,0 +1,53 @@
+"""Inversion and plain denoising."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ..types import KV, Backbone, KVCache, KVRecord, OnStep, Schedule, Step, Trajectory
+from .kvstore import Replayed, replays
+from .solvers import Solver
+
+
+@torch.no_grad()
+def invert(
+    backbone: Backbone,
+    z0: Tensor,
+    schedule: Schedule,
+    solver: Solver,
+    kv_blocks: tuple[str, ...] = (),
+    on_step: OnStep = lambda step: None,
+    cache: KVCache | None = None,
+    kv_text: bool = False,
+) -> Trajectory:
+    """The noisy latents of the clean latent z0 (1, C, h, w) at every level of `schedule`, K/V of `kv_blocks`
+    recorded in `cache` (None: a new one, which keeps them where they are made), with `kv_text` the prompt's.
+    """
+    cache = KVCache() if cache is None else cache
+    kv: KV = KVRecord(cache, kv_blocks, kv_text) if kv_blocks else None
+    if replays(cache):
+        backbone = Replayed(backbone)
+    z, carry, path, last = z0, None, [z0], len(schedule.t) - 1
+    for i in range(last, 0, -1):
+        z, carry = solver(backbone, z, schedule, i, i - 1, kv, carry)
+        path.append(z)
+        on_step(Step(last - i + 1, last, i - 1, z, stage="invert"))
+    return Trajectory(schedule, tuple(reversed(path)), cache if kv_blocks else None, carry)
+
+
+@torch.no_grad()
+def denoise(
+    backbone: Backbone, z: Tensor, schedule: Schedule, solver: Solver, carry: Tensor | None = None
+) -> Tensor:
+    """The clean latent of z at the schedule's first level, without any edit; `carry`: a Trajectory's, for
+    alf.
+    """
+    for i in range(len(schedule.t) - 1):
+        z, carry = solver(backbone, z, schedule, i, i + 1, None, carry)
+    return z
+
+
+def clean_estimate(z: Tensor, source: Trajectory, level: int) -> Tensor:
+    """Where z (1, C, h, w) at `level` is going, without a model call: the source plus what z has changed."""
+    return source.z[-1] + (z - source.z[level]) / max(source.schedule.alpha[level], 0.05)

@@ -1,0 +1,283 @@
+"""Many evaluations' keys and values on one rung of kvplan's ladder: how they are kept and come back."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..types import KV, Backbone, DragError, FeatureTap, KVCache, KVInject, KVRecord
+from .kvplan import KVPlan, amount
+from .pin import pin
+
+FP8 = torch.float8_e4m3fn
+LARGEST = 448.0  # of e4m3
+Block = tuple["Packed | None", "Packed"]
+
+
+@dataclass(frozen=True)
+class Packed:
+    """A tensor as it is kept: itself, or 8-bit numbers with a factor for each row of the last axis."""
+
+    x: Tensor
+    factor: Tensor | None = None
+
+    @property
+    def parts(self) -> tuple[Tensor, ...]:
+        return (self.x,) if self.factor is None else (self.x, self.factor)
+
+    def open(self, like: Tensor) -> Tensor:
+        if self.factor is None:
+            return self.x.to(like)
+        return self.x.to(device=like.device, dtype=like.dtype) * self.factor.to(like)
+
+
+def pack(x: Tensor, eight_bit: bool) -> Packed:
+    """Largest error of an element: 2^-4 of itself, on average a fortieth."""
+    if not eight_bit:
+        return Packed(x)
+    factor = (x.abs().amax(-1, keepdim=True).float() / LARGEST).clamp_min(1e-30).to(torch.bfloat16)
+    return Packed((x.float() / factor.float()).clamp(-LARGEST, LARGEST).to(FP8), factor)
+
+
+class KVStore(KVCache):
+    """A trajectory's K/V in the host's memory on one rung of the ladder. Filled once, then only read, by
+    the reader that copy() gives.
+    """
+
+    def __init__(self, rung: str = "pageable") -> None:
+        super().__init__()
+        self.rung = rung  # "pinned" becomes "pageable" where the driver refuses
+        self.refused = 0  # bytes that it would not pin
+        self.packed: dict[float, dict[str, Block]] = {}
+        self.latents: dict[float, Tensor] = {}
+        self.wanted: tuple[tuple[str, ...], bool] = ((), False)
+        self._stream: Any = None
+
+    def put(self, t: float, block: str, k: Tensor, v: Tensor, text: int = 0) -> None:
+        eight = self.rung in ("fp8", "v fp8")
+        kept_v = self._keep(pack(v.detach(), eight))
+        kept_k = kept_v if v is k else None if self.rung == "v fp8" else self._keep(pack(k.detach(), eight))
+        self._note_text(block, text)
+        self.packed.setdefault(t, {})[block] = (kept_k, kept_v)
+
+    def note(self, t: float, z: Tensor, blocks: tuple[str, ...], text: bool) -> None:
+        """In place of put() on the rung "recompute"."""
+        self.latents[t] = z.detach().cpu().clone()
+        self.wanted = (blocks, text)
+
+    def _keep(self, packed: Packed) -> Packed:
+        return Packed(*(self._to_host(x) for x in packed.parts))
+
+    def _to_host(self, x: Tensor) -> Tensor:
+        if x.device.type != "cuda" or self.rung != "pinned":
+            return x.to("cpu", copy=True).contiguous()
+        x = x.contiguous()
+        out, stream = self._pinned(x), self._side(x.device)
+        stream.wait_stream(torch.cuda.current_stream(x.device))
+        with torch.cuda.stream(stream):
+            out.copy_(x, non_blocking=True)
+        x.record_stream(stream)
+        return out
+
+    def _pinned(self, like: Tensor) -> Tensor:
+        """Empty host memory that the device copies to at full speed. Registered, not taken from PyTorch's
+        pinned allocator, which rounds every size up to a power of two (24 MiB to 32).
+        """
+        out = torch.empty(like.shape, dtype=like.dtype)
+        if not pin(out, self, like.device):
+            self.rung, self.refused = "pageable", out.numel() * out.element_size()
+            logging.warning("drag: the driver refused to pin %s; K/V are kept pageable", amount(self.refused))
+        return out
+
+    def _side(self, device: torch.device) -> Any:
+        if self._stream is None:
+            self._stream = torch.cuda.Stream(device)
+        return self._stream
+
+    def finish(self) -> None:
+        """Wait for the copies that are under way."""
+        if self._stream is not None:
+            self._stream.synchronize()
+
+    def _holding(self, block: str) -> list[float]:
+        if self.rung == "recompute":
+            return list(self.latents) if block in self.wanted[0] else []
+        return [t for t, blocks in self.packed.items() if block in blocks]
+
+    def get(
+        self, t: float, block: str, like: Tensor | None = None, cleaner: bool = False
+    ) -> tuple[Tensor | None, Tensor]:
+        return self.copy().get(t, block, like, cleaner)
+
+    def copy(self) -> KVReader:
+        self.finish()
+        return KVReader(self)
+
+    @property
+    def with_text(self) -> bool:
+        return self.wanted[1] or super().with_text
+
+    @property
+    def levels(self) -> tuple[float, ...]:
+        return tuple(sorted(self.latents if self.rung == "recompute" else self.packed))
+
+    @property
+    def blocks(self) -> tuple[str, ...]:
+        if self.rung == "recompute":
+            return self.wanted[0]
+        return tuple(dict.fromkeys(b for blocks in self.packed.values() for b in blocks))
+
+    @property
+    def bytes(self) -> int:
+        found = [p for blocks in self.packed.values() for kv in blocks.values() for p in kv if p is not None]
+        tensors = {id(x): x for p in found for x in p.parts} | {id(z): z for z in self.latents.values()}
+        return sum(x.numel() * x.element_size() for x in tensors.values())
+
+
+class KVReader(KVCache):
+    """One run's way into a store. What the run records stays on the device, whole; of the store there is one
+    level at a time, and on a GPU the next cleaner one already on its way.
+    """
+
+    def __init__(self, store: KVStore, ahead: bool | None = None) -> None:
+        super().__init__()
+        self.store = store
+        self.ahead = ahead
+        self._text = dict(store._text)
+        self._here: dict[float, dict[str, tuple[Tensor | None, Tensor]]] = {}
+        self._coming: dict[float, _Copy] = {}
+
+    def _holding(self, block: str) -> list[float]:
+        return sorted({*super()._holding(block), *self.store._holding(block)})
+
+    def get(
+        self, t: float, block: str, like: Tensor | None = None, cleaner: bool = False
+    ) -> tuple[Tensor | None, Tensor]:
+        level = self.level(t, block, cleaner)
+        if block in self._kv.get(level, {}):
+            k, v = self._kv[level][block]
+            return (k, v) if like is None else (None if k is None else k.to(like), v.to(like))
+        like = torch.empty(0) if like is None else like
+        here = self._here.setdefault(level, {})
+        if block not in here:
+            if level not in self.store.packed:
+                raise DragError(
+                    "these K/V are made anew at every step (rung recompute), which only a drag does: invert "
+                    "again with a larger K/V budget"
+                )
+            copy = self._coming.pop(level, None) or _Copy(self.store.packed[level], like.device)
+            here.update(copy.arrived(like))
+            self._forget({level})
+            if like.device.type == "cuda" if self.ahead is None else self.ahead:
+                self._send_for_next(level, like.device)
+        return here[block]
+
+    def _forget(self, but: set[float]) -> None:
+        for level in self._here.keys() - but:
+            del self._here[level]
+
+    def _send_for_next(self, level: float, device: torch.device) -> None:
+        following = max((x for x in self.store.packed if x < level), default=None)
+        if following is not None and following not in self._coming:
+            self._coming = {following: _Copy(self.store.packed[following], device)}
+
+    def replay(self, t: float, kv: KVInject, origin: Backbone, like: Tensor) -> None:
+        """Make what get() will be asked at `t`, from the latent that the inversion had there."""
+        blocks, text = self.store.wanted
+        found = {b: self.level(t, b, kv.cleaner) for b in kv.blocks}
+        needed = {level for b, level in found.items() if b not in self._kv.get(level, {})}
+        self._forget(needed)
+        for level in needed - self._here.keys():
+            made = KVCache()
+            with torch.no_grad():
+                origin.predict(self.store.latents[level].to(like), level, KVRecord(made, blocks, text))
+            self._here[level] = made._kv[level]
+            self._text |= made._text
+
+    @property
+    def with_keys(self) -> bool:
+        return self.store.rung != "v fp8"
+
+    @property
+    def levels(self) -> tuple[float, ...]:
+        return tuple(sorted({*super().levels, *self.store.levels}))
+
+    @property
+    def blocks(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys((*self.store.blocks, *super().blocks)))
+
+
+class _Copy:
+    """One level's blocks on their way to the device, on a stream of their own."""
+
+    def __init__(self, blocks: dict[str, Block], device: torch.device) -> None:
+        self.stream: Any = None
+        if device.type != "cuda":
+            self.blocks = blocks
+            return
+        self.stream = torch.cuda.Stream(device)
+        with torch.cuda.stream(self.stream):
+            self.blocks = {
+                b: (None if k is None else _sent(k, device), _sent(v, device)) for b, (k, v) in blocks.items()
+            }
+
+    def arrived(self, like: Tensor) -> dict[str, tuple[Tensor | None, Tensor]]:
+        """Opened, as `like`; later work waits for the copies, the host does not."""
+        if self.stream is not None:
+            now = torch.cuda.current_stream(like.device)
+            now.wait_stream(self.stream)
+            for kv in self.blocks.values():
+                for packed in kv:
+                    for x in packed.parts if packed is not None else ():
+                        x.record_stream(now)
+        out = {}
+        for b, (k, v) in self.blocks.items():
+            opened = v.open(like)
+            out[b] = (None if k is None else opened if k is v else k.open(like), opened)
+        return out
+
+
+def _sent(packed: Packed, device: torch.device) -> Packed:
+    return Packed(*(x.to(device, non_blocking=True) for x in packed.parts))
+
+
+def as_kept(plan: KVPlan, cache: KVCache | None) -> KVPlan:
+    """`plan` as it turned out in `cache`, which was filled by it."""
+    if isinstance(cache, KVStore) and cache.refused:
+        return replace(plan, rung=cache.rung, refused=cache.refused)
+    return plan
+
+
+def replays(cache: KVCache) -> bool:
+    """Whether `cache`, a store or its reader, makes its K/V anew."""
+    store = cache.store if isinstance(cache, KVReader) else cache
+    return isinstance(store, KVStore) and store.rung == "recompute"
+
+
+class Replayed:
+    """A Backbone for the rung "recompute": notes latents where K/V would be stored, and where they are asked
+    for runs `origin` (None: itself) at the noted one first.
+    """
+
+    def __init__(self, inner: Backbone, origin: Backbone | None = None) -> None:
+        self.inner, self.origin = inner, inner if origin is None else origin
+
+    def _before(self, z: Tensor, t: float, kv: KV) -> KV:
+        if isinstance(kv, KVRecord) and isinstance(kv.cache, KVStore):
+            kv.cache.note(t, z, kv.blocks, kv.text)
+            return None
+        if isinstance(kv, KVInject) and isinstance(kv.cache, KVReader):
+            kv.cache.replay(t, kv, self.origin, z)
+        return kv
+
+    def predict(self, z: Tensor, t: float, kv: KV = None) -> Tensor:
+        return self.inner.predict(z, t, self._before(z, t, kv))
+
+    def features(
+        self, z: Tensor, t: float, taps: tuple[FeatureTap, ...], kv: KV = None, *, stop: bool = True
+    ) -> tuple[list[Tensor], Tensor | None]:
+        return self.inner.features(z, t, taps, self._before(z, t, kv), stop=stop)

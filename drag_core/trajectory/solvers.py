@@ -1,0 +1,68 @@
+"""Moving a latent from one level of a schedule to the next, either way: plain functions that carry their own
+velocity.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import Tensor
+
+from ..types import KV, Backbone, DragError, Schedule
+
+Solver = Callable[[Backbone, Tensor, Schedule, int, int, KV, Tensor | None], tuple[Tensor, Tensor | None]]
+
+
+def ddim_jump(z: Tensor, noise: Tensor, s: Schedule, i: int, j: int) -> Tensor:
+    """z at level i carried to level j along the predicted noise (DDIM, eta 0)."""
+    clean = (z - s.sigma[i] * noise) / s.alpha[i]
+    return s.alpha[j] * clean + s.sigma[j] * noise
+
+
+def ddim(
+    backbone: Backbone, z: Tensor, s: Schedule, i: int, j: int, kv: KV, carry: Tensor | None
+) -> tuple[Tensor, Tensor | None]:
+    """DDIM; inverting (j < i) evaluates at the noisier level, where denoising will evaluate too."""
+    return ddim_jump(z, backbone.predict(z, s.t[min(i, j)], kv), s, i, j), None
+
+
+def euler(
+    backbone: Backbone, z: Tensor, s: Schedule, i: int, j: int, kv: KV, carry: Tensor | None
+) -> tuple[Tensor, Tensor | None]:
+    """First order, one call a step."""
+    _need_flow(s, "euler")
+    return z + (s.t[j] - s.t[i]) * backbone.predict(z, s.t[i], kv), None
+
+
+def fireflow(
+    backbone: Backbone, z: Tensor, s: Schedule, i: int, j: int, kv: KV, carry: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """FireFlow: a midpoint step whose first slope is the last midpoint velocity; second order at one call a
+    step.
+    """
+    _need_flow(s, "fireflow")
+    dt, middle = s.t[j] - s.t[i], (s.t[i] + s.t[j]) / 2
+    slope = backbone.predict(z, s.t[i], kv) if carry is None else carry
+    velocity = backbone.predict(z + dt / 2 * slope, middle, kv)
+    return z + dt * velocity, velocity
+
+
+def alf(
+    backbone: Backbone, z: Tensor, s: Schedule, i: int, j: int, kv: KV, carry: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """Asynchronous leapfrog (MALI, ICLR 2021): FireFlow's cost, and exactly reversible with its carried
+    velocity.
+    """
+    _need_flow(s, "alf")
+    dt, middle = s.t[j] - s.t[i], (s.t[i] + s.t[j]) / 2
+    slope = backbone.predict(z, s.t[i], kv) if carry is None else carry
+    half = z + dt / 2 * slope
+    velocity = 2 * backbone.predict(half, middle, kv) - slope
+    return half + dt / 2 * velocity, velocity
+
+
+def _need_flow(s: Schedule, name: str) -> None:
+    if s.prediction != "velocity":
+        raise DragError(
+            f"solver {name} needs a velocity model (FLUX); this schedule predicts {s.prediction}: use ddim"
+        )

@@ -1,0 +1,88 @@
+"""Starting points: latents moved by the full motion (copy-paste), and a refilled source."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..motion.geometry import motion_matrix, rescale, warp
+from ..motion.masks import moved, on_grid
+from ..types import Grid, Region, Trajectory
+
+
+@dataclass(frozen=True)
+class Paste:
+    """At levels 0 .. levels-1 put the source's latent of that level, moved by A_i(1), into the moved mask.
+
+    The noisy latent moves by whole cells (nearest: blending would shrink its noise). With `split` only its
+    noise does, and the clean part of the latent is carried along to the fraction of a cell; `warped`, the
+    clean latent of the picture warped in pixels, gives that part for turns and stretches too, which a latent
+    does not follow. `fill` "noise": at level 0 the vacated cells get fresh noise of the level's own deviation
+    (RegionDrag); "keep": they stay.
+    """
+
+    regions: tuple[Region, ...]
+    image: Grid
+    levels: int = 1
+    fill: str = "noise"
+    seed: int = 0
+    split: bool = False
+    warped: Tensor | None = None
+
+    def __call__(self, z: Tensor, source: Trajectory, level: int) -> Tensor:
+        if level >= self.levels:
+            return z
+        size = Grid(*z.shape[-2:])
+        target = torch.stack([on_grid(moved(r), size, 0.4) for r in self.regions]).amax(0).to(z)
+        if level == 0 and self.fill == "noise":
+            left = torch.stack([on_grid(r.mask, size, 0.3) for r in self.regions]).amax(0).to(z) * (
+                1 - target
+            )
+            noise = torch.randn(z.shape, generator=torch.Generator().manual_seed(self.seed)).to(z)
+            z = z * (1 - left) + noise * z.std() * left
+        for r in self.regions:
+            here = on_grid(moved(r), size, 0.4).to(z)
+            matrix = rescale(motion_matrix(r.motion), self.image, size)
+            z = z * (1 - here) + self._carried(source, level, matrix).to(z) * here
+        return z
+
+    def _carried(self, source: Trajectory, level: int, matrix: Tensor) -> Tensor:
+        if not self.split:
+            return warp(source.z[level], matrix, mode="nearest", padding="border")
+        clean = source.schedule.alpha[level] * source.z[-1]
+        noise = warp(source.z[level] - clean, matrix, mode="nearest", padding="border")
+        if self.warped is not None:
+            return source.schedule.alpha[level] * self.warped + noise
+        return warp(clean, matrix, padding="border") + noise
+
+
+@dataclass(frozen=True)
+class Refill:
+    """At level 0 the cells of `area` (1, 1, h, w) take the latent of `background`: the same picture, its
+    regions painted over, inverted.
+
+    `area` is best the whole editable mask: around a vacated source the inverted noise still remembers the
+    object.
+    """
+
+    background: Trajectory
+    area: Tensor | None = None
+
+    def __call__(self, z: Tensor, source: Trajectory, level: int) -> Tensor:
+        if level > 0:
+            return z
+        filled = self.background.z[0].to(z)
+        return filled if self.area is None else torch.where(self.area.to(z) > 0.5, filled, z)
+
+
+@dataclass(frozen=True)
+class Both:
+    """One after the other."""
+
+    first: Refill | Paste
+    second: Refill | Paste
+
+    def __call__(self, z: Tensor, source: Trajectory, level: int) -> Tensor:
+        return self.second(self.first(z, source, level), source, level)

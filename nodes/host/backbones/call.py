@@ -1,0 +1,150 @@
+"""One call of the host's model inside a session: conditioning, patches and wrappers are the host's own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import comfy.samplers
+import torch
+from comfy.ldm.modules.attention import attention_pytorch
+from torch import Tensor
+
+from ....drag_core.types import DragError
+from ..schedule import host_sigma, prediction_of
+from ..shape import core_shape, host_shape
+from .layouts import FLUX1, layout_of
+
+
+class StopForward(BaseException):
+    """Raised by the hook of the last tap: nothing after it runs. No pack's `except Exception` swallows it."""
+
+
+@dataclass
+class Call:
+    """`model` is the host's BaseModel, `cond` the one processed conditioning, `options` the run's model
+    options.
+    """
+
+    model: Any
+    cond: list[dict[str, Any]]
+    options: dict[str, Any]
+    calls: int = 0
+    _sigmas: dict[float, float] = field(default_factory=dict)  # asked of the device once a level
+
+    def __post_init__(self) -> None:
+        self.sampling = self.model.model_sampling
+        self.device = self.model.current_patcher.load_device
+        self.kind = prediction_of(self.sampling)
+
+    def __call__(self, z: Tensor, t: float | Tensor, changes: dict[str, Any]) -> Tensor:
+        """Noise or velocity at the core's latents z (B, C, h, w), all at level t or each at its own (B,).
+        `changes` are merged into a copy of the transformer options. Gradients flow to z when it asks for them
+        and frozen() is open.
+        """
+        if torch.is_tensor(t):
+            at = torch.tensor([host_sigma(self.sampling, x) for x in t.tolist()], device=z.device)
+            sigma: Any = at.view(-1, 1, 1, 1)
+        else:
+            if t not in self._sigmas:
+                self._sigmas[t] = host_sigma(self.sampling, t)
+            sigma = self._sigmas[t]
+            at = torch.full((z.shape[0],), sigma, device=z.device, dtype=torch.float32)
+        raw: list[Tensor] = []
+        options = {**self.options, "transformer_options": {**self.options["transformer_options"], **changes}}
+        x = host_shape(self.model, z if self.kind == "velocity" else z * (sigma**2 + 1) ** 0.5)
+        self.calls += 1
+        # on the network itself, so that what all wrappers do to its output is seen
+        handle = self.model.diffusion_model.register_forward_hook(lambda _, __, out: raw.append(out))
+        try:
+            clean = comfy.samplers.calc_cond_batch(self.model, [self.cond], x, at, options)[0]
+        finally:
+            handle.remove()
+        if self.kind == "noise":
+            return core_shape((x - clean) / sigma)  # also of a v-prediction
+        if len(raw) != 1:
+            raise DragError(
+                f"the model was evaluated {len(raw)} times for one step (context windows?): remove that patch"
+            )
+        return core_shape(raw[0].float())
+
+
+def owners_of(options: dict[str, Any]) -> tuple[str, ...]:
+    """Modules of everything that other nodes hung on this model's blocks."""
+    found = [p for several in options.get("patches", {}).values() for p in several]
+    found += [p for keys in options.get("patches_replace", {}).values() for p in keys.values()]
+    found += [w for kinds in options.get("wrappers", {}).values() for ws in kinds.values() for w in ws]
+    found += [options[k] for k in ("optimized_attention_override",) if options.get(k) is not None]
+    return tuple(sorted({getattr(p, "__module__", type(p).__module__) for p in found}))
+
+
+def forced_attention(transformer_options: dict[str, Any]) -> dict[str, Any]:
+    """PyTorch's attention for the pass that has gradients: sage and int8 kernels lose them silently."""
+    before = transformer_options.get("optimized_attention_override")
+
+    def plain(_: Any, *args: Any, **kw: Any) -> Any:
+        out = attention_pytorch(*args, **kw) if before is None else before(attention_pytorch, *args, **kw)
+        wanted = torch.is_grad_enabled() and any(torch.is_tensor(a) and a.requires_grad for a in args)
+        if wanted and not out.requires_grad:
+            owner = getattr(before, "__module__", "a patch")
+            raise DragError(f"the attention of {owner} has no gradient: connect the model before that node")
+        return out
+
+    return {"optimized_attention_override": plain}
+
+
+def plain_conds(cond: dict[str, Any], device: torch.device) -> dict[str, Any]:
+    """The conditioning with tensors made outside inference mode, which autograd may save, on `device`, where
+    the host would copy them at every call.
+
+    Without its range of sigmas, which check_cond has found to hold: the host would wait for the device at
+    every call to compare.
+    """
+
+    def plain(x: Any) -> Any:
+        if torch.is_tensor(x):
+            return x.to(device, copy=True)
+        if isinstance(x, (list, tuple)):
+            return type(x)(plain(y) for y in x)
+        return x
+
+    held = {
+        k: v._copy_with(plain(v.cond)) if hasattr(v, "_copy_with") else v
+        for k, v in cond["model_conds"].items()
+    }
+    kept = {k: v for k, v in cond.items() if k not in ("timestep_start", "timestep_end")}
+    return {**kept, "model_conds": held}
+
+
+def check_cond(conds: list[dict[str, Any]], sigmas: tuple[float, float], net: Any) -> None:
+    """One plain conditioning, active over the whole range of sigmas (low, high) that the run visits."""
+    if len(conds) != 1:
+        raise DragError(
+            f"the conditioning has {len(conds)} parts and a drag takes one: don't combine prompts here"
+        )
+    cond = conds[0]
+    for key, what in (
+        ("area", "an area"),
+        ("mask", "a mask"),
+        ("hooks", "hooks"),
+        ("control", "a ControlNet"),
+    ):
+        if cond.get(key) is not None:
+            raise DragError(
+                f"the conditioning has {what}, through which a drag has no gradient: connect it without"
+            )
+    method = getattr(cond["model_conds"].get("ref_latents_method"), "cond", None)
+    if method == "index_timestep_zero" and layout_of(net) is FLUX1:  # the host has it for other models
+        raise DragError(
+            "the reference latents use the method index_timestep_zero, which FLUX.1 does not know: set it to "
+            "offset, index or uxo"
+        )
+    (low, high), start, end = sigmas, cond.get("timestep_start"), cond.get("timestep_end")
+    if (start is not None and float(start) < high) or (end is not None and float(end) > low):
+        active = (
+            f"from sigma {'the highest' if start is None else f'{float(start):.3g}'} to {float(end or 0):.3g}"
+        )
+        raise DragError(
+            f"the conditioning is active {active} and the drag runs from {high:.3g} to {low:.3g}: without "
+            "conditioning a step would return noise; widen its timestep range"
+        )
