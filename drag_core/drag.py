@@ -35,7 +35,7 @@ def drag(
     `pause`: return after the last update, before the denoising that follows it (z is then the handoff).
     `resume`: such a result, to go on from; the two may run on differently loaded models.
 
-    Raises DragError where an update or the end has left the range of latents (drag_core.bounds).
+    Raises DragError where an update or the end has left the range of latents (drag_core.trajectory.bounds).
     """
     s, r = source.schedule, recipe
     store = source.kv.copy() if source.kv and r.kv_blocks else None  # the source's own is never added to

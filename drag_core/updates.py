@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from .autocast import uncast
+from .recipes.recipe import Recipe
 from .result import Log
 from .trajectory.bounds import extent, measured
 from .trajectory.solvers import ddim_jump
 from .types import KV, Backbone, KVCache, KVRecord, Schedule, Step, Trajectory
 
-if TYPE_CHECKING:
-    from .recipes.recipe import Recipe
 
 
 class Updates:

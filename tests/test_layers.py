@@ -249,7 +249,7 @@ def test_what_the_rules_allow(tmp_path: Path, path: str, source: str) -> None:
     [
         ("editor.py", "import comfy.utils"),
         ("editor.py", "from drag_core import drag"),
-        ("host/flux.py", "import drag_core.types"),
+        ("host/backbones/flux.py", "import drag_core.types"),
         ("editor.py", "from nodes import convert"),
         ("editor.py", "import diffusers"),
     ],

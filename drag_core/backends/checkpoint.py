@@ -22,7 +22,7 @@ Conditioning = tuple[Tensor, Tensor | None]  # text (1, L, D) and, for FLUX and 
 
 
 @dataclass(frozen=True)
-class Parts:
+class Checkpoint:
     """What a path gave: the network, and whatever else lay with it; `encode` turns a prompt into
     conditioning; `velocity`: a Stable Diffusion that predicts v; pictures of about side² pixels suit it.
     """

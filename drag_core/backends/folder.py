@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from ..types import DragError
+from .checkpoint import Checkpoint
 from .codec import Codec
 from .precision import HERE, Place, folder_dtype
 from .text import folder_clip, folder_t5, folder_xl
-
-if TYPE_CHECKING:
-    from .checkpoint import Parts
 
 PIPELINES = {
     "StableDiffusionPipeline": "sd",
@@ -30,11 +28,9 @@ BETAS = {
 }
 
 
-def read_folder(path: Path, place: Place = HERE) -> Parts:
+def read_folder(path: Path, place: Place = HERE) -> Checkpoint:
     """Denoiser, autoencoder, and the folder's text encoders (read when a prompt comes), on the CPU."""
     from diffusers import FluxTransformer2DModel, UNet2DConditionModel
-
-    from .checkpoint import Parts
 
     index = path / "model_index.json"
     if not index.exists():
@@ -48,15 +44,17 @@ def read_folder(path: Path, place: Place = HERE) -> Parts:
         net = _read(UNet2DConditionModel, path / "unet", place.of(folder_dtype(path / "unet")))
         side = 8 * (net.config.sample_size or 64)
         if PIPELINES[kind] == "sdxl":
-            return Parts("sd", net, codec, lambda prompt: folder_xl(path, prompt), velocity, side)
-        return Parts("sd", net, codec, lambda prompt: (folder_clip(path, prompt)[0], None), velocity, side)
+            return Checkpoint("sd", net, codec, lambda prompt: folder_xl(path, prompt), velocity, side)
+        return Checkpoint(
+            "sd", net, codec, lambda prompt: (folder_clip(path, prompt)[0], None), velocity, side
+        )
     net = _read(FluxTransformer2DModel, path / "transformer", place.of(folder_dtype(path / "transformer")))
     wide = place.of(torch.bfloat16) == torch.float32  # T5-XXL: 19 GB in float32, 9.5 in its file's bfloat16
 
     def encode(prompt: str) -> tuple[Tensor, Tensor]:
         return folder_t5(path, prompt, wide), folder_clip(path, prompt)[1]
 
-    return Parts("flux", net, codec, encode)
+    return Checkpoint("flux", net, codec, encode)
 
 
 def _read(kind: Any, path: Path, dtype: torch.dtype) -> Any:

@@ -17,7 +17,7 @@ from safetensors import safe_open
 from ..types import Backbone, DragError
 from . import single_file
 from .blocks import rest_to
-from .checkpoint import Conditioning, Family, Parts, read_weights
+from .checkpoint import Checkpoint, Conditioning, Family, read_weights
 from .codec import Codec
 from .diffusers_flux import DiffusersFlux
 from .diffusers_unet import DiffusersUNet, has_added
@@ -115,7 +115,7 @@ def _moved(net: Any, name: str, device: str) -> Any:
 
 
 def _conditioning(
-    parts: Parts, name: str, prompt: str, target_prompt: str, text: Path | None
+    parts: Checkpoint, name: str, prompt: str, target_prompt: str, text: Path | None
 ) -> tuple[Conditioning, Conditioning | None]:
     """Source and, if asked for, target conditioning: from the `text` file, else by the model's own
     encoders.

@@ -5,20 +5,17 @@ modules.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from ..types import DragError
-from .checkpoint import fill
+from .checkpoint import Checkpoint, Family, fill, read_weights
 from .codec import Codec
 from .keys import LDM_PREFIX, Weights, flux_from_original, rename, taesd_from_original, unet_blocks
 from .precision import HERE, Place, own_dtype
 from .text import CLIP, OPEN, XL_OPEN, clip_text, open_text, xl_text
-
-if TYPE_CHECKING:
-    from .checkpoint import Family, Parts
 
 FLUX_SCALE, FLUX_SHIFT, SD_SCALE = 0.3611, 0.1159, 0.18215
 XL_SCALE = 0.13025
@@ -28,17 +25,15 @@ LINEAR_HEAD = 64  # channels of an attention head of SD2 and SDXL; SD1 has 8 hea
 VELOCITY = 0.09  # deviation of the last self-attention's norm bias above which an SD2 file predicts velocity
 
 
-def read_file(path: Path, place: Place = HERE) -> Parts:
+def read_file(path: Path, place: Place = HERE) -> Checkpoint:
     """The parts of a single .safetensors file of SD1.x, SD2.x or SDXL (whole checkpoint) or FLUX
     (transformer, perhaps with autoencoder), on the CPU. The file's own tensors are the weights wherever their
     precision is the wanted one.
     """
-    from .checkpoint import Parts, read_weights
-
     weights = read_weights(path)
     inner = {k.removeprefix(LDM_PREFIX): v for k, v in weights.items() if k.startswith(LDM_PREFIX)} or weights
     if any(k.startswith("double_blocks.") for k in inner):
-        return Parts(
+        return Checkpoint(
             "flux", flux(inner, place.of(own_dtype(inner.values()))), kl_codec(weights, "flux"), None
         )
     if "input_blocks.0.0.weight" in inner:
@@ -50,9 +45,7 @@ def read_file(path: Path, place: Place = HERE) -> Parts:
     )
 
 
-def _sd(weights: Weights, name: str, place: Place) -> Parts:
-    from .checkpoint import Parts
-
+def _sd(weights: Weights, name: str, place: Place) -> Checkpoint:
     w = {k.removeprefix(LDM_PREFIX): v for k, v in weights.items()}
     denoiser = (v for k, v in w.items() if k.split(".")[0] in UNET)
     net = sd_unet(weights, dtype=place.of(own_dtype(denoiser)))
@@ -67,7 +60,7 @@ def _sd(weights: Weights, name: str, place: Place) -> Parts:
     velocity = predicts_velocity(weights, w)
     side = 1024 if xl else 768 if velocity else 512
     codec = kl_codec(weights, "sd", XL_SCALE if xl else SD_SCALE)
-    return Parts("sd", net, codec, encode if has_text else None, velocity, side)
+    return Checkpoint("sd", net, codec, encode if has_text else None, velocity, side)
 
 
 def predicts_velocity(weights: Weights, unet: Weights) -> bool:

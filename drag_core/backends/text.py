@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ..types import DragError
+from .checkpoint import fill
 from .keys import Weights
 from .precision import folder_dtype
 
@@ -65,7 +66,6 @@ def parts_of(weights: Weights, prefix: str) -> Weights:
 def encoder(w: Weights, act: str, layers: int) -> Any:
     """transformers' CLIP text model of the first `layers` layers of these weights."""
     (model_class, config_class) = _transformers("CLIPTextModel", "CLIPTextConfig")
-    from .checkpoint import fill
 
     words, width = w["embeddings.token_embedding.weight"].shape
     config = config_class(

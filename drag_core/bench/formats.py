@@ -24,7 +24,17 @@ from ..motion.task import MaskReader, build_task
 from ..motion.untrusted import MAX_BYTES, load_json
 from ..pictures.files import write_json, write_whole
 from ..types import DragError, Grid, Point
-from .parts import SPECK, Mask, components, editable_in, inner_pixel, mask_picture, outlines, part_at, size_of
+from .outlines import (
+    SPECK,
+    Mask,
+    components,
+    editable_in,
+    inner_pixel,
+    mask_picture,
+    outlines,
+    part_at,
+    size_of,
+)
 
 DOCUMENTS = ("instruction.json", "points.json", "drag.json")
 PICTURES = ("original_image.png", "original.jpg", "original.png", "image.jpg", "image.png")

@@ -144,8 +144,8 @@ def invert_latent(
 ) -> Inversion:
     """The trajectory of a LATENT's samples (1, C, h, w) under `positive`, guidance written explicitly.
 
-    K/V take up to `kv_budget` GiB (0: a share of what is free), on the rung `kv_memory` of drag_core.kvplan;
-    with `kv_text` FLUX's single blocks keep the prompt's tokens too.
+    K/V take up to `kv_budget` GiB (0: a share of what is free), on the rung `kv_memory` of
+    drag_core.trajectory.kvplan; with `kv_text` FLUX's single blocks keep the prompt's tokens too.
 
     The same picture, prompt, model object and settings give the remembered inversion.
     """

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from drag_core.bench.formats import read_any, write_drag100, write_dragflow
-from drag_core.bench.parts import components, inner_pixel, mask_picture, outlines, part_at
+from drag_core.bench.outlines import components, inner_pixel, mask_picture, outlines, part_at
 from drag_core.motion.geometry import apply, motion_matrix
 from drag_core.motion.instruction import DragInstruction, PointSpec, RegionSpec, Shape, parse, to_json
 from drag_core.motion.masks import centroid

@@ -1,6 +1,6 @@
 // @ts-check
 /**
- * The drag document: drag instruction version 1, as drag_core/instruction.py reads and writes it. Its text is the
+ * The drag document: drag instruction version 1, as drag_core/motion/instruction.py reads and writes it. Its text is the
  * only value that the editor stores; "" is the empty document. Pure: no DOM.
  *
  * A document in memory has every list (polygons, holes, strokes, path), and optional keys only where they say

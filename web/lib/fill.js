@@ -1,6 +1,6 @@
 // @ts-check
 /**
- * Filling outlines and brush strokes into a mask by the rules that drag_core.task.draw gets from OpenCV: corners
+ * Filling outlines and brush strokes into a mask by the rules that drag_core.motion.task.draw gets from OpenCV: corners
  * rounded to pixels, edges drawn with Bresenham's line, the inside by the even-odd rule; a stroke is bands and discs
  * of a whole radius.
  *

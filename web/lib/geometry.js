@@ -1,6 +1,6 @@
 // @ts-check
 /**
- * Motions of regions as matrices; the same maths as drag_core/geometry.py (tests/golden/geometry_vectors.json holds
+ * Motions of regions as matrices; the same maths as drag_core/motion/geometry.py (tests/golden/geometry_vectors.json holds
  * both to it). Points are [x, y] in image pixels, origin at the centre of the top-left pixel, y down. Angles are
  * radians, positive from +x towards +y: clockwise on the screen.
  *

@@ -1,6 +1,6 @@
 // @ts-check
 /**
- * What will hardly work, or not at all, when the drag runs: the rules of drag_core.task.build_task, said in time.
+ * What will hardly work, or not at all, when the drag runs: the rules of drag_core.motion.task.build_task, said in time.
  *
  * @typedef {import('./document.js').Doc} Doc
  * @typedef {import('./document.js').Region} Region

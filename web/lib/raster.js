@@ -16,7 +16,7 @@ import { applyTo, hull, matrixOf, minAreaRect, stops } from './geometry.js'
 export { contours }
 export { simplify, simplifyTo } from './simplify.js'
 
-const MARGIN = 0.045 // of the mean side, by which the adaptive mask grows, as in drag_core/task.py
+const MARGIN = 0.045 // of the mean side, by which the adaptive mask grows, as in drag_core/motion/task.py
 
 /**
  * The rectangle around a shape, cut to the picture.
@@ -39,7 +39,7 @@ function boxOf({ polygons = [], strokes = [] }, width, height) {
 }
 
 /**
- * The pixels of a shape, as drag_core.task.draw sets them.
+ * The pixels of a shape, as drag_core.motion.task.draw sets them.
  * @param {Shape} shape @param {number} width of the picture @param {number} height @returns {Mask}
  */
 export function rasterize(shape, width, height) {
@@ -77,7 +77,7 @@ export function middleOf({ data, x, y, w, h }) {
 }
 
 /**
- * The centroid of a shape, as in drag_core.masks; null if nothing of it lies in the picture.
+ * The centroid of a shape, as in drag_core.motion.masks; null if nothing of it lies in the picture.
  * @param {Shape} shape @param {number} width @param {number} height
  */
 export const centroidOf = (shape, width, height) => middleOf(rasterize(shape, width, height))
@@ -175,7 +175,7 @@ function inPicture(points, width, height) {
 
 /**
  * Where the picture may change: for every region the box around its place before, on its path and after, grown by 4.5
- * % of the mean side (drag_core.masks.adaptive_mask and drag_core.task). Their union is meant; they may overlap.
+ * % of the mean side (drag_core.motion.masks.adaptive_mask and drag_core.motion.task). Their union is meant; they may overlap.
  * @param {{shape?: Shape, hull?: Point[], motion: Motion}[]} regions `hull` of the set pixels, if it is at hand: it
  *   saves the drawing of the shape, which makes this cheap enough for every frame
  * @param {number} width @param {number} height @returns {Point[][]} convex, within 2 px of Python's mask; somewhat

@@ -1,7 +1,7 @@
 // @ts-check
 /**
  * Reading JSON from an untrusted source: bounded, finite, every field checked, one sentence on failure; the rules of
- * drag_core/untrusted.py. `where` names the field in the sentence, as "regions[3].target".
+ * drag_core/motion/untrusted.py. `where` names the field in the sentence, as "regions[3].target".
  * @typedef {[number, number]} Point
  */
 

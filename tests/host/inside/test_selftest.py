@@ -262,7 +262,7 @@ def test_every_foreign_pack_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     assert selftest.PACK == ours
     others = ["custom_nodes.drag_and_drop.nodes", f"{ours}_too.nodes", "somebody"]
     patched = unet().clone()
-    for module in (*others, f"{ours}.nodes.host.unet"):
+    for module in (*others, f"{ours}.nodes.host.backbones.unet"):
         patched.set_model_attn1_patch(packs(module))
 
     class Their(torch.nn.SiLU):

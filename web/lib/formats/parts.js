@@ -1,6 +1,6 @@
 // @ts-check
 /**
- * Region pictures to parts and back, as drag_core/bench/parts.py takes them.
+ * Region pictures to parts and back, as drag_core/bench/outlines.py takes them.
  *
  * @typedef {import('../fill.js').Mask} Mask
  * @typedef {[number, number]} Point
