@@ -15,7 +15,6 @@ from .trajectory.solvers import ddim_jump
 from .types import KV, Backbone, KVCache, KVRecord, Schedule, Step, Trajectory
 
 
-
 class Updates:
     """One recipe's updates: supervision state and whether they are over."""
 
