@@ -22,7 +22,7 @@ from drag_core.backends.diffusers_flux import DiffusersFlux
 from drag_core.backends.diffusers_unet import DiffusersUNet
 from drag_core.features.supervise import RegionSupervision
 from drag_core.motion.masks import on_grid
-from drag_core.recipes.common import FLUX_KV
+from drag_core.recipes.dragflow import KV as FLUX_KV
 from drag_core.recipes.dragflow import dragflow
 from drag_core.recipes.dragnext import dragnext
 from drag_core.recipes.gooddrag import gooddrag

@@ -12,7 +12,7 @@ from torch import Tensor
 from benchmarks.meter import Meter
 from drag_core.drag import drag
 from drag_core.features.supervise import RegionSupervision
-from drag_core.recipes.common import FLUX_KV
+from drag_core.recipes.dragflow import KV as FLUX_KV
 from drag_core.recipes.recipe import Recipe
 from drag_core.trajectory.kvstore import KVStore
 from drag_core.types import (

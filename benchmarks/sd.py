@@ -29,13 +29,14 @@ from drag_core.backends.load import Model, load_model
 from drag_core.bench.cases import Case, held_out, measure
 from drag_core.bench.scenes import HELD_OUT
 from drag_core.drag import drag
+from drag_core.edit import ground_of
 from drag_core.features.descent import NormalisedDescent
 from drag_core.features.supervise import PointSupervision
 from drag_core.metrics.dai import dai
 from drag_core.pictures.inpaint import painted_over
-from drag_core.recipes import RECIPES
+from drag_core.recipes.assemble import Choice, Given, assemble
 from drag_core.recipes.common import linear, per_level
-from drag_core.recipes.presets import EMBEDDED_SD, adapt, emptied
+from drag_core.recipes.presets import EMBEDDED_SD, emptied
 from drag_core.recipes.recipe import Recipe
 from drag_core.trajectory.invert import invert
 from drag_core.trajectory.solvers import ddim
@@ -128,7 +129,7 @@ def prepare(model: Model, case: Case) -> Ready:
 def run_one(ready: Ready, case: Case, row: str) -> dict[str, float]:
     name, change = ROWS[row]
     began = time.perf_counter()
-    recipe = adapt(RECIPES[name](case.task), EMBEDDED_SD, case.task, ready.filled)
+    recipe = assemble(case.task, ground_of(ready.model), Choice(name), Given(ready.filled))
     result = drag(ready.model.backbone, ready.source, change(recipe, case.task))
     picture = ready.model.codec.decode(result.z)[0].clamp(0, 1)
     found = dai(case.source, picture, [(case.handle, case.target)], RADIUS)
@@ -166,7 +167,7 @@ def parts(say: Callable[[str], None] = print, lengths: tuple[int, ...] = (6, 24,
     model, found = load_model("embedded-sd"), scenes(0.1)[:3]
     for case in found[:2]:
         ready = prepare(model, case)
-        recipe = adapt(RECIPES["adaptivedrag"](case.task), EMBEDDED_SD, case.task)
+        recipe = assemble(case.task, ground_of(model), Choice("adaptivedrag"))
         guide = recipe.guide
         assert guide is not None
         plain, guided = (
@@ -184,7 +185,7 @@ def parts(say: Callable[[str], None] = print, lengths: tuple[int, ...] = (6, 24,
         for length in lengths:
             dx, dy = ((b - a) * length / way for a, b in zip(case.handle, case.target, strict=True))
             task = Task(case.task.image, (), (Handle((x, y), (x + dx, y + dy)),), case.editable)
-            recipe = adapt(RECIPES["adaptivedrag"](task), EMBEDDED_SD, task)
+            recipe = assemble(task, ground_of(model), Choice("adaptivedrag"))
             recipe = replace(recipe, guide=None, ramp=((1.0,) * 300,))
             counts.append(f"{length} px: {len(drag(model.backbone, ready.source, recipe).losses)}")
         say(f"- updates (n = 80, at most 300) by the drag's length, scene {case.seed}: {', '.join(counts)}")

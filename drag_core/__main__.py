@@ -12,8 +12,16 @@ from pathlib import Path
 
 from .types import DragError
 
+FAMILIES = (("flux", "FLUX"), ("sd", "SD"))
+
 
 def _parser() -> argparse.ArgumentParser:
+    from .lora import Training
+    from .recipes import METHODS
+    from .recipes.choice import COPY_PASTE
+
+    families = ((name, [m.name for m in METHODS.values() if m.family == f]) for f, name in FAMILIES)
+    recipes = "; ".join(f"{', '.join(methods)} ({name})" for name, methods in families)
     p = argparse.ArgumentParser(
         prog="python -m drag_core",
         description="Drag editing: mark a region of a picture, drag it, have it re-drawn.",
@@ -30,8 +38,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     e.add_argument(
         "--recipe",
-        help="dragflow (FLUX); dragnext, gooddrag, dragdiffusion, adaptivedrag (SD); copy_paste. Default: "
-        "by model",
+        help=f"{recipes}; {COPY_PASTE}. Default: by model",
     )
     e.add_argument("--variant", choices=["ours", "paper", "released"], default="ours")
     e.add_argument(
@@ -50,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
         type=int,
         default=0,
         metavar="STEPS",
-        help="train a LoRA on the picture first, with so many steps (the papers: 70)",
+        help=f"train a LoRA on the picture first, with so many steps (the papers: {Training().steps})",
     )
     e.add_argument(
         "--auto-mask",
@@ -94,9 +101,11 @@ def _edit(a: argparse.Namespace) -> None:
     from .lora import Training
     from .motion.instruction import parse
     from .pictures.files import read_mask, read_picture, to_bytes, write_json, write_png
-    from .recipes.choice import DEFAULT_RECIPE
+    from .recipes.choice import check_name, default_recipe
     from .types import Step
 
+    if a.recipe is not None:
+        check_name(a.recipe)
     picture = read_picture(a.image)
     try:
         instruction = parse(a.drag.read_bytes())
@@ -123,7 +132,7 @@ def _edit(a: argparse.Namespace) -> None:
         offload=a.offload,
     )
     print(
-        f"dragging with {a.recipe or DEFAULT_RECIPE[model.family]} on {model.name}",
+        f"dragging with {a.recipe or default_recipe(model.family)} on {model.name}",
         file=sys.stderr,
         flush=True,
     )
@@ -159,7 +168,7 @@ def _edit(a: argparse.Namespace) -> None:
         report,
         {
             "model": model.name,
-            "recipe": a.recipe or DEFAULT_RECIPE[model.family],
+            "recipe": a.recipe or default_recipe(model.family),
             "variant": a.variant,
             "seed": a.seed,
             "identity": a.identity,

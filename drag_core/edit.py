@@ -24,8 +24,12 @@ from .motion.superpixels import auto_mask, lab, superpixels
 from .motion.task import MARGIN, MaskReader, build_task
 from .pictures.inpaint import painted_over, pixel_warp
 from .pictures.paste import put_back
-from .recipes.choice import DEFAULT_RECIPE, MOVES_REGIONS, choose, on_unet
-from .recipes.presets import PRESETS, adapt
+from .recipes import METHODS
+from .recipes.assemble import Choice, Given, ModelGround, assemble
+from .recipes.choice import COPY_PASTE, default_recipe
+from .recipes.dragflow import KV
+from .recipes.placing import layers_at_depth
+from .recipes.presets import preset_for
 from .recipes.recipe import Recipe
 from .result import Result
 from .trajectory.invert import invert
@@ -100,7 +104,7 @@ def edit_picture(
             on_step(Step(done, total, 0, small, stage="identity"))
 
         lora = identity_lora(model, small, identity, trained)
-    chosen = recipe or DEFAULT_RECIPE[model.family]
+    chosen = recipe or default_recipe(model.family)
     result, decoded = run_task(model, small, task, chosen, variant, seed, on_step, lora=lora)
     return Edit(put_back(image, decoded, task.editable), decoded, result, task, notes)
 
@@ -121,6 +125,25 @@ def identity_lora(
     tokens = z0.shape[-2] * z0.shape[-1] // 4
     levels = flow(1000, shift=flux_shift(tokens)) if model.family == "flux" else every_level()
     return train_lora(model.backbone, z0, levels, training, on_step)  # type: ignore[arg-type]
+
+
+def ground_of(model: Model) -> ModelGround:
+    """What a model gives a recipe: our own are told by their geometry, not by their name."""
+    backbone = model.backbone
+    preset = preset_for(getattr(backbone, "geometry", None))
+    blocks = tuple(getattr(backbone, "blocks", ()))
+    kv = backbone.kv if isinstance(backbone, DiffusersUNet) else layers_at_depth(KV, blocks)
+    return ModelGround(family=model.family, label=model.name, blocks=blocks, kv=kv, preset=preset)
+
+
+def regions_for(task: Task, recipe: str, image: Tensor) -> Task:
+    """`task`, with regions made of the super-pixels under its points where `recipe` moves regions and has
+    none.
+    """
+    moves_regions = recipe == COPY_PASTE or (recipe in METHODS and METHODS[recipe].moves == "regions")
+    if not moves_regions or task.regions or not task.handles:
+        return task
+    return with_regions(task, superpixels(lab(image), task.image))
 
 
 def run_task(
@@ -146,23 +169,11 @@ def run_task(
     if lora is not None:
         with applied(model.backbone.net, lora):  # type: ignore[attr-defined]
             return run_task(model, image, task, recipe, variant, seed, on_step, updates, change, cache)
-    preset = PRESETS.get(model.name)
-    if recipe in MOVES_REGIONS and not task.regions and task.handles:
-        task = with_regions(task, superpixels(lab(image), task.image))
+    ground = ground_of(model)
+    task = regions_for(task, recipe, image)
     z0 = model.codec.encode(image)
-    base = choose(model.family, model.name, task, recipe, variant, preset, seed)
-    if preset is not None and recipe != "copy_paste":
-        filled: Trajectory | None = None
-        warped: Tensor | None = None
-        if task.regions:
-            mask = torch.stack([r.mask for r in task.regions]).amax(0)
-            empty = model.codec.encode(painted_over(image[0], mask)[None])
-            filled = invert(model.backbone, empty, preset.schedule, base.solver, on_step=on_step)
-            if isinstance(base.supervision, RegionSupervision):
-                warped = model.codec.encode(pixel_warp(image[0], task.regions)[None])
-        base = adapt(base, preset, task, filled, warped)
-    if preset is None and isinstance(model.backbone, DiffusersUNet):
-        base = on_unet(base, model.backbone.blocks, model.backbone.kv)
+    choice = Choice(recipe, variant, seed=seed)
+    base = assemble(task, ground, choice, _start(model, ground, choice, task, image, on_step))
     if not updates:
         base = replace(base, ramp=())
     if change is not None:
@@ -175,6 +186,24 @@ def run_task(
     )
     result = _dragged(model, source, base, on_step)
     return result, model.codec.decode(result.z)
+
+
+def _start(
+    model: Model, ground: ModelGround, choice: Choice, task: Task, image: Tensor, on_step: OnStep
+) -> Given:
+    """What an embedded model's drag starts from: its source emptied, and regions in place. Others need none.
+
+    Refuses what assemble() would refuse before the inversion of the emptied picture.
+    """
+    if ground.preset is None or choice.recipe == COPY_PASTE or not task.regions:
+        return Given()
+    recipe = assemble(task, ground, choice)
+    mask = torch.stack([r.mask for r in task.regions]).amax(0)
+    empty = model.codec.encode(painted_over(image[0], mask)[None])
+    filled = invert(model.backbone, empty, recipe.schedule, recipe.solver, on_step=on_step)
+    if not isinstance(recipe.supervision, RegionSupervision):
+        return Given(filled)
+    return Given(filled, model.codec.encode(pixel_warp(image[0], task.regions)[None]))
 
 
 def _dragged(model: Model, source: Trajectory, recipe: Recipe, on_step: OnStep) -> Result:

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from .ranges import Ranged, span
 from .types import DragError, Schedule
 
 Predict = Callable[[Tensor, Tensor], Tensor]  # z (B, C, h, w) at levels t (B,) -> noise or velocity
@@ -24,24 +26,18 @@ KOHYA, PEFT = "lora_unet_", "transformer."
 
 
 @dataclass(frozen=True)
-class Training:
+class Training(Ranged):
     """steps of `batch` noised copies each, at a learning rate; the same seed gives the same LoRA on a CPU,
     about the same on a GPU.
     """
 
-    steps: int = 70
-    rank: int = 16
-    rate: float = 5e-4
-    batch: int = 4
+    whose: ClassVar[str] = "the LoRA's"
+    steps: int = field(default=70, metadata=span(1, 10000, "Training steps."))
+    rank: int = field(default=16, metadata=span(1, 256, "Size of the LoRA."))
+    rate: float = field(default=5e-4, metadata=span(1e-6, 1.0, "How much each step changes.", 1e-4))
+    batch: int = field(default=4, metadata=span(1, 64, "Noised copies of the picture in a step."))
     seed: int = 0
     decay: float = 1e-2
-
-    def __post_init__(self) -> None:
-        for name, low, high in (("steps", 1, 10000), ("rank", 1, 256), ("batch", 1, 64)):
-            if not low <= (value := getattr(self, name)) <= high:
-                raise DragError(f"the LoRA's {name} is {value}; it must be between {low} and {high}")
-        if not 0 < self.rate <= 1:
-            raise DragError(f"the LoRA's learning rate is {self.rate:g}; it must be above 0 and at most 1")
 
 
 @dataclass(frozen=True)

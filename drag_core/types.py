@@ -21,6 +21,7 @@ class DragError(ValueError):
 
 
 Variant = Literal["ours", "paper", "released"]
+Family = Literal["sd", "flux"]  # what a recipe was made for: Stable Diffusion's UNets; FLUX and its kin
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from ..drag_core.motion.masks import on_grid
 from ..drag_core.types import DragError, Grid
 from . import sockets
 from .convert import masks
+from .host.family import family_in
 from .host.patches import keep_background
 from .host.shape import cell_of
 from .host.wish import Background
@@ -56,5 +57,5 @@ class DragBackgroundHardConstraint(io.ComfyNode):
             raise DragError(
                 "the editable mask is empty, so that nothing may change: paint it white where the drag is"
             )
-        cells = on_grid(mask, Grid(h, w), 0.05)
+        cells = on_grid(mask, Grid(h, w), family_in(model).ground().share)  # as DragOptimize will
         return io.NodeOutput(keep_background(model, trajectory, cells, source), Background(mask, source))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
+from ..drag_core.recipes.adaptivedrag import NUMBERS
 from . import sockets
 from .host.guide import guide_correspondence
 from .host.patches import sigma_range
@@ -30,7 +31,7 @@ class DragCorrespondenceGuide(io.ComfyNode):
                 ),
                 io.Float.Input(
                     "strength",
-                    default=0.1,
+                    default=NUMBERS.guidance,
                     min=0.0,
                     max=10.0,
                     step=0.01,
@@ -39,12 +40,12 @@ class DragCorrespondenceGuide(io.ComfyNode):
                 ),
                 io.Int.Input(
                     "radius",
-                    default=40,
-                    min=8,
+                    default=0,
+                    min=0,
                     max=512,
                     step=8,
                     tooltip="Half side, in pixels, of the squares around handle and target that are "
-                    "compared.",
+                    "compared. 0: AdaptiveDrag's, which grows with the picture (40 at 512x512).",
                 ),
                 *sampling_range(),
             ],

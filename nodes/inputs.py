@@ -2,13 +2,36 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 from comfy_api.latest import io
+
+from ..drag_core.ranges import Ranged, span_of
+from ..drag_core.recipes import METHODS
+
+FAMILIES = {"flux": "FLUX", "sd": "Stable Diffusion"}
+# The papers' steps by family, for a tooltip: "FLUX 25, Stable Diffusion 50".
+STEPS = ", ".join(dict.fromkeys(f"{FAMILIES[m.family]} {m.inversion.steps}" for m in METHODS.values()))
 
 
 def number(kind, name, default, low, high, tooltip, step=None):
     """An io.Int or io.Float input."""
     more = {} if step is None else {"step": step}
     return kind.Input(name, default=default, min=low, max=high, tooltip=tooltip, **more)
+
+
+def ranged(record: Ranged, field: str, tooltip: str | None = None, name: str | None = None, **more):
+    """The input for a field of a record: its value there, its range, its sentence (or `tooltip`)."""
+    found = next(f for f in fields(record) if f.name == field)
+    limits, value = span_of(found), getattr(record, field)
+    assert limits is not None
+    said = tooltip or limits.says
+    if found.type == "bool":
+        return io.Boolean.Input(name or field, default=value, tooltip=said)
+    step = {} if limits.step is None else {"step": limits.step}
+    low, high = (int(x) if found.type == "int" else x for x in (limits.low, limits.high))
+    kind = io.Int if found.type == "int" else io.Float
+    return kind.Input(name or field, default=value, min=low, max=high, tooltip=said, **step, **more)
 
 
 def sampling_range() -> list[io.Float.Input]:

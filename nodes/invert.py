@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from comfy_api.latest import io, ui
 
+from ..drag_core.recipes import METHODS
+from ..drag_core.recipes.dragflow import INVERSION
 from ..drag_core.trajectory.kvplan import RUNGS
+from ..drag_core.trajectory.schedules import kept_steps
 from . import sockets
 from .host.inversion import invert_latent
 from .host.schedule import host_sigmas, restart_noise
+from .inputs import STEPS
 
 
 class DragInvert(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
+        flux, sd = INVERSION, [m.inversion.strength for m in METHODS.values() if m.family == "sd"]
+        skipped = flux.steps - kept_steps(flux.steps, flux.strength)
         return io.Schema(
             node_id="DragInvert",
             display_name="Drag Invert",
@@ -41,19 +47,20 @@ class DragInvert(io.ComfyNode):
                 ),
                 io.Int.Input(
                     "steps",
-                    default=25,
+                    default=flux.steps,
                     min=1,
                     max=1000,
-                    tooltip="Noise levels from clean to full noise: FLUX 25, Stable Diffusion 50.",
+                    tooltip=f"Noise levels from clean to full noise: {STEPS}.",
                 ),
                 io.Float.Input(
                     "strength",
-                    default=0.76,
+                    default=flux.strength,
                     min=0.01,
                     max=1.0,
                     step=0.01,
                     tooltip="How far into the noise, as a share of the steps: more lets the drag change "
-                    "more. DragFlow 0.76 (25 steps, 6 skipped), Stable Diffusion 0.7 to 0.75.",
+                    f"more. DragFlow {flux.strength:g} ({flux.steps} steps, {skipped} skipped), Stable "
+                    f"Diffusion {min(sd):g} to {max(sd):g}.",
                 ),
                 io.Combo.Input(
                     "shift",

@@ -7,11 +7,13 @@ from comfy_api.latest import io, ui
 
 from ..drag_core.features.probe import probe_motion, ranked, score_table, tap_text, warped_picture
 from ..drag_core.pictures.plot import tap_chart
+from ..drag_core.recipes.dragflow import INVERSION
 from ..drag_core.types import Grid
 from . import sockets
 from .convert import host_image, picture
 from .host.family import family_in
 from .host.look import described, probe_taps, view_features
+from .inputs import STEPS
 
 
 class DragFeatureView(io.ComfyNode):
@@ -93,14 +95,14 @@ class DragTapProbe(io.ComfyNode):
                 ),
                 io.Int.Input(
                     "steps",
-                    default=25,
+                    default=INVERSION.steps,
                     min=1,
                     max=1000,
-                    tooltip="As in DragInvert: FLUX 25, Stable Diffusion 50.",
+                    tooltip=f"As in DragInvert: {STEPS}.",
                 ),
                 io.Float.Input(
                     "strength",
-                    default=0.76,
+                    default=INVERSION.strength,
                     min=0.01,
                     max=1.0,
                     step=0.01,

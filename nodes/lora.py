@@ -11,6 +11,9 @@ from ..drag_core.pictures.plot import loss_curve
 from . import sockets
 from .convert import host_image
 from .host.lora import check_name, train, with_lora, write
+from .inputs import ranged
+
+USUAL = Training()
 
 
 class DragIdentityLoRA(io.ComfyNode):
@@ -31,33 +34,25 @@ class DragIdentityLoRA(io.ComfyNode):
                     "positive", tooltip="What the picture shows; the papers use an empty prompt."
                 ),
                 io.Latent.Input("latent", tooltip="The picture, encoded with VAE Encode. One picture."),
-                io.Int.Input(
+                ranged(
+                    USUAL,
                     "steps",
-                    default=70,
-                    min=1,
-                    max=10000,
-                    tooltip="Training steps. GoodDrag 70, DragDiffusion 80; more hold on to the picture "
+                    f"Training steps. GoodDrag {USUAL.steps}, DragDiffusion 80; more hold on to the picture "
                     "harder, and to where its things are.",
                 ),
-                io.Int.Input(
-                    "rank", default=16, min=1, max=256, tooltip="Size of the LoRA. The papers use 16."
-                ),
-                io.Float.Input(
+                ranged(USUAL, "rank", f"Size of the LoRA. The papers use {USUAL.rank}."),
+                ranged(
+                    USUAL,
+                    "rate",
+                    f"How much each step changes; lower it if the loss jumps. The papers use {USUAL.rate:g}.",
                     "learning_rate",
-                    default=0.0005,
-                    min=0.000001,
-                    max=1.0,
-                    step=0.0001,
                     round=False,
-                    tooltip="How much each step changes; lower it if the loss jumps. The papers use 0.0005.",
                 ),
-                io.Int.Input(
+                ranged(
+                    USUAL,
                     "batch",
-                    default=4,
-                    min=1,
-                    max=64,
-                    tooltip="Noised copies of the picture in a step; where memory is short they run in "
-                    "smaller groups, with the same result.",
+                    "Noised copies of the picture in a step; where memory is short they run in smaller "
+                    "groups, with the same result.",
                 ),
                 io.Float.Input(
                     "strength",

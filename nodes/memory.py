@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import io, ui
 
+from ..drag_core.recipes.dragflow import INVERSION
 from ..drag_core.trajectory.kvplan import RUNGS
 from . import sockets
 from .host.plan import report
@@ -36,9 +37,14 @@ class DragMemoryPlan(io.ComfyNode):
                 io.Int.Input(
                     "height", default=0, min=0, max=8192, step=16, tooltip="The picture's; 0: many sizes."
                 ),
-                io.Int.Input("steps", default=25, min=1, max=1000, tooltip="As in DragInvert."),
+                io.Int.Input("steps", default=INVERSION.steps, min=1, max=1000, tooltip="As in DragInvert."),
                 io.Float.Input(
-                    "strength", default=0.76, min=0.01, max=1.0, step=0.01, tooltip="As in DragInvert."
+                    "strength",
+                    default=INVERSION.strength,
+                    min=0.01,
+                    max=1.0,
+                    step=0.01,
+                    tooltip="As in DragInvert.",
                 ),
                 io.String.Input(
                     "kv_layers", default="auto", tooltip="As in DragInvert: auto, none, or a list of layers."

@@ -7,8 +7,8 @@ import json
 from comfy_api.latest import io, ui
 
 from ..drag_core.pictures.plot import loss_curve
-from ..drag_core.recipes.choice import AUTO
-from ..drag_core.recipes.custom import NUMBERS, ignored
+from ..drag_core.recipes import METHODS
+from ..drag_core.recipes.choice import AUTO, COPY_PASTE, CUSTOM, RECIPES, ignored, shown_numbers
 from . import sockets
 from .convert import host_image
 from .host.early import refused_early
@@ -17,28 +17,21 @@ from .host.own_start import start_of
 from .host.schedule import host_sigmas, restart_latent, restart_noise
 from .host.shape import latent_out
 from .host.wish import Wish
-from .methods import methods
+from .methods import described, methods
 from .unfinished import drawn
 
 
 class DragOptimize(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
+        shown = shown_numbers()
         return io.Schema(
             node_id="DragOptimize",
             display_name="Drag Optimize",
             category=sockets.CATEGORY,
             description="Drags the regions or points of an inverted picture to their targets and denoises "
             "the result.",
-            search_aliases=[
-                "drag",
-                "dragflow",
-                "dragnext",
-                "gooddrag",
-                "dragdiffusion",
-                "adaptivedrag",
-                "drag editing",
-            ],
+            search_aliases=["drag", *METHODS, "drag editing"],
             inputs=[
                 io.Model.Input("model", tooltip="The model that was inverted; an adapter on it may differ."),
                 io.Conditioning.Input("positive", tooltip="What the edited picture shows (target prompt)."),
@@ -46,23 +39,12 @@ class DragOptimize(io.ComfyNode):
                 sockets.Regions.Input("regions", tooltip="From DragRegionMaskAffine: what moves where."),
                 io.Combo.Input(
                     "recipe",
-                    options=[
-                        AUTO,
-                        "dragflow",
-                        "dragnext",
-                        "gooddrag",
-                        "dragdiffusion",
-                        "copy_paste",
-                        "custom",
-                        "adaptivedrag",
-                    ],
+                    options=[AUTO, *RECIPES, CUSTOM],
                     default=AUTO,
                     tooltip="auto: what fits the model and the drag. A paper's method with its numbers: "
-                    "dragflow (FLUX, regions), dragnext (SD, regions), gooddrag, dragdiffusion and "
-                    "adaptivedrag (SD, points), copy_paste (no optimisation). custom: method and its numbers "
-                    "below.",
-                    # read by web/drag_recipes.js; with auto the defaults stand there
-                    extra_dict={"drag_numbers": {**NUMBERS, AUTO: NUMBERS["dragflow"]}},
+                    f"{described()}, {COPY_PASTE} (no optimisation). {CUSTOM}: method and its numbers below.",
+                    # read by web/drag_recipes.js; with auto the first way's usual numbers stand there
+                    extra_dict={"drag_numbers": {**shown, AUTO: next(iter(shown.values()))}},
                 ),
                 io.Combo.Input(
                     "variant",
@@ -198,9 +180,10 @@ class DragOptimize(io.ComfyNode):
         kv_pairing="recipe",
         vae=None,
     ) -> io.NodeOutput:
-        numbers = tuple((k, v) for k, v in method.items() if k != "method")
-        choices = (preview_every, effort, kv_pairing)
-        wish = Wish(recipe, variant, method["method"], numbers, taps, kv, seed, *choices)
+        numbers = {k: v for k, v in method.items() if k != "method"}
+        wish = Wish(
+            recipe, variant, method["method"], numbers, taps, kv, seed, effort, kv_pairing, preview_every
+        )
         task, own = drawn(regions), None if warped is None else warped["samples"]
         start = start_of(model, trajectory, task, wish, constraint, refill, own, vae)
         edited = drag_latent(
@@ -212,7 +195,7 @@ class DragOptimize(io.ComfyNode):
         if noisy is None:
             noisy = latent_out(base, trajectory.trajectory.z[-1])
             notes.append("at full noise noisy_latent is the picture itself: go on with the noise output")
-        if unused := ignored(edited.report["recipe"], method["method"], dict(numbers)):
+        if unused := ignored(edited.report["recipe"], method["method"], numbers):
             notes.append(unused)
         report = json.dumps({**edited.report, **start.report(), "notes": notes}, indent=1)
         curve = loss_curve(edited.report["losses"], edited.report["updates_by_level"])

@@ -22,6 +22,7 @@ IN_THE_HOST = "region_drag_editing."  # how the tests inside the host name the p
 # A file imports from rows above its own, and in its row from its own package.
 CORE = (
     ("types", "autocast"),
+    ("ranges",),
     ("motion", "adapters", "lora"),
     ("trajectory", "kernels", "pictures", "metrics"),
     ("features", "backends"),

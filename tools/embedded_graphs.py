@@ -6,7 +6,8 @@ import json
 from dataclasses import replace
 from typing import Any
 
-from drag_core.recipes.custom import NUMBERS
+from drag_core.recipes import METHODS
+from drag_core.recipes.choice import shown_numbers
 
 from .workflows import Node
 
@@ -18,9 +19,9 @@ STEPS = {"embedded-flux": (25, 0.36), "embedded-sd": (50, 0.4)}
 
 def chosen(recipe: str) -> dict[str, Any]:
     """DragOptimize's widgets with the recipe's own numbers in its method, as the editor fills them in."""
-    if recipe not in NUMBERS:
+    if recipe not in METHODS:
         return {"recipe": recipe}
-    method, numbers = NUMBERS[recipe]
+    method, numbers = shown_numbers()[recipe]
     return {"recipe": recipe, "method": method, **{f"method.{k}": v for k, v in numbers.items()}}
 
 

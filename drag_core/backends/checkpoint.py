@@ -5,18 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from safetensors import safe_open
 from torch import Tensor, nn
 
-from ..types import DragError
+from ..types import DragError, Family
 from .codec import Codec
 from .keys import Weights
-
-Family = Literal["sd", "flux"]
-
 
 Conditioning = tuple[Tensor, Tensor | None]  # text (1, L, D) and, for FLUX and SDXL, pooled (1, P)
 

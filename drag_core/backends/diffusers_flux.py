@@ -75,6 +75,13 @@ class DiffusersFlux:
         self._level: Any = None
         self._answers: dict[nn.Module, Tensor] = {}
 
+    @property
+    def geometry(self) -> tuple[int, ...]:
+        """Width, double and single blocks, text width: what tells one of our own models from all others."""
+        c = self.net.config
+        width = c.num_attention_heads * c.attention_head_dim
+        return (width, c.num_layers, c.num_single_layers, c.joint_attention_dim)
+
     @contextmanager
     def _open(
         self, z: Tensor, t: float, kv: KV = None, answers: dict[nn.Module, Tensor] | None = None

@@ -54,6 +54,12 @@ class DiffusersUNet:
         # has three, and none in the last
         self.kv = tuple(f"attn.{i}" for i, m in enumerate(order) if any(m is x for x in last))
 
+    @property
+    def geometry(self) -> tuple[int, ...]:
+        """Width, multipliers of the levels, latent channels: what tells one of our own models from others."""
+        widths = self.net.config.block_out_channels
+        return (widths[0], *(w // widths[0] for w in widths), self.net.config.in_channels)
+
     def _open(self, z: Tensor, t: float, kv: KV = None) -> AbstractContextManager[None]:
         """The blocks as this pass wants them."""
         again = torch.is_grad_enabled() and (self.offload or (self.remember and z.requires_grad))

@@ -14,10 +14,10 @@ from typing import Any
 import torch
 from safetensors import safe_open
 
-from ..types import Backbone, DragError
+from ..types import Backbone, DragError, Family
 from . import single_file
 from .blocks import rest_to
-from .checkpoint import Checkpoint, Conditioning, Family, read_weights
+from .checkpoint import Checkpoint, Conditioning, read_weights
 from .codec import Codec
 from .diffusers_flux import DiffusersFlux
 from .diffusers_unet import DiffusersUNet, has_added

@@ -10,8 +10,8 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from ..types import DragError
-from .checkpoint import Checkpoint, Family, fill, read_weights
+from ..types import DragError, Family
+from .checkpoint import Checkpoint, fill, read_weights
 from .codec import Codec
 from .keys import LDM_PREFIX, Weights, flux_from_original, rename, taesd_from_original, unet_blocks
 from .precision import HERE, Place, own_dtype

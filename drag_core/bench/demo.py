@@ -14,10 +14,10 @@ from ..backends.load import Model, load_model
 from ..edit import run_task
 from ..pictures.files import to_bytes, write_gif, write_png
 from ..pictures.overlay import overlay, stack, strip
-from ..recipes.choice import DEFAULT_RECIPE
+from ..recipes.assemble import usual_solver
+from ..recipes.choice import default_recipe
 from ..recipes.presets import PRESETS
 from ..trajectory.invert import clean_estimate, invert
-from ..trajectory.solvers import ddim, fireflow
 from ..types import Step
 from .cases import Case, held_out, measure
 from .table import COLUMNS, cells, no_edit
@@ -42,7 +42,7 @@ def demo(out: Path) -> None:
         _row(label, "no edit", no_edit(models[0], case.source[None])[0], case)
         _row(label, "copy-paste", run_task(models[0], case.source[None], case.task, "copy_paste")[1][0], case)
         for model in models:
-            recipe = DEFAULT_RECIPE[model.family]
+            recipe = default_recipe(model.family)
             after = run_task(model, case.source[None], case.task, recipe)[1][0]
             _row(label, f"{recipe}, {model.name}", after, case)
             pictures.append(after)
@@ -60,7 +60,7 @@ def _row(label: str, method: str, picture: Tensor, case: Case) -> None:
 
 def film(model: Model, case: Case, count: int = 16) -> list[Tensor]:
     """Frames (3, H, W) bytes: the instruction, then the edit as it forms."""
-    solver = fireflow if model.family == "flux" else ddim
+    solver = usual_solver(model.family)
     source = invert(
         model.backbone, model.codec.encode(case.source[None]), PRESETS[model.name].schedule, solver
     )
@@ -70,7 +70,7 @@ def film(model: Model, case: Case, count: int = 16) -> list[Tensor]:
         if step.stage == "drag":
             seen.append(clean_estimate(step.z, source, step.level).clone())
 
-    _, final = run_task(model, case.source[None], case.task, DEFAULT_RECIPE[model.family], on_step=keep)
+    _, final = run_task(model, case.source[None], case.task, default_recipe(model.family), on_step=keep)
     chosen = [seen[i] for i in torch.linspace(0, len(seen) - 1, count).long().tolist()]
     frames = [case.source] * 5 + [overlay(case.source, case.task)] * 8
     frames += [model.codec.decode(z)[0] for z in chosen] + [final[0]]

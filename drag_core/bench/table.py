@@ -13,14 +13,15 @@ from torch import Tensor
 
 from ..backends.load import Model, load_model
 from ..edit import run_task
-from ..motion.masks import on_grid
+from ..motion.masks import EDITABLE, on_grid
 from ..pictures.files import to_bytes, write_json, write_png
 from ..pictures.inpaint import pixel_warp
 from ..pictures.overlay import overlay, stack, strip
-from ..recipes.choice import DEFAULT_RECIPE
+from ..recipes import METHODS
+from ..recipes.assemble import usual_solver
+from ..recipes.choice import COPY_PASTE, default_recipe
 from ..recipes.presets import PRESETS
 from ..trajectory.invert import denoise, invert
-from ..trajectory.solvers import ddim, fireflow
 from ..types import Grid
 from .cases import KINDS, Case, held_out, measure
 
@@ -33,10 +34,7 @@ ROWS = (
     ("pixel warp + inpainting", ""),
     ("start only", "embedded-sd"),
     ("start only", "embedded-flux"),
-    ("dragnext", "embedded-sd"),
-    ("gooddrag", "embedded-sd"),
-    ("dragdiffusion", "embedded-sd"),
-    ("dragflow", "embedded-flux"),
+    *((m.name, f"embedded-{m.family}") for m in METHODS.values()),
 )
 Row = dict[str, float]
 
@@ -48,7 +46,7 @@ def cells(row: Row, columns: tuple[str, ...]) -> str:
 
 def no_edit(model: Model, image: Tensor) -> Tensor:
     """Inverted from the model's own starting level and denoised again."""
-    solver, schedule = (fireflow if model.family == "flux" else ddim), PRESETS[model.name].schedule
+    solver, schedule = usual_solver(model.family), PRESETS[model.name].schedule
     source = invert(model.backbone, model.codec.encode(image), schedule, solver)
     return model.codec.decode(denoise(model.backbone, source.z[0], schedule, solver))
 
@@ -63,11 +61,12 @@ def run_row(name: str, model: Model | None, case: Case) -> tuple[Tensor, bool]:
     if name == "no edit":
         return no_edit(model, image)[0], True
     if name == "start only":
-        recipe = DEFAULT_RECIPE[model.family]
+        recipe = default_recipe(model.family)
         result, decoded = run_task(model, image, case.task, recipe, updates=False)
     else:
         result, decoded = run_task(model, image, case.task, name)
-    outside = on_grid(case.editable, Grid(*result.z.shape[-2:]), 0.05 if name != "copy_paste" else 0.5) < 0.5
+    share = EDITABLE if name == COPY_PASTE else PRESETS[model.name].share
+    outside = on_grid(case.editable, Grid(*result.z.shape[-2:]), share) < 0.5
     same = torch.equal(
         result.z[outside.expand_as(result.z)], model.codec.encode(image)[outside.expand_as(result.z)]
     )

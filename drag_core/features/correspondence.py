@@ -16,20 +16,22 @@ from ..trajectory.solvers import Solver
 from ..types import KV, Backbone, Grid, Handle, Schedule, Task, Trajectory
 from .descent import acting_size
 
+RADIUS = 5  # released AdaptiveDrag: half side of the compared squares at 512 px, in latent cells of 8 px
+
 
 @dataclass(frozen=True)
 class Correspondence:
     """CLoss of `handles` (image pixels of `image`) on latents, and its use as guidance.
 
-    `radius`: half side of the compared squares in latent cells (released: 5 at 512 px). `step`: how far one
-    denoising step shifts its clean estimate, root mean square over the cells concerned, times the level's
-    sigma. `temperature` divides the cosines, as in CLIP.
+    `radius`: half side of the compared squares in latent cells. `step`: how far one denoising step shifts its
+    clean estimate, root mean square over the cells concerned, times the level's sigma. `temperature` divides
+    the cosines, as in CLIP.
     """
 
     handles: tuple[Handle, ...]
     image: Grid
-    radius: int = 5
-    step: float = 0.1
+    radius: int
+    step: float
     temperature: float = 0.07
 
     def loss(self, clean: Tensor, source: Tensor) -> Tensor:
@@ -98,10 +100,15 @@ class Correspondence:
         return guided
 
 
-def correspondence(task: Task, step: float = 0.1) -> Correspondence:
-    """CLoss of a drag's handles with squares of the released size, which is meant at 512 pixels."""
+def correspondence(task: Task, step: float) -> Correspondence:
+    """CLoss of a drag's handles with squares of the released size."""
+    return Correspondence(task.handles, task.image, usual_radius(task), step)
+
+
+def usual_radius(task: Task) -> int:
+    """Half side of the compared squares in latent cells: the released size, which is meant at 512 pixels."""
     side = min(task.image.height, task.image.width)
-    return Correspondence(task.handles, task.image, max(1, round(5 * side / 512)), step)
+    return max(1, round(RADIUS * side / 512))
 
 
 def _described(z: Tensor) -> Tensor:

@@ -50,10 +50,10 @@ class SemanticSupervision:
     handles: tuple[Handle, ...]
     image: Grid
     grid: Grid
-    steps: int = 80
-    search: int = 6
-    stride: float = 1.0
-    preserve: bool = False
+    steps: int
+    search: int
+    stride: float
+    preserve: bool
     labels: Tensor | None = None
     count: int = COUNT
     reach: float = 2.0

@@ -16,6 +16,10 @@ from torch import Tensor
 from ..types import DragError, Grid, Point, Region
 from .geometry import motion_matrix, stops, warp
 
+# How much of a cell a mask must cover: for the cell to change, where the mask says what may change; for it to
+# count as touched at all.
+EDITABLE, TOUCHED = 0.5, 0.05
+
 
 def centroid(mask: Tensor) -> Point:
     """Mean (x, y) of the set pixels; may lie outside a concave mask."""

@@ -1,24 +1,45 @@
-"""AdaptiveDrag."""
+"""AdaptiveDrag: super-pixels as patches, as many updates as the drag is long, CLoss while denoising.
+
+DuoSheng Chen, Binghui Chen, Yifeng Geng, Liefeng Bo. AdaptiveDrag: Semantic-Driven Dragging on
+Diffusion-Based Image Editing. 2024. https://arxiv.org/abs/2410.12696
+
+Sections: 3.3 (automatic mask), 3.4 (semantic-driven supervision and tracking), 3.5 and equation 4 (CLoss).
+"""
 
 from __future__ import annotations
 
-from functools import partial
+from dataclasses import replace
 
-import torch
-
-from ..features.correspondence import correspondence
-from ..features.semantic import SemanticSupervision
-from ..trajectory.schedules import ddim as ddim_schedule
 from ..trajectory.solvers import ddim
 from ..types import Task, Variant
-from .common import SD_KV, SD_UP, need_handles, soft_background
+from .common import SD_KV, SD_UP, need_handles
+from .numbers import SemanticNumbers
 from .recipe import Recipe
+from .record import InversionSettings, Method, Paper
+from .ways import Ground, semantic
+
+PAPER = Paper(
+    "AdaptiveDrag: Semantic-Driven Dragging on Diffusion-Based Image Editing",
+    "Chen, Chen, Geng, Bo",
+    2024,
+    "2410.12696",
+)
+INVERSION = InversionSettings(steps=50, strength=0.7)  # step 35 of 50
+NUMBERS = SemanticNumbers(
+    updates=300,
+    steps=80,
+    search=6,
+    stride=1.0,
+    preserve=True,
+    step=0.01,
+    background=0.1,
+    guidance=0.1,
+)
 
 
 def adaptivedrag(task: Task, variant: Variant = "ours") -> Recipe:
-    """AdaptiveDrag: super-pixels as patches, at step 35 of 50; an update is kept if it moves towards the
-    target by the drag's 80th part, and more follow, up to 300, until all handles have arrived; CLoss while
-    denoising.
+    """AdaptiveDrag: an update is kept if it moves towards the target by the drag's 80th part, and more follow
+    until all handles have arrived.
 
     Ours compares with the picture's own features (GoodDrag's information preservation); the paper with the
     last update's, as DragDiffusion does: 3 dB worse in the target area of the held-out scenes looked at.
@@ -27,19 +48,21 @@ def adaptivedrag(task: Task, variant: Variant = "ours") -> Recipe:
     the code's interface (160 steps from t = 781).
     """
     need_handles(task, "adaptivedrag")
-    released = variant == "released"
-    return Recipe(
-        schedule=ddim_schedule(50, 0.8 if released else 0.7),
-        solver=ddim,
-        taps=SD_UP[2:3],
-        supervision=SemanticSupervision(
-            task.handles, task.image, task.grid(2), steps=160 if released else 80, preserve=variant == "ours"
-        ),
-        constraint=soft_background(task, 0.1),
-        optimizer=partial(torch.optim.Adam, lr=0.01),
-        ramp=((1.0,) * 300,),
-        kv_blocks=SD_KV,
-        kv_while_dragging=False,
-        track_every=1,
-        guide=correspondence(task),
-    )
+    n, inversion = NUMBERS, INVERSION
+    if variant != "ours":
+        n = replace(n, preserve=False)
+    if variant == "released":
+        n, inversion = replace(n, steps=160), replace(inversion, strength=0.8)
+    return semantic(task, Ground(SD_UP[2:3], SD_KV, inversion.schedule("sd", task.latent), ddim), n)
+
+
+METHOD = Method(
+    name="adaptivedrag",
+    paper=PAPER,
+    family="sd",
+    moves="points",
+    way="semantic",
+    numbers=NUMBERS,
+    inversion=INVERSION,
+    build=adaptivedrag,
+)

@@ -1,70 +1,102 @@
-"""A recipe by its name, checked against the model and the trajectory."""
+"""Which recipe: by its name, or the one that "auto" stands for; checked against the model and the drag."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import replace
+from typing import Any
 
-from ..trajectory.solvers import ddim, fireflow
-from ..types import DragError, FeatureTap, Task, Variant
-from . import RECIPES
-from .copy_paste import copy_paste
-from .presets import Preset
-from .recipe import Recipe
+from ..types import DragError, Family, Task, Variant
+from . import METHODS
+from .common import need_regions
+from .numbers import Numbers
+from .record import Method, Moves, Way
 
-FAMILY = {"dragflow": "flux", "dragnext": "sd", "gooddrag": "sd", "dragdiffusion": "sd", "adaptivedrag": "sd"}
-MOVES_REGIONS = ("dragflow", "dragnext", "copy_paste")
-DEFAULT_RECIPE = {"sd": "dragnext", "flux": "dragflow"}
-AUTO = "auto"  # the recipe that automatic() names
+AUTO = "auto"
+COPY_PASTE = "copy_paste"
+CUSTOM = "custom"
+RECIPES = (*METHODS, COPY_PASTE)  # that have a name of their own
 
 
-def automatic(family: str, task: Task) -> str:
-    """The recipe for a model of `family` ("sd" or "flux") and what is marked: the paper's for its regions,
-    or gooddrag for points alone. DragError where no paper's recipe drags this.
+def default_method(family: Family, moves: Moves = "regions") -> Method | None:
+    """What "auto" takes for a model of `family`; None where no paper moves such things on it."""
+    fitting = (m for m in METHODS.values() if m.family == family and m.moves == moves and m.default)
+    return next(fitting, None)
+
+
+def default_recipe(family: Family) -> str:
+    """The recipe of a family for its regions, by name."""
+    method = default_method(family)
+    assert method is not None
+    return method.name
+
+
+def automatic(family: Family, task: Task) -> str:
+    """The recipe for a model of `family` and what is marked: a paper's for regions, or for points alone.
+
+    Raises DragError where no paper's recipe drags this.
     """
-    if task.regions or not task.handles:
-        return DEFAULT_RECIPE[family]
-    if family == "sd":
-        return "gooddrag"
-    raise DragError(
-        "this drag has points alone, and the recipe for models of the flux family moves regions: mark a "
-        "region, or choose recipe custom with method point"
-    )
+    method = default_method(family, "regions" if task.regions or not task.handles else "points")
+    if method is None:
+        raise DragError(
+            f"this drag has points alone, and the recipe for models of the {family} family moves regions: "
+            "mark a region, or choose recipe custom with method point"
+        )
+    return method.name
 
 
-def choose(
-    family: str,
-    model: str,
-    task: Task,
-    recipe: str,
-    variant: Variant = "ours",
-    preset: Preset | None = None,
-    seed: int = 0,
-) -> Recipe:
-    """`family`: "sd" or "flux"; `model` is its name for the user; the schedule is the recipe's or the
-    preset's.
-    """
-    if recipe == "copy_paste":
-        solver = fireflow if family == "flux" else ddim
-        schedule = preset.schedule if preset else RECIPES[DEFAULT_RECIPE[family]](task, variant).schedule
-        return copy_paste(task, schedule, solver, seed=seed)
+def check_name(recipe: str) -> None:
+    """Raises DragError if there is no recipe of this name."""
     if recipe not in RECIPES:
-        raise DragError(f"there is no recipe {recipe!r}; recipes: {', '.join(RECIPES)}, copy_paste")
-    if FAMILY[recipe] != family:
-        fitting = " or ".join(r for r, f in FAMILY.items() if f == family)
+        raise DragError(f"there is no recipe {recipe!r}; recipes: {', '.join(RECIPES)}")
+
+
+def check_recipe(recipe: str, family: Family, model: str, task: Task, variant: Variant = "ours") -> None:
+    """Raises DragError if `recipe`, a name but "custom", is none for this model or for what is marked.
+
+    `model` is its name for the user.
+    """
+    if recipe == COPY_PASTE:
+        need_regions(task, COPY_PASTE)
+    else:
+        fitting_method(recipe, family, model).build(task, variant)
+
+
+def fitting_method(recipe: str, family: Family, model: str) -> Method:
+    """The published method called `recipe`.
+
+    Raises DragError if there is none, or if it was made for models of another family; `model` is this one's
+    name for the user.
+    """
+    check_name(recipe)
+    if METHODS[recipe].family != family:
+        fitting = " or ".join(m.name for m in METHODS.values() if m.family == family)
         raise DragError(
             f"recipe {recipe} does not fit {model}, a model of the {family} family: use {fitting}"
         )
-    return RECIPES[recipe](task, variant)
+    return METHODS[recipe]
 
 
-def unet_taps(wanted: tuple[FeatureTap, ...], blocks: Iterable[str]) -> tuple[FeatureTap, ...]:
-    """Taps for SD1.5's four up blocks on a UNet with `blocks`: counted from the last one (SDXL has three)."""
-    ups = sum(b.startswith("up.") for b in blocks)
-    moved = [(int(t.block.split(".")[1]) - 4 + ups, t) for t in wanted if t.block.startswith("up.")]
-    return tuple(FeatureTap(f"up.{i}", t.site) for i, t in moved if i >= 0)
+def usual_numbers(way: Way) -> Numbers:
+    """Where own numbers of a way start: the first method's that goes it."""
+    return next(m.numbers for m in METHODS.values() if m.way == way)
 
 
-def on_unet(recipe: Recipe, blocks: Iterable[str], kv: tuple[str, ...]) -> Recipe:
-    """A recipe for SD1.5 on a UNet with `blocks` whose K/V layers are `kv`."""
-    return replace(recipe, taps=unet_taps(recipe.taps, blocks), kv_blocks=kv if recipe.kv_blocks else ())
+def shown_numbers() -> dict[str, tuple[Way, dict[str, Any]]]:
+    """Each method as a set of numbers of its way: what an editor shows when it is chosen."""
+    return {m.name: (m.way, vars(m.numbers).copy()) for m in METHODS.values()}
+
+
+def ignored(recipe: str, method: str, numbers: dict[str, Any]) -> str | None:
+    """A sentence for the user if `numbers` of the way `method` were set by hand and `recipe` ignores them.
+
+    None for recipe "custom", and where they are what an editor shows unasked: a paper's numbers, of which
+    each way's defaults are one set.
+    """
+    all_shown = shown_numbers()
+    shown = [values for way, values in all_shown.values() if way == method]
+    if recipe == CUSTOM or any(all(own.get(k) == v for k, v in numbers.items()) for own in shown):
+        return None
+    way, own = all_shown.get(recipe, ("", {}))
+    usual = own if way == method else next(iter(shown), {})
+    set_by_hand = ", ".join(f"{k}={v}" for k, v in numbers.items() if usual.get(k) != v)
+    of = "" if way == method else f" of method {method}"
+    return f"recipe {recipe} ignores {set_by_hand}{of}: choose custom to use it"

@@ -1,22 +1,12 @@
-"""What several recipes share: the papers' taps and K/V layers, ramps, backgrounds."""
+"""What several recipes share: Stable Diffusion's taps and K/V layers, ramps, backgrounds."""
 
 from __future__ import annotations
 
-from ..motion.masks import adaptive_mask, on_grid
+from ..motion.masks import EDITABLE, adaptive_mask, on_grid
 from ..trajectory.constrain import Constraint, FreeBackground, HardBackground, SoftBackground
 from ..types import DragError, FeatureTap, Task
 
-FLUX_TAPS = tuple(FeatureTap(f"double.{i}", site) for i in (17, 18) for site in ("norm1", "out"))
-
-
-FLUX_KV = tuple(f"double.{i}" for i in (0, 7, 8, 9, 10, 18)) + tuple(
-    f"single.{i}" for i in (6, 9, 18, 23, 26, 31, 37)
-)
-
-
 SD_UP = tuple(FeatureTap(f"up.{i}") for i in range(4))
-
-
 SD_KV = tuple(f"attn.{i}" for i in range(10, 16))  # MasaCtrl: self-attention from layer 10 of 16
 
 
@@ -33,14 +23,14 @@ def per_level(progress: tuple[float, ...], updates: int) -> tuple[tuple[float, .
 def hard_background(task: Task) -> Constraint:
     """Nothing outside the editable mask changes; without one, outside DragFlow's adaptive mask."""
     editable = adaptive_mask(task.regions) if task.editable is None and task.regions else task.editable
-    return FreeBackground() if editable is None else HardBackground(on_grid(editable, task.latent, 0.5))
+    return FreeBackground() if editable is None else HardBackground(on_grid(editable, task.latent, EDITABLE))
 
 
 def soft_background(task: Task, weight: float) -> Constraint:
     """What is outside the editable mask weighs in the loss."""
     if task.editable is None or weight == 0:
         return FreeBackground()
-    return SoftBackground(on_grid(task.editable, task.latent, 0.5), weight)
+    return SoftBackground(on_grid(task.editable, task.latent, EDITABLE), weight)
 
 
 def need_regions(task: Task, name: str) -> None:

@@ -1,33 +1,54 @@
-"""DragDiffusion."""
+"""DragDiffusion: points pulled a little and looked for again, at one noise level.
+
+Yujun Shi, Chuhui Xue, Jun Hao Liew, Jiachun Pan, Hanshu Yan, Wenqing Zhang, Vincent Y. F. Tan, Song Bai.
+DragDiffusion: Harnessing Diffusion Models for Interactive Point-based Image Editing. 2023 (CVPR 2024).
+https://arxiv.org/abs/2306.14435
+"""
 
 from __future__ import annotations
 
-from functools import partial
-
-import torch
-
-from ..features.supervise import PointSupervision
-from ..trajectory.schedules import ddim as ddim_schedule
 from ..trajectory.solvers import ddim
 from ..types import Task, Variant
-from .common import SD_KV, SD_UP, need_handles, soft_background
+from .common import SD_KV, SD_UP, need_handles
+from .numbers import PointNumbers
 from .recipe import Recipe
+from .record import InversionSettings, Method, Paper
+from .ways import Ground, point
+
+PAPER = Paper(
+    "DragDiffusion: Harnessing Diffusion Models for Interactive Point-based Image Editing",
+    "Shi, Xue, Liew, Pan, Yan, Zhang, Tan, Bai",
+    2023,
+    "2306.14435",
+)
+INVERSION = InversionSettings(steps=50, strength=0.7)  # step 35 of 50
+NUMBERS = PointNumbers(
+    levels=1,
+    updates=80,
+    tracking=1,
+    radius=1,
+    search=3,
+    stride=1.0,
+    preserve=False,
+    step=0.01,
+    background=0.1,
+)
 
 
 def dragdiffusion(task: Task, variant: Variant = "ours") -> Recipe:
-    """DragDiffusion: drift-prone points, 80 updates at step 35 of 50, tracking after each; Adam 1e-2."""
+    """DragDiffusion: drift-prone points, tracked after each update; Adam. One text: every variant is it."""
     need_handles(task, "dragdiffusion")
-    return Recipe(
-        schedule=ddim_schedule(50, 0.7),
-        solver=ddim,
-        taps=SD_UP[2:3],
-        supervision=PointSupervision(
-            task.handles, task.image, task.grid(2), radius=1, search=3, stride=1.0, preserve=False, factor=9.0
-        ),
-        constraint=soft_background(task, 0.1),
-        optimizer=partial(torch.optim.Adam, lr=0.01),
-        ramp=((1.0,) * 80,),
-        kv_blocks=SD_KV,
-        kv_while_dragging=False,
-        track_every=1,
-    )
+    ground = Ground(SD_UP[2:3], SD_KV, INVERSION.schedule("sd", task.latent), ddim)
+    return point(task, ground, NUMBERS)
+
+
+METHOD = Method(
+    name="dragdiffusion",
+    paper=PAPER,
+    family="sd",
+    moves="points",
+    way="point",
+    numbers=NUMBERS,
+    inversion=INVERSION,
+    build=dragdiffusion,
+)

@@ -1,21 +1,45 @@
-"""DragFlow."""
+"""DragFlow: regions moved as wholes in the features of FLUX, the background kept hard.
+
+Zihan Zhou, Shilin Lu, Shuli Leng, Shaocong Zhang, Zhuming Lian, Xinlei Yu, Adams Wai-Kin Kong. DragFlow:
+Unleashing DiT Priors with Region Based Supervision for Drag Editing. 2025. https://arxiv.org/abs/2510.02253
+
+Equations: 1 (region supervision), 2 and 18-24 (motions and weights of regions), 4 and 25-27 (hard background,
+adaptive mask).
+"""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import torch
 
 from ..features.supervise import RegionSupervision
-from ..trajectory.schedules import flow, flux_shift
 from ..trajectory.solvers import fireflow
-from ..types import Task, Variant
-from .common import FLUX_KV, FLUX_TAPS, hard_background, linear, need_regions
+from ..types import FeatureTap, Task, Variant
+from .common import linear, need_regions
+from .numbers import RegionNumbers
 from .recipe import Recipe
+from .record import InversionSettings, Method, Paper
+from .ways import Ground, region
+
+PAPER = Paper(
+    "DragFlow: Unleashing DiT Priors with Region Based Supervision for Drag Editing",
+    "Zhou, Lu, Leng, Zhang, Lian, Yu, Kong",
+    2025,
+    "2510.02253",
+)
+TAPS = tuple(FeatureTap(f"double.{i}", site) for i in (17, 18) for site in ("norm1", "out"))
+KV = tuple(f"double.{i}" for i in (0, 7, 8, 9, 10, 18)) + tuple(
+    f"single.{i}" for i in (6, 9, 18, 23, 26, 31, 37)
+)
+INVERSION = InversionSettings(steps=25, strength=0.76)  # 6 of 25 skipped
+NUMBERS = RegionNumbers(iterations=50, hold=20, step=1000.0)
+SETTLED = 0.01  # ours: share of the loss below which five updates at the target gain too little
 
 
 def dragflow(task: Task, variant: Variant = "ours") -> Recipe:
-    """DragFlow on FLUX: FireFlow 25 steps, 6 skipped; 50 + 20 updates at the first level; hard background.
+    """DragFlow on FLUX: FireFlow; 50 + 20 updates at the first level; hard background.
 
     Plain gradient descent at 1000 (then 1200) is tuned for 512 px; the gradient per latent element falls with
     the latent's area, so ours scales the rate by area. Ours also ends the last 20, which repeat the final
@@ -23,22 +47,34 @@ def dragflow(task: Task, variant: Variant = "ours") -> Recipe:
     the prompt's too; the background half a step ahead while updating, then denoised beside the edit.
     """
     need_regions(task, "dragflow")
-    released = variant == "released"
-    latent, side = task.latent, (task.image.height + task.image.width) / 2
-    part = (4 if side > 1000 else 3 if side > 600 else 2) if released else 4
-    rate = 1000.0 * (latent.height * latent.width / 64**2 if variant == "ours" else 1.0)
-    return Recipe(
-        schedule=flow(25, skip=6, shift=flux_shift(latent.height * latent.width // 4)),
-        solver=fireflow,
-        taps=FLUX_TAPS,
-        supervision=RegionSupervision(task.regions, task.image, task.grid(part), mean="map", unpack=released),
-        constraint=hard_background(task),
-        optimizer=partial(torch.optim.SGD, lr=rate),
-        ramp=(linear(50, hold=20, first=0 if variant == "paper" else 1),),
-        kv_blocks=FLUX_KV,
-        kv_pairing="released" if released else "level",
-        kv_text=released,
-        background={"released": "released", "paper": "reconstruction"}.get(variant, "trajectory"),
-        hold_gain=1.0 if released else 1.2,
-        settle=0.01 if variant == "ours" else 0.0,
+    ground = Ground(TAPS, KV, INVERSION.schedule("flux", task.latent), fireflow)
+    recipe = region(task, ground, NUMBERS)
+    if variant == "ours":
+        return replace(recipe, settle=SETTLED)
+    recipe = replace(recipe, optimizer=partial(torch.optim.SGD, lr=NUMBERS.step))
+    if variant == "paper":
+        ramp = (linear(NUMBERS.iterations, hold=NUMBERS.hold, first=0),)
+        return replace(recipe, ramp=ramp, background="reconstruction")
+    side = (task.image.height + task.image.width) / 2
+    part = 4 if side > 1000 else 3 if side > 600 else 2
+    return replace(
+        recipe,
+        supervision=RegionSupervision(task.regions, task.image, task.grid(part), mean="map", unpack=True),
+        kv_pairing="released",
+        kv_text=True,
+        background="released",
+        hold_gain=1.0,
     )
+
+
+METHOD = Method(
+    name="dragflow",
+    paper=PAPER,
+    family="flux",
+    moves="regions",
+    way="region",
+    numbers=NUMBERS,
+    inversion=INVERSION,
+    build=dragflow,
+    default=True,
+)

@@ -1,50 +1,61 @@
-"""DragNeXt."""
+"""DragNeXt: regions moved on a little at every update through many noise levels (PBSI).
+
+Yuan Zhou, Junbao Zhou, Qingshan Xu, Kesen Zhao, Yuxuan Wang, Hao Fei, Richang Hong, Hanwang Zhang. DragNeXt:
+Rethinking Drag-Based Image Editing. 2025 (AAAI 2026). https://arxiv.org/abs/2506.07611
+
+Equations: 5 (motions of regions), 6-7 (progressive backward self-intervention).
+"""
 
 from __future__ import annotations
 
 import math
 from dataclasses import replace
-from functools import partial
-
-import torch
 
 from ..features.supervise import RegionSupervision
 from ..trajectory.constrain import SoftBackground
-from ..trajectory.schedules import ddim as ddim_schedule
 from ..trajectory.solvers import ddim
 from ..types import Grid, Region, Task, Variant
-from .common import SD_KV, SD_UP, linear, need_regions, per_level, soft_background
+from .common import SD_KV, SD_UP, linear, need_regions, per_level
 from .gooddrag import gooddrag
+from .numbers import PBSINumbers
 from .recipe import Recipe
+from .record import InversionSettings, Method, Paper
+from .ways import Ground, pbsi
+
+PAPER = Paper(
+    "DragNeXt: Rethinking Drag-Based Image Editing",
+    "Zhou, Zhou, Xu, Zhao, Wang, Fei, Hong, Zhang",
+    2025,
+    "2506.07611",
+)
+INVERSION = InversionSettings(steps=50, strength=0.75)
+NUMBERS = PBSINumbers(levels=6, updates=10, step=0.02, background=0.2)  # K = 10 at timesteps 38..33
 
 
 def dragnext(task: Task, variant: Variant = "ours") -> Recipe:
-    """DragNeXt's PBSI: K = 10 updates at each of timesteps 38..33, progress (K(T-t)+k)/(K(T-T'+1)); Adam
-    2e-2.
+    """DragNeXt's PBSI: K updates at each level, progress (K(T-t)+k)/(K(T-T'+1)); Adam.
 
     Released: one block's features, five timesteps of which the first three move, whole cells and steps of 2
     degrees, regions times 10, the background once for each region that moves yet; where the task has points,
     GoodDrag's point phase comes first at those three timesteps.
     """
     need_regions(task, "dragnext")
-    released = variant == "released"
-    ramp = per_level(linear(30, hold=20) if released else linear(60), 10)
-    regions = tuple(replace(r, weight=10.0) for r in task.regions) if released else task.regions
-    constraint = soft_background(task, 0.2)
-    if released and isinstance(constraint, SoftBackground):
+    ground = Ground(SD_UP, SD_KV, INVERSION.schedule("sd", task.latent), ddim)
+    recipe = pbsi(task, ground, NUMBERS)
+    if variant != "released":
+        return recipe
+    regions = tuple(replace(r, weight=10.0) for r in task.regions)
+    constraint = recipe.constraint
+    if isinstance(constraint, SoftBackground):
         constraint = replace(constraint, since=tuple(_begins(r, task.image, task.grid(2)) for r in regions))
-    points = gooddrag(task, variant) if released and task.handles else None
-    return Recipe(
-        schedule=ddim_schedule(50, 0.75),
-        solver=ddim,
-        taps=SD_UP[2:3] if released else SD_UP,
-        supervision=RegionSupervision(regions, task.image, task.grid(2), mean="region", coarse=released),
+    points = gooddrag(task, variant) if task.handles else None
+    return replace(
+        recipe,
+        taps=SD_UP[2:3],
+        supervision=RegionSupervision(regions, task.image, task.grid(2), mean="region", coarse=True),
         constraint=constraint,
-        optimizer=partial(torch.optim.Adam, lr=0.02),
-        ramp=ramp,
-        kv_blocks=SD_KV,
-        kv_while_dragging=False,
-        background="reconstruction" if released else "trajectory",
+        ramp=per_level(linear(30, hold=20), NUMBERS.updates),
+        background="reconstruction",
         first=None if points is None else replace(points, ramp=points.ramp[:3]),
     )
 
@@ -56,3 +67,16 @@ def _begins(region: Region, image: Grid, grid: Grid) -> float:
     x, y = region.motion.shift
     cells = max(abs(x) * grid.width / image.width, abs(y) * grid.height / image.height)
     return 1 / cells - 1e-6 if cells >= 1 else math.inf
+
+
+METHOD = Method(
+    name="dragnext",
+    paper=PAPER,
+    family="sd",
+    moves="regions",
+    way="pbsi",
+    numbers=NUMBERS,
+    inversion=INVERSION,
+    build=dragnext,
+    default=True,
+)

@@ -1,49 +1,75 @@
-"""GoodDrag."""
+"""GoodDrag: alternate dragging and denoising; pull towards the picture's own features.
+
+Zewei Zhang, Huan Liu, Jun Chen, Xiangyu Xu. GoodDrag: Towards Good Practices for Drag Editing with Diffusion
+Models. 2024 (ICLR 2025). https://arxiv.org/abs/2404.07206
+
+Equations: 3 (motion supervision), 4 (tracking), 5-6 (information preservation), 7 (the loss with its mask
+term).
+"""
 
 from __future__ import annotations
 
-from functools import partial
-
-import torch
+from dataclasses import replace
 
 from ..features.supervise import PointSupervision
-from ..trajectory.schedules import ddim as ddim_schedule
 from ..trajectory.solvers import ddim
 from ..types import Task, Variant
-from .common import SD_KV, SD_UP, need_handles, soft_background
+from .common import SD_KV, SD_UP, need_handles
+from .numbers import PointNumbers
 from .recipe import Recipe
+from .record import InversionSettings, Method, Paper
+from .ways import Ground, point
+
+PAPER = Paper(
+    "GoodDrag: Towards Good Practices for Drag Editing with Diffusion Models",
+    "Zhang, Liu, Chen, Xu",
+    2024,
+    "2404.07206",
+)
+INVERSION = InversionSettings(steps=50, strength=0.75)
+NUMBERS = PointNumbers(
+    levels=7,  # K = 70 drags in tens, one ten a level
+    updates=30,  # of J = 3 updates each
+    tracking=3,
+    radius=4,
+    search=12,
+    stride=4.0,
+    preserve=True,
+    step=0.02,
+    background=0.2,
+)
 
 
 def gooddrag(task: Task, variant: Variant = "ours") -> Recipe:
-    """GoodDrag: information-preserving points, AlDD K = 70 in tens per timestep, J = 3 updates before each
-    tracking.
+    """GoodDrag: information-preserving points, alternated with denoising, J updates before each tracking.
 
     Released: tracks in the features from before the update, ends when ten trackings changed nothing, and
     compares with a picture denoised beside the edit.
     """
     need_handles(task, "gooddrag")
-    r1, released = 4, variant == "released"
-    return Recipe(
-        schedule=ddim_schedule(50, 0.75),
-        solver=ddim,
-        taps=SD_UP[3:] if variant == "paper" else SD_UP[2:3],
-        supervision=PointSupervision(
-            task.handles,
-            task.image,
-            task.grid(2),
-            radius=r1,
-            search=12,
-            stride=4.0,
-            preserve=True,
-            factor=float((2 * r1) ** 2 if released else (2 * r1 + 1) ** 2),
-        ),
-        constraint=soft_background(task, 0.2),
-        optimizer=partial(torch.optim.Adam, lr=0.02),
-        ramp=((1.0,) * 30,) * 7,
-        kv_blocks=SD_KV,
-        kv_while_dragging=False,
-        track_every=3,
-        background="reconstruction" if released else "trajectory",
-        patience=10 if released else 0,
-        stale_tracking=released,
+    taps = SD_UP[3:] if variant == "paper" else SD_UP[2:3]
+    ground = Ground(taps, SD_KV, INVERSION.schedule("sd", task.latent), ddim)
+    recipe = point(task, ground, NUMBERS)
+    if variant != "released":
+        return recipe
+    assert isinstance(recipe.supervision, PointSupervision)
+    return replace(
+        recipe,
+        supervision=replace(recipe.supervision, factor=float((2 * NUMBERS.radius) ** 2)),
+        background="reconstruction",
+        patience=10,
+        stale_tracking=True,
     )
+
+
+METHOD = Method(
+    name="gooddrag",
+    paper=PAPER,
+    family="sd",
+    moves="points",
+    way="point",
+    numbers=NUMBERS,
+    inversion=INVERSION,
+    build=gooddrag,
+    default=True,
+)

@@ -19,7 +19,7 @@ from ..features.descent import NormalisedDescent
 from ..features.semantic import SemanticSupervision
 from ..features.supervise import PointSupervision, RegionSupervision, Supervision
 from ..motion.exchange import with_points
-from ..motion.masks import discs, moved, on_grid
+from ..motion.masks import TOUCHED, discs, moved, on_grid
 from ..trajectory.constrain import FreeBackground, HardBackground
 from ..trajectory.schedules import ddim, flow
 from ..trajectory.start import Both, Paste, Refill
@@ -44,6 +44,7 @@ class Preset:
     step: float
     kv_blocks: tuple[str, ...] = ()
     points: PointPreset | None = None
+    share: float = TOUCHED  # of a latent cell under the editable mask; half would leave rims on 32x32 cells
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,11 @@ EMBEDDED_FLUX = Preset(
     step=0.007,
 )
 PRESETS = {"embedded-sd": EMBEDDED_SD, "embedded-flux": EMBEDDED_FLUX}
+
+
+def preset_for(geometry: tuple[int, ...] | None) -> Preset | None:
+    """The settings of the embedded model of this geometry; None for any other model."""
+    return next((p for p in PRESETS.values() if p.geometry == geometry), None)
 
 
 def adapt(
@@ -131,12 +137,12 @@ def emptied(task: Task, filled: Trajectory | None) -> Start | None:
     """
     if filled is None or not task.regions:
         return None
-    return Refill(filled, on_grid(torch.stack([r.mask for r in task.regions]).amax(0), task.latent, 0.05))
+    return Refill(filled, on_grid(torch.stack([r.mask for r in task.regions]).amax(0), task.latent, TOUCHED))
 
 
 def adapt_shape(recipe: Recipe, preset: Preset, task: Task) -> Recipe:
     """Only what the model's size asks for: taps, grid, normalisation, masks; steps and rates stay."""
-    editable = _editable(task)
+    editable = _editable(task, preset.share)
     supervision = recipe.supervision
     if isinstance(supervision, RegionSupervision):
         supervision = replace(supervision, grid=task.grid(4), mean="region", equal_taps=True, unpack=False)
@@ -159,12 +165,12 @@ def starting(task: Task, filled: Trajectory | None, warped: Tensor | None) -> St
     paste = Paste(task.regions, task.image, levels=1, fill="keep", split=True, warped=warped)
     if filled is None:
         return paste
-    return Both(Refill(filled, _editable(task)), paste)
+    return Both(Refill(filled, _editable(task, TOUCHED)), paste)
 
 
-def _editable(task: Task) -> Tensor | None:
-    """The editable mask in latent cells: all that it touches."""
-    return None if task.editable is None else on_grid(task.editable, task.latent, 0.05)
+def _editable(task: Task, share: float) -> Tensor | None:
+    """The editable mask in latent cells: those of which it covers more than `share`."""
+    return None if task.editable is None else on_grid(task.editable, task.latent, share)
 
 
 def around_targets(task: Task, size: Grid) -> Tensor | None:
@@ -177,4 +183,4 @@ def around_targets(task: Task, size: Grid) -> Tensor | None:
     union = goals[0]
     for g in goals[1:]:
         union = union.maximum(g)
-    return F.max_pool2d(on_grid(union, size, 0.05), 3, 1, 1)
+    return F.max_pool2d(on_grid(union, size, TOUCHED), 3, 1, 1)

@@ -16,6 +16,11 @@ def sd_alphas_cumprod(first: float = 0.00085, last: float = 0.012, count: int = 
     return torch.cumprod(1 - betas, 0)
 
 
+def kept_steps(steps: int, strength: float) -> int:
+    """How many of `steps` an inversion of the share `strength` in (0, 1] makes; at least one."""
+    return max(1, round(steps * strength + 1e-9))
+
+
 def ddim(
     steps: int = 50, strength: float = 1.0, alphas_cumprod: Tensor | None = None, offset: int = 1
 ) -> Schedule:
@@ -29,7 +34,7 @@ def ddim(
         raise ValueError(f"steps is {steps}; it must be between 1 and {len(acp)}")
     if not 0 < strength <= 1:
         raise ValueError(f"inversion strength is {strength}; it must be above 0 and at most 1")
-    kept = max(1, round(steps * strength + 1e-9))
+    kept = kept_steps(steps, strength)
     gap = len(acp) // steps
     levels = [k * gap + offset for k in range(kept)][::-1]
     values = [float(acp[min(t, len(acp) - 1)]) for t in levels] + [float(acp[0])]

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from ...drag_core.recipes.choice import choose
+from ...drag_core.recipes.choice import CUSTOM, check_recipe
 from ...drag_core.types import Task, Variant
 from .family import family_in
 from .wish import Wish, settled
@@ -18,7 +18,7 @@ def refused_early(patcher: Any, task: Task, recipe: str, variant: Variant) -> No
     family = family_in(patcher)
     task = replace(task, cell=family.cell)
     wish = settled(Wish(recipe, variant), family, task)
-    if wish.recipe == "custom":
+    if wish.recipe == CUSTOM:
         return
     with torch.inference_mode(False):
-        choose(family.name, family.label, task, wish.recipe, variant, family.preset)
+        check_recipe(wish.recipe, family.name, family.label, task, variant)

@@ -10,17 +10,18 @@ from typing import Any
 from comfy.ldm.flux.model import Flux
 from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
 
-from ...drag_core.recipes.choice import unet_taps
-from ...drag_core.recipes.common import FLUX_KV, FLUX_TAPS, SD_UP
-from ...drag_core.recipes.presets import PRESETS, Preset
-from ...drag_core.types import DragError, FeatureTap
+from ...drag_core.recipes.assemble import ModelGround
+from ...drag_core.recipes.dragflow import KV
+from ...drag_core.recipes.placing import layers_at_depth
+from ...drag_core.recipes.presets import Preset, preset_for
+from ...drag_core.types import DragError
+from ...drag_core.types import Family as FamilyName
 from .backbones import unet
 from .backbones.layouts import LAYOUTS, Layout, layout_of, patch_of
 from .shape import cell_of
 from .whole import net_of
 
 SKIPS_STEPS = ("easycache", "lazycache", "teacache", "torch.compile")
-FLUX1_BLOCKS = tuple(f"double.{i}" for i in range(19)) + tuple(f"single.{i}" for i in range(38))
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Family:
     cell; `multiple`: latent cells a side must be divisible by; `guided`: it takes FLUX's guidance.
     """
 
-    name: str
+    name: FamilyName
     label: str
     blocks: tuple[str, ...]
     kv: tuple[str, ...]
@@ -47,12 +48,11 @@ class Family:
         """Whether picture and prompt go through one attention: FLUX and its kin."""
         return self.layout is not None
 
-    @property
-    def usual_taps(self) -> tuple[FeatureTap, ...]:
-        """An embedded model's own; else those of DragFlow or DragNeXt, on this model."""
-        if self.preset is not None:
-            return self.preset.taps
-        return self.taps(FLUX_TAPS if self.joint else SD_UP)
+    def ground(self) -> ModelGround:
+        """What the model gives a recipe."""
+        return ModelGround(
+            family=self.name, label=self.label, blocks=self.blocks, kv=self.kv, preset=self.preset
+        )
 
     def check_size(self, height: int, width: int) -> None:
         """Refuses a latent that the model cannot cut into its patches."""
@@ -62,20 +62,6 @@ class Family:
                 f"{self.multiple}: use a picture whose sides are divisible by {self.multiple * self.cell} "
                 "(DragCrop makes one)"
             )
-
-    def taps(self, wanted: tuple[FeatureTap, ...]) -> tuple[FeatureTap, ...]:
-        """A recipe's taps on this model: up blocks are counted from the last one (SD1.5 has four, SDXL
-        three); FLUX.1's blocks stand for those at the same depth.
-        """
-        if self.joint:
-            return tuple(dict.fromkeys(FeatureTap(at_depth_of(t.block, self.blocks), t.site) for t in wanted))
-        return unet_taps(wanted, self.blocks)
-
-
-def at_depth_of(block: str, blocks: tuple[str, ...]) -> str:
-    """The one of `blocks` that is as deep as `block` is in FLUX.1, where the papers measured it."""
-    here = FLUX1_BLOCKS.index(block) if block in FLUX1_BLOCKS else 0
-    return blocks[round(here * (len(blocks) - 1) / (len(FLUX1_BLOCKS) - 1))]
 
 
 def geometry(net: Any) -> tuple[int, ...]:
@@ -95,11 +81,11 @@ def family_of(model: Any, net: Any = None) -> Family:
     cannot use is refused in one sentence.
     """
     net = model.diffusion_model if net is None else net
-    preset = next((p for p in PRESETS.values() if p.geometry == geometry_or_none(net)), None)
+    preset = preset_for(geometry_or_none(net))
     layout = layout_of(net)
     if layout is not None:
         names = tuple(layout.blocks(net))
-        papers = tuple(dict.fromkeys(at_depth_of(b, names) for b in FLUX_KV))
+        papers = layers_at_depth(KV, names)
         kv = names[len(names) // 2 :] if preset else papers
         return Family(
             "flux",

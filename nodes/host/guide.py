@@ -9,7 +9,7 @@ import torch
 from comfy.patcher_extension import WrappersMP
 from torch import Tensor
 
-from ...drag_core.features.correspondence import Correspondence
+from ...drag_core.features.correspondence import Correspondence, usual_radius
 from ...drag_core.types import DragError, Grid, Task
 from .backbones.compiler import uncompiled_sampling
 from .schedule import prediction_of, sampling_of
@@ -63,7 +63,8 @@ def guide_correspondence(
 ) -> Any:
     """A clone of `patcher` that guides every sampler while its sigma is within `sigmas` (low, high).
 
-    samples: the LATENT (1, C, h, w) of the picture that `task` was drawn on; `radius` in its pixels.
+    samples: the LATENT (1, C, h, w) of the picture that `task` was drawn on; `radius` in its pixels (0:
+    as recipe adaptivedrag has it).
     """
     if not task.handles:
         raise DragError("the guide compares points and this drag has none: set a point pair or a region")
@@ -82,7 +83,8 @@ def guide_correspondence(
     velocity = prediction_of(sampling_of(patcher)) == "velocity"
     with torch.inference_mode(False):
         source = latent_in(patcher.model, samples.clone()).float().cpu()
-    guide = Correspondence(task.handles, task.image, max(1, round(radius / task.cell)), strength)
+    cells = max(1, round(radius / task.cell)) if radius else usual_radius(task)
+    guide = Correspondence(task.handles, task.image, cells, strength)
     clone = patcher.clone()
     if strength > 0:
         patch = _Guide(guide, source, sigmas, velocity, task.cell)

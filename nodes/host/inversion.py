@@ -14,6 +14,7 @@ import psutil
 import torch
 from torch import Tensor
 
+from ...drag_core.recipes.dragflow import INVERSION
 from ...drag_core.trajectory.invert import invert
 from ...drag_core.trajectory.kvplan import MOST, PINNED, KVPlan, plan_kv
 from ...drag_core.trajectory.kvstore import KVStore, as_kept
@@ -133,8 +134,8 @@ def invert_latent(
     positive: Any,
     samples: Tensor,
     solver: str = "auto",
-    steps: int = 25,
-    strength: float = 0.76,
+    steps: int = INVERSION.steps,
+    strength: float = INVERSION.strength,
     shift: str = "auto",
     guidance: float = 1.0,
     kv: str = "none",

@@ -12,13 +12,13 @@ from torch import Tensor
 
 from ...drag_core.features.probe import TOGETHER, TapScore, probe, probe_motion, tap_text
 from ...drag_core.features.view import feature_picture
+from ...drag_core.recipes.assemble import read_taps
 from ...drag_core.types import DragError, FeatureTap, Grid
 from .family import Family, family_in
 from .inversion import Inversion, invert_latent
 from .schedule import host_sigma, sampling_of
 from .session import Need, run
 from .shape import latent_out
-from .wish import read_taps
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ def choose_taps(text: str, family: Family) -> tuple[FeatureTap, ...]:
     word = text.strip().lower()
     if word in ("all", "all:norm1"):
         return tuple(FeatureTap(b, "norm1" if word != "all" else "out") for b in family.blocks)
-    taps = read_taps(text, family.usual_taps)
+    taps = read_taps(text, family.ground().usual_taps)
     if unknown := [t.block for t in taps if t.block not in family.blocks]:
         raise DragError(f"feature tap {unknown[0]!r} is not in this model; it has {', '.join(family.blocks)}")
     return taps

@@ -40,7 +40,7 @@ class Fit:
 def taps_of(patcher: Any) -> tuple[tuple[FeatureTap, ...], bool]:
     """The usual recipe's taps on this model, and whether its updates run the whole network."""
     family = family_in(patcher)
-    return family.usual_taps, family.preset is None and not family.joint
+    return family.ground().usual_taps, family.preset is None and not family.joint
 
 
 def available(patcher: Any, gb: float) -> tuple[int, str]:

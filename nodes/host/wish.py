@@ -8,123 +8,25 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...drag_core.features.supervise import RegionSupervision
-from ...drag_core.motion.masks import on_grid
-from ...drag_core.recipes.choice import AUTO, automatic, choose
-from ...drag_core.recipes.common import SD_UP
-from ...drag_core.recipes.custom import METHODS, Ground
-from ...drag_core.recipes.fast import fast
-from ...drag_core.recipes.presets import adapt, adapt_shape, starting
+from ...drag_core.recipes.assemble import Background, Choice, Given, ModelGround, assemble
+from ...drag_core.recipes.choice import AUTO, automatic
 from ...drag_core.recipes.recipe import Recipe
-from ...drag_core.trajectory.constrain import HardBackground
-from ...drag_core.types import DragError, FeatureTap, Task, Trajectory, Variant
+from ...drag_core.types import DragError, Task, Trajectory
 from .family import Family, family_in
 from .inversion import SOLVERS, Inversion
 
-SETTLED = 0.01  # share of the loss below which five updates gain too little
-
 
 @dataclass(frozen=True)
-class Background:
-    """Keep the picture outside `editable` (H, W) in {0, 1}, in image pixels, as the trajectory has it, or as
-    a reconstruction denoised beside the edit.
-    """
+class Wish(Choice):
+    """What the user set on DragOptimize: the choice of a recipe, and how often a preview is shown."""
 
-    editable: Tensor
-    source: str = "trajectory"
-
-
-@dataclass(frozen=True)
-class Wish:
-    """What the user set on DragOptimize. `recipe` "custom" takes `method` and its numbers; taps "auto" are
-    the recipe's. `kv`: "recipe", "off", "drag and denoise", "denoise"; `effort`: "recipe", "until settled",
-    "fast"; `kv_pairing`: "recipe", "level", "released".
-    """
-
-    recipe: str
-    variant: Variant = "ours"
-    method: str = "region"
-    numbers: tuple[tuple[str, Any], ...] = ()
-    taps: str = "auto"
-    kv: str = "recipe"
-    seed: int = 0
     preview_every: int = 5
-    effort: str = "recipe"
-    kv_pairing: str = "recipe"
 
 
-def read_taps(text: str, auto: tuple[FeatureTap, ...]) -> tuple[FeatureTap, ...]:
-    """ "auto", or a list as "double.17, double.18:norm1"."""
-    if text.strip().lower() in ("", "auto"):
-        return auto
-    taps = []
-    for part in text.replace("\n", ",").split(","):
-        block, _, site = part.strip().partition(":")
-        if block:
-            if site not in ("", "out", "norm1"):
-                raise DragError(f"feature tap {part.strip()!r} has site {site!r}; use out or norm1")
-            taps.append(FeatureTap(block, "norm1" if site == "norm1" else "out"))
-    return tuple(taps)
-
-
-def make_recipe(
-    family: Family,
-    inversion: Inversion,
-    task: Task,
-    wish: Wish,
-    filled: Trajectory | None,
-    warped: Tensor | None,
-    background: Background | None,
-) -> Recipe:
-    """The recipe on this model and this trajectory, with what the user connected."""
-    source, preset = inversion.trajectory, family.preset
-    if wish.recipe == "custom":
-        base = METHODS[wish.method](  # type: ignore[operator]
-            task, Ground((), family.kv, source.schedule, SOLVERS[inversion.solver]), **dict(wish.numbers)
-        )
-        # points compare one block, as GoodDrag and AdaptiveDrag; regions all of them, as DragNeXt
-        one = not family.joint and not isinstance(base.supervision, RegionSupervision)
-        recipe = replace(base, taps=family.taps(SD_UP[2:3]) if one else family.usual_taps)
-        if preset is not None:
-            recipe = adapt_shape(recipe, preset, task)
-    else:
-        recipe = choose(family.name, family.label, task, wish.recipe, wish.variant, preset, wish.seed)
-        if preset is not None and wish.recipe != "copy_paste":
-            recipe = adapt(recipe, preset, task, filled, warped)
-        else:
-            recipe = replace(recipe, taps=family.taps(recipe.taps))
-        small = preset is not None or wish.recipe == "copy_paste"
-        recipe = replace(recipe, kv_blocks=() if small or not recipe.kv_blocks else family.kv)
-    if recipe.start is None and (filled is not None or warped is not None):
-        recipe = replace(recipe, start=starting(task, filled, warped))
-    if wish.effort == "fast" and wish.recipe != "copy_paste":
-        recipe = fast(recipe, task, schedule=source.schedule)
-    if wish.effort == "until settled":
-        recipe = replace(recipe, settle=SETTLED)
-    recipe = replace(recipe, solver=SOLVERS[inversion.solver], schedule=source.schedule)
-    if recipe.taps or wish.recipe != "copy_paste":
-        recipe = replace(recipe, taps=read_taps(wish.taps, recipe.taps))
-    if background is not None:
-        cells = on_grid(background.editable, task.latent, 0.05 if preset is not None else 0.5)
-        recipe = replace(recipe, constraint=HardBackground(cells), background=background.source)
-    if wish.kv_pairing != "recipe":
-        recipe = replace(recipe, kv_pairing=wish.kv_pairing)
-    return _with_kv(recipe, wish.kv, inversion)
-
-
-def _with_kv(recipe: Recipe, kv: str, inversion: Inversion) -> Recipe:
-    stored = inversion.trajectory.kv.blocks if inversion.trajectory.kv is not None else ()
-    if kv == "off" or not (recipe.kv_blocks or kv != "recipe"):
-        return replace(recipe, kv_blocks=())
-    wanted = recipe.kv_blocks if kv == "recipe" else stored
-    if not wanted or [b for b in wanted if b not in stored]:
-        raise DragError(
-            f"K/V of {len(wanted) or 'no'} layers are to be injected and the trajectory holds {len(stored)}: "
-            "set kv_layers to auto in DragInvert, or kv to off here"
-        )
-    while_dragging = recipe.kv_while_dragging if kv == "recipe" else kv == "drag and denoise"
-    text = inversion.trajectory.kv.with_text
-    return replace(recipe, kv_blocks=wanted, kv_while_dragging=while_dragging, kv_text=text)
+def ground_of(family: Family, inversion: Inversion) -> ModelGround:
+    """The connected model and its inversion, as the core puts recipes together on them."""
+    source, solver = inversion.trajectory, SOLVERS[inversion.solver]
+    return replace(family.ground(), schedule=source.schedule, solver=solver, stored=source.kv, inverted=True)
 
 
 def _check_sizes(task: Task, source: Trajectory, others: list[tuple[str, Any]]) -> None:
@@ -189,6 +91,7 @@ def planned(
     with torch.inference_mode(False):  # autograd may save what the recipe makes
         filled = None if refill is None else refill.moved(patcher.load_device)
         wish = settled(wish, family, task)
-        recipe = make_recipe(family, inversion, task, wish, filled, warped, background)
+        given = Given(filled, warped, background)
+        recipe = assemble(task, ground_of(family, inversion), wish, given)
     _check_levels(inversion.trajectory, recipe)
     return wish, recipe

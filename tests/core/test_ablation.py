@@ -11,7 +11,7 @@ from benchmarks import ablation
 from drag_core.backends.load import load_model
 from drag_core.bench.cases import held_out
 from drag_core.features.supervise import PointSupervision, RegionSupervision
-from drag_core.recipes.choice import choose
+from drag_core.recipes.dragflow import dragflow
 from drag_core.recipes.presets import PRESETS, adapt
 from drag_core.trajectory.constrain import FreeBackground, HardBackground
 
@@ -51,7 +51,7 @@ def test_a_stopped_run_goes_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
 def test_each_row_adds_one_step() -> None:
     model, task = load_model("embedded-flux"), CASES[0].task
     preset = PRESETS[model.name]
-    base = adapt(choose("flux", model.name, task, "dragflow", preset=preset), preset, task)
+    base = adapt(dragflow(task), preset, task)
     made = {name: change(base, task) for name, change in ablation.ROWS.items() if change is not None}
     names = list(made)
     assert isinstance(made[names[0]].supervision, PointSupervision)

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 import torch
 
-from drag_core.recipes import RECIPES
-from drag_core.recipes.choice import FAMILY, automatic, choose
-from drag_core.recipes.custom import NUMBERS, ignored
+from drag_core.recipes import METHODS
+from drag_core.recipes.choice import RECIPES, automatic, check_recipe, ignored, shown_numbers
 from drag_core.types import AffineMotion, DragError, Grid, Handle, Region, Task
 
 GRID = Grid(64, 64)
+NUMBERS = shown_numbers()
 MASK = torch.zeros(64, 64)
 MASK[10:20, 10:20] = 1
 REGION = Region(MASK, AffineMotion(shift=(20.0, 8.0)))
@@ -30,8 +30,8 @@ HANDLE = Handle((15.0, 15.0), (35.0, 23.0))
 def test_auto_is_a_recipe_that_fits(family: str, regions: Any, handles: Any, wanted: str) -> None:
     task = Task(GRID, regions, handles)
     name = automatic(family, task)
-    assert name == wanted and FAMILY[name] == family
-    choose(family, "the model", task, name)  # not refused
+    assert name == wanted and METHODS[name].family == family
+    check_recipe(name, family, "the model", task)  # not refused
 
 
 def test_auto_refuses_what_no_recipe_drags() -> None:
@@ -39,7 +39,7 @@ def test_auto_refuses_what_no_recipe_drags() -> None:
         automatic("flux", Task(GRID, (), (HANDLE,)))
 
 
-@pytest.mark.parametrize("recipe", [*RECIPES, "copy_paste", "custom"])
+@pytest.mark.parametrize("recipe", [*RECIPES, "custom"])
 @pytest.mark.parametrize("shown", NUMBERS)
 def test_what_an_editor_shows_unasked_is_no_wish(recipe: str, shown: str) -> None:
     """Old workflows and scripts have any method's numbers beside a paper's recipe."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -10,8 +12,10 @@ import torch
 from drag_core.features.semantic import SemanticSupervision
 from drag_core.features.supervise import PointSupervision, RegionSupervision
 from drag_core.motion.masks import discs
-from drag_core.recipes import RECIPES
-from drag_core.recipes.custom import METHODS, NUMBERS, Ground
+from drag_core.recipes import METHODS
+from drag_core.recipes.choice import usual_numbers
+from drag_core.recipes.record import Way
+from drag_core.recipes.ways import WAYS, Ground, with_numbers
 from drag_core.trajectory.constrain import HardBackground, SoftBackground
 from drag_core.types import AffineMotion, DragError, Grid, Handle, Region, Task
 
@@ -24,13 +28,11 @@ TASK = Task(
 )
 
 
-@pytest.mark.parametrize("name", list(RECIPES))
+@pytest.mark.parametrize("name", list(METHODS))
 def test_a_recipes_numbers_give_that_recipe(name: str) -> None:
-    paper = RECIPES[name](TASK)
-    method, numbers = NUMBERS[name]
-    ours = METHODS[method](  # type: ignore[operator]
-        TASK, Ground(paper.taps, paper.kv_blocks, paper.schedule, paper.solver), **numbers
-    )
+    paper = METHODS[name].build(TASK)
+    ground = Ground(paper.taps, paper.kv_blocks, paper.schedule, paper.solver)
+    ours = WAYS[METHODS[name].way](TASK, ground, METHODS[name].numbers)
     assert ours.ramp == paper.ramp and ours.hold_gain == paper.hold_gain
     assert ours.track_every == paper.track_every and ours.kv_while_dragging == paper.kv_while_dragging
     z = torch.zeros(1, requires_grad=True)
@@ -53,9 +55,43 @@ def test_a_recipes_numbers_give_that_recipe(name: str) -> None:
 
 
 def test_each_method_says_what_it_lacks() -> None:
-    paper = RECIPES["dragnext"](TASK)
+    paper = METHODS["dragnext"].build(TASK)
     ground = Ground(paper.taps, (), paper.schedule, paper.solver)
     with pytest.raises(DragError, match="moves regions and the drag has none"):
-        METHODS["pbsi"](Task(IMAGE, handles=TASK.handles), ground)  # type: ignore[operator]
+        WAYS["pbsi"](Task(IMAGE, handles=TASK.handles), ground, usual_numbers("pbsi"))
     with pytest.raises(DragError, match="moves points and the drag has none"):
-        METHODS["point"](Task(IMAGE, regions=TASK.regions), ground)  # type: ignore[operator]
+        WAYS["point"](Task(IMAGE, regions=TASK.regions), ground, usual_numbers("point"))
+
+
+@pytest.mark.parametrize(
+    ("way", "given", "said"),
+    [
+        (
+            "region",
+            {"iterations": 0},
+            "method region's iterations is 0; it must be a whole number from 1 to",
+        ),
+        ("region", {"step": float("nan")}, "method region's step is nan; it must be a number from 0.001 to"),
+        ("pbsi", {"levels": 2.5}, "method pbsi's levels is 2.5; it must be a whole number from 1 to 100"),
+        ("point", {"radius": "4"}, "method point's radius is '4'; it must be a whole number from 1 to 32"),
+        (
+            "semantic",
+            {"guidance": -0.1},
+            "method semantic's guidance is -0.1; it must be a number from 0",
+        ),
+        (
+            "point",
+            {"raduis": 4},
+            "method point's numbers have no 'raduis'; they are levels",
+        ),
+    ],
+)
+def test_a_number_out_of_range_is_refused_in_one_sentence(way: Way, given: dict[str, Any], said: str) -> None:
+    with pytest.raises(DragError, match=re.escape(said)):
+        with_numbers(usual_numbers(way), given)
+
+
+def test_json_may_write_whole_numbers_as_floats() -> None:
+    assert with_numbers(usual_numbers("region"), {"iterations": 30.0}) == replace(
+        METHODS["dragflow"].numbers, iterations=30
+    )

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from drag_core.backends.diffusers_flux import DiffusersFlux
 from drag_core.drag import drag
-from drag_core.recipes.common import FLUX_KV
+from drag_core.recipes.dragflow import KV as FLUX_KV
 from drag_core.recipes.dragflow import dragflow
 from drag_core.recipes.recipe import Recipe
 from drag_core.trajectory.invert import invert

@@ -11,11 +11,12 @@ from torch.optim import SGD, Adam
 from drag_core.features.semantic import SemanticSupervision
 from drag_core.features.supervise import NoSupervision, PointSupervision, RegionSupervision
 from drag_core.motion.masks import adaptive_mask, on_grid
-from drag_core.recipes import RECIPES
+from drag_core.recipes import METHODS
 from drag_core.recipes.adaptivedrag import adaptivedrag
-from drag_core.recipes.common import FLUX_KV, SD_KV, SD_UP, linear, per_level
+from drag_core.recipes.common import SD_KV, SD_UP, linear, per_level
 from drag_core.recipes.copy_paste import copy_paste
 from drag_core.recipes.dragdiffusion import dragdiffusion
+from drag_core.recipes.dragflow import KV as FLUX_KV
 from drag_core.recipes.dragflow import dragflow
 from drag_core.recipes.dragnext import dragnext
 from drag_core.recipes.fast import fast
@@ -55,10 +56,10 @@ TABLE = {  # updates at each level, optimiser, schedule, kept levels, first t, s
 RATES = {"dragflow": 1000.0, "dragnext": 0.02, "gooddrag": 0.02, "dragdiffusion": 0.01, "adaptivedrag": 0.01}
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", METHODS)
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_the_papers_numbers(name: str, variant: Variant) -> None:
-    r = RECIPES[name](task(), variant)
+    r = METHODS[name].build(task(), variant)
     updates, optimizer, schedule, kept, first, solver = TABLE[name]
     if (name, variant) == ("dragnext", "released"):
         updates = (10,) * 5
@@ -86,7 +87,7 @@ def test_the_papers_numbers(name: str, variant: Variant) -> None:
     ],
 )
 def test_keys_and_values(name: str, blocks: dict[str, list[int]], while_dragging: bool) -> None:
-    r = RECIPES[name](task())
+    r = METHODS[name].build(task())
     assert r.kv_blocks == tuple(f"{kind}.{i}" for kind, places in blocks.items() for i in places)
     assert r.kv_while_dragging is while_dragging
     assert set(r.kv_blocks) == set(FLUX_KV if name == "dragflow" else SD_KV)
@@ -99,7 +100,7 @@ def test_keys_and_values(name: str, blocks: dict[str, list[int]], while_dragging
 def test_point_recipes(
     name: str, radius: int, search: int, stride: float, preserve: bool, every: int, weight: float
 ) -> None:
-    r = RECIPES[name](task())
+    r = METHODS[name].build(task())
     s = r.supervision
     assert isinstance(s, PointSupervision) and s.handles == task().handles and s.grid == Grid(256, 256)
     assert (s.radius, s.search, s.stride, s.preserve) == (radius, search, stride, preserve)
@@ -217,7 +218,7 @@ def test_dragdiffusion_has_no_variants() -> None:
 @pytest.mark.parametrize("name", ["dragnext", "gooddrag", "dragdiffusion"])
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_without_a_mask_everything_may_change(name: str, variant: Variant) -> None:
-    assert isinstance(RECIPES[name](task(editable=False), variant).constraint, FreeBackground)
+    assert isinstance(METHODS[name].build(task(editable=False), variant).constraint, FreeBackground)
 
 
 def test_without_a_mask_dragflow_makes_its_own() -> None:
@@ -234,16 +235,17 @@ def test_copy_paste() -> None:
     assert copy_paste(task(), flow(10), fireflow).solver is fireflow
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", METHODS)
 def test_a_task_of_the_other_kind_is_refused_with_advice(name: str) -> None:
     with pytest.raises(DragError, match=f"recipe {name} moves .* use "):
-        RECIPES[name](Task(Grid(64, 64)))
+        METHODS[name].build(Task(Grid(64, 64)))
     with pytest.raises(DragError, match="copy_paste"):
         copy_paste(Task(Grid(64, 64)))
 
 
 def test_only_ours_ends_when_settled() -> None:
-    for name, make in RECIPES.items():
+    for name, method in METHODS.items():
+        make = method.build
         assert all(make(task(), v).settle == 0 for v in ("paper", "released"))
         assert make(task()).settle == (0.01 if name == "dragflow" else 0)
 

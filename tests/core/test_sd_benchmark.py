@@ -77,9 +77,9 @@ def test_means_and_orderings(tmp_path: Path) -> None:
 
 
 def test_every_row_gives_a_recipe() -> None:
-    case = sd.scenes(0.05)[0]
+    case, ground = sd.scenes(0.05)[0], sd.ground_of(sd.load_model("embedded-sd"))
     for name, change in sd.ROWS.values():
         filled = sd.Trajectory(sd.EMBEDDED_SD.schedule, ())
-        recipe = change(sd.adapt(sd.RECIPES[name](case.task), sd.EMBEDDED_SD, case.task, filled), case.task)
+        recipe = change(sd.assemble(case.task, ground, sd.Choice(name), sd.Given(filled)), case.task)
         assert recipe.ramp == () or 72 <= sum(map(len, recipe.ramp)) <= 120
         assert recipe.ramp == () or recipe.start is not None

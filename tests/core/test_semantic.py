@@ -24,7 +24,7 @@ GRID = Grid(32, 32)
 
 def semantic(goal: tuple[float, float], **more: object) -> SemanticSupervision:
     handle = Handle(at(START), at(goal), discs([at(START)], 16, IMAGE))
-    return replace(SemanticSupervision((handle,), IMAGE, GRID, steps=12, search=3), **more)  # type: ignore[arg-type]
+    return replace(SemanticSupervision((handle,), IMAGE, GRID, 12, 3, 1.0, False), **more)  # type: ignore[arg-type]
 
 
 def test_only_the_super_pixels_cells_count() -> None:

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from drag_core.backends import keys
 from drag_core.backends.diffusers_unet import DiffusersUNet
-from drag_core.recipes.choice import unet_taps
 from drag_core.recipes.common import SD_KV, SD_UP
+from drag_core.recipes.placing import unet_taps
 from drag_core.trajectory.invert import denoise, invert
 from drag_core.trajectory.schedules import ddim as ddim_schedule
 from drag_core.trajectory.solvers import ddim

@@ -48,7 +48,7 @@ def whole_drag(core: str, backbone: Any, name: str, case: str, z: Any) -> Any:
     motion = types.AffineMotion(shift=(56.0, 16.0), angle=0.2, anchor=(88.0, 104.0))
     task = types.Task(types.Grid(SIDE, SIDE), (types.Region(mask, motion),), editable=editable)
     recipe_name, with_kv = DRAGS[name][case]
-    recipe = recipes.RECIPES[recipe_name](task)
+    recipe = recipes.METHODS[recipe_name].build(task)
     # the soft background's L1 norm turns rounding at a zero gap into whole signs: few updates
     levels, updates = (2, 2) if "soft" in case else (3, 4)
     kv = KV[name] if with_kv else ()

@@ -107,7 +107,7 @@ def test_the_guide_lowers_its_loss_in_any_sampler_and_leaves_the_model_alone(
         guided = DragCorrespondenceGuide.execute(model, latent, TASK, 0.5, 16, 0.0, 1.0).args[0]
         off = DragCorrespondenceGuide.execute(model, latent, TASK, 0.0, 16, 0.0, 1.0).args[0]
     after = sample(setup, guided, sampler)
-    loss = Correspondence((PAIR,), TASK.image, 2)
+    loss = Correspondence((PAIR,), TASK.image, 2, 0.1)
     clean = latent["samples"]
     a, b = (float(loss.loss(x.clone(), clean.clone())) for x in (before, after))
     print(f"CLoss {a:.3f} -> {b:.3f}, largest change {float((after - before).abs().max()):.3f}")

@@ -11,6 +11,7 @@ import pytest
 import torch
 from bounds import same
 from disc import REST, TASK, moved_disc
+from region_drag_editing.drag_core.ranges import Ranged
 from region_drag_editing.drag_core.types import DragError, FeatureTap
 from region_drag_editing.nodes import DragInvert, DragOptimize, RegionMaskAffine
 from region_drag_editing.nodes.host import memory
@@ -96,7 +97,7 @@ def test_points_without_a_region(setup: dict[str, Any]) -> None:
 
 def test_less_effort(setup: dict[str, Any]) -> None:
     """Fast: pasted first, twelve updates on the trajectory as it is. Until settled: fewer, never more."""
-    numbers = (("iterations", 1), ("hold", 29), ("step", 1e-6))
+    numbers = {"iterations": 1, "hold": 29, "step": 0.001}
     wish = Wish("custom", method="region", numbers=numbers, kv="off")
     args = (setup["model"], setup["positive"], setup["inversion"], setup["regions"])
     with torch.inference_mode():
@@ -108,7 +109,7 @@ def test_less_effort(setup: dict[str, Any]) -> None:
     assert first[0] < first[1]  # the regions are there already
     points = setup["points"]
     with torch.inference_mode(), pytest.raises(DragError, match="fast moves regions"):
-        drag_latent(*args[:3], points, replace(wish, method="point", numbers=(), effort="fast"))
+        drag_latent(*args[:3], points, replace(wish, method="point", numbers={}, effort="fast"))
 
 
 def test_keys_and_values_act_and_the_trajectory_stays_as_it_was(setup: dict[str, Any]) -> None:
@@ -125,9 +126,9 @@ def test_keys_and_values_act_and_the_trajectory_stays_as_it_was(setup: dict[str,
 
 def test_a_pruned_model_drags_the_same(setup: dict[str, Any]) -> None:
     """Two runs, the first on a clone without the blocks behind the last tap: bit for bit the same."""
-    numbers = tuple(METHODS["region"].items())
+    numbers = METHODS["region"]
     if setup["name"] != "embedded-flux":
-        numbers = tuple(METHODS["pbsi"].items())
+        numbers = METHODS["pbsi"]
     taps = "double.0, double.1:norm1" if setup["name"] == "embedded-flux" else "up.0"
     wish = Wish(
         "custom", method="region" if "flux" in setup["name"] else "pbsi", numbers=numbers, taps=taps, kv="off"
@@ -244,7 +245,10 @@ def test_bad_latents_are_one_sentence(setup: dict[str, Any]) -> None:
             inverted(torch.zeros(1, 16, 16, 15))
 
 
-def test_a_diverging_drag_says_so(setup: dict[str, Any]) -> None:
+def test_a_diverging_drag_says_so(setup: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(DragError, match="method region's step is 1e[+]38; it must be a number from 0.001 to"):
+        optimise(setup, "region", step=1e38)
+    monkeypatch.setattr(Ranged, "__post_init__", lambda numbers: None)
     with pytest.raises(DragError, match="the drag diverged"):
         optimise(setup, "region", step=1e38)
 

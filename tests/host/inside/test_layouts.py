@@ -20,7 +20,9 @@ import torch
 from comfy.ldm.hunyuan_video.model import HunyuanVideo
 from comfy.ldm.models.autoencoder import AutoencoderKL
 from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
-from region_drag_editing.drag_core.recipes.common import FLUX_KV, FLUX_TAPS, SD_UP
+from region_drag_editing.drag_core.recipes.common import SD_UP
+from region_drag_editing.drag_core.recipes.dragflow import KV as FLUX_KV
+from region_drag_editing.drag_core.recipes.dragflow import TAPS as FLUX_TAPS
 from region_drag_editing.drag_core.types import DragError, FeatureTap
 from region_drag_editing.nodes import DragInvert, DragOptimize, RegionMaskAffine
 from region_drag_editing.nodes.host import memory
@@ -114,13 +116,13 @@ def test_unets(name: str, config: dict[str, Any], ups: int, kv: range, widths: t
         p for p in attentions if p[0] == "output" and p[1] >= (3 if ups == 3 else 6)
     }
     modules = unet.tap_modules(net)
-    for tap in family.taps(SD_UP):  # every tap of the recipes is a layer of the last up blocks
+    for tap in family.ground().taps(SD_UP):  # every tap of the recipes is a layer of the last up blocks
         last = modules[tap.block]
         width = getattr(last, "out_channels", None) or getattr(last, "in_channels", None) or last.channels
         assert int(width) == widths[int(tap.block.split(".")[1])]
-    assert family.taps(SD_UP[2:3]) == (FeatureTap(f"up.{ups - 2}"),)
-    assert family.taps((FeatureTap("up.0"),)) == ((FeatureTap("up.0"),) if ups == 4 else ())
-    kept = memory.activation_bytes(net, (64, 64), family.taps(SD_UP[2:3]), False, False) / 2**20
+    assert family.ground().taps(SD_UP[2:3]) == (FeatureTap(f"up.{ups - 2}"),)
+    assert family.ground().taps((FeatureTap("up.0"),)) == ((FeatureTap("up.0"),) if ups == 4 else ())
+    kept = memory.activation_bytes(net, (64, 64), family.ground().taps(SD_UP[2:3]), False, False) / 2**20
     assert (950 < kept < 1100) if name == "SDXL" else (350 < kept < 450)  # counted: 1205 and 474 times 0.845
 
 
@@ -129,7 +131,7 @@ def test_flux(guided: bool, label: str) -> None:
     model = on_meta(DEV | {"guidance_embed": guided}, torch.bfloat16)
     family = family_of(model)
     assert (family.name, family.label, family.preset, family.kv) == ("flux", "FLUX.1", None, FLUX_KV)
-    assert len(family.blocks) == 57 and family.taps(FLUX_TAPS) == FLUX_TAPS
+    assert len(family.blocks) == 57 and family.ground().taps(FLUX_TAPS) == FLUX_TAPS
     assert {t.block for t in FLUX_TAPS} | set(FLUX_KV) <= set(family.blocks)
     net = model.diffusion_model
     size = (128, 128)  # 1024x1024 pixels

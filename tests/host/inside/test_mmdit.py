@@ -20,7 +20,8 @@ import torch
 from bounds import same, within
 from comfy_extras.nodes_flux import compute_empirical_mu
 from mmdit import NAMES, loaded, point
-from region_drag_editing.drag_core.recipes.common import FLUX_KV, FLUX_TAPS
+from region_drag_editing.drag_core.recipes.dragflow import KV as FLUX_KV
+from region_drag_editing.drag_core.recipes.dragflow import TAPS as FLUX_TAPS
 from region_drag_editing.drag_core.trajectory.invert import denoise
 from region_drag_editing.drag_core.trajectory.solvers import alf
 from region_drag_editing.drag_core.types import FeatureTap, KVCache, KVInject, KVRecord
@@ -273,7 +274,7 @@ def test_full_size(name: str) -> None:
     with tiny.on_meta():
         model = found.get_model({}, "", device="meta")
     family = family_of(model)
-    taps = family.taps(FLUX_TAPS)
+    taps = family.ground().taps(FLUX_TAPS)
     print(name, [t.block for t in taps], family.kv)
     assert family.label == name and {t.block for t in taps} | set(family.kv) <= set(family.blocks)
     if name == "Chroma":

@@ -15,7 +15,7 @@ import tiny
 import torch
 from bounds import same, within
 from mmdit import NAMES, loaded, point
-from region_drag_editing.drag_core.recipes.common import FLUX_TAPS
+from region_drag_editing.drag_core.recipes.dragflow import TAPS as FLUX_TAPS
 from region_drag_editing.drag_core.types import DragError
 from region_drag_editing.nodes import (
     DragBackgroundHardConstraint,
@@ -77,7 +77,7 @@ def test_a_whole_drag(name: str) -> None:
     facts = json.loads(out[4])
     family = family_of(patcher.model)
     assert facts["model"] == family.label == name
-    assert facts["taps"] == [f"{t.block}:{t.site}" for t in family.taps(FLUX_TAPS)]
+    assert facts["taps"] == [f"{t.block}:{t.site}" for t in family.ground().taps(FLUX_TAPS)]
     assert tuple(facts["kv_layers"]) == family.kv and facts["updates"] == 3
     edited = out[0]["samples"]
     assert edited.shape == samples.shape and torch.isfinite(edited).all()

@@ -79,7 +79,7 @@ def test_a_guide(name: str) -> None:
             for m in (patcher, guided)
         )
     assert before.shape == after.shape == samples.shape and torch.isfinite(after).all()
-    loss = Correspondence((pair,), task.image, 2)
+    loss = Correspondence((pair,), task.image, 2, 0.1)
     clean, a, b = (core_shape(patcher.model.process_latent_in(x.clone())) for x in (samples, before, after))
     print(name, float(loss.loss(a, clean)), float(loss.loss(b, clean)))
     assert loss.loss(b, clean) < loss.loss(a, clean) and (a - b).abs().max() > 1e-2

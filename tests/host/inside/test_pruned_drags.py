@@ -12,7 +12,8 @@ import pytest
 import tiny
 import torch
 from bounds import same
-from region_drag_editing.drag_core.recipes.common import FLUX_KV, FLUX_TAPS
+from region_drag_editing.drag_core.recipes.dragflow import KV as FLUX_KV
+from region_drag_editing.drag_core.recipes.dragflow import TAPS as FLUX_TAPS
 from region_drag_editing.drag_core.types import DragError, FeatureTap
 from region_drag_editing.nodes import DragInvert, RegionMaskAffine
 from region_drag_editing.nodes.host import memory, optimise

@@ -22,12 +22,13 @@ import tiny
 import torch
 from bounds import within
 from region_drag_editing.drag_core.lora import Training, file_weights
-from region_drag_editing.drag_core.recipes.custom import NUMBERS
+from region_drag_editing.drag_core.recipes.assemble import assemble
+from region_drag_editing.drag_core.recipes.choice import shown_numbers
 from region_drag_editing.drag_core.types import AffineMotion, Handle, Region, Task
 from region_drag_editing.nodes import DragInvert, DragOptimize, RegionMaskAffine
 from region_drag_editing.nodes.host import lora as identity
 from region_drag_editing.nodes.host.family import family_of
-from region_drag_editing.nodes.host.wish import Wish, make_recipe
+from region_drag_editing.nodes.host.wish import Wish, ground_of
 from tiny import noise
 from torch import Tensor
 
@@ -189,11 +190,10 @@ def test_a_recipes_numbers_as_custom_keep_its_taps(name: str, recipe: str) -> No
     mask[24:56, 32:64] = 1
     moved = Region(mask, AffineMotion(shift=(24.0, 8.0)))
     task = Task(tiny.IMAGE, (moved,), (Handle((48.0, 40.0), (72.0, 48.0)),))
-    method, numbers = NUMBERS[recipe]
-    wishes = Wish(recipe), Wish("custom", method=method, numbers=tuple(numbers.items()))
-    named, custom = (
-        make_recipe(family_of(patcher.model), inverted, task, w, None, None, None) for w in wishes
-    )
+    method, numbers = shown_numbers()[recipe]
+    wishes = Wish(recipe), Wish("custom", method=method, numbers=numbers)
+    ground = ground_of(family_of(patcher.model), inverted)
+    named, custom = (assemble(task, ground, w) for w in wishes)
     assert named.taps == custom.taps and (len(named.taps) == 1) == (recipe != "dragnext")
     assert named.kv_blocks == custom.kv_blocks and named.ramp == custom.ramp
 

@@ -1,0 +1,203 @@
+"""The one place where a recipe is put together: what the user chose, on this model, with what is given.
+
+Command line, ComfyUI's nodes and the benchmarks all build a ModelGround and a Choice and come here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from torch import Tensor
+
+from ..features.supervise import RegionSupervision
+from ..motion.masks import EDITABLE, on_grid
+from ..ranges import check_mode
+from ..trajectory.constrain import HardBackground
+from ..trajectory.solvers import Solver, ddim, fireflow
+from ..types import DragError, Family, FeatureTap, KVCache, Schedule, Task, Trajectory, Variant
+from . import METHODS
+from .choice import COPY_PASTE, CUSTOM, default_recipe, fitting_method, usual_numbers
+from .common import SD_UP
+from .copy_paste import copy_paste
+from .dragflow import SETTLED, TAPS
+from .fast import fast
+from .placing import taps_on
+from .presets import Preset, adapt, adapt_shape, starting
+from .recipe import Recipe
+from .record import Way
+from .ways import WAYS, Ground, with_numbers
+
+KVUse = Literal["recipe", "off", "drag and denoise", "denoise"]
+Effort = Literal["recipe", "until settled", "fast"]
+Pairing = Literal["recipe", "level", "released"]
+BackgroundSource = Literal["trajectory", "reconstruction"]
+
+
+@dataclass(frozen=True)
+class Background:
+    """Keep the picture outside `editable` (H, W) in {0, 1}, in image pixels, as the trajectory has it, or as
+    a reconstruction denoised beside the edit.
+    """
+
+    editable: Tensor
+    source: BackgroundSource = "trajectory"
+
+    def __post_init__(self) -> None:
+        check_mode("the background's source", self.source, BackgroundSource)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelGround:
+    """What a model, and an inversion that is there already, give a recipe.
+
+    label: the model's name for the user. blocks: that can be tapped. kv: the papers' K/V layers, counted for
+    this model. preset: settings of an embedded model. schedule, solver: the inversion's; None: the recipe's
+    own. stored: the inversion's K/V; `inverted` False: it is made after the recipe, with what that wants.
+    """
+
+    family: Family
+    label: str
+    blocks: tuple[str, ...]
+    kv: tuple[str, ...]
+    preset: Preset | None = None
+    schedule: Schedule | None = None
+    solver: Solver | None = None
+    stored: KVCache | None = None
+    inverted: bool = False
+
+    def taps(self, wanted: tuple[FeatureTap, ...]) -> tuple[FeatureTap, ...]:
+        """A paper's taps on this model."""
+        return taps_on(wanted, self.family, self.blocks)
+
+    @property
+    def share(self) -> float:
+        """How much of a latent cell an editable mask must cover for the cell to change."""
+        return EDITABLE if self.preset is None else self.preset.share
+
+    @property
+    def usual_taps(self) -> tuple[FeatureTap, ...]:
+        """An embedded model's own; else those of DragFlow or DragNeXt, on this model."""
+        if self.preset is not None:
+            return self.preset.taps
+        return self.taps(SD_UP if self.family == "sd" else TAPS)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What the user set. `recipe`: a name; "custom" goes the way `method` with `numbers` (those left out are
+    the way's usual ones). taps: "auto", or a list as read_taps() reads it.
+    """
+
+    recipe: str
+    variant: Variant = "ours"
+    method: Way = "region"
+    numbers: Mapping[str, Any] = field(default_factory=dict)
+    taps: str = "auto"
+    kv: KVUse = "recipe"
+    seed: int = 0
+    effort: Effort = "recipe"
+    kv_pairing: Pairing = "recipe"
+
+    def __post_init__(self) -> None:
+        check_mode("variant", self.variant, Variant)
+        check_mode("method", self.method, Way)
+        check_mode("kv", self.kv, KVUse)
+        check_mode("effort", self.effort, Effort)
+        check_mode("kv_pairing", self.kv_pairing, Pairing)
+
+
+@dataclass(frozen=True)
+class Given:
+    """What else the drag starts from.
+
+    filled: trajectory of the picture with its regions painted over. warped: clean latent of the picture
+    warped in pixels. background: the user's own constraint.
+    """
+
+    filled: Trajectory | None = None
+    warped: Tensor | None = None
+    background: Background | None = None
+
+
+def read_taps(text: str, auto: tuple[FeatureTap, ...]) -> tuple[FeatureTap, ...]:
+    """Taps from "auto", which are `auto`, or from a list as "double.17, double.18:norm1"."""
+    if text.strip().lower() in ("", "auto"):
+        return auto
+    taps = []
+    for part in text.replace("\n", ",").split(","):
+        block, _, site = part.strip().partition(":")
+        if block:
+            if site not in ("", "out", "norm1"):
+                raise DragError(f"feature tap {part.strip()!r} has site {site!r}; use out or norm1")
+            taps.append(FeatureTap(block, "norm1" if site == "norm1" else "out"))
+    return tuple(taps)
+
+
+def assemble(task: Task, ground: ModelGround, choice: Choice, given: Given = Given()) -> Recipe:
+    """The recipe that drag() runs. Raises DragError where choice, model and drag don't fit."""
+    recipe = (_custom if choice.recipe == CUSTOM else _published)(task, ground, choice, given)
+    if recipe.start is None:
+        recipe = replace(recipe, start=starting(task, given.filled, given.warped))
+    if choice.effort == "fast" and choice.recipe != COPY_PASTE:
+        recipe = fast(recipe, task, schedule=ground.schedule)
+    if choice.effort == "until settled":
+        recipe = replace(recipe, settle=SETTLED)
+    if ground.schedule is not None and ground.solver is not None:
+        recipe = replace(recipe, solver=ground.solver, schedule=ground.schedule)
+    if choice.recipe != COPY_PASTE:
+        recipe = replace(recipe, taps=read_taps(choice.taps, recipe.taps))
+    if given.background is not None:
+        cells = on_grid(given.background.editable, task.latent, ground.share)
+        recipe = replace(recipe, constraint=HardBackground(cells), background=given.background.source)
+    if choice.kv_pairing != "recipe":
+        recipe = replace(recipe, kv_pairing=choice.kv_pairing)
+    return use_kv(recipe, choice.kv, ground.stored) if ground.inverted else recipe
+
+
+def _custom(task: Task, ground: ModelGround, choice: Choice, given: Given) -> Recipe:
+    """The user's own numbers; of a preset only what the model's size asks for."""
+    schedule, solver = ground.schedule, ground.solver
+    if schedule is None or solver is None:
+        method = METHODS[default_recipe(ground.family)]
+        schedule, solver = method.inversion.schedule(ground.family, task.latent), usual_solver(ground.family)
+    numbers = with_numbers(usual_numbers(choice.method), choice.numbers)
+    recipe = WAYS[choice.method](task, Ground((), ground.kv, schedule, solver), numbers)
+    # points compare one block, as GoodDrag and AdaptiveDrag; regions all of them, as DragNeXt
+    one = ground.family == "sd" and not isinstance(recipe.supervision, RegionSupervision)
+    recipe = replace(recipe, taps=ground.taps(SD_UP[2:3]) if one else ground.usual_taps)
+    return recipe if ground.preset is None else adapt_shape(recipe, ground.preset, task)
+
+
+def _published(task: Task, ground: ModelGround, choice: Choice, given: Given) -> Recipe:
+    """A paper's recipe with its own numbers, or an embedded model's in their place."""
+    preset = ground.preset
+    if choice.recipe == COPY_PASTE:
+        method = METHODS[default_recipe(ground.family)]
+        own = method.inversion.schedule(ground.family, task.latent) if preset is None else preset.schedule
+        return copy_paste(task, own, usual_solver(ground.family), seed=choice.seed)
+    recipe = fitting_method(choice.recipe, ground.family, ground.label).build(task, choice.variant)
+    if preset is not None:
+        return adapt(recipe, preset, task, given.filled, given.warped)
+    return replace(recipe, taps=ground.taps(recipe.taps), kv_blocks=ground.kv if recipe.kv_blocks else ())
+
+
+def usual_solver(family: Family) -> Solver:
+    """The family's own: DDIM for Stable Diffusion, FireFlow for FLUX and its kin."""
+    return ddim if family == "sd" else fireflow
+
+
+def use_kv(recipe: Recipe, kv: KVUse, stored: KVCache | None) -> Recipe:
+    """`recipe` with the K/V that the user wants of those that the inversion has stored."""
+    held = () if stored is None else stored.blocks
+    if kv == "off" or not (recipe.kv_blocks or kv != "recipe"):
+        return replace(recipe, kv_blocks=())
+    wanted = recipe.kv_blocks if kv == "recipe" else held
+    if stored is None or not wanted or [b for b in wanted if b not in held]:
+        raise DragError(
+            f"K/V of {len(wanted) or 'no'} layers are to be injected and the trajectory holds {len(held)}: "
+            "set kv_layers to auto in DragInvert, or kv to off here"
+        )
+    while_dragging = recipe.kv_while_dragging if kv == "recipe" else kv == "drag and denoise"
+    return replace(recipe, kv_blocks=wanted, kv_while_dragging=while_dragging, kv_text=stored.with_text)

@@ -1,0 +1,68 @@
+"""The record of a published method: its paper, its numbers, how it is built."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from ..trajectory.schedules import ddim, flow, flux_shift, kept_steps
+from ..types import Family, Grid, Schedule, Task, Variant
+from .numbers import Numbers
+from .recipe import Recipe
+
+Moves = Literal["regions", "points"]
+Way = Literal["region", "pbsi", "point", "semantic"]
+
+
+@dataclass(frozen=True)
+class Paper:
+    """Where a method was published; `arxiv` is the number, as "2404.07206"."""
+
+    title: str
+    authors: str
+    year: int
+    arxiv: str
+
+    @property
+    def url(self) -> str:
+        return f"https://arxiv.org/abs/{self.arxiv}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class InversionSettings:
+    """How far the picture is inverted: `steps` from clean to full noise, of which the share `strength`."""
+
+    steps: int
+    strength: float
+
+    def schedule(self, family: Family, latent: Grid) -> Schedule:
+        """The noise levels for a latent (h, w): FLUX's flow, shifted by its image tokens (2x2 cells), or SD's
+        DDIM.
+        """
+        if family == "sd":
+            return ddim(self.steps, self.strength)
+        shift = flux_shift(latent.height * latent.width // 4)
+        return flow(self.steps, skip=self.steps - kept_steps(self.steps, self.strength), shift=shift)
+
+
+class Build(Protocol):
+    """A method's recipe for a task, on the model that the paper has."""
+
+    def __call__(self, task: Task, variant: Variant = "ours") -> Recipe: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Method:
+    """A published method. `way` and `numbers` are what an editor shows and a custom recipe starts from;
+    `default`: what "auto" takes for a model of `family` where this is what moves.
+    """
+
+    name: str
+    paper: Paper
+    family: Family
+    moves: Moves
+    way: Way
+    numbers: Numbers
+    inversion: InversionSettings
+    build: Build
+    default: bool = False
