@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from . import adaptivedrag as _adaptivedrag
-from . import dragdiffusion as _dragdiffusion
-from . import dragflow as _dragflow
-from . import dragnext as _dragnext
-from . import gooddrag as _gooddrag
+from importlib import import_module
+
 from .record import Method
 
-METHODS: dict[str, Method] = {
-    m.name: m
-    for m in (
-        _dragflow.METHOD,
-        _dragnext.METHOD,
-        _gooddrag.METHOD,
-        _dragdiffusion.METHOD,
-        _adaptivedrag.METHOD,
-    )
-}
+# In the order of the node's list. Each file's METHOD is its record.
+FILES = (
+    "dragflow",
+    "dragnext",
+    "gooddrag",
+    "dragdiffusion",
+    "adaptivedrag",
+)
+
+
+def _record(file: str) -> Method:
+    method = import_module(f"{__name__}.{file}").METHOD
+    assert isinstance(method, Method) and method.name == file
+    return method
+
+
+METHODS: dict[str, Method] = {file: _record(file) for file in FILES}

@@ -1,4 +1,8 @@
-"""The baseline without updates: RegionDrag's copy and paste of latents."""
+"""The baseline without updates: RegionDrag's copy and paste of latents.
+
+Jingyi Lu, Xinghui Li, Kai Han. RegionDrag: Fast Region-Based Image Editing with Diffusion Models. 2024.
+https://arxiv.org/abs/2407.18247
+"""
 
 from __future__ import annotations
 
@@ -7,11 +11,11 @@ from functools import partial
 import torch
 
 from ..features.supervise import NoSupervision
-from ..trajectory.schedules import ddim as ddim_schedule
 from ..trajectory.solvers import Solver, ddim
 from ..trajectory.start import Paste
 from ..types import Schedule, Task
 from .common import hard_background, need_regions
+from .dragnext import INVERSION
 from .recipe import Recipe
 
 
@@ -23,7 +27,7 @@ def copy_paste(
     """
     need_regions(task, "copy_paste")
     return Recipe(
-        schedule=schedule or ddim_schedule(50, 0.75),
+        schedule=schedule or INVERSION.schedule("sd", task.latent),
         solver=solver,
         taps=(),
         supervision=NoSupervision(),

@@ -22,7 +22,7 @@ def kept_steps(steps: int, strength: float) -> int:
 
 
 def ddim(
-    steps: int = 50, strength: float = 1.0, alphas_cumprod: Tensor | None = None, offset: int = 1
+    steps: int, strength: float = 1.0, alphas_cumprod: Tensor | None = None, offset: int = 1
 ) -> Schedule:
     """DDIM levels of the VP family, the noisiest `strength` of `steps` left (50 at 0.75: 38 levels of noise).
 
@@ -70,7 +70,7 @@ def flux2_shift(tokens: int, steps: int) -> float:
     return many if tokens > 4300 else many + (few - many) * (200 - steps) / 190
 
 
-def flow(steps: int = 25, skip: int = 0, shift: float = 0.0) -> Schedule:
+def flow(steps: int, skip: int = 0, shift: float = 0.0) -> Schedule:
     """Rectified-flow levels, t from 1 to 0 in `steps`, the `skip` noisiest steps left out (DragFlow: 25, 6).
 
     `shift` is FLUX's mu: t' = e^mu / (e^mu + 1/t - 1).

@@ -11,8 +11,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import get_args
 
 import pytest
+
+from drag_core.recipes import METHODS, choice
+from drag_core.recipes.record import Way
+
+# What the schema of DragOptimize makes from the methods' records.
+NUMBERS = list(dict.fromkeys(name for m in METHODS.values() for name in vars(m.numbers)))
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = ROOT / "web" / "docs"
@@ -90,18 +97,31 @@ def nodes_in(source: str, folder: Path | None = None) -> list[Node]:
             kind, keywords = called(call), {k.arg: k.value for k in call.keywords}
             at = 0 if kind in ("Input", "Output") or kind.lower() == "option" else named.get(kind)
             name = text_of(call.args[at], "\0") if at is not None and len(call.args) > at else None
+            if kind == "ranged":  # an input made from a record's field, perhaps under a name of its own
+                named_field = call.args[3] if len(call.args) > 3 else call.args[1]
+                name = text_of(named_field, "\0")
+                inputs += [] if name else NUMBERS
             if kind == "Output":
                 outputs.append(text_of(keywords["display_name"], "") if "display_name" in keywords else name)
             elif kind.lower() == "option":
-                options.append(name)
+                options += [name] if name else get_args(Way)
             elif name is not None:
                 inputs.append(re.escape(name).replace("\0", r"\w+"))
             if isinstance(keywords.get("options"), ast.List):
-                options += [text_of(x, "") for x in keywords["options"].elts]
+                options += [o for x in keywords["options"].elts for o in options_in(x)]
         wanted = (tuple(dict.fromkeys(x for x in several if x)) for several in (inputs, options))
         title = said["display_name"] or ""
         out.append(Node(said["node_id"] or "", title, *wanted, tuple(x or "" for x in outputs)))
     return out
+
+
+def options_in(x: ast.expr) -> list[str]:
+    """An option's text, or what drag_core.recipes.choice has under the name."""
+    if (text := text_of(x, "")) is not None:
+        return [text]
+    name = x.value if isinstance(x, ast.Starred) else x
+    found = getattr(choice, name.id, ()) if isinstance(name, ast.Name) else ()
+    return [found] if isinstance(found, str) else list(found)
 
 
 def rows(page: str, heading: str) -> list[str]:
