@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from comfy_api.latest import io
+from torch import Tensor
 
 from ..drag_core.motion.masks import on_grid
 from ..drag_core.types import DragError, Grid
 from . import sockets
 from .convert import masks
+from .host.inversion import Inversion
 from .host.patches import keep_background
 from .host.shape import cell_of
 from .host.wish import Background
@@ -45,7 +47,9 @@ class DragBackgroundHardConstraint(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, model, trajectory, editable, source) -> io.NodeOutput:
+    def execute(
+        cls, model: io.Model.Type, trajectory: Inversion, editable: Tensor, source: str
+    ) -> io.NodeOutput:
         h, w = trajectory.trajectory.z[0].shape[-2:]
         cell = cell_of(model.model)
         given = masks(editable, Grid(cell * h, cell * w))

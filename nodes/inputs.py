@@ -5,7 +5,15 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 
-def number(kind, name, default, low, high, tooltip, step=None):
+def number(
+    kind: type[io.Int] | type[io.Float],
+    name: str,
+    default: float,
+    low: float,
+    high: float,
+    tooltip: str,
+    step: float | None = None,
+) -> io.Input:
     """An io.Int or io.Float input."""
     more = {} if step is None else {"step": step}
     return kind.Input(name, default=default, min=low, max=high, tooltip=tooltip, **more)
@@ -24,6 +32,6 @@ def stage_input(tooltip: str) -> io.Combo.Input:
     return io.Combo.Input("stage", options=["both", "inversion", "editing"], default="both", tooltip=tooltip)
 
 
-def by_stage(stage: str, plain, adapted):
+def by_stage(stage: str, plain: io.Model.Type, adapted: io.Model.Type) -> tuple[io.Model.Type, ...]:
     """The models (to invert with, to edit with)."""
     return tuple(plain if stage == other else adapted for other in ("editing", "inversion"))

@@ -7,25 +7,25 @@ from comfy_api.latest import io
 from .inputs import number
 
 
-def _step(default: float):
+def _step(default: float) -> io.Input:
     return number(io.Float, "step", default, 0.0001, 10.0, "Adam's step on the latent.", 0.001)
 
 
-def _background(default: float):
+def _background(default: float) -> io.Input:
     what = "Weight of the unchanged background in the loss; 0: none."
     return number(io.Float, "background", default, 0.0, 100.0, what, 0.05)
 
 
-def _levels(default: int):
+def _levels(default: int) -> io.Input:
     what = "Noise levels that are updated, from the noisiest on."
     return number(io.Int, "levels", default, 1, 100, what)
 
 
-def _search(default: int, most: int):
+def _search(default: int, most: int) -> io.Input:
     return number(io.Int, "search", default, 1, most, "How far a handle is looked for, in steps of 2 pixels.")
 
 
-def _preserve():
+def _preserve() -> io.Input:
     return io.Boolean.Input(
         "preserve",
         default=True,
@@ -34,7 +34,7 @@ def _preserve():
     )
 
 
-def _region() -> list:
+def _region() -> list[io.Input]:
     rate = "Gradient descent's rate at 512x512 pixels; scaled by the picture's area."
     return [
         number(io.Int, "iterations", 50, 1, 1000, "Updates while the regions move to their targets."),
@@ -43,12 +43,12 @@ def _region() -> list:
     ]
 
 
-def _pbsi() -> list:
+def _pbsi() -> list[io.Input]:
     updates = number(io.Int, "updates", 10, 1, 200, "Updates at each level.")
     return [_levels(6), updates, _step(0.02), _background(0.2)]
 
 
-def _point() -> list:
+def _point() -> list[io.Input]:
     every = "Handles are looked for again after every so many updates."
     patch = "Half side of the patch around a handle, in steps of 2 pixels."
     pulled = "How far it is pulled at once, in steps of 2 pixels."
@@ -65,7 +65,7 @@ def _point() -> list:
     ]
 
 
-def _semantic() -> list:
+def _semantic() -> list[io.Input]:
     divided = "Into how many steps the drag is divided: an update that covers less is followed by another."
     pulled = "How far it is pulled at once at least, in steps of 2 pixels."
     matched = "How strongly every denoising step matches targets with handles (CLoss); 0: not."

@@ -135,10 +135,10 @@ def train(
         self_test(backbone, levels.t[len(levels.t) // 2], (FeatureTap(family.blocks[-1]),))
         layers = layers_of(patcher.model)
         draw = torch.Generator().manual_seed(training.seed)
-        weights = {}
+        weights: dict[str, tuple[Tensor, Tensor]] = {}
         for name, m in layers.items():
-            pair = low_rank(training.rank, *shape_of(m), draw)
-            weights[name] = tuple(w.to(z0.device).requires_grad_() for w in pair)
+            down, up = low_rank(training.rank, *shape_of(m), draw)
+            weights[name] = (down.to(z0.device).requires_grad_(), up.to(z0.device).requires_grad_())
         box: dict[str, Any] = {}
 
         def predict(z: Tensor, t: Tensor) -> Tensor:

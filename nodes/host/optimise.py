@@ -16,7 +16,7 @@ from ...drag_core.types import Task
 from . import memory
 from .backbones.selftest import self_test
 from .family import family_in
-from .inversion import Inversion, used_before
+from .inversion import Inversion, count_use
 from .progress import advice, listener
 from .schedule import host_sigmas
 from .session import Need, run
@@ -125,7 +125,7 @@ def drag_latent(
             "solver": inversion.solver,
             "seconds": round(inversion.seconds, 3),
             "model_calls": inversion.calls,
-            "reused": used_before(inversion) > 0,
+            "reused": count_use(inversion) > 0,
             "kv": None if inversion.plan is None else str(inversion.plan),
         },
     }

@@ -123,6 +123,7 @@ def _with_kv(recipe: Recipe, kv: str, inversion: Inversion) -> Recipe:
             "set kv_layers to auto in DragInvert, or kv to off here"
         )
     while_dragging = recipe.kv_while_dragging if kv == "recipe" else kv == "drag and denoise"
+    assert inversion.trajectory.kv is not None  # it holds the wanted ones
     text = inversion.trajectory.kv.with_text
     return replace(recipe, kv_blocks=wanted, kv_while_dragging=while_dragging, kv_text=text)
 
