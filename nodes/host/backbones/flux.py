@@ -22,7 +22,9 @@ from .call import Call, StopForward, forced_attention, owners_of
 from .joint_kv import host_key, kv_blocks, kv_patch
 from .layouts import as_it_is, layout_of, patch_of
 
-SESSION = f"{__package__}.session"  # its wrapper asks for memory and sees no tensor
+SESSION = (
+    __name__.removesuffix("backbones.flux") + "session"
+)  # its wrapper asks for memory and sees no tensor
 
 
 @contextmanager

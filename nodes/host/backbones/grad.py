@@ -16,8 +16,8 @@ import comfy.model_management as mm
 import comfy.ops
 import torch
 import torch.nn.functional as F
+import torch.nn.grad
 from torch import Tensor, nn
-from torch.nn.grad import conv2d_input
 
 from ....drag_core.autocast import uncast
 from ....drag_core.types import DragError
@@ -83,7 +83,7 @@ class _Conv(torch.autograd.Function):
         m = ctx.m
         with torch.no_grad(), uncast(g.device), fetched(m, g) as (weight, _):
             w = dense(weight).to(g.dtype)
-            out = conv2d_input(ctx.shape, w, g, m.stride, m.padding, m.dilation, m.groups)
+            out = torch.nn.grad.conv2d_input(ctx.shape, w, g, m.stride, m.padding, m.dilation, m.groups)
         return out, None, None
 
 
