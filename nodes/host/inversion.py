@@ -25,7 +25,7 @@ from . import schedule as levels
 from .family import family_in
 from .progress import listener
 from .recent import Recent
-from .session import Need, run
+from .session import HostBackbone, Need, run
 
 SOLVERS: dict[str, Solver] = {"ddim": ddim, "fireflow": fireflow, "alf": alf, "euler": euler}
 KEPT = 2  # inversions remembered beside the host's own cache
@@ -177,7 +177,7 @@ def invert_latent(
     calls_ahead = len(schedule.t) - 1 + (name in ("fireflow", "alf"))
     plan = plan_memory(patcher, (h, w), blocks, calls_ahead, text, kv_budget, kv_memory)
 
-    def body(backbone: Any, z0: Tensor) -> tuple[Trajectory, int]:
+    def body(backbone: HostBackbone, z0: Tensor) -> tuple[Trajectory, int]:
         cache = KVStore("pageable" if plan is None else plan.rung)
         path = invert(backbone, z0, schedule, SOLVERS[name], blocks, tell, cache, kv_text)
         cache.finish()

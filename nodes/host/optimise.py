@@ -19,7 +19,7 @@ from .family import family_in
 from .inversion import Inversion, count_use
 from .progress import advice, listener
 from .schedule import host_sigmas
-from .session import Need, run
+from .session import HostBackbone, Need, run
 from .shape import latent_in, latent_out
 from .wish import Background, Wish, planned
 
@@ -70,7 +70,7 @@ def drag_latent(
     remembered: list[bool] = []
 
     def body(pause: bool, resume: Result | None) -> Any:
-        def inner(backbone: Any, _: Tensor) -> Result:
+        def inner(backbone: HostBackbone, _: Tensor) -> Result:
             if need.gradients and resume is None:
                 blocks = recipe.kv_blocks if recipe.kv_while_dragging else ()
                 blocks = blocks if need.whole else backbone.reached(blocks, recipe.taps)

@@ -21,7 +21,7 @@ from .loaders import load_vae
 from .progress import listener
 from .recent import Recent
 from .schedule import host_sigmas
-from .session import Need, run
+from .session import HostBackbone, Need, run
 from .shape import latent_in, latent_out
 from .wish import Background, Wish, planned
 
@@ -131,7 +131,7 @@ def _inverted(patcher: Any, like: Inversion, samples: Tensor, after: int) -> tup
     began, plan = time.perf_counter(), like.trajectory.schedule
     tell = listener(patcher, after=after)
 
-    def body(backbone: Any, z0: Tensor) -> tuple[Trajectory, int]:
+    def body(backbone: HostBackbone, z0: Tensor) -> tuple[Trajectory, int]:
         path = invert(backbone, z0, plan, SOLVERS[like.solver], on_step=tell)
         carry = None if path.carry is None else path.carry.cpu()
         return replace(path, z=tuple(z.cpu() for z in path.z), carry=carry), backbone.call.calls

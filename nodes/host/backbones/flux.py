@@ -93,7 +93,7 @@ class ComfyFlux:
         self.origin: ComfyFlux | None = None
         self.alone = not [o for o in owners_of(call.options["transformer_options"]) if o != SESSION]
         self.answers: dict[nn.Module, Tensor] = {}  # of the modulations, at the level of the last pass
-        self._level: float | None = None
+        self._level: float | Tensor | None = None
         self.net = call.model.diffusion_model
         layout = layout_of(self.net)
         assert layout is not None
@@ -118,9 +118,10 @@ class ComfyFlux:
     def _tokens(self, z: Tensor) -> tuple[int, int]:
         return -(-z.shape[-2] // self.patch), -(-z.shape[-1] // self.patch)
 
-    def _changes(self, kv: KV, t: float, z: Tensor) -> dict[str, Any]:
+    def _changes(self, kv: KV, t: float | Tensor, z: Tensor) -> dict[str, Any]:
         if kv is None:
             return {}
+        assert not isinstance(t, Tensor)  # a level of its own for each row: in training, which has no K/V
         if missing := [b for b in kv.blocks if b not in self.blocks]:
             raise DragError(f"K/V block {missing[0]!r} is not in this model; it has {', '.join(self.blocks)}")
         options = self.call.options["transformer_options"]
@@ -138,7 +139,7 @@ class ComfyFlux:
         return self.call(z, t, self._changes(kv, t, z))
 
     def features(
-        self, z: Tensor, t: float, taps: tuple[FeatureTap, ...], kv: KV = None, *, stop: bool = True
+        self, z: Tensor, t: float | Tensor, taps: tuple[FeatureTap, ...], kv: KV = None, *, stop: bool = True
     ) -> tuple[list[Tensor], Tensor | None]:
         found: dict[FeatureTap, Tensor] = {}
         if stop and kv is not None:  # what is behind changes nothing, and a pruned model does not have it
