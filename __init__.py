@@ -3,7 +3,7 @@
 WEB_DIRECTORY = "./web"
 
 
-async def comfy_entrypoint():
+async def comfy_entrypoint() -> object:  # a ComfyExtension; nothing is imported before the host asks
     from .nodes import DragEditing
 
     return DragEditing()

@@ -43,7 +43,15 @@ class DragAdapterInjection(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, model, adapted, scale, stage, start_percent, end_percent) -> io.NodeOutput:
+    def execute(
+        cls,
+        model: io.Model.Type,
+        adapted: io.Model.Type,
+        scale: float,
+        stage: str,
+        start_percent: float,
+        end_percent: float,
+    ) -> io.NodeOutput:
         found = compare(model, adapted)
         sigmas = sigma_range(model, start_percent, end_percent)
         on = inject(model, adapted, scale, sigmas, (start_percent, end_percent) == (0.0, 1.0))

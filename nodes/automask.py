@@ -12,11 +12,11 @@ from ..drag_core.motion.instruction import parse
 from ..drag_core.motion.region import drag_task
 from ..drag_core.motion.superpixels import auto_mask, lab, patch_at, superpixels
 from ..drag_core.pictures.overlay import overlay
-from ..drag_core.types import DragError, Grid
+from ..drag_core.types import DragError, Grid, Task
 from . import sockets
 from .convert import host_image, host_mask, picture, said
 from .host.features import unet_features, vision_features
-from .unfinished import drawn
+from .unfinished import Unfinished, drawn
 
 
 class DragAutoMask(io.ComfyNode):
@@ -107,23 +107,24 @@ class DragAutoMask(io.ComfyNode):
     @classmethod
     def execute(
         cls,
-        image,
-        instruction="",
-        patches=200,
-        likeness=0.9,
-        margin=12,
-        regions=None,
-        clip_vision=None,
-        model=None,
-        vae=None,
-        positive=None,
+        image: torch.Tensor,
+        instruction: str = "",
+        patches: int = 200,
+        likeness: float = 0.9,
+        margin: int = 12,
+        regions: Task | Unfinished | None = None,
+        clip_vision: io.ClipVision.Type | None = None,
+        model: io.Model.Type | None = None,
+        vae: io.Vae.Type | None = None,
+        positive: io.Conditioning.Type | None = None,
     ) -> io.NodeOutput:
         with torch.inference_mode(False):
             pixels = picture(image).clamp(0, 1)
-            size, notes = Grid(pixels.shape[-2], pixels.shape[-1]), ()
-            task = regions = None if regions is None else drawn(regions)
+            size = Grid(pixels.shape[-2], pixels.shape[-1])
+            task = None if regions is None else drawn(regions)
+            notes: tuple[str, ...] = ()
             if instruction.strip():
-                task, notes = drag_task(size, instruction=parse(instruction), before=regions)
+                task, notes = drag_task(size, instruction=parse(instruction), before=task)
             if task is None or not task.handles:
                 raise DragError(
                     "an automatic mask follows from points and there is none: connect regions, or give an "

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from comfy_api.latest import io
+from torch import Tensor
 
 from ..drag_core.motion.masks import on_grid
+from ..drag_core.recipes.assemble import Background, BackgroundSource
 from ..drag_core.types import DragError, Grid
 from . import sockets
 from .convert import masks
 from .host.family import family_in
+from .host.inversion import Inversion
 from .host.patches import keep_background
 from .host.shape import cell_of
-from .host.wish import Background
 
 
 class DragBackgroundHardConstraint(io.ComfyNode):
@@ -46,7 +48,9 @@ class DragBackgroundHardConstraint(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, model, trajectory, editable, source) -> io.NodeOutput:
+    def execute(
+        cls, model: io.Model.Type, trajectory: Inversion, editable: Tensor, source: BackgroundSource
+    ) -> io.NodeOutput:
         h, w = trajectory.trajectory.z[0].shape[-2:]
         cell = cell_of(model.model)
         given = masks(editable, Grid(cell * h, cell * w))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import torch
 from comfy_api.latest import io, ui
+from torch import Tensor
 
 from ..drag_core.motion.draft import shown, unfinished
 from ..drag_core.motion.instruction import DragInstruction, parse
 from ..drag_core.motion.region import drag_task
 from ..drag_core.pictures.overlay import overlay
-from ..drag_core.types import DragError, Grid
+from ..drag_core.types import DragError, Grid, Task
 from . import sockets
 from .convert import host_image, host_mask, picture, said
 from .unfinished import Unfinished
@@ -48,7 +49,7 @@ class DragEditor(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, drag=None) -> bool | str:
+    def validate_inputs(cls, drag: str | None = None) -> bool | str:
         if isinstance(drag, str):  # None: linked
             try:
                 _read(drag)
@@ -57,19 +58,20 @@ class DragEditor(io.ComfyNode):
         return True
 
     @classmethod
-    def execute(cls, image, drag="") -> io.NodeOutput:
+    def execute(cls, image: Tensor, drag: str = "") -> io.NodeOutput:
         # ordinary tensors go into the regions: those of inference mode can't take part in a gradient
         with torch.inference_mode(False):
             pixels = picture(image).clamp(0, 1)[0]
             size = Grid(pixels.shape[-2], pixels.shape[-1])
             x = _read(drag)
             source, may, notes = shown(x, size)
+            regions: Task | Unfinished
             if missing := unfinished(x):
                 drawn, regions = pixels, Unfinished(f"in the drag editor {missing}")
             else:
-                regions, notes = drag_task(size, instruction=x)
-                may = torch.ones_like(source) if regions.editable is None else regions.editable
-                drawn = overlay(pixels, regions)
+                task, notes = drag_task(size, instruction=x)
+                may = torch.ones_like(source) if task.editable is None else task.editable
+                drawn, regions = overlay(pixels, task), task
         background = ui.PreviewImage(host_image(pixels), cls=cls).as_dict()["images"]
         size_shown = [size.width, size.height]
         return io.NodeOutput(

@@ -41,7 +41,7 @@ class DragExampleScene(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, kind, number) -> io.NodeOutput:
+    def execute(cls, kind: str, number: int) -> io.NodeOutput:
         case = held_out(number + 1, kinds=(kind,))[-1]
         return io.NodeOutput(
             host_image(case.source),

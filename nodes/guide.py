@@ -5,11 +5,12 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ..drag_core.recipes.adaptivedrag import NUMBERS
+from ..drag_core.types import Task
 from . import sockets
 from .host.guide import guide_correspondence
 from .host.patches import sigma_range
 from .inputs import sampling_range
-from .unfinished import drawn
+from .unfinished import Unfinished, drawn
 
 
 class DragCorrespondenceGuide(io.ComfyNode):
@@ -53,7 +54,16 @@ class DragCorrespondenceGuide(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, model, latent, regions, strength, radius, start_percent, end_percent) -> io.NodeOutput:
+    def execute(
+        cls,
+        model: io.Model.Type,
+        latent: io.Latent.Type,
+        regions: Task | Unfinished,
+        strength: float,
+        radius: int,
+        start_percent: float,
+        end_percent: float,
+    ) -> io.NodeOutput:
         sigmas = sigma_range(model, start_percent, end_percent)
         return io.NodeOutput(
             guide_correspondence(model, latent["samples"], drawn(regions), strength, radius, sigmas)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from typing import Any
 
 from comfy_api.latest import io
 
@@ -14,13 +15,23 @@ FAMILIES = {"flux": "FLUX", "sd": "Stable Diffusion"}
 STEPS = ", ".join(dict.fromkeys(f"{FAMILIES[m.family]} {m.inversion.steps}" for m in METHODS.values()))
 
 
-def number(kind, name, default, low, high, tooltip, step=None):
+def number(
+    kind: type[io.Int] | type[io.Float],
+    name: str,
+    default: float,
+    low: float,
+    high: float,
+    tooltip: str,
+    step: float | None = None,
+) -> io.Input:
     """An io.Int or io.Float input."""
     more = {} if step is None else {"step": step}
     return kind.Input(name, default=default, min=low, max=high, tooltip=tooltip, **more)
 
 
-def ranged(record: Ranged, field: str, tooltip: str | None = None, name: str | None = None, **more):
+def ranged(
+    record: Ranged, field: str, tooltip: str | None = None, name: str | None = None, **more: Any
+) -> io.Input:
     """The input for a field of a record: its value there, its range, its sentence (or `tooltip`)."""
     found = next(f for f in fields(record) if f.name == field)
     limits, value = span_of(found), getattr(record, field)
@@ -47,6 +58,6 @@ def stage_input(tooltip: str) -> io.Combo.Input:
     return io.Combo.Input("stage", options=["both", "inversion", "editing"], default="both", tooltip=tooltip)
 
 
-def by_stage(stage: str, plain, adapted):
+def by_stage(stage: str, plain: io.Model.Type, adapted: io.Model.Type) -> tuple[io.Model.Type, ...]:
     """The models (to invert with, to edit with)."""
     return tuple(plain if stage == other else adapted for other in ("editing", "inversion"))

@@ -129,18 +129,18 @@ class DragInvert(io.ComfyNode):
     @classmethod
     def execute(
         cls,
-        model,
-        positive,
-        latent,
-        solver,
-        steps,
-        strength,
-        shift,
-        guidance,
-        kv_layers,
-        kv_budget_gb=0.0,
-        kv_memory="auto",
-        kv_tokens="image",
+        model: io.Model.Type,
+        positive: io.Conditioning.Type,
+        latent: io.Latent.Type,
+        solver: str,
+        steps: int,
+        strength: float,
+        shift: str,
+        guidance: float,
+        kv_layers: str,
+        kv_budget_gb: float = 0.0,
+        kv_memory: str = "auto",
+        kv_tokens: str = "image",
     ) -> io.NodeOutput:
         kv = (kv_layers, kv_budget_gb, kv_memory, kv_tokens != "image")
         inversion = invert_latent(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from comfy_api.latest import io, ui
+from torch import Tensor
 
-from ..drag_core.adapters.attention import Strength
+from ..drag_core.adapters.attention import Fade, Strength
+from ..drag_core.adapters.instant_character import Subject
 from ..drag_core.types import DragError, Grid
 from . import sockets
 from .convert import masks
-from .host.adapters.ip_adapter import adapter_names, add_adapter, encoder_names, load_adapter
+from .host.adapters.ip_adapter import Adapter, adapter_names, add_adapter, encoder_names, load_adapter
 from .host.adapters.subject import encode
 from .host.patches import sigma_range
 from .inputs import by_stage, sampling_range, stage_input
@@ -44,7 +46,7 @@ class DragLoadIPAdapter(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, adapter_name, siglip_name) -> io.NodeOutput:
+    def execute(cls, adapter_name: str, siglip_name: str) -> io.NodeOutput:
         return io.NodeOutput(load_adapter(adapter_name, siglip_name))
 
 
@@ -73,7 +75,9 @@ class DragEncodeSubject(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, image, siglip, dino, mask=None) -> io.NodeOutput:
+    def execute(
+        cls, image: Tensor, siglip: io.ClipVision.Type, dino: io.ClipVision.Type, mask: Tensor | None = None
+    ) -> io.NodeOutput:
         if image.shape[0] != 1:
             raise DragError(
                 f"the image input holds {image.shape[0]} pictures and a subject is one: pick one with "
@@ -138,16 +142,16 @@ class DragApplyIPAdapter(io.ComfyNode):
     @classmethod
     def execute(
         cls,
-        model,
-        adapter,
-        scale,
-        stage,
-        start_percent,
-        end_percent,
-        fade,
-        clip_vision_output=None,
-        subject=None,
-        mask=None,
+        model: io.Model.Type,
+        adapter: Adapter,
+        scale: float,
+        stage: str,
+        start_percent: float,
+        end_percent: float,
+        fade: Fade,
+        clip_vision_output: io.ClipVisionOutput.Type | None = None,
+        subject: Subject | None = None,
+        mask: Tensor | None = None,
     ) -> io.NodeOutput:
         low, high = sigma_range(model, start_percent, end_percent)
         strength = Strength(scale, (low, min(high, 1.0)), fade)
@@ -158,7 +162,7 @@ class DragApplyIPAdapter(io.ComfyNode):
         return io.NodeOutput(*by_stage(stage, model, on), said, ui=ui.PreviewText(said))
 
 
-def _area(mask):
+def _area(mask: Tensor) -> Tensor:
     """One (H, W) of a MASK, soft edges kept."""
     found = (mask if mask.ndim == 3 else mask[None]).float().cpu().amax(0)
     if not found.any():

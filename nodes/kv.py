@@ -5,7 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from . import sockets
-from .host.inversion import choose_kv, kv_layers
+from .host.inversion import Inversion, choose_kv, kv_layers
 from .host.patches import inject_kv, sigma_range
 from .inputs import sampling_range
 
@@ -46,7 +46,15 @@ class DragKVInject(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, model, trajectory, layers, start_percent, end_percent, pairing="level") -> io.NodeOutput:
+    def execute(
+        cls,
+        model: io.Model.Type,
+        trajectory: Inversion,
+        layers: str,
+        start_percent: float,
+        end_percent: float,
+        pairing: str = "level",
+    ) -> io.NodeOutput:
         chosen = choose_kv(layers, *kv_layers(model))
         sigmas = sigma_range(model, start_percent, end_percent)
         return io.NodeOutput(inject_kv(model, trajectory, chosen, sigmas, pairing))

@@ -36,5 +36,5 @@ class DragEmbeddedModel(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, model_name) -> io.NodeOutput:
+    def execute(cls, model_name: str) -> io.NodeOutput:
         return io.NodeOutput(*load_embedded(model_name))

@@ -12,6 +12,7 @@ from ..drag_core.types import Grid
 from . import sockets
 from .convert import host_image, picture
 from .host.family import family_in
+from .host.inversion import Inversion
 from .host.look import described, probe_taps, view_features
 from .inputs import STEPS
 
@@ -59,7 +60,14 @@ class DragFeatureView(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, model, positive, trajectory, taps, level) -> io.NodeOutput:
+    def execute(
+        cls,
+        model: io.Model.Type,
+        positive: io.Conditioning.Type,
+        trajectory: Inversion,
+        taps: str,
+        level: int,
+    ) -> io.NodeOutput:
         views, t = view_features(model, positive, trajectory, taps, level)
         images = host_image(torch.stack([v.picture for v in views]))
         text = described(views, t, family_in(model).blocks)
@@ -138,7 +146,18 @@ class DragTapProbe(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, model, positive, vae, image, taps, steps, strength, levels, count) -> io.NodeOutput:
+    def execute(
+        cls,
+        model: io.Model.Type,
+        positive: io.Conditioning.Type,
+        vae: io.Vae.Type,
+        image: torch.Tensor,
+        taps: str,
+        steps: int,
+        strength: float,
+        levels: int,
+        count: int,
+    ) -> io.NodeOutput:
         source = picture(image)
         size = Grid(*source.shape[-2:])
         two = (source, warped_picture(source, probe_motion(size)))

@@ -88,7 +88,17 @@ class DragIdentityLoRA(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, model, positive, latent, steps, rank, learning_rate, batch, strength, seed, save_as
+        cls,
+        model: io.Model.Type,
+        positive: io.Conditioning.Type,
+        latent: io.Latent.Type,
+        steps: int,
+        rank: int,
+        learning_rate: float,
+        batch: int,
+        strength: float,
+        seed: int,
+        save_as: str,
     ) -> io.NodeOutput:
         check_name(save_as)
         trained = train(model, positive, latent["samples"], Training(steps, rank, learning_rate, batch, seed))

@@ -69,7 +69,16 @@ class DragMemoryPlan(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, model, card_gb, width, height, steps, strength, kv_layers, kv_budget_gb, kv_memory
+        cls,
+        model: io.Model.Type,
+        card_gb: float,
+        width: int,
+        height: int,
+        steps: int,
+        strength: float,
+        kv_layers: str,
+        kv_budget_gb: float,
+        kv_memory: str,
     ) -> io.NodeOutput:
         said = report(model, card_gb, width, height, steps, strength, kv_layers, kv_budget_gb, kv_memory)
         return io.NodeOutput(said, ui=ui.PreviewText(said))

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 
 from comfy_api.latest import io, ui
+from torch import Tensor
 
 from ..drag_core.metrics.report import as_dict, measure, table
 from ..drag_core.pictures.overlay import outlines
+from ..drag_core.types import Task
 from .convert import host_image, picture
 from .sockets import CATEGORY, Regions
-from .unfinished import drawn
+from .unfinished import Unfinished, drawn
 
 
 class DragMetrics(io.ComfyNode):
@@ -47,10 +49,12 @@ class DragMetrics(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, original, edited, regions, reference=None) -> io.NodeOutput:
-        regions = drawn(regions)
+    def execute(
+        cls, original: Tensor, edited: Tensor, regions: Task | Unfinished, reference: Tensor | None = None
+    ) -> io.NodeOutput:
+        task = drawn(regions)
         before, after = picture(original)[0], picture(edited)[0]
-        report = measure(before, after, regions, None if reference is None else picture(reference)[0])
+        report = measure(before, after, task, None if reference is None else picture(reference)[0])
         text = table(report)
         data = json.dumps(as_dict(report), indent=1, allow_nan=False)
-        return io.NodeOutput(text, host_image(outlines(after, regions)), data, ui=ui.PreviewText(text))
+        return io.NodeOutput(text, host_image(outlines(after, task)), data, ui=ui.PreviewText(text))

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from comfy_api.latest import io, ui
 
 from ..drag_core.pictures.plot import loss_curve
 from ..drag_core.recipes import METHODS
+from ..drag_core.recipes.assemble import Background, Effort, KVUse, Pairing
 from ..drag_core.recipes.choice import AUTO, COPY_PASTE, CUSTOM, RECIPES, ignored, shown_numbers
+from ..drag_core.types import Task, Variant
 from . import sockets
 from .convert import host_image
 from .host.early import refused_early
+from .host.inversion import Inversion
 from .host.optimise import drag_latent
 from .host.own_start import start_of
 from .host.schedule import host_sigmas, restart_latent, restart_noise
 from .host.shape import latent_out
 from .host.wish import Wish
 from .methods import described, methods
-from .unfinished import drawn
+from .unfinished import Unfinished, drawn
 
 
 class DragOptimize(io.ComfyNode):
@@ -154,7 +158,9 @@ class DragOptimize(io.ComfyNode):
         )
 
     @classmethod
-    def check_lazy_status(cls, model, regions, recipe, variant, **given) -> list[str]:
+    def check_lazy_status(
+        cls, model: io.Model.Type, regions: Task | Unfinished, recipe: str, variant: Variant, **given: Any
+    ) -> list[str]:
         """The inversions are asked for last: what they don't matter for is refused before the minutes."""
         refused_early(model, drawn(regions), recipe, variant)
         return [name for name in ("trajectory", "refill", "warped") if name in given and given[name] is None]
@@ -162,23 +168,23 @@ class DragOptimize(io.ComfyNode):
     @classmethod
     def execute(
         cls,
-        model,
-        positive,
-        trajectory,
-        regions,
-        recipe,
-        variant,
-        method,
-        taps,
-        kv,
-        seed,
-        preview_every,
-        constraint=None,
-        refill=None,
-        warped=None,
-        effort="recipe",
-        kv_pairing="recipe",
-        vae=None,
+        model: io.Model.Type,
+        positive: io.Conditioning.Type,
+        trajectory: Inversion,
+        regions: Task | Unfinished,
+        recipe: str,
+        variant: Variant,
+        method: dict[str, Any],
+        taps: str,
+        kv: KVUse,
+        seed: int,
+        preview_every: int,
+        constraint: Background | None = None,
+        refill: Inversion | None = None,
+        warped: io.Latent.Type | None = None,
+        effort: Effort = "recipe",
+        kv_pairing: Pairing = "recipe",
+        vae: io.Vae.Type | None = None,
     ) -> io.NodeOutput:
         numbers = {k: v for k, v in method.items() if k != "method"}
         wish = Wish(

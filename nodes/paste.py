@@ -5,12 +5,12 @@ from __future__ import annotations
 import torch
 from comfy_api.latest import io, ui
 
-from ..drag_core.pictures.crop import choose_crop, cut, framed, notes_of, task_in
+from ..drag_core.pictures.crop import Crop, choose_crop, cut, framed, notes_of, task_in
 from ..drag_core.pictures.paste import SEAM, paste_back
-from ..drag_core.types import DragError, Grid
+from ..drag_core.types import DragError, Grid, Task
 from . import sockets
 from .convert import host_image, picture, said
-from .unfinished import drawn
+from .unfinished import Unfinished, drawn
 
 
 class DragCrop(io.ComfyNode):
@@ -63,14 +63,21 @@ class DragCrop(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, image, regions, side=512, margin=25.0, multiple=16) -> io.NodeOutput:
-        regions = drawn(regions)
+    def execute(
+        cls,
+        image: torch.Tensor,
+        regions: Task | Unfinished,
+        side: int = 512,
+        margin: float = 25.0,
+        multiple: int = 16,
+    ) -> io.NodeOutput:
+        task = drawn(regions)
         # ordinary tensors go into the regions: those of inference mode can't take part in a gradient
         with torch.inference_mode(False):
             pixels = picture(image)
-            crop = choose_crop(regions, side, margin, multiple)
+            crop = choose_crop(task, side, margin, multiple)
             small = cut(pixels, crop)
-            drag = task_in(regions, crop)
+            drag = task_in(task, crop)
             preview = host_image(framed(pixels[0], crop))
         return io.NodeOutput(
             host_image(small),
@@ -123,15 +130,22 @@ class DragPasteBack(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, original, edited, regions, crop=None, seam=SEAM) -> io.NodeOutput:
-        regions = drawn(regions)
+    def execute(
+        cls,
+        original: torch.Tensor,
+        edited: torch.Tensor,
+        regions: Task | Unfinished,
+        crop: Crop | None = None,
+        seam: float = SEAM,
+    ) -> io.NodeOutput:
+        task = drawn(regions)
         here = Grid(original.shape[-3], original.shape[-2])
-        if regions.image != here:
+        if task.image != here:
             raise DragError(
-                f"the regions are drawn on {regions.image.width}x{regions.image.height} and the original is "
+                f"the regions are drawn on {task.image.width}x{task.image.height} and the original is "
                 f"{here.width}x{here.height}: connect the regions of the original, not those of Drag Crop"
             )
         pixels, new = picture(original), picture(edited)
-        pasted = paste_back(pixels, new, regions.editable, crop, seam).movedim(1, -1)
+        pasted = paste_back(pixels, new, task.editable, crop, seam).movedim(1, -1)
         out = torch.cat([pasted.to(original), original[..., 3:]], -1)
         return io.NodeOutput(out.contiguous())

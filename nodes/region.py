@@ -12,10 +12,10 @@ from ..drag_core.motion.masks import moved
 from ..drag_core.motion.region import drag_task
 from ..drag_core.pictures.inpaint import painted_over, pixel_warp
 from ..drag_core.pictures.overlay import overlay
-from ..drag_core.types import DragError, Grid
+from ..drag_core.types import DragError, Grid, Task
 from . import sockets
 from .convert import host_image, host_mask, masks, picture, said
-from .unfinished import drawn
+from .unfinished import Unfinished, drawn
 
 FAR = 1e6  # px: the core says in a sentence what lies outside the picture
 
@@ -77,17 +77,18 @@ def _tasks() -> list[io.DynamicCombo.Option]:
 
 def motion(task: dict[str, Any] | None, weight: float) -> RegionSpec:
     """The values of the task input, as the host nests them, as a region without a shape."""
-    kind = (task or {}).get("task")
+    values = task or {}
+    kind = values.get("task")
     shape = Shape()
     if kind in ("relocation", "deformation"):
-        return RegionSpec(shape, kind, target=(task["target_x"], task["target_y"]), weight=weight)
+        return RegionSpec(shape, kind, target=(values["target_x"], values["target_y"]), weight=weight)
     if kind not in ("rotation", "scale"):
         raise DragError("the task must be relocation, deformation, rotation or scale: choose one")
-    given = task.get("anchor") or {}
+    given = values.get("anchor") or {}
     anchor = (given["x"], given["y"]) if given.get("anchor") == "point" else None
     if kind == "rotation":
-        return RegionSpec(shape, kind, anchor=anchor, angle=task["angle"], weight=weight)
-    return RegionSpec(shape, kind, anchor=anchor, scale=(task["scale_x"], task["scale_y"]), weight=weight)
+        return RegionSpec(shape, kind, anchor=anchor, angle=values["angle"], weight=weight)
+    return RegionSpec(shape, kind, anchor=anchor, scale=(values["scale_x"], values["scale_y"]), weight=weight)
 
 
 def unused(task: dict[str, Any] | None, weight: float) -> tuple[str, ...]:
@@ -181,14 +182,14 @@ class RegionMaskAffine(io.ComfyNode):
     @classmethod
     def execute(
         cls,
-        image,
-        task=None,
-        weight=1.0,
-        editable="adaptive",
-        instruction="",
-        mask=None,
-        editable_mask=None,
-        regions=None,
+        image: torch.Tensor,
+        task: dict[str, Any] | None = None,
+        weight: float = 1.0,
+        editable: str = "adaptive",
+        instruction: str = "",
+        mask: torch.Tensor | None = None,
+        editable_mask: torch.Tensor | None = None,
+        regions: Task | Unfinished | None = None,
     ) -> io.NodeOutput:
         # ordinary tensors go into the regions: those of inference mode can't take part in a gradient
         with torch.inference_mode(False):

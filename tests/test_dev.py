@@ -221,10 +221,14 @@ def test_missing_extra_tests_are_said_and_left_out(
     (tmp_path / "tests" / "kernels").mkdir(parents=True)
     assert dev.test("py", ["host", "kernels"], ["-x"]) == 0
     assert "There are no host tests yet" in capsys.readouterr().out
+    cache = str(tmp_path / ".mypy_cache")
+    settings = ["--config-file", str(tmp_path / "pyproject.toml"), "--cache-dir", cache]
     assert calls == [
         ["py", "-c", dev.MACHINE],
         ["py", "-m", "ruff", "check", "."],
+        ["py", "-m", "ruff", "format", "--check", "."],
         ["py", "-m", "mypy", "--strict", "drag_core"],
+        ["py", "-m", "mypy", "--strict", *settings, "-p", "region_drag_editing.nodes"],
         ["py", "-m", "pytest", "-q", "tests/kernels", "-x"],
         ["py", "-m", "pytest", "-q", "-x"],
     ]
@@ -237,14 +241,14 @@ def test_cuda_tells_the_host_tests_and_is_no_folder(
     told: dict[str, object] = {}
 
     def run(argv: list[str], env: dict[str, str] | None = None, cwd: object = None) -> int:
-        told[" ".join(argv[4:])] = env and env.get("DRAG_CUDA")
+        told[argv[-1]] = env and env.get("DRAG_CUDA")
         return 0
 
     monkeypatch.setattr(dev, "run", run)
     monkeypatch.setattr(dev, "ROOT", tmp_path)
     (tmp_path / "tests" / "host").mkdir(parents=True)
     assert dev.test("py", ["host", "cuda"] if cuda else ["host"], []) == 0
-    assert told.keys() == {".", "drag_core", "tests/host", ""}
+    assert told.keys() == {dev.MACHINE, ".", "drag_core", "region_drag_editing.nodes", "tests/host", "-q"}
     assert told["tests/host"] == ("1" if cuda else None)
 
 
@@ -260,7 +264,32 @@ def test_one_failing_check_fails_the_whole_and_stops_none(
 
     monkeypatch.setattr(dev, "run", run)
     assert dev.test("py", [], []) == 1
-    assert seen == [dev.MACHINE, "ruff", "mypy", "pytest"]
+    assert seen == [dev.MACHINE, "ruff", "ruff", "mypy", "mypy", "pytest"]
+
+
+@posix
+def test_mypy_sees_nodes_in_the_pack_whatever_the_checkouts_folder_is_called(
+    dev: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Through a link that is gone afterwards; where none can be made the check is left out and says so."""
+    root, seen = tmp_path / "a-clone of v1.0", list[Path]()
+    (root / "nodes").mkdir(parents=True)
+
+    def run(argv: list[str], env: object = None, cwd: Path = ROOT) -> int:
+        assert (cwd / "region_drag_editing" / "nodes").samefile(root / "nodes")
+        seen.append(cwd)
+        return 1
+
+    monkeypatch.setattr(dev, "run", run)
+    monkeypatch.setattr(dev, "ROOT", root)
+    assert dev.mypy_nodes("py") == 1 and not seen[0].exists() and (root / "nodes").is_dir()
+
+    def refused(*args: object, **kw: object) -> None:
+        raise OSError("a required privilege is not held by the client")
+
+    monkeypatch.setattr(Path, "symlink_to", refused)
+    assert dev.mypy_nodes("py") == 0 and len(seen) == 1
+    assert capsys.readouterr().out == "No link can be made here: going on without mypy over nodes/.\n"
 
 
 def test_the_checks_begin_with_what_rounding_depends_on(dev: ModuleType) -> None:

@@ -48,11 +48,6 @@ class Case:
         )
 
 
-def _fits(thing: Thing, size: int) -> bool:
-    x, y = place(thing)
-    return all(thing.size * 0.9 <= v <= size - 1 - thing.size * 0.9 for v in (x, y))
-
-
 def _motion(kind: str, thing: Thing, scene: Scene, r: random.Random) -> tuple[AffineMotion, Point] | None:
     """A motion that fits, and a handle on the thing that shows it."""
     x, y = place(thing)

@@ -10,7 +10,7 @@ from torch import Tensor
 from ...drag_core.types import DragError, FeatureTap
 from .family import family_in
 from .schedule import host_sigma, prediction_of, sampling_of
-from .session import Need, run
+from .session import HostBackbone, Need, run
 
 LEVEL = 261.0  # DIFT's level: enough noise that the UNet has to say what things are
 
@@ -34,7 +34,7 @@ def unet_features(patcher: Any, positive: Any, vae: Any, image: Tensor) -> tuple
     tap = FeatureTap("up.1")
     alpha, sigma = _level(float(host_sigma(sampling, LEVEL)))
 
-    def body(backbone: Any, z0: Tensor) -> Tensor:
+    def body(backbone: HostBackbone, z0: Tensor) -> Tensor:
         noise = torch.randn(z0.shape, generator=torch.Generator().manual_seed(0)).to(z0)
         with torch.no_grad():
             maps, _ = backbone.features(alpha * z0 + sigma * noise, LEVEL, (tap,))

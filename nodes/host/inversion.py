@@ -6,6 +6,7 @@ import hashlib
 import logging
 import time
 import weakref
+from collections import OrderedDict
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -25,10 +26,11 @@ from . import schedule as levels
 from .family import family_in
 from .progress import listener
 from .recent import Recent
-from .session import Need, run
+from .session import HostBackbone, Need, run
 
 SOLVERS: dict[str, Solver] = {"ddim": ddim, "fireflow": fireflow, "alf": alf, "euler": euler}
 KEPT = 2  # inversions remembered beside the host's own cache
+COUNTED = 256  # inversions whose uses are counted
 
 
 @dataclass(frozen=True)
@@ -64,13 +66,16 @@ class Inversion:
 
 
 _last: Recent[Inversion] = Recent(KEPT)
-_used: dict[str, int] = {}
+_uses: OrderedDict[str, int] = OrderedDict()  # by an inversion's key, of the last COUNTED that were used
 
 
-def used_before(inversion: Inversion) -> int:
-    """How many drags have used this inversion before; counts this one."""
-    _used[inversion.key] = _used.get(inversion.key, 0) + 1
-    return _used[inversion.key] - 1
+def count_use(inversion: Inversion) -> int:
+    """Counts one more use of `inversion` and returns how many came before."""
+    before = _uses.pop(inversion.key, 0)
+    _uses[inversion.key] = before + 1
+    while len(_uses) > COUNTED:
+        _uses.popitem(last=False)
+    return before
 
 
 def _digest(x: Any, out: Any) -> None:
@@ -160,22 +165,22 @@ def invert_latent(
     family.check_size(h, w)
     rule = None if family.layout is None else family.layout.shift
     tokens = h * w // family.multiple**2
-    plan = levels.schedule_for(sampling, steps, strength, shift, tokens, rule)
-    kept = [kv_budget, kv_memory, kv_text]
-    key = digest([samples, positive, name, steps, strength, shift, guidance, list(blocks), *kept])
+    schedule = levels.schedule_for(sampling, steps, strength, shift, tokens, rule)
+    storage = [kv_budget, kv_memory, kv_text]
+    key = digest([samples, positive, name, steps, strength, shift, guidance, list(blocks), *storage])
     if (before := _last.get(key, patcher)) is not None:
         return before
     started = time.perf_counter()
-    sigmas = levels.host_sigmas(plan)
+    sigmas = levels.host_sigmas(schedule)
     tell = listener(patcher)
 
     text = positive[0][0].shape[1] if kv_text and family.joint else 0
-    calls_ahead = len(plan.t) - 1 + (name in ("fireflow", "alf"))
-    kept = plan_memory(patcher, (h, w), blocks, calls_ahead, text, kv_budget, kv_memory)
+    calls_ahead = len(schedule.t) - 1 + (name in ("fireflow", "alf"))
+    plan = plan_memory(patcher, (h, w), blocks, calls_ahead, text, kv_budget, kv_memory)
 
-    def body(backbone: Any, z0: Tensor) -> tuple[Trajectory, int]:
-        cache = KVStore("pageable" if kept is None else kept.rung)
-        path = invert(backbone, z0, plan, SOLVERS[name], blocks, tell, cache, kv_text)
+    def body(backbone: HostBackbone, z0: Tensor) -> tuple[Trajectory, int]:
+        cache = KVStore("pageable" if plan is None else plan.rung)
+        path = invert(backbone, z0, schedule, SOLVERS[name], blocks, tell, cache, kv_text)
         cache.finish()
         carry = None if path.carry is None else path.carry.cpu()
         return replace(path, z=tuple(z.cpu() for z in path.z), carry=carry), backbone.call.calls
@@ -183,7 +188,7 @@ def invert_latent(
     need = Need(sigmas=(0.0, float(sigmas[0])))
     trajectory, calls = run(patcher, positive, samples, body, need, sigmas)
     seconds = time.perf_counter() - started
-    kept = None if kept is None else as_kept(kept, trajectory.kv)
+    kept = None if plan is None else as_kept(plan, trajectory.kv)
     base = weakref.ref(patcher.model)
     out = Inversion(trajectory, name, family.label, key, seconds, calls, base, positive, kept)
     return _last.put(key, patcher, out)

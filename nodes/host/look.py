@@ -17,7 +17,7 @@ from ...drag_core.types import DragError, FeatureTap, Grid
 from .family import Family, family_in
 from .inversion import Inversion, invert_latent
 from .schedule import host_sigma, sampling_of
-from .session import Need, run
+from .session import HostBackbone, Need, run
 from .shape import latent_out
 
 
@@ -57,7 +57,7 @@ def view_features(
     h, w = (s * family.cell for s in path.z[0].shape[-2:])
     bar = comfy.utils.ProgressBar(len(taps))
 
-    def body(backbone: Any, clean: Tensor) -> list[View]:
+    def body(backbone: HostBackbone, clean: Tensor) -> list[View]:
         out: list[View] = []
         z = path.z[level].to(clean.device, copy=True)
         for i in range(0, len(taps), TOGETHER):
@@ -121,7 +121,7 @@ def probe_taps(
             bar.append(comfy.utils.ProgressBar(total))
         bar[0].update_absolute(done, total)
 
-    def body(backbone: Any, clean: Tensor) -> tuple[TapScore, ...]:
+    def body(backbone: HostBackbone, clean: Tensor) -> tuple[TapScore, ...]:
         source, moved = (i.moved(clean.device) for i in inverted)
         return probe(backbone, source, moved, probe_motion(image), image, taps, chosen, tell)
 

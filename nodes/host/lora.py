@@ -31,7 +31,7 @@ from .family import family_in
 from .inversion import digest
 from .recent import Recent
 from .schedule import prediction_of, sampling_of, shift_of
-from .session import Need, run
+from .session import HostBackbone, Need, run
 from .whole import net_of
 
 UNET = re.compile(r".*\.attn[12]\.(to_[qkv]|to_out\.0)")
@@ -131,20 +131,21 @@ def train(
 
     started = time.perf_counter()
 
-    def body(backbone: Any, z0: Tensor) -> LoRA:
+    def body(backbone: HostBackbone, z0: Tensor) -> LoRA:
         self_test(backbone, levels.t[len(levels.t) // 2], (FeatureTap(family.blocks[-1]),))
         layers = layers_of(patcher.model)
         draw = torch.Generator().manual_seed(training.seed)
-        weights = {}
+        weights: dict[str, tuple[Tensor, Tensor]] = {}
         for name, m in layers.items():
-            pair = low_rank(training.rank, *shape_of(m), draw)
-            weights[name] = tuple(w.to(z0.device).requires_grad_() for w in pair)
+            down, up = low_rank(training.rank, *shape_of(m), draw)
+            weights[name] = (down.to(z0.device).requires_grad_(), up.to(z0.device).requires_grad_())
         box: dict[str, Any] = {}
 
         def predict(z: Tensor, t: Tensor) -> Tensor:
             if backbone.half:
                 box["now"] = {}
-            out: Tensor = backbone.features(z, t, (), stop=False)[1]
+            _, out = backbone.features(z, t, (), stop=False)
+            assert out is not None  # as nothing stops
             return amplified(out, box["now"]) if backbone.half else out
 
         owned = [w for pair in weights.values() for w in pair]

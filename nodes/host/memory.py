@@ -85,9 +85,9 @@ def largest_side(patcher: Any, size: tuple[int, int], need: int, cell: int = 8) 
     return int(side // 64 * 64)
 
 
-class _Once(nn.Module):
-    """In place of a block's modulation where only one level is visited: computed at the first call with
-    weights that stay where they are, then constant. They are a third of a double block's.
+class _Constant(nn.Module):
+    """Replaces a modulation layer while only one noise level is visited: computes its output once, then
+    returns it. Saves loading a third of a double block's weights.
     """
 
     def __init__(self, own: Any) -> None:
@@ -168,7 +168,7 @@ def pruned(patcher: Any, taps: tuple[FeatureTap, ...]) -> Any:
     for name, module in (
         *((name, nn.ModuleList(lists[name][:count])) for name, count in keep.items()),
         *((name, nn.Identity()) for name in layout.end),
-        *((name, _Once(own)) for name, own in once.items()),
+        *((name, _Constant(own)) for name, own in once.items()),
     ):
         clone.add_object_patch(f"{ROOT}.{name}", module)
     ours = clone.object_patches

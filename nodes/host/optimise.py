@@ -10,18 +10,19 @@ import torch
 from torch import Tensor
 
 from ...drag_core.drag import drag
+from ...drag_core.recipes.assemble import Background
 from ...drag_core.result import Result
 from ...drag_core.trajectory.kvstore import replays
 from ...drag_core.types import Task
 from . import memory
 from .backbones.selftest import self_test
 from .family import family_in
-from .inversion import Inversion, used_before
+from .inversion import Inversion, count_use
 from .progress import advice, listener
 from .schedule import host_sigmas
-from .session import Need, run
+from .session import HostBackbone, Need, run
 from .shape import latent_in, latent_out
-from .wish import Background, Wish, planned
+from .wish import Wish, planned
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def drag_latent(
     remembered: list[bool] = []
 
     def body(pause: bool, resume: Result | None) -> Any:
-        def inner(backbone: Any, _: Tensor) -> Result:
+        def inner(backbone: HostBackbone, _: Tensor) -> Result:
             if need.gradients and resume is None:
                 blocks = recipe.kv_blocks if recipe.kv_while_dragging else ()
                 blocks = blocks if need.whole else backbone.reached(blocks, recipe.taps)
@@ -125,7 +126,7 @@ def drag_latent(
             "solver": inversion.solver,
             "seconds": round(inversion.seconds, 3),
             "model_calls": inversion.calls,
-            "reused": used_before(inversion) > 0,
+            "reused": count_use(inversion) > 0,
             "kv": None if inversion.plan is None else str(inversion.plan),
         },
     }

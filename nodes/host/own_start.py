@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ...drag_core.autocast import uncast
 from ...drag_core.pictures.inpaint import painted_over, pixel_warp
+from ...drag_core.recipes.assemble import Background
 from ...drag_core.trajectory.invert import invert
 from ...drag_core.types import DragError, Task, Trajectory
 from .family import family_in
@@ -21,9 +22,9 @@ from .loaders import load_vae
 from .progress import listener
 from .recent import Recent
 from .schedule import host_sigmas
-from .session import Need, run
+from .session import HostBackbone, Need, run
 from .shape import latent_in, latent_out
-from .wish import Background, Wish, planned
+from .wish import Wish, planned
 
 NONE_GIVEN = (
     "no start given: the thing may stay where it is; connect refill and warped, or vae to have them made here"
@@ -131,7 +132,7 @@ def _inverted(patcher: Any, like: Inversion, samples: Tensor, after: int) -> tup
     began, plan = time.perf_counter(), like.trajectory.schedule
     tell = listener(patcher, after=after)
 
-    def body(backbone: Any, z0: Tensor) -> tuple[Trajectory, int]:
+    def body(backbone: HostBackbone, z0: Tensor) -> tuple[Trajectory, int]:
         path = invert(backbone, z0, plan, SOLVERS[like.solver], on_step=tell)
         carry = None if path.carry is None else path.carry.cpu()
         return replace(path, z=tuple(z.cpu() for z in path.z), carry=carry), backbone.call.calls

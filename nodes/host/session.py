@@ -19,7 +19,7 @@ from comfy.patcher_extension import WrappersMP, add_wrapper_with_key
 from torch import Tensor
 
 from ...drag_core.autocast import uncast
-from ...drag_core.types import Backbone, DragError, FeatureTap
+from ...drag_core.types import DragError, FeatureTap
 from . import memory
 from .backbones.call import Call, check_cond, plain_conds
 from .backbones.compiler import uncompiled
@@ -32,7 +32,8 @@ from .shape import core_shape, frames, host_shape
 from .whole import net_of
 
 T = TypeVar("T")
-Body = Callable[[Backbone, Tensor], T]
+HostBackbone = ComfyFlux | ComfyUNet
+Body = Callable[[HostBackbone, Tensor], T]
 
 
 @dataclass(frozen=True)

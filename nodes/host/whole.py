@@ -36,8 +36,8 @@ def _put(view: nn.Module, path: list[str], value: nn.Module) -> None:
         there = view._modules.get(part)
         if there is None:  # a part that this patcher's own patch has taken away
             return
-        view._modules[part] = _shallow(there)
-        view = view._modules[part]
+        view._modules[part] = below = _shallow(there)
+        view = below
     view._modules[path[-1]] = value
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from ....drag_core.types import DragError
 from ..backbones.compiler import KEY as UNCOMPILED
 from ..backbones.compiler import uncompiled_sampling
+from ..backbones.flux import Around
 from ..backbones.layouts import layout_of
 from ..whole import net_of
 
@@ -106,8 +107,9 @@ class _Mix:
         out["patches"] = {k: [f for f in fs if id(f) not in self.added] for k, fs in lists.items()}
 
         def before(f: Any) -> Any:
-            inner = getattr(f, "around", None)  # a drag's own replacement runs the adapter's inside
-            return f.bare if inner is not None and id(inner) in self.swapped else self.swapped.get(id(f), f)
+            if isinstance(f, Around) and id(f.inner) in self.swapped:  # a drag's, with the adapter's inside
+                return f.bare
+            return self.swapped.get(id(f), f)
 
         out["patches_replace"] = {
             kind: {key: g for key, f in keys.items() if (g := before(f)) is not None}
@@ -119,7 +121,7 @@ class _Mix:
         options = next(a for a in (*args, *kw.values()) if isinstance(a, dict) and "sigmas" in a)
         here = float(options["sigmas"].flatten()[0])
         scale = self.scale if self.sigmas[0] <= here <= self.sigmas[1] else 0.0
-        with_adapter = executor(*args, **kw) if scale else None
+        with_adapter: Tensor | None = executor(*args, **kw) if scale else None
         if with_adapter is not None and scale == 1:
             return with_adapter
         bare = self._without(options)

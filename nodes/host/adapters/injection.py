@@ -99,11 +99,13 @@ class Injection:
         """A replacement of a double block: whatever ran there, and the adapter's share behind it."""
 
         def patch(args: dict[str, Any], extra: dict[str, Any]) -> dict[str, Any]:
-            def run(a: dict[str, Any]) -> Any:
-                return extra["original_block"](a) if previous is None else previous(a, extra)
+            def run(a: dict[str, Any]) -> dict[str, Any]:
+                own: dict[str, Any] = extra["original_block"](a) if previous is None else previous(a, extra)
+                return own
 
             to = args["transformer_options"]
-            if (now := to.get(self.key)) is None:
+            now: _Now | None = to.get(self.key)
+            if now is None:
                 return run(args)
             queries: list[Tensor] = []
 

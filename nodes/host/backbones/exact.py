@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
+from typing import Any
 
 import torch
 
@@ -15,10 +16,11 @@ def exact() -> Iterator[None]:
     algorithm for the second, and one algorithm for all passes. Everything is as it was afterwards.
     """
     cudnn = torch.backends.cudnn
-    parts = []
+    parts: list[Any] = []
+    mkldnn: Any = torch.backends.mkldnn
     if hasattr(cudnn, "conv"):  # torch >= 2.9
-        parts = [cudnn.conv, cudnn.rnn, torch.backends.cuda.matmul, torch.backends.mkldnn.matmul]
-    switches = (
+        parts = [cudnn.conv, cudnn.rnn, torch.backends.cuda.matmul, mkldnn.matmul]
+    switches: tuple[tuple[Callable[[], Any], Callable[[Any], None], Any], ...] = (
         (partial(getattr, cudnn, "benchmark"), partial(setattr, cudnn, "benchmark"), False),
         (partial(getattr, cudnn, "deterministic"), partial(setattr, cudnn, "deterministic"), True),
         (partial(getattr, cudnn, "allow_tf32"), partial(setattr, cudnn, "allow_tf32"), False),

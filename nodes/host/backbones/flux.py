@@ -5,8 +5,8 @@ checkpoints. What differs between them is in layouts.py.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
-from dataclasses import replace
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -22,7 +22,9 @@ from .call import Call, StopForward, forced_attention, owners_of
 from .joint_kv import host_key, kv_blocks, kv_patch
 from .layouts import as_it_is, layout_of, patch_of
 
-SESSION = f"{__package__}.session"  # its wrapper asks for memory and sees no tensor
+SESSION = (
+    __name__.removesuffix("backbones.flux") + "session"
+)  # its wrapper asks for memory and sees no tensor
 
 
 @contextmanager
@@ -36,9 +38,21 @@ def _input_of(module: nn.Module) -> Iterator[list[Tensor]]:
         handle.remove()
 
 
-def block_names(net: Any) -> list[str]:
-    layout = layout_of(net)
-    return [] if layout is None else list(layout.blocks(net))
+Replacement = Callable[[dict[str, Any], dict[str, Any]], dict[str, Any]]  # what patches_replace["dit"] holds
+
+
+@dataclass(frozen=True, eq=False)
+class Around:
+    """A drag's replacement of a block, `run`, which has another pack's, `inner`, inside; `bare` is the same
+    without it, for an adapter that takes its own patches out of a call.
+    """
+
+    run: Replacement
+    inner: Replacement
+    bare: Replacement
+
+    def __call__(self, args: dict[str, Any], extra: dict[str, Any]) -> dict[str, Any]:
+        return self.run(args, extra)
 
 
 def modulations(block: nn.Module) -> list[nn.Module]:
@@ -47,8 +61,10 @@ def modulations(block: nn.Module) -> list[nn.Module]:
     return [part.lin for part in parts if part is not None and hasattr(part, "lin")]
 
 
-def _only_q(qkv: nn.Module, tokens: int) -> Callable[[Tensor], Tensor]:
-    """For a block whose `tokens` K and V are replaced afterwards: zeros in their place."""
+def _only_q(qkv: Any, tokens: int) -> Callable[[Tensor], Tensor]:
+    """For a block whose `tokens` K and V are replaced afterwards: zeros in their place. `qkv`: one of the
+    host's linear layers, not all of which are an nn.Linear.
+    """
     whole = qkv.forward
 
     def forward(x: Tensor) -> Tensor:
@@ -77,7 +93,7 @@ class ComfyFlux:
         self.origin: ComfyFlux | None = None
         self.alone = not [o for o in owners_of(call.options["transformer_options"]) if o != SESSION]
         self.answers: dict[nn.Module, Tensor] = {}  # of the modulations, at the level of the last pass
-        self._level: float | None = None
+        self._level: float | Tensor | None = None
         self.net = call.model.diffusion_model
         layout = layout_of(self.net)
         assert layout is not None
@@ -102,9 +118,10 @@ class ComfyFlux:
     def _tokens(self, z: Tensor) -> tuple[int, int]:
         return -(-z.shape[-2] // self.patch), -(-z.shape[-1] // self.patch)
 
-    def _changes(self, kv: KV, t: float, z: Tensor) -> dict[str, Any]:
+    def _changes(self, kv: KV, t: float | Tensor, z: Tensor) -> dict[str, Any]:
         if kv is None:
             return {}
+        assert not isinstance(t, Tensor)  # a level of its own for each row: in training, which has no K/V
         if missing := [b for b in kv.blocks if b not in self.blocks]:
             raise DragError(f"K/V block {missing[0]!r} is not in this model; it has {', '.join(self.blocks)}")
         options = self.call.options["transformer_options"]
@@ -122,7 +139,7 @@ class ComfyFlux:
         return self.call(z, t, self._changes(kv, t, z))
 
     def features(
-        self, z: Tensor, t: float, taps: tuple[FeatureTap, ...], kv: KV = None, *, stop: bool = True
+        self, z: Tensor, t: float | Tensor, taps: tuple[FeatureTap, ...], kv: KV = None, *, stop: bool = True
     ) -> tuple[list[Tensor], Tensor | None]:
         found: dict[FeatureTap, Tensor] = {}
         if stop and kv is not None:  # what is behind changes nothing, and a pruned model does not have it
@@ -159,7 +176,7 @@ class ComfyFlux:
         stop: bool,
         others: dict[Any, Any],
         kv: KV,
-    ) -> dict[tuple[str, int], Callable[..., Any]]:
+    ) -> dict[tuple[str, int], Replacement]:
         """A replacement for every block up to the last tapped one: the host's own block on cloned inputs."""
         size, names = self._tokens(z), self.blocks
         for tap in taps:
@@ -182,7 +199,7 @@ class ComfyFlux:
         ends: bool,
         others: dict[Any, Any],
         kv: KV,
-    ) -> Callable[..., Any]:
+    ) -> Replacement:
         block, stream = self.modules[name]
         double, call = stream.kind == "double", self.layout.call
         attention_input = block.get_submodule(stream.reader)
@@ -215,7 +232,10 @@ class ComfyFlux:
             def run(*streams: Tensor) -> tuple[Tensor, ...]:
                 copies = [s.clone() for s in streams]  # the host adds its residuals in place
                 given = dict(zip(("img", "txt"), copies, strict=False)) | fixed
-                with _input_of(attention_input) if reads_input else nullcontext([]) as seen:
+                reading: AbstractContextManager[list[Tensor]] = nullcontext([])
+                if reads_input:
+                    reading = _input_of(attention_input)
+                with reading as seen:
                     out = own(given) if other is None else other(given, {**extra, "original_block": own})
                 return (out["img"], *([out["txt"]] if double else []), *seen[:1])
 
@@ -232,7 +252,6 @@ class ComfyFlux:
                 raise StopForward
             return {"img": out[0], "txt": out[1]} if double else {"img": out[0]}
 
-        if other is not None:  # read by adapter.py
-            replacement.around = other
-            replacement.bare = self._block(name, taps, found, size, ends, {}, kv)
-        return replacement
+        if other is None:
+            return replacement
+        return Around(replacement, other, self._block(name, taps, found, size, ends, {}, kv))

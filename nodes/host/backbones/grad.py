@@ -16,6 +16,7 @@ import comfy.model_management as mm
 import comfy.ops
 import torch
 import torch.nn.functional as F
+import torch.nn.grad
 from torch import Tensor, nn
 
 from ....drag_core.autocast import uncast
@@ -62,7 +63,7 @@ class _Linear(torch.autograd.Function):
             return F.linear(x.detach(), weight[:rows], None if bias is None else bias[:rows])
 
     @staticmethod
-    def backward(ctx: Any, g: Tensor) -> tuple[Tensor, None, None, None]:  # type: ignore[override]
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor, None, None, None]:
         with torch.no_grad(), uncast(g.device), fetched(ctx.m, g) as (weight, _):
             out = g @ dense(weight)[: ctx.rows].to(g.dtype)
             # quantised layers may scale their input first (AWQ smoothing, which NVFP4 files bring)
@@ -78,7 +79,7 @@ class _Conv(torch.autograd.Function):
             return forward(x.detach())
 
     @staticmethod
-    def backward(ctx: Any, g: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor, None, None]:
         m = ctx.m
         with torch.no_grad(), uncast(g.device), fetched(m, g) as (weight, _):
             w = dense(weight).to(g.dtype)
@@ -86,14 +87,19 @@ class _Conv(torch.autograd.Function):
         return out, None, None
 
 
+# torch's apply() has no annotations
+_linear_op: Callable[..., Tensor] = _Linear.apply
+_conv_op: Callable[..., Tensor] = _Conv.apply
+
+
 def _linear(m: nn.Module, forward: Forward, x: Tensor) -> Tensor:
     # 2-D inside, a view outside: the host adds in place to the result, which a function's own view forbids
-    return _Linear.apply(x.reshape(-1, x.shape[-1]), m, forward, None).view(*x.shape[:-1], -1)
+    return _linear_op(x.reshape(-1, x.shape[-1]), m, forward, None).view(*x.shape[:-1], -1)
 
 
 def first_rows(m: nn.Module, x: Tensor, rows: int) -> Tensor:
     """The first `rows` outputs of a linear layer that plain() says yes to, with a gradient for x alone."""
-    return _Linear.apply(x.reshape(-1, x.shape[-1]), m, None, rows).view(*x.shape[:-1], -1)
+    return _linear_op(x.reshape(-1, x.shape[-1]), m, None, rows).view(*x.shape[:-1], -1)
 
 
 def plain(m: nn.Module) -> bool:
@@ -108,8 +114,7 @@ def plain(m: nn.Module) -> bool:
 
 
 def _conv(m: nn.Module, forward: Forward, x: Tensor) -> Tensor:
-    out: Tensor = _Conv.apply(x, m, forward)
-    return out
+    return _conv_op(x, m, forward)
 
 
 def _norm(m: Any, forward: Forward, x: Tensor) -> Tensor:

@@ -92,8 +92,8 @@ def kv_blocks(
 
             def attention(f: Any, q: Tensor, k: Tensor, v: Tensor, heads: int, *rest: Any, **kw: Any) -> Any:
                 first = k.shape[1] - tokens
-                apart = [x.unflatten(-1, (heads, -1)).transpose(1, 2) for x in (k, v)]
-                new = exchange(kv, name if first else f"{name}.alone", level, *apart, first, tokens)
+                k_heads, v_heads = (x.unflatten(-1, (heads, -1)).transpose(1, 2) for x in (k, v))
+                new = exchange(kv, name if first else f"{name}.alone", level, k_heads, v_heads, first, tokens)
                 if new is not None:
                     k, v = (x.transpose(1, 2).flatten(2) for x in new)
                 given = (q, k, v, heads, *rest)

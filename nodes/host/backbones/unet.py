@@ -139,9 +139,10 @@ class ComfyUNet:
         there = {name for (part, i, _), name in self_attentions(self.net).items() if (part, i) in run}
         return tuple(layer for layer in layers if layer in there)
 
-    def _changes(self, kv: KV, t: float) -> dict[str, Any]:
+    def _changes(self, kv: KV, t: float | Tensor) -> dict[str, Any]:
         if kv is None:
             return {}
+        assert not isinstance(t, Tensor)  # a level of its own for each row: in training, which has no K/V
         if missing := [b for b in kv.blocks if b not in self.attentions]:
             last = self.attentions[-1] if self.attentions else "none"
             raise DragError(f"K/V block {missing[0]!r} is not in this model; it has attn.0 to {last}")
@@ -154,7 +155,7 @@ class ComfyUNet:
         return self.call(z, t, self._changes(kv, t))
 
     def features(
-        self, z: Tensor, t: float, taps: tuple[FeatureTap, ...], kv: KV = None, *, stop: bool = True
+        self, z: Tensor, t: float | Tensor, taps: tuple[FeatureTap, ...], kv: KV = None, *, stop: bool = True
     ) -> tuple[list[Tensor], Tensor | None]:
         for tap in taps:
             if tap.block not in self.taps:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import comfy.model_management as mm
@@ -14,7 +15,7 @@ from disc import REST, TASK, moved_disc
 from region_drag_editing.drag_core.ranges import Ranged
 from region_drag_editing.drag_core.types import DragError, FeatureTap
 from region_drag_editing.nodes import DragInvert, DragOptimize, RegionMaskAffine
-from region_drag_editing.nodes.host import memory
+from region_drag_editing.nodes.host import inversion, memory
 from region_drag_editing.nodes.host.backbones import flux, grad, selftest
 from region_drag_editing.nodes.host.optimise import Wish, drag_latent
 from torch import Tensor
@@ -256,3 +257,13 @@ def test_a_diverging_drag_says_so(setup: dict[str, Any], monkeypatch: pytest.Mon
 def test_too_few_levels(setup: dict[str, Any]) -> None:
     with pytest.raises(DragError, match="updates at 90 noise levels and the trajectory has"):
         optimise(setup, "pbsi", levels=90)
+
+
+def test_uses_of_an_inversion_are_counted_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inversion, "_uses", type(inversion._uses)())
+    first, *others = (SimpleNamespace(key=str(i)) for i in range(inversion.COUNTED + 1))
+    assert [inversion.count_use(first) for _ in range(3)] == [0, 1, 2]
+    assert [inversion.count_use(x) for x in others[1:]] == [0] * (inversion.COUNTED - 1)
+    assert inversion.count_use(first) == 3  # among the last used ones
+    inversion.count_use(others[0])
+    assert len(inversion._uses) == inversion.COUNTED and inversion.count_use(others[1]) == 0

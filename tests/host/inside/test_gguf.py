@@ -13,7 +13,8 @@ import tiny
 import torch
 import torch.nn.functional as F
 from bounds import same
-from tiny import error, gradients
+from tiny import error
+from tiny_gradients import gradients
 from torch import Tensor, nn
 
 WEIGHTS = tiny.flux_weights()

@@ -20,6 +20,7 @@ from bounds import within
 from region_drag_editing.drag_core.types import FeatureTap, KVCache, KVInject, KVRecord
 from region_drag_editing.nodes.host.backbones.unet import tap_modules
 from tiny import FLUX_TAPS, Asked, Got, at, error
+from tiny_gradients import float64_throughout, gradient
 from torch import Tensor
 
 F64, F32, BF16, F16 = torch.float64, torch.float32, torch.bfloat16, torch.float16
@@ -99,10 +100,10 @@ def measured(
         for remember in checkpoints:
             backbone.checkpoint = remember
             inject = KVInject(stored, kv) if kv else None
-            got.append(tiny.gradient(backbone, asked, t, taps, inject, stop))
+            got.append(gradient(backbone, asked, t, taps, inject, stop))
         return asked, stored, got, also(backbone, asked)
 
-    with tiny.float64_throughout() if dtype == F64 else nullcontext():
+    with float64_throughout() if dtype == F64 else nullcontext():
         out: tuple[Asked, KVCache, list[Got], Any] = tiny.in_session(
             patcher or loaded(kind, dtype), body, taps
         )

@@ -20,6 +20,7 @@ from region_drag_editing.nodes.host.adapters import ip_adapter
 from region_drag_editing.nodes.host.backbones import grad
 from region_drag_editing.nodes.host.loaders import load_embedded
 from tiny import FLOW_T, FLUX_TAPS, error, noise
+from tiny_gradients import float64_throughout
 from torch import Tensor
 
 
@@ -111,7 +112,7 @@ def test_gradients_in_float64(model: Any, kind: str, tmp_path: Path) -> None:
         (g,) = torch.autograd.grad((prediction(x) * way.to(x)).sum(), x)
         return float((g * way.to(x)).sum())
 
-    with tiny.float64_throughout():
+    with float64_throughout():
 
         def body(backbone: Any, _: Tensor) -> float:
             return slope(

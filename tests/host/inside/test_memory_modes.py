@@ -20,7 +20,8 @@ from emulate import dynamic_vram, imitated, not_dynamic, shared_buffers, small_c
 from region_drag_editing.drag_core.types import DragError, FeatureTap
 from region_drag_editing.nodes.host import memory
 from region_drag_editing.nodes.host.backbones import grad
-from tiny import error, gradients
+from tiny import error
+from tiny_gradients import gradients
 from torch import Tensor
 
 F32 = torch.float32

@@ -34,6 +34,7 @@ from region_drag_editing.nodes.host.family import family_of
 from region_drag_editing.nodes.host.session import Need
 from region_drag_editing.nodes.host.shape import core_shape, host_shape
 from tiny import Asked, error
+from tiny_gradients import gradient
 from torch import Tensor
 
 TEXT_FIRST = ("Stable Diffusion 3", "Qwen-Image")  # in what a double block returns
@@ -105,7 +106,7 @@ def test_the_gradient_is_that_of_plain_autograd(name: str) -> None:
         asked, got = Asked(z, reference), []
         for remember in (False, True):
             backbone.checkpoint = remember
-            got.append(tiny.gradient(backbone, asked, T, taps))
+            got.append(gradient(backbone, asked, T, taps))
         return asked, got
 
     asked, (got, remembered) = tiny.in_session(patcher, body, taps)

@@ -16,7 +16,8 @@ from bounds import ON_CARD, within
 from comfy.quant_ops import QUANT_ALGOS, QuantizedTensor
 from region_drag_editing.nodes.host.backbones import grad
 from safetensors.torch import save_file
-from tiny import error, gradients
+from tiny import error
+from tiny_gradients import gradients
 from torch import Tensor
 
 import nodes

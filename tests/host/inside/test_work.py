@@ -24,6 +24,7 @@ from region_drag_editing.drag_core.types import KVCache, KVInject, KVRecord, Ste
 from region_drag_editing.nodes.host.backbones.call import plain_conds
 from region_drag_editing.nodes.host.backbones.flux import modulations
 from region_drag_editing.nodes.host.session import Need, run
+from tiny_gradients import gradient
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -71,7 +72,7 @@ def test_what_is_known_is_not_computed_again(remember: bool, tmp_path: Path) -> 
             reference, _ = backbone.features(z, tiny.FLOW_T, tiny.DOUBLE_TAPS, KVRecord(cache, KV))
         point = tiny.at(backbone, tiny.noise(1, 16, *tiny.LATENT, seed=4))
         asked = tiny.Asked(point, reference)
-        update = partial(tiny.gradient, backbone, asked, tiny.FLOW_T, tiny.DOUBLE_TAPS, KVInject(cache, KV))
+        update = partial(gradient, backbone, asked, tiny.FLOW_T, tiny.DOUBLE_TAPS, KVInject(cache, KV))
         update()
         with Watch() as watch:
             spared = update().gradient
