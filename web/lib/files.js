@@ -1,4 +1,3 @@
-// @ts-check
 /**
  * Bytes of PNG pictures and of one ZIP around several files, both without compression: written at once, without help.
  *
@@ -40,9 +39,10 @@ function joined(parts) {
   return out
 }
 
-const big = (v) => [v >>> 24, (v >>> 16) & 255, (v >>> 8) & 255, v & 255]
+const big = (/** @type {number} */ v) => [v >>> 24, (v >>> 16) & 255, (v >>> 8) & 255, v & 255]
+/** @param {number} v @param {number} n bytes */
 const little = (v, n) => Array.from({ length: n }, (_, i) => Math.floor(v / 256 ** i) & 255)
-const letters = (s) => [...s].map((c) => c.charCodeAt(0))
+const letters = (/** @type {string} */ s) => [...s].map((c) => c.charCodeAt(0))
 
 /** A PNG file of a picture. @param {Picture} picture @returns {Uint8Array} */
 export function pngOf({ width, height, data }) {
@@ -57,12 +57,12 @@ export function pngOf({ width, height, data }) {
     blocks.push([last, ...little(part.length, 2), ...little(65535 - part.length, 2)], part)
   }
   blocks.push(big(adler32(raw)))
-  const chunk = (name, body) => {
+  const chunk = (/** @type {string} */ name, /** @type {Uint8Array} */ body) => {
     const inner = joined([letters(name), body])
     return joined([big(body.length), inner, big(crc32(inner))])
   }
-  const kind = { 1: 0, 3: 2, 4: 6 }[channels]
-  const head = Uint8Array.from([...big(width), ...big(height), 8, /** @type {number} */ (kind), 0, 0, 0])
+  const kind = /** @type {Record<number, number>} */ ({ 1: 0, 3: 2, 4: 6 })[channels]
+  const head = Uint8Array.from([...big(width), ...big(height), 8, kind, 0, 0, 0])
   return joined([
     [137, 80, 78, 71, 13, 10, 26, 10],
     chunk('IHDR', head), chunk('IDAT', joined(blocks)), chunk('IEND', new Uint8Array(0))

@@ -1,8 +1,8 @@
 // The bar of commands above, the rail of tools at the left, and the options of the tool in hand.
 import { icon, iconButton, make, setIcon, setText } from './dom.js'
 import { openMore } from './menu.js'
-
-/** @param {any} ed */
+/** @import { Editor } from './types.js' */
+/** @param {Editor} ed */
 export function buildBars(ed) {
   const act = (/** @type {() => void} */ fn) => () => {
     fn()
@@ -66,7 +66,7 @@ function arrowKeys(bar, next, back) {
   })
 }
 
-/** @param {any} ed @param {(fn: () => void) => () => void} act */
+/** @param {Editor} ed @param {(fn: () => void) => () => void} act */
 function buildOptions(ed, act) {
   const modes = ['new', 'add', 'subtract'].map((mode) => {
     const names = /** @type {Record<string, string>} */ ({ new: 'A new region', add: 'Add to the selected region (Shift)', subtract: 'Take from the selected region (Alt)' })
@@ -109,7 +109,7 @@ function buildOptions(ed, act) {
     grain.hidden = ed.tool !== 'wand' || idle
     anchor.hidden = still.hidden = !region || idle || !!region.locked
     anchor.setAttribute('aria-pressed', String(ed.placing))
-    el.hidden = [...el.children].every((/** @type {any} */ c) => c.hidden)
+    el.hidden = [...el.children].every((c) => c.hidden)
   }
   return { el, sync, resizeBrush: (/** @type {number} */ factor) => setBrush(ed.brush * factor) }
 }

@@ -2,7 +2,7 @@
 import { motionOf } from '../geometry.js'
 import { make } from './dom.js'
 import { STILL, withRegion } from './ops.js'
-
+/** @import { Editor, Region } from './types.js' */
 const places = (/** @type {number} */ v) => String(Math.round(v * 100) / 100)
 
 /**
@@ -23,19 +23,19 @@ const FIELDS = [
   { id: 'weight', wide: true, name: 'Weight', unit: '', title: 'Share in the loss beside the other regions; empty: automatic', step: '0.1', on: () => true, get: (r) => r.weight ?? null, set: (r, v) => ({ weight: v > 0 ? v : undefined }), empty: { weight: undefined } }
 ]
 
-/** @param {any} r */
+/** @param {Region} r */
 function shifts(r) {
   return r.task === 'relocation' || r.task === 'deformation'
 }
 
-/** @param {any} r */
+/** @param {Region} r */
 function anchored(r) {
   return r.task === 'rotation' || r.task === 'scale'
 }
 
 const factor = (/** @type {number} */ percent) => Math.min(Math.max(percent, 5), 2000) / 100
 
-/** @param {any} ed */
+/** @param {Editor} ed */
 export function buildFields(ed) {
   const title = make('h3', { text: 'Numbers' })
   const rows = FIELDS.map((f) => {

@@ -2,15 +2,14 @@
 import { applyTo, invert, matrixOf, motionOf } from '../geometry.js'
 import { STILL, fixedPoint, movedCentroid, movedShape, patch, withPoint, withRegion } from './ops.js'
 import { inPicture, lines, lockAxis, snapAngle, snapPoint, snapScale } from './snap.js'
-
-/** @typedef {[number, number]} Point */
+/** @import { Editor, Keys, Point, Region } from './types.js' */
 const SNAP = 6 // box pixels
 /** Tenths of a pixel: what a hand can mean. @param {Point} p @returns {Point} */
 const fine = (p) => [Math.round(p[0] * 10) / 10, Math.round(p[1] * 10) / 10]
 const signed = (/** @type {number} */ v) => `${v < 0 ? '\u2212' : '+'}${Math.abs(Math.round(v))}`
 const degrees = (/** @type {number} */ v) => (v * 180) / Math.PI
 
-/** The gesture of a handle. @param {any} ed @param {any} handle @param {Point} p */
+/** The gesture of a handle. @param {Editor} ed @param {any} handle @param {Point} p */
 export function handleGesture(ed, handle, p) {
   const { kind, index } = ed.sel
   if (kind === 'point') return dragPoint(ed, index, handle.id, p)
@@ -27,7 +26,7 @@ export function handleGesture(ed, handle, p) {
   return bodyGesture(ed, index, p)
 }
 
-/** A grip on the region itself: it does what its task says. @param {any} ed @param {number} i @param {Point} p */
+/** A grip on the region itself: it does what its task says. @param {Editor} ed @param {number} i @param {Point} p */
 export function bodyGesture(ed, i, p) {
   const region = ed.doc.regions[i]
   const { centroid } = ed.outline(region)
@@ -41,7 +40,7 @@ export function bodyGesture(ed, i, p) {
   return dragTarget(ed, i, p)
 }
 
-/** @param {any} ed @param {number} i @param {Point} p */
+/** @param {Editor} ed @param {number} i @param {Point} p */
 function dragTarget(ed, i, p) {
   const region = ed.doc.regions[i]
   const from = ed.outline(region).centroid
@@ -49,7 +48,7 @@ function dragTarget(ed, i, p) {
   const { xs, ys } = lines(ed, i)
   return {
     name: 'target', what: 'move', guides: /** @type {any[]} */ ([]), tag: '', tagAt: start,
-    move(/** @type {Point} */ q, /** @type {any} */ e) {
+    move(/** @type {Point} */ q, /** @type {Keys} */ e) {
       let t = fine([start[0] + q[0] - p[0], start[1] + q[1] - p[1]])
       this.guides = []
       if (e.shiftKey) t = lockAxis(t, from)
@@ -71,7 +70,7 @@ function dragTarget(ed, i, p) {
 
 /**
  * A turn about the anchor; of a region that was moved before: about its new place, kept as one turn about the point that stays.
- * @param {any} ed @param {number} i @param {Point} p @param {number} [knob]
+ * @param {Editor} ed @param {number} i @param {Point} p @param {number} [knob]
  */
 export function dragTurn(ed, i, p, knob) {
   const region = ed.doc.regions[i]
@@ -85,7 +84,7 @@ export function dragTurn(ed, i, p, knob) {
   let swept = 0
   return {
     name: 'ring', what: 'turn', knob, tag: '', tagAt: movedCentroid(region, centroid),
-    move(/** @type {Point} */ q, /** @type {any} */ e) {
+    move(/** @type {Point} */ q, /** @type {Keys} */ e) {
       const now = at(q)
       swept += ((now - last + 540) % 360) - 180 // the shorter way from one move to the next: turns beyond 180 add up
       last = now
@@ -100,10 +99,10 @@ export function dragTurn(ed, i, p, knob) {
   }
 }
 
-/** @param {any} region */
+/** @param {Region} region */
 const pick = ({ task, target, anchor, path }) => ({ task, target, anchor, path })
 
-/** @param {any} ed @param {number} i @param {string} side nw, n, ... @param {Point} source the handle's place before the motion */
+/** @param {Editor} ed @param {number} i @param {string} side nw, n, ... @param {Point} source the handle's place before the motion */
 function dragScale(ed, i, side, source) {
   const region = ed.doc.regions[i]
   const { centroid } = ed.outline(region)
@@ -113,7 +112,7 @@ function dragScale(ed, i, side, source) {
   const length = arm[0] ** 2 + arm[1] ** 2
   return {
     name: `scale-${side}`, what: 'scale', tag: '', tagAt: source,
-    move(/** @type {Point} */ q, /** @type {any} */ e) {
+    move(/** @type {Point} */ q, /** @type {Keys} */ e) {
       const snap = ed.show.snap && !e.ctrlKey
       const d = [q[0] - anchor[0], q[1] - anchor[1]]
       let scale = [...base]
@@ -132,7 +131,7 @@ function dragScale(ed, i, side, source) {
   }
 }
 
-/** @param {any} ed @param {number} i @param {Point} p */
+/** @param {Editor} ed @param {number} i @param {Point} p */
 export function dragAnchor(ed, i, p) {
   const region = ed.doc.regions[i]
   const outline = ed.outline(region)
@@ -141,7 +140,7 @@ export function dragAnchor(ed, i, p) {
   const angle = region.task === 'rotation' && region.angle == null ? degrees(motionOf(region, outline.centroid).angle) : region.angle
   return {
     name: 'anchor', what: 'anchor', guides: /** @type {any[]} */ ([]), tag: '', tagAt: start,
-    move(/** @type {Point} */ q, /** @type {any} */ e) {
+    move(/** @type {Point} */ q, /** @type {Keys} */ e) {
       let a = fine([start[0] + q[0] - p[0], start[1] + q[1] - p[1]])
       if (e.shiftKey) a = lockAxis(a, outline.centroid)
       this.guides = []
@@ -161,14 +160,14 @@ export function dragAnchor(ed, i, p) {
   }
 }
 
-/** @param {any} ed @param {number} i @param {number} k @param {Point} p */
+/** @param {Editor} ed @param {number} i @param {number} k @param {Point} p */
 function dragKey(ed, i, k, p) {
   const start = ed.doc.regions[i].path[k]
   return {
     name: `key-${k}`, what: 'path', tag: '', tagAt: start,
     move(/** @type {Point} */ q) {
       const at = inPicture(fine([start[0] + q[0] - p[0], start[1] + q[1] - p[1]]), ed.size)
-      const path = ed.doc.regions[i].path.map((/** @type {Point} */ old, /** @type {number} */ n) => (n === k ? at : old))
+      const path = ed.doc.regions[i].path.map((old, n) => (n === k ? at : old))
       this.tag = `place ${k + 1}`
       this.tagAt = at
       ed.edit(withRegion(ed.doc, i, { path }))
@@ -179,12 +178,12 @@ function dragKey(ed, i, k, p) {
   }
 }
 
-/** The marking itself, its motion with it. @param {any} ed @param {number} i @param {Point} p */
+/** The marking itself, its motion with it. @param {Editor} ed @param {number} i @param {Point} p */
 export function dragMarking(ed, i, p) {
   const region = ed.doc.regions[i]
   return {
     name: 'marking', what: 'move marking', tag: '', tagAt: p,
-    move(/** @type {Point} */ q, /** @type {any} */ e) {
+    move(/** @type {Point} */ q, /** @type {Keys} */ e) {
       const to = e.shiftKey ? lockAxis(q, p) : q
       const by = /** @type {Point} */ ([Math.round(to[0] - p[0]), Math.round(to[1] - p[1])])
       this.tag = `marking ${signed(by[0])}, ${signed(by[1])} px`
@@ -195,13 +194,13 @@ export function dragMarking(ed, i, p) {
   }
 }
 
-/** @param {any} ed @param {number} i @param {string} end start or target @param {Point} p */
+/** @param {Editor} ed @param {number} i @param {string} end start or target @param {Point} p */
 export function dragPoint(ed, i, end, p) {
   const pair = ed.doc.points[i]
   const key = end === 'start' ? 'start' : 'target'
   return {
     name: `point-${key}`, what: 'move point', tag: '', tagAt: p,
-    move(/** @type {Point} */ q, /** @type {any} */ e) {
+    move(/** @type {Point} */ q, /** @type {Keys} */ e) {
       let at = fine([pair[key][0] + q[0] - p[0], pair[key][1] + q[1] - p[1]])
       if (e.shiftKey) at = lockAxis(at, key === 'start' ? pair.target : pair.start)
       at = inPicture(at, ed.size)

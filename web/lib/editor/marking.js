@@ -4,13 +4,12 @@ import { combine, simplifyTo } from '../raster.js'
 import { adaptivePolygons } from './render_mask.js'
 import { segmentQuietly } from './pieces.js'
 import { addRegion, movedMotion, remove, withRegion } from './ops.js'
-
-/** @typedef {[number, number]} Point */
+/** @import { Editor, Keys, Mode, Point, Shape } from './types.js' */
 /** @typedef {{polygons?: Point[][], holes?: Point[][], strokes?: {points: Point[], radius: number}[]}} Shape */
 
 const CORNERS = 400 // as the stored document: what is on the screen is what is stored
 
-/** Shift adds, Alt takes away, else what the bar says. @param {any} ed @param {any} e @returns {'new' | 'add' | 'subtract'} */
+/** Shift adds, Alt takes away, else what the bar says. @param {Editor} ed @param {Keys} e @returns {Mode} */
 export function modeOf(ed, e) {
   if (e.altKey) return 'subtract'
   if (e.shiftKey) return 'add'
@@ -23,13 +22,13 @@ const tidy = (outlines) => outlines.map((line) => simplifyTo(line, CORNERS).map(
 /** @param {any} shape */
 const tidied = ({ polygons, holes }) => ({ polygons: tidy(polygons), holes: tidy(holes), strokes: [] })
 
-/** Polygons for strokes and for what lies partly outside the picture. @param {any} ed @param {Shape} shape */
+/** Polygons for strokes and for what lies partly outside the picture. @param {Editor} ed @param {Shape} shape */
 function polygonal(ed, shape) {
   if (!shape.strokes?.length && !shape.holes?.length && shape.polygons?.length === 1) return { polygons: tidy(shape.polygons), holes: [], strokes: [] }
   return tidied(combine({}, shape, 'add', ed.size.width, ed.size.height))
 }
 
-/** Takes a shape in. False if it marks nothing. @param {any} ed @param {Shape} shape @param {'new' | 'add' | 'subtract'} mode */
+/** Takes a shape in. False if it marks nothing. @param {Editor} ed @param {Shape} shape @param {Mode} mode */
 export function finishShape(ed, shape, mode) {
   if (ed.paintMask) return paintEditable(ed, shape, mode)
   const i = ed.sel?.kind === 'region' ? ed.sel.index : -1
@@ -48,14 +47,14 @@ export function finishShape(ed, shape, mode) {
   return true
 }
 
-/** The region on top that a shape meets: its first point decides. @param {any} ed @param {Shape} shape */
+/** The region on top that a shape meets: its first point decides. @param {Editor} ed @param {Shape} shape */
 function topmost(ed, shape) {
   const p = shape.strokes?.[0]?.points[0] ?? shape.polygons?.[0]?.[0]
   const hit = p ? ed.regionAt(p) : -1
   return hit >= 0 ? hit : ed.doc.regions.length - 1
 }
 
-/** @param {any} ed @param {number} i @param {Shape} shape @param {'add' | 'subtract'} mode */
+/** @param {Editor} ed @param {number} i @param {Shape} shape @param {'add' | 'subtract'} mode */
 function reshape(ed, i, shape, mode) {
   const region = ed.doc.regions[i]
   if (!region) return ed.say('There is no region to take from: mark one first'), false
@@ -78,7 +77,7 @@ function reshape(ed, i, shape, mode) {
   return true
 }
 
-/** Paints the area that may change; the first stroke starts from the adaptive one. @param {any} ed @param {Shape} shape @param {string} mode */
+/** Paints the area that may change; the first stroke starts from the adaptive one. @param {Editor} ed @param {Shape} shape @param {string} mode */
 function paintEditable(ed, shape, mode) {
   const { editable } = ed.doc
   const { width, height } = ed.size

@@ -5,8 +5,8 @@ import { clearMotion, copy, deleteSelected, inHand } from './commands.js'
 import { SHORTCUTS } from './keyboard.js'
 import { anchoredAt, withRegion } from './ops.js'
 import { exportAs, pickFiles } from './transfer.js'
-
-/** Closes what is open; true if something was. @param {any} ed */
+/** @import { Editor, Point } from './types.js' */
+/** Closes what is open; true if something was. @param {Editor} ed */
 export function closeMenus(ed) {
   const open = ed.menu
   if (!open) return false
@@ -18,7 +18,7 @@ export function closeMenus(ed) {
 
 /** @typedef {[string, (() => void) | null, string?] | null} Entry null: a line; without a function: a heading */
 
-/** @param {any} ed @param {Entry[]} entries @param {number[]} at box pixels @param {HTMLElement} [button] that opened it, and closes it */
+/** @param {Editor} ed @param {Entry[]} entries @param {number[]} at box pixels @param {HTMLElement} [button] that opened it, and closes it */
 function show(ed, entries, at, button) {
   closeMenus(ed)
   const rows = entries.map((entry) => {
@@ -54,7 +54,7 @@ function show(ed, entries, at, button) {
   window.addEventListener('pointerdown', outside, { capture: true, signal: ed.off.signal })
 }
 
-/** The menu of a place on the picture. @param {any} ed @param {number[]} at box @param {[number, number]} p picture */
+/** The menu of a place on the picture. @param {Editor} ed @param {number[]} at box @param {Point} p picture */
 export function openMenu(ed, at, p) {
   const hit = ed.regionAt(p)
   if (hit >= 0 && !(ed.sel?.kind === 'region' && ed.sel.index === hit)) ed.select({ kind: 'region', index: hit })
@@ -86,7 +86,7 @@ export function openMenu(ed, at, p) {
   show(ed, entries, at)
 }
 
-/** @param {any} ed @param {[number, number]} p */
+/** @param {Editor} ed @param {Point} p */
 function anchorAt(ed, p) {
   const region = inHand(ed)
   if (!region) return
@@ -95,7 +95,7 @@ function anchorAt(ed, p) {
   ed.commit('set the anchor')
 }
 
-/** Import, export, help. @param {any} ed @param {HTMLElement} button */
+/** Import, export, help. @param {Editor} ed @param {HTMLElement} button */
 export function openMore(ed, button) {
   if (closeMenus(ed)) return
   const r = button.getBoundingClientRect()
@@ -115,7 +115,7 @@ export function openMore(ed, button) {
   ], at, button)
 }
 
-/** The sheet of keys. @param {any} ed */
+/** The sheet of keys. @param {Editor} ed */
 export function buildHelp(ed) {
   const rows = SHORTCUTS.flatMap(([keys, text]) => [make('dt', { text: keys }), make('dd', { text })])
   const close = make('button', { type: 'button', class: 'drg-pill', text: 'Close', on: { click: () => toggle() } })

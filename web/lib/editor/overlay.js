@@ -2,10 +2,10 @@
 import { problems } from '../problems.js'
 import { icon, make, pressed, setText } from './dom.js'
 import { hasMotion } from './ops.js'
-
+/** @import { Editor } from './types.js' */
 const MOST = 4 // chips; half as many where the box is small
 
-/** @param {any} ed */
+/** @param {Editor} ed */
 export function buildOverlay(ed) {
   const hint = make('div', { class: 'drg-hint' })
   const chips = make('div', { class: 'drg-chips' })
@@ -75,7 +75,7 @@ export function buildOverlay(ed) {
   }
 
   function listOf() {
-    const out = ed.told.notes.map((/** @type {string} */ text) => make('div', { class: 'drg-chip' }, make('span', { text })))
+    const out = ed.told.notes.map((text) => make('div', { class: 'drg-chip' }, make('span', { text })))
     if (ed.told.error) out.unshift(make('div', { class: 'drg-chip drg-bad', role: 'alert' }, make('span', { text: ed.told.error })))
     if (ed.running || ed.showing === 'result') return out
     if (ed.error) out.push(make('div', { class: 'drg-chip drg-bad' }, make('span', { text: ed.error })))
@@ -116,7 +116,7 @@ export function buildOverlay(ed) {
   return { el, sync }
 }
 
-/** @param {any} ed */
+/** @param {Editor} ed */
 function safeProblems({ doc, size }) {
   try {
     return problems(doc, size)
@@ -126,7 +126,7 @@ function safeProblems({ doc, size }) {
   }
 }
 
-/** What to do next, in a few words; nothing once the hand has learned it. @param {any} ed */
+/** What to do next, in a few words; nothing once the hand has learned it. @param {Editor} ed */
 function hintFor(ed) {
   if (ed.gesture || (ed.view && ed.view.height < 230)) return ''
   if (ed.placing) return 'Click where the region shall turn'

@@ -5,10 +5,10 @@ import { make } from './dom.js'
 import { buildFields } from './fields.js'
 import { buildList } from './list.js'
 import { adaptivePolygons } from './render_mask.js'
-
+/** @import { Editor } from './types.js' */
 const MODES = /** @type {Record<string, string>} */ ({ adaptive: 'around the drag', painted: 'what I paint', none: 'everything' })
 
-/** @param {any} ed */
+/** @param {Editor} ed */
 export function buildPanel(ed) {
   const list = buildList(ed)
   const fields = buildFields(ed)

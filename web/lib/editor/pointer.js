@@ -1,6 +1,6 @@
 // Mouse, pen and fingers: one finger is the tool, two move and zoom, the right button moves, a long press opens the menu.
 import { openMenu } from './menu.js'
-
+/** @import { Drag, Editor, Keys } from './types.js' */
 const LONG = 550 // ms
 
 let shielded = false
@@ -18,7 +18,7 @@ function shieldTouches() {
   for (const type of ['touchstart', 'touchmove', 'touchend', 'touchcancel']) window.addEventListener(type, stop, { capture: true, passive: true })
 }
 
-/** @param {any} ed */
+/** @param {Editor} ed */
 export function listenPointer(ed) {
   const { canvas, el } = ed
   const signal = ed.off.signal
@@ -152,7 +152,7 @@ export function listenPointer(ed) {
     { passive: false }
   )
 
-  /** @param {any} gesture @param {number[]} at @param {any} e */
+  /** @param {Drag} gesture @param {number[]} at @param {Keys} e */
   function begin(gesture, at, e) {
     if (!gesture) return ed.sync()
     gesture.pointer = e.pointerId

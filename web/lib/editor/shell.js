@@ -8,8 +8,8 @@ import { buildOverlay } from './overlay.js'
 import { buildPanel } from './panel.js'
 import { applyStyle } from './style.js'
 import { listenTransfer } from './transfer.js'
-
-/** @param {any} ed */
+/** @import { Editor } from './types.js' */
+/** @param {Editor} ed */
 export function buildShell(ed) {
   applyStyle(ed.root.ownerDocument)
   const label = 'Drag editor canvas: P draws an area, arrows move its target, comma and full stop turn it, question mark lists all keys'

@@ -3,10 +3,9 @@ import { MAX_POINTS } from '../document.js'
 import { dragPoint } from './gestures.js'
 import { hitHandle } from './handles.js'
 import { inPicture } from './snap.js'
+/** @import { Drag, Editor, Point } from './types.js' */
 
-/** @typedef {[number, number]} Point */
-
-/** The pair whose start or target lies at a picture point. @param {any} ed @param {Point} p @returns {{index: number, end: string} | null} */
+/** The pair whose start or target lies at a picture point. @param {Editor} ed @param {Point} p @returns {{index: number, end: string} | null} */
 export function pairAt(ed, p) {
   const reach = ed.reach() / ed.view.scale
   for (let index = ed.doc.points.length - 1; index >= 0; index--) {
@@ -21,7 +20,7 @@ export function pairAt(ed, p) {
 export const points = {
   label: 'Points', key: 'D', icon: 'points', keys: 'drag', cursor: 'crosshair',
   hint: 'Press on a point that shall move and release where it goes',
-  /** @param {any} ed @param {Point} p */
+  /** @param {Editor} ed @param {Point} p */
   down(ed, p) {
     const handle = hitHandle(ed, ed.view.toScreen(p), ed.reach())
     const hit = handle ? { index: ed.sel.index, end: handle.id } : pairAt(ed, p)
@@ -37,7 +36,7 @@ export const points = {
   }
 }
 
-/** @param {any} ed @param {any} gesture @param {string} what */
+/** @param {Editor} ed @param {Drag} gesture @param {string} what */
 export function withCommit(ed, gesture, what) {
   const { end } = gesture
   gesture.end = function () {

@@ -3,14 +3,13 @@ import { bodyGesture, dragAnchor, dragMarking, handleGesture } from './gestures.
 import { cursorOf, hitHandle, idOf } from './handles.js'
 import { pairAt, withCommit } from './tool_points.js'
 import { anchoredAt, withRegion } from './ops.js'
-
-/** @typedef {[number, number]} Point */
+/** @import { Editor, Keys, Point } from './types.js' */
 
 export const select = {
   label: 'Select and drag', key: 'V', icon: 'select', keys: 'none', cursor: 'default',
   hint: 'Drag a region where it shall go; its ring turns it, its corners scale it; Alt-drag moves the marking',
 
-  /** @param {any} ed @param {Point} p @param {any} e */
+  /** @param {Editor} ed @param {Point} p @param {Keys} e */
   down(ed, p, e) {
     const { placing } = ed
     ed.placing = false
@@ -34,7 +33,7 @@ export const select = {
     return later(ed, p, index, under, was, e.altKey)
   },
 
-  /** @param {any} ed @param {Point} p */
+  /** @param {Editor} ed @param {Point} p */
   hover(ed, p) {
     if (ed.placing) return 'crosshair'
     const handle = hitHandle(ed, ed.view.toScreen(p), ed.reach())
@@ -44,7 +43,7 @@ export const select = {
   }
 }
 
-/** A press becomes a drag after 3 px (6 by finger), so that a click stays a click. @param {any} ed @param {Point} p @param {number} index @param {number[]} under @param {number} was @param {boolean} marking */
+/** A press becomes a drag after 3 px (6 by finger), so that a click stays a click. @param {Editor} ed @param {Point} p @param {number} index @param {number[]} under @param {number} was @param {boolean} marking */
 function later(ed, p, index, under, was, marking) {
   /** @type {any} */
   let real = null
@@ -54,7 +53,7 @@ function later(ed, p, index, under, was, marking) {
     get tag() { return real?.tag },
     get tagAt() { return real?.tagAt },
     get knob() { return real?.knob },
-    move(/** @type {Point} */ q, /** @type {any} */ e) {
+    move(/** @type {Point} */ q, /** @type {Keys} */ e) {
       if (!real) {
         if (Math.hypot(q[0] - p[0], q[1] - p[1]) * ed.view.scale < (ed.coarse ? 6 : 3)) return
         real = marking ? dragMarking(ed, index, p) : bodyGesture(ed, index, p)
@@ -73,7 +72,7 @@ function later(ed, p, index, under, was, marking) {
   }
 }
 
-/** The next click puts the anchor. @param {any} ed @param {Point} p */
+/** The next click puts the anchor. @param {Editor} ed @param {Point} p */
 function place(ed, p) {
   const { index } = ed.sel
   ed.edit(withRegion(ed.doc, index, anchoredAt(ed.region, p)))

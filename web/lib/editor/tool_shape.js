@@ -1,15 +1,14 @@
 // Polygon and lasso, rectangle, ellipse.
 import { haloStroke, trace } from './marks.js'
 import { finishShape, modeOf } from './marking.js'
-
-/** @typedef {[number, number]} Point */
+/** @import { Context, Editor, Keys, Point } from './types.js' */
 
 const TINTS = /** @type {Record<string, string>} */ ({ new: '#ffffff', add: '#9be564', subtract: '#ff6b6b' })
 
-/** @param {any} ed @param {Point} p @returns {Point} */
+/** @param {Editor} ed @param {Point} p @returns {Point} */
 const held = (ed, p) => [Math.min(Math.max(p[0], -0.5), ed.size.width - 0.5), Math.min(Math.max(p[1], -0.5), ed.size.height - 0.5)]
 
-/** @param {any} ed @param {any} g @param {Point[]} points @param {boolean} closed @param {string} mode */
+/** @param {Editor} ed @param {Context} g @param {Point[]} points @param {boolean} closed @param {string} mode */
 function drawLine(ed, g, points, closed, mode) {
   trace(ed, g, points)
   if (closed) g.closePath()
@@ -25,7 +24,7 @@ export const polygon = {
   label: 'Polygon and lasso', key: 'P', icon: 'polygon', keys: 'click', cursor: 'crosshair',
   hint: 'Drag around the part, or click corner by corner; Enter or a click on the first corner closes',
 
-  /** @param {any} ed @param {Point} p @param {any} e */
+  /** @param {Editor} ed @param {Point} p @param {Keys} e */
   down(ed, p, e) {
     const at = held(ed, p)
     const begun = ed.draft?.points.length ?? 0
@@ -52,7 +51,7 @@ export const polygon = {
     }
   },
 
-  /** Closes what is begun. @param {any} ed */
+  /** Closes what is begun. @param {Editor} ed */
   finish(ed) {
     const draft = ed.draft
     ed.draft = null
@@ -61,13 +60,13 @@ export const polygon = {
     if (finishShape(ed, { polygons: [draft.points] }, draft.mode) && !ed.paintMask) ed.setTool('select')
   },
 
-  /** @param {any} ed */
+  /** @param {Editor} ed */
   back(ed) {
     ed.draft.points.pop()
     if (!ed.draft.points.length) ed.draft = null
   },
 
-  /** @param {any} ed @param {any} g */
+  /** @param {Editor} ed @param {Context} g */
   draw(ed, g) {
     if (!ed.draft) return
     const { points, mode } = ed.draft
@@ -82,7 +81,7 @@ export const polygon = {
   }
 }
 
-/** @param {any} ed @param {Point} a @param {Point} b */
+/** @param {Editor} ed @param {Point} a @param {Point} b */
 const near = (ed, a, b) => Math.hypot(a[0] - b[0], a[1] - b[1]) * ed.view.scale < (ed.coarse ? 16 : 8)
 
 /**
@@ -92,7 +91,7 @@ const near = (ed, a, b) => Math.hypot(a[0] - b[0], a[1] - b[1]) * ed.view.scale 
 function boxTool(names, outline) {
   return {
     ...names, keys: 'drag', cursor: 'crosshair',
-    /** @param {any} ed @param {Point} p @param {any} e */
+    /** @param {Editor} ed @param {Point} p @param {Keys} e */
     down(ed, p, e) {
       const from = held(ed, p)
       const mode = modeOf(ed, e)
@@ -100,7 +99,7 @@ function boxTool(names, outline) {
       let to = from
       return {
         name: 'shape', tag: '', tagAt: from,
-        move(/** @type {Point} */ q, /** @type {any} */ f) {
+        move(/** @type {Point} */ q, /** @type {Keys} */ f) {
           to = held(ed, q)
           if (f.shiftKey && !combined) {
             const side = Math.max(Math.abs(to[0] - from[0]), Math.abs(to[1] - from[1]))
@@ -113,7 +112,7 @@ function boxTool(names, outline) {
           if (Math.min(Math.abs(to[0] - from[0]), Math.abs(to[1] - from[1])) < 2) return
           if (finishShape(ed, { polygons: [outline(from, to)] }, mode) && !ed.paintMask) ed.setTool('select')
         },
-        draw(/** @type {any} */ g) {
+        draw(/** @type {Context} */ g) {
           drawLine(ed, g, outline(from, to), true, mode)
         }
       }

@@ -1,5 +1,5 @@
 // Where the picture lies in the box: zoom, pan, device pixels; client coordinates <-> picture coordinates.
-
+/** @import { Size } from './types.js' */
 const MIN_SCALE = 0.02
 const MAX_SCALE = 64
 
@@ -37,7 +37,7 @@ export class View {
     return true
   }
 
-  /** The whole picture, centred. @param {{width: number, height: number}} size */
+  /** The whole picture, centred. @param {Size} size */
   fit(size, margin = 10) {
     const w = Math.max(this.width - 2 * margin, 16)
     const h = Math.max(this.height - 2 * margin, 16)
@@ -69,7 +69,7 @@ export class View {
     this.user = true
   }
 
-  /** Keeps a corner of the picture within reach. @param {{width: number, height: number}} size */
+  /** Keeps a corner of the picture within reach. @param {Size} size */
   clamp(size) {
     const keep = 40
     this.x = Math.min(Math.max(this.x, keep - size.width * this.scale), this.width - keep)
@@ -103,7 +103,7 @@ export class View {
     return { scale: this.scale, x: this.x, y: this.y, user: this.user }
   }
 
-  /** @param {any} s of state() */
+  /** @param {ReturnType<View['state']> | null | undefined} s */
   restore(s) {
     if (s) Object.assign(this, { scale: s.scale, x: s.x, y: s.y, user: s.user })
   }
