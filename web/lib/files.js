@@ -28,7 +28,7 @@ function adler32(bytes) {
   return (b * 65536 + a) >>> 0
 }
 
-/** @param {(Uint8Array | number[])[]} parts @returns {Uint8Array} */
+/** @param {(Uint8Array | number[])[]} parts @returns {Uint8Array<ArrayBuffer>} */
 function joined(parts) {
   const out = new Uint8Array(parts.reduce((n, p) => n + p.length, 0))
   let at = 0
@@ -44,7 +44,7 @@ const big = (/** @type {number} */ v) => [v >>> 24, (v >>> 16) & 255, (v >>> 8) 
 const little = (v, n) => Array.from({ length: n }, (_, i) => Math.floor(v / 256 ** i) & 255)
 const letters = (/** @type {string} */ s) => [...s].map((c) => c.charCodeAt(0))
 
-/** A PNG file of a picture. @param {Picture} picture @returns {Uint8Array} */
+/** A PNG file of a picture. @param {Picture} picture @returns {Uint8Array<ArrayBuffer>} */
 export function pngOf({ width, height, data }) {
   const channels = data.length / (width * height)
   const row = width * channels, raw = new Uint8Array(height * (row + 1)) // every row begins with its filter: none
@@ -72,7 +72,7 @@ export function pngOf({ width, height, data }) {
 /** The bytes of one file of an export. @param {string | Picture} content */
 export const bytesOf = (content) => (typeof content === 'string' ? new TextEncoder().encode(content) : pngOf(content))
 
-/** A ZIP file of texts and pictures. @param {Record<string, string | Picture>} files @returns {Uint8Array} */
+/** A ZIP file of texts and pictures. @param {Record<string, string | Picture>} files @returns {Uint8Array<ArrayBuffer>} */
 export function zipOf(files) {
   const bodies = /** @type {(Uint8Array | number[])[]} */ ([]), list = /** @type {(Uint8Array | number[])[]} */ ([])
   let at = 0

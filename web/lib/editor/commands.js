@@ -4,8 +4,7 @@ import { motionOf } from '../geometry.js'
 import { handlesOf, idOf } from './handles.js'
 import { STILL, anchoredAt, duplicate, fixedPoint, hasMotion, movedShape, remove, withPoint, withRegion } from './ops.js'
 import { inPicture } from './snap.js'
-/** @import { Editor, Point } from './types.js' */
-
+/** @import { Editor, Point, Sel } from './types.js' */
 /** The number of the place that a handle's name says; NaN for the others. @param {string} name */
 const placeOf = (name) => Number(/^key-(\d+)$/.exec(name)?.[1] ?? NaN)
 
@@ -43,7 +42,7 @@ export function nudge(ed, by, e) {
 export function inHand(ed) {
   const region = ed.region
   if (!region) ed.say('Select a region first')
-  else if (region.locked) ed.say(`Region ${ed.sel.index + 1} is locked`)
+  else if (region.locked) ed.say(`Region ${ed.regionIndex + 1} is locked`)
   return region?.locked ? null : region
 }
 
@@ -54,8 +53,8 @@ export function addPlace(ed) {
   if (region.path.length >= MAX_PATH) return ed.say(`${MAX_PATH} places are the most that a path holds`)
   if (!region.target || region.task === 'rotation') return ed.say('A path belongs to a region that is moved: give it a target first')
   const from = region.path[region.path.length - 1] ?? ed.outline(region).centroid
-  const middle = [(from[0] + region.target[0]) / 2, (from[1] + region.target[1]) / 2]
-  ed.edit(withRegion(ed.doc, ed.sel.index, { path: [...region.path, middle] }))
+  const middle = /** @type {Point} */ ([(from[0] + region.target[0]) / 2, (from[1] + region.target[1]) / 2])
+  ed.edit(withRegion(ed.doc, ed.regionIndex, { path: [...region.path, middle] }))
   ed.commit('add a place to the path')
   ed.active = `key-${region.path.length}`
   ed.say(`Place ${region.path.length + 1}: the arrows move it`)
@@ -77,8 +76,8 @@ export function nextHandle(ed, step) {
 /** A region without motion gets its anchor shown: it will turn. @param {Editor} ed */
 function anchored(ed) {
   const region = ed.region
-  if (region.locked || region.task === 'rotation' || region.task === 'scale' || hasMotion(region)) return
-  ed.edit(withRegion(ed.doc, ed.sel.index, anchoredAt(region, ed.outline(region).centroid)))
+  if (!region || region.locked || region.task === 'rotation' || region.task === 'scale' || hasMotion(region)) return
+  ed.edit(withRegion(ed.doc, ed.regionIndex, anchoredAt(region, ed.outline(region).centroid)))
   ed.commit('set the anchor')
 }
 
@@ -92,7 +91,7 @@ export function turn(ed, by, merge) {
   const moved = region.task !== 'rotation' && (motion.shift[0] || motion.shift[1])
   const angle = Math.round((now + by) * 10) / 10
   const anchor = moved ? fixedPoint(centroid, motion.shift, angle) : region.anchor ?? centroid
-  ed.edit(withRegion(ed.doc, ed.sel.index, { ...STILL, task: 'rotation', angle, anchor }))
+  ed.edit(withRegion(ed.doc, ed.regionIndex, { ...STILL, task: 'rotation', angle, anchor }))
   ed.commit('turn', merge)
 }
 
@@ -104,8 +103,10 @@ export function grow(ed, way, e) {
   if (!region) return
   const { centroid } = ed.outline(region)
   const step = (e.shiftKey ? 0.1 : 0.01) * way
-  const scale = (region.task === 'scale' && region.scale ? region.scale : [1, 1]).map((s) => Math.min(Math.max(Math.round((s + step) * 100) / 100, 0.05), 20))
-  ed.edit(withRegion(ed.doc, ed.sel.index, { ...STILL, task: 'scale', scale, anchor: region.task === 'scale' ? region.anchor ?? centroid : centroid }))
+  const grown = (/** @type {number} */ s) => Math.min(Math.max(Math.round((s + step) * 100) / 100, 0.05), 20)
+  const [sx, sy] = region.task === 'scale' && region.scale ? region.scale : [1, 1]
+  const scale = /** @type {Point} */ ([grown(sx), grown(sy)])
+  ed.edit(withRegion(ed.doc, ed.regionIndex, { ...STILL, task: 'scale', scale, anchor: region.task === 'scale' ? region.anchor ?? centroid : centroid }))
   ed.commit('scale', e.repeat)
 }
 
@@ -113,7 +114,7 @@ export function grow(ed, way, e) {
 export function clearMotion(ed) {
   const region = inHand(ed)
   if (!region) return
-  ed.edit(withRegion(ed.doc, ed.sel.index, { ...STILL, task: 'relocation' }))
+  ed.edit(withRegion(ed.doc, ed.regionIndex, { ...STILL, task: 'relocation' }))
   ed.commit('take the motion away')
 }
 
@@ -122,18 +123,20 @@ export function copy(ed) {
   if (!ed.region) return ed.say('Select a region first')
   if (ed.doc.regions.length >= MAX_REGIONS) return ed.say(`${MAX_REGIONS} regions are the most that a drag holds`)
   const by = Math.round(0.03 * (ed.size.width + ed.size.height) / 2)
-  ed.edit(duplicate(ed.doc, ed.sel.index, [by, by]))
+  ed.edit(duplicate(ed.doc, ed.regionIndex, [by, by]))
   ed.sel = { kind: 'region', index: ed.doc.regions.length - 1 }
   ed.commit('duplicate')
 }
 
 /** Tab goes through regions and points, and after the last one out of the editor. @param {Editor} ed @param {number} way */
 export function cycle(ed, way) {
+  const { sel } = ed
+  /** @type {Sel[]} */
   const all = [
-    ...ed.doc.regions.map((_, index) => ({ kind: 'region', index })),
-    ...ed.doc.points.map((_, index) => ({ kind: 'point', index }))
+    ...ed.doc.regions.map((_, index) => /** @type {Sel} */ ({ kind: 'region', index })),
+    ...ed.doc.points.map((_, index) => /** @type {Sel} */ ({ kind: 'point', index }))
   ]
-  const now = ed.sel ? all.findIndex((s) => s.kind === ed.sel.kind && s.index === ed.sel.index) : way > 0 ? -1 : all.length
+  const now = sel ? all.findIndex((s) => s.kind === sel.kind && s.index === sel.index) : way > 0 ? -1 : all.length
   const next = all[now + way]
   if (!next) {
     ed.select(null)
@@ -148,9 +151,9 @@ export function deleteSelected(ed) {
   if (!ed.sel) return
   const place = placeOf(ed.active)
   const { region } = ed
-  if (region?.locked) return ed.say(`Region ${ed.sel.index + 1} is locked`)
+  if (region?.locked) return ed.say(`Region ${ed.regionIndex + 1} is locked`)
   if (region?.path[place]) {
-    ed.edit(withRegion(ed.doc, ed.sel.index, { path: region.path.filter((_, i) => i !== place) }))
+    ed.edit(withRegion(ed.doc, ed.regionIndex, { path: region.path.filter((_, i) => i !== place) }))
     ed.active = 'target'
     return ed.commit('delete a place of the path')
   }

@@ -11,8 +11,7 @@ import { buildShell } from './shell.js'
 import { dropWand } from './pieces.js'
 import { TOOLS } from './tools.js'
 import { View } from './view.js'
-/** @import { Context, Draft, Drag, Layer, MarkedShape, Menu, Mode, Parts, Picture, Point, Sel, Size, Slide, ToolName, ViewState, Wand } from './types.js' */
-
+/** @import { Context, Layer, MarkedShape, Menu, Mode, Parts, Picture, Point, Sel, Size, ToolName, ViewState, Wand } from './types.js' */
 export class Editor extends Session {
   /** @param {HTMLElement} root @param {import('../editor.js').EditorHost} host */
   constructor(root, host) {
@@ -33,8 +32,6 @@ export class Editor extends Session {
     this.showing = /** @type {'edit' | 'result'} */ ('edit')
     this.active = 'target' // what the arrows move: target, start, anchor, key-<n>, marking
     this.size = { width: 512, height: 512 }
-    this.draft = /** @type {Draft | null} */ (null)
-    this.gesture = /** @type {Drag | Slide | null} */ (null)
     this.hover = /** @type {Point | null} */ (null) // where the pointer is
     this.cursor = /** @type {Point | null} */ (null) // the keyboard's cross
     this.hot = /** @type {string | null} */ (null) // the handle under the pointer
@@ -89,7 +86,7 @@ export class Editor extends Session {
       const back = invert(matrixOf(motionOf(region, outline.centroid), 1))
       if (inside(outline, p) || (back && hasMotion(region) && inside(outline, applyTo(back, p)))) out.push(i)
     }
-    const mine = this.sel?.kind === 'region' ? out.indexOf(this.sel.index) : -1
+    const mine = out.indexOf(this.regionIndex)
     if (mine > 0) out.unshift(...out.splice(mine, 1))
     return out
   }
@@ -106,7 +103,7 @@ export class Editor extends Session {
 
   // ---- state of the hand
 
-  /** @param {Sel} sel */
+  /** @param {Sel | null} sel */
   select(sel) {
     this.sel = this.committedSel = this.valid(sel)
     this.active = 'target'

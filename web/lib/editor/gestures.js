@@ -2,31 +2,32 @@
 import { applyTo, invert, matrixOf, motionOf } from '../geometry.js'
 import { STILL, fixedPoint, movedCentroid, movedShape, patch, withPoint, withRegion } from './ops.js'
 import { inPicture, lines, lockAxis, snapAngle, snapPoint, snapScale } from './snap.js'
-/** @import { Editor, Keys, Point, Region } from './types.js' */
+/** @import { Edit, Editor, Handle, Keys, Point, Region, Sel } from './types.js' */
 const SNAP = 6 // box pixels
 /** Tenths of a pixel: what a hand can mean. @param {Point} p @returns {Point} */
 const fine = (p) => [Math.round(p[0] * 10) / 10, Math.round(p[1] * 10) / 10]
 const signed = (/** @type {number} */ v) => `${v < 0 ? '\u2212' : '+'}${Math.abs(Math.round(v))}`
 const degrees = (/** @type {number} */ v) => (v * 180) / Math.PI
 
-/** The gesture of a handle. @param {Editor} ed @param {any} handle @param {Point} p */
+/** The gesture of a handle. @param {Editor} ed @param {Omit<Handle, 'at'>} handle of what is selected @param {Point} p @returns {Edit} */
 export function handleGesture(ed, handle, p) {
-  const { kind, index } = ed.sel
-  if (kind === 'point') return dragPoint(ed, index, handle.id, p)
-  if (handle.id === 'ring') return dragTurn(ed, index, p, handle.index)
-  if (handle.id === 'anchor') return dragAnchor(ed, index, p)
-  if (handle.id === 'key') return dragKey(ed, index, handle.index, p)
-  if (handle.id === 'mid') {
+  const { kind, index } = /** @type {Sel} */ (ed.sel)
+  const { id, index: place = 0 } = handle
+  if (kind === 'point') return dragPoint(ed, index, id, p)
+  if (id === 'ring') return dragTurn(ed, index, p, handle.index)
+  if (id === 'anchor') return dragAnchor(ed, index, p)
+  if (id === 'key') return dragKey(ed, index, place, p)
+  if (id === 'mid') {
     const path = [...ed.doc.regions[index].path]
-    path.splice(handle.index, 0, p)
+    path.splice(place, 0, p)
     ed.edit(withRegion(ed.doc, index, { path }))
-    return dragKey(ed, index, handle.index, p)
+    return dragKey(ed, index, place, p)
   }
-  if (handle.id.startsWith('scale-')) return dragScale(ed, index, handle.id.slice(6), handle.source)
+  if (id.startsWith('scale-') && handle.source) return dragScale(ed, index, id.slice(6), handle.source)
   return bodyGesture(ed, index, p)
 }
 
-/** A grip on the region itself: it does what its task says. @param {Editor} ed @param {number} i @param {Point} p */
+/** A grip on the region itself: it does what its task says. @param {Editor} ed @param {number} i @param {Point} p @returns {Edit} */
 export function bodyGesture(ed, i, p) {
   const region = ed.doc.regions[i]
   const { centroid } = ed.outline(region)
@@ -40,14 +41,14 @@ export function bodyGesture(ed, i, p) {
   return dragTarget(ed, i, p)
 }
 
-/** @param {Editor} ed @param {number} i @param {Point} p */
+/** @param {Editor} ed @param {number} i @param {Point} p @returns {Edit} */
 function dragTarget(ed, i, p) {
   const region = ed.doc.regions[i]
   const from = ed.outline(region).centroid
   const start = region.target ?? from
   const { xs, ys } = lines(ed, i)
   return {
-    name: 'target', what: 'move', guides: /** @type {any[]} */ ([]), tag: '', tagAt: start,
+    name: 'target', what: 'move', guides: [], tag: '', tagAt: start,
     move(/** @type {Point} */ q, /** @type {Keys} */ e) {
       let t = fine([start[0] + q[0] - p[0], start[1] + q[1] - p[1]])
       this.guides = []
@@ -70,7 +71,7 @@ function dragTarget(ed, i, p) {
 
 /**
  * A turn about the anchor; of a region that was moved before: about its new place, kept as one turn about the point that stays.
- * @param {Editor} ed @param {number} i @param {Point} p @param {number} [knob]
+ * @param {Editor} ed @param {number} i @param {Point} p @param {number} [knob] @returns {Edit}
  */
 export function dragTurn(ed, i, p, knob) {
   const region = ed.doc.regions[i]
@@ -102,7 +103,7 @@ export function dragTurn(ed, i, p, knob) {
 /** @param {Region} region */
 const pick = ({ task, target, anchor, path }) => ({ task, target, anchor, path })
 
-/** @param {Editor} ed @param {number} i @param {string} side nw, n, ... @param {Point} source the handle's place before the motion */
+/** @param {Editor} ed @param {number} i @param {string} side nw, n, ... @param {Point} source the handle's place before the motion @returns {Edit} */
 function dragScale(ed, i, side, source) {
   const region = ed.doc.regions[i]
   const { centroid } = ed.outline(region)
@@ -115,7 +116,7 @@ function dragScale(ed, i, side, source) {
     move(/** @type {Point} */ q, /** @type {Keys} */ e) {
       const snap = ed.show.snap && !e.ctrlKey
       const d = [q[0] - anchor[0], q[1] - anchor[1]]
-      let scale = [...base]
+      let scale = /** @type {Point} */ ([...base])
       if (side.length === 2 && !e.shiftKey) {
         const s = snapScale((d[0] * arm[0] + d[1] * arm[1]) / (length || 1), snap)
         scale = [s, s]
@@ -131,7 +132,7 @@ function dragScale(ed, i, side, source) {
   }
 }
 
-/** @param {Editor} ed @param {number} i @param {Point} p */
+/** @param {Editor} ed @param {number} i @param {Point} p @returns {Edit} */
 export function dragAnchor(ed, i, p) {
   const region = ed.doc.regions[i]
   const outline = ed.outline(region)
@@ -139,7 +140,7 @@ export function dragAnchor(ed, i, p) {
   const { x, y, w, h } = outline.box
   const angle = region.task === 'rotation' && region.angle == null ? degrees(motionOf(region, outline.centroid).angle) : region.angle
   return {
-    name: 'anchor', what: 'anchor', guides: /** @type {any[]} */ ([]), tag: '', tagAt: start,
+    name: 'anchor', what: 'anchor', guides: [], tag: '', tagAt: start,
     move(/** @type {Point} */ q, /** @type {Keys} */ e) {
       let a = fine([start[0] + q[0] - p[0], start[1] + q[1] - p[1]])
       if (e.shiftKey) a = lockAxis(a, outline.centroid)
@@ -160,7 +161,7 @@ export function dragAnchor(ed, i, p) {
   }
 }
 
-/** @param {Editor} ed @param {number} i @param {number} k @param {Point} p */
+/** @param {Editor} ed @param {number} i @param {number} k @param {Point} p @returns {Edit} */
 function dragKey(ed, i, k, p) {
   const start = ed.doc.regions[i].path[k]
   return {
@@ -178,7 +179,7 @@ function dragKey(ed, i, k, p) {
   }
 }
 
-/** The marking itself, its motion with it. @param {Editor} ed @param {number} i @param {Point} p */
+/** The marking itself, its motion with it. @param {Editor} ed @param {number} i @param {Point} p @returns {Edit} */
 export function dragMarking(ed, i, p) {
   const region = ed.doc.regions[i]
   return {
@@ -194,7 +195,7 @@ export function dragMarking(ed, i, p) {
   }
 }
 
-/** @param {Editor} ed @param {number} i @param {string} end start or target @param {Point} p */
+/** @param {Editor} ed @param {number} i @param {string} end start or target @param {Point} p @returns {Edit} */
 export function dragPoint(ed, i, end, p) {
   const pair = ed.doc.points[i]
   const key = end === 'start' ? 'start' : 'target'

@@ -3,7 +3,7 @@ import { MAX_PATH } from '../document.js'
 import { applyTo, matrixOf, motionOf } from '../geometry.js'
 import { disc, haloStroke } from './marks.js'
 import { colorOf, hasMotion, movedCentroid } from './ops.js'
-/** @import { Context, Editor, Outline, Region } from './types.js' */
+/** @import { Context, Editor, Outline, Point, Region } from './types.js' */
 /** @typedef {{id: string, at: [number, number], source?: [number, number], index?: number, radius?: number, centre?: [number, number]}} Handle at, centre, radius: box pixels */
 
 const EDGES = [['nw', 0, 0], ['n', 0.5, 0], ['ne', 1, 0], ['e', 1, 0.5], ['se', 1, 1], ['s', 0.5, 1], ['sw', 0, 1], ['w', 0, 0.5]]
@@ -44,7 +44,7 @@ export function handlesOf(ed) {
 
 /** Places of the way, and a handle in the middle of each long part that makes a new one. @param {Editor} ed @param {Region} region @param {Outline} outline @param {Handle[]} out */
 function pathHandles(ed, region, outline, out) {
-  const way = [outline.centroid, ...region.path, region.target]
+  const way = [outline.centroid, ...region.path, /** @type {Point} */ (region.target)]
   region.path.forEach((p, index) => out.push({ id: 'key', index, at: ed.view.toScreen(p) }))
   if (region.path.length >= MAX_PATH) return
   for (let index = 0; index + 1 < way.length; index++) {
@@ -97,10 +97,10 @@ export function cursorOf({ id }) {
 /** @param {Editor} ed */
 export function drawHandles(ed) {
   const all = handlesOf(ed)
-  if (!all.length) return
-  const { g } = ed
+  const { g, sel } = ed
+  if (!all.length || !sel) return
   const k = ed.coarse ? 1.5 : 1
-  const color = ed.sel.kind === 'region' ? colorOf(ed.doc.regions[ed.sel.index], ed.sel.index) : '#3b82f6'
+  const color = sel.kind === 'region' ? colorOf(ed.doc.regions[sel.index], sel.index) : '#3b82f6'
   for (const h of [...all].reverse()) drawHandle(g, h, color, k, idOf(h) === ed.hot, ed.byKeys && ed.active === idOf(h))
 }
 
@@ -113,7 +113,7 @@ function drawHandle(g, h, color, k, hot, active) {
   if (h.id === 'ring') {
     const c = /** @type {number[]} */ (h.centre)
     g.beginPath()
-    g.arc(c[0], c[1], h.radius, 0, 7)
+    g.arc(c[0], c[1], h.radius ?? 0, 0, 7)
     g.globalAlpha = hot ? 0.95 : 0.55
     haloStroke(g, '#ffffff', hot ? 2 : 1.2)
     g.globalAlpha = 1

@@ -1,8 +1,7 @@
 // Everything by keys. They arrive at a hidden input: the host leaves keys alone that are typed into one.
 import { addPlace, clearMotion, copy, cycle, deleteSelected, grow, nextHandle, nudge, turn } from './commands.js'
 import { inPicture } from './snap.js'
-/** @import { Editor, Point } from './types.js' */
-
+/** @import { Editor, Point, Shown, ToolName } from './types.js' */
 /** What the sheet behind ? shows. @type {[string, string][]} */
 export const SHORTCUTS = [
   ['V P M O', 'select, polygon or lasso, rectangle, ellipse'],
@@ -28,7 +27,7 @@ export const SHORTCUTS = [
   ['Esc', 'cancel, deselect, leave']
 ]
 
-const TOOL_KEYS = /** @type {Record<string, string>} */ ({ v: 'select', p: 'polygon', m: 'rectangle', o: 'ellipse', b: 'brush', e: 'eraser', w: 'wand', d: 'points', h: 'pan' })
+const TOOL_KEYS = /** @type {Record<string, ToolName>} */ ({ v: 'select', p: 'polygon', m: 'rectangle', o: 'ellipse', b: 'brush', e: 'eraser', w: 'wand', d: 'points', h: 'pan' })
 const ARROWS = /** @type {Record<string, number[]>} */ ({ ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] })
 
 /** @param {Editor} ed */
@@ -83,7 +82,7 @@ function press(ed, e) {
 
 /** @param {Editor} ed @param {KeyboardEvent} e @param {string} low */
 function letter(ed, e, low) {
-  const flip = (/** @type {string} */ name) => {
+  const flip = (/** @type {Shown} */ name) => {
     ed.show[name] = !ed.show[name]
     ed.sync()
   }
@@ -137,8 +136,9 @@ function zoom(ed, factor) {
 
 /** Where a tool by keys would press: the drawn cross. @param {Editor} ed */
 function cross(ed) {
-  if (!ed.cursor) ed.cursor = ed.view.toImage([ed.view.width / 2, ed.view.height / 2]).map(Math.round)
-  return ed.cursor
+  if (ed.cursor) return ed.cursor
+  const [x, y] = ed.view.toImage([ed.view.width / 2, ed.view.height / 2])
+  return (ed.cursor = /** @type {Point} */ ([Math.round(x), Math.round(y)]))
 }
 
 /** @param {Editor} ed @param {KeyboardEvent} e */
@@ -150,22 +150,22 @@ function arrow(ed, e) {
   else if (keys !== 'none') {
     const shown = ed.cursor
     const at = cross(ed)
-    if (shown) ed.cursor = inPicture([at[0] + by[0], at[1] + by[1]], ed.size)
-    if (ed.gesture?.keyed) ed.gesture.move(ed.cursor, { shiftKey: false, ctrlKey: true, altKey: false })
-    follow(ed)
+    const now = (ed.cursor = shown ? inPicture([at[0] + by[0], at[1] + by[1]], ed.size) : at)
+    if (ed.gesture?.keyed) ed.gesture.move(now, { shiftKey: false, ctrlKey: true, altKey: false })
+    follow(ed, now)
   } else nudge(ed, by, e)
   ed.draw()
   return true
 }
 
-/** Keeps the cross in sight. @param {Editor} ed */
-function follow(ed) {
-  const [x, y] = ed.view.toScreen(ed.cursor)
+/** Keeps the cross in sight. @param {Editor} ed @param {Point} cursor */
+function follow(ed, cursor) {
+  const [x, y] = ed.view.toScreen(cursor)
   const { width, height } = ed.view
   const dx = Math.max(20 - x, 0) + Math.min(width - 20 - x, 0)
   const dy = Math.max(20 - y, 0) + Math.min(height - 20 - y, 0)
   if (dx || dy) ed.view.pan(dx, dy)
-  ed.say(`${Math.round(ed.cursor[0])}, ${Math.round(ed.cursor[1])}`)
+  ed.say(`${Math.round(cursor[0])}, ${Math.round(cursor[1])}`)
 }
 
 /** @param {Editor} ed @param {number} i */
@@ -190,7 +190,7 @@ function space(ed, e) {
     gesture.keyed = true
     ed.gesture = gesture
     ed.say('Pressed: arrows draw, Space or Enter releases')
-  } else gesture?.end(e)
+  } else gesture?.end()
   ed.sync()
   return true
 }
@@ -199,7 +199,7 @@ function space(ed, e) {
 function lift(ed) {
   const { gesture } = ed
   ed.gesture = null
-  gesture.end({})
+  gesture?.end()
   ed.sync()
   return true
 }

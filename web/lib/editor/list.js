@@ -2,12 +2,11 @@
 import { TASKS } from '../document.js'
 import { iconButton, make, pressed } from './dom.js'
 import { asTask, colorOf, hasMotion, patch, remove, reorder, withRegion } from './ops.js'
-/** @import { Editor, Pair, Region, Sel } from './types.js' */
+/** @import { Doc, Editor, Pair, Region, Sel, Task } from './types.js' */
 /** @param {Editor} ed */
 export function buildList(ed) {
   const el = make('div', { class: 'drg-list', role: 'list' })
-  /** @type {any} */
-  let drawn = null
+  let drawn = /** @type {{doc: Doc, sel: Sel | null} | null} */ (null)
   const held = pressed(el, sync)
 
   function sync() {
@@ -27,7 +26,7 @@ export function buildList(ed) {
 /** @param {Editor} ed @param {Region} region @param {number} i */
 function regionRow(ed, region, i) {
   const selected = ed.sel?.kind === 'region' && ed.sel.index === i
-  const change = (/** @type {Record<string, any>} */ values, /** @type {string} */ what) => {
+  const change = (/** @type {Partial<Region>} */ values, /** @type {string} */ what) => {
     ed.edit(withRegion(ed.doc, i, values))
     ed.commit(what)
   }
@@ -62,7 +61,7 @@ function taskSelect(ed, region, i) {
   pick.addEventListener('change', () => {
     const now = ed.doc.regions[i]
     const { centroid } = ed.outline(now)
-    const next = pick.value === 'auto' ? patch(now, { auto: true }) : patch(asTask(now, pick.value, centroid), { auto: undefined })
+    const next = pick.value === 'auto' ? patch(now, { auto: true }) : patch(asTask(now, /** @type {Task} */ (pick.value), centroid), { auto: undefined })
     ed.edit({ ...ed.doc, regions: ed.doc.regions.map((r, k) => (k === i ? next : r)) })
     if (pick.value === 'auto') ed.autoTask(i)
     ed.commit('change the task')

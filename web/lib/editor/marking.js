@@ -4,9 +4,7 @@ import { combine, simplifyTo } from '../raster.js'
 import { adaptivePolygons } from './render_mask.js'
 import { segmentQuietly } from './pieces.js'
 import { addRegion, movedMotion, remove, withRegion } from './ops.js'
-/** @import { Editor, Keys, Mode, Point, Shape } from './types.js' */
-/** @typedef {{polygons?: Point[][], holes?: Point[][], strokes?: {points: Point[], radius: number}[]}} Shape */
-
+/** @import { Editor, Keys, Mode, Point, Shape, Stroke } from './types.js' */
 const CORNERS = 400 // as the stored document: what is on the screen is what is stored
 
 /** Shift adds, Alt takes away, else what the bar says. @param {Editor} ed @param {Keys} e @returns {Mode} */
@@ -19,8 +17,8 @@ export function modeOf(ed, e) {
 /** @param {Point[][]} outlines @returns {Point[][]} */
 const tidy = (outlines) => outlines.map((line) => simplifyTo(line, CORNERS).map(([x, y]) => [Math.round(x * 100) / 100, Math.round(y * 100) / 100]))
 
-/** @param {any} shape */
-const tidied = ({ polygons, holes }) => ({ polygons: tidy(polygons), holes: tidy(holes), strokes: [] })
+/** @param {{polygons: Point[][], holes: Point[][]}} shape */
+const tidied = ({ polygons, holes }) => ({ polygons: tidy(polygons), holes: tidy(holes), strokes: /** @type {Stroke[]} */ ([]) })
 
 /** Polygons for strokes and for what lies partly outside the picture. @param {Editor} ed @param {Shape} shape */
 function polygonal(ed, shape) {
@@ -31,7 +29,7 @@ function polygonal(ed, shape) {
 /** Takes a shape in. False if it marks nothing. @param {Editor} ed @param {Shape} shape @param {Mode} mode */
 export function finishShape(ed, shape, mode) {
   if (ed.paintMask) return paintEditable(ed, shape, mode)
-  const i = ed.sel?.kind === 'region' ? ed.sel.index : -1
+  const i = ed.regionIndex
   if (mode === 'subtract' || (mode === 'add' && i >= 0)) return reshape(ed, i >= 0 ? i : topmost(ed, shape), shape, mode)
   const marked = polygonal(ed, shape)
   if (!marked.polygons.length || ed.outline(marked).area < 4) {
@@ -81,6 +79,7 @@ function reshape(ed, i, shape, mode) {
 function paintEditable(ed, shape, mode) {
   const { editable } = ed.doc
   const { width, height } = ed.size
+  /** @type {Shape} */
   let base = editable
   if (editable.mode !== 'painted') base = { polygons: editable.mode === 'adaptive' ? adaptivePolygons(ed) : [], holes: [], strokes: [] }
   const now = tidied(combine(base, shape, mode === 'subtract' ? 'subtract' : 'add', width, height))

@@ -59,10 +59,10 @@ export function drawArrow(ed, it, progress) {
   if (it.region.task === 'rotation') arc(ed, it)
   else if (it.region.task === 'scale') corners(ed, it)
   else {
-    const way = [it.outline.centroid, ...it.region.path, it.region.target].map((p) => view.toScreen(p))
+    const way = [it.outline.centroid, ...it.region.path, /** @type {Point} */ (it.region.target)].map((p) => view.toScreen(p))
     const far = Math.hypot(way[way.length - 1][0] - way[0][0], way[way.length - 1][1] - way[0][1])
     if (far < 6 && way.length === 2) return
-    if (it.selected && far > 30) way.push(before(way[way.length - 2], /** @type {any} */ (way.pop()), 10)) // the head beside the handle
+    if (it.selected && far > 30) way.push(before(way[way.length - 2], /** @type {Point} */ (way.pop()), 10)) // the head beside the handle
     way.forEach(([x, y], i) => (i ? g.lineTo(x, y) : g.moveTo(x, y)))
     head(g, way[way.length - 2], way[way.length - 1], Math.min(12, far / 2))
   }

@@ -35,7 +35,7 @@ function show(ed, entries, at, button) {
   const menu = make('div', { class: 'drg-menu', role: 'menu' }, ...rows)
   menu.addEventListener('keydown', (/** @type {KeyboardEvent} */ e) => {
     const all = [...menu.querySelectorAll('button')]
-    const i = all.indexOf(/** @type {any} */ (document.activeElement))
+    const i = all.indexOf(/** @type {HTMLButtonElement} */ (document.activeElement))
     const step = e.key === 'ArrowDown' ? 1 : e.key === 'ArrowUp' ? -1 : 0
     if (!step) return
     all[(i + step + all.length) % all.length].focus()
@@ -57,10 +57,11 @@ function show(ed, entries, at, button) {
 /** The menu of a place on the picture. @param {Editor} ed @param {number[]} at box @param {Point} p picture */
 export function openMenu(ed, at, p) {
   const hit = ed.regionAt(p)
-  if (hit >= 0 && !(ed.sel?.kind === 'region' && ed.sel.index === hit)) ed.select({ kind: 'region', index: hit })
+  if (hit >= 0 && ed.regionIndex !== hit) ed.select({ kind: 'region', index: hit })
   const { region } = ed
-  const i = ed.sel?.index
-  const flag = (/** @type {string} */ key) => {
+  const i = ed.regionIndex
+  const flag = (/** @type {'locked' | 'hidden'} */ key) => {
+    if (!region) return
     ed.edit(withRegion(ed.doc, i, { [key]: region[key] ? undefined : true }))
     ed.commit(key === 'locked' ? 'lock or unlock a region' : 'hide or show a region')
   }
@@ -91,7 +92,7 @@ function anchorAt(ed, p) {
   const region = inHand(ed)
   if (!region) return
   const anchor = /** @type {[number, number]} */ ([Math.round(p[0]), Math.round(p[1])])
-  ed.edit(withRegion(ed.doc, ed.sel.index, anchoredAt(region, anchor)))
+  ed.edit(withRegion(ed.doc, ed.regionIndex, anchoredAt(region, anchor)))
   ed.commit('set the anchor')
 }
 

@@ -26,7 +26,8 @@ export function withPoint(doc, i, values) {
 
 /** The colour a region is shown in. @param {Region} region @param {number} i */
 export function colorOf(region, i) {
-  return /^#[0-9a-f]{6}$/i.test(region?.color) ? region.color : COLORS[i % COLORS.length]
+  const color = region?.color
+  return color && /^#[0-9a-f]{6}$/i.test(color) ? color : COLORS[i % COLORS.length]
 }
 
 /** A new region at the end, in the first colour that is free. @param {Doc} doc @param {{polygons: Point[][], holes?: Point[][]}} shape @returns {Doc} */
@@ -141,5 +142,5 @@ export function describe(region, i, centroid) {
   }
   const far = Math.round(Math.hypot(...motion.shift))
   const keys = region.path?.length ? ` over ${region.path.length} place${region.path.length > 1 ? 's' : ''}` : ''
-  return `${name}: ${region.task} by ${far} pixels to ${at(region.target)}${keys}`
+  return `${name}: ${region.task} by ${far} pixels to ${at(/** @type {Point} */ (region.target))}${keys}`
 }

@@ -2,7 +2,7 @@
 import { problems } from '../problems.js'
 import { icon, make, pressed, setText } from './dom.js'
 import { hasMotion } from './ops.js'
-/** @import { Editor } from './types.js' */
+/** @import { Doc, Editor, Problem, Sel } from './types.js' */
 const MOST = 4 // chips; half as many where the box is small
 
 /** @param {Editor} ed */
@@ -16,11 +16,8 @@ export function buildOverlay(ed) {
   const badge = make('div', { class: 'drg-badge' })
   const empty = make('div', { class: 'drg-empty' })
   const el = make('div', { class: 'drg-overlay' }, empty, hint, badge, run, chips)
-  /** @type {any} */
-  let checked = null
-  /** @type {any[]} */
-  let found = []
-  /** @type {any} */
+  let checked = /** @type {Doc | null} */ (null)
+  let found = /** @type {Problem[]} */ ([])
   let timer = 0
   let all = false // the user wants to see every problem
   const held = pressed(chips, sync)
@@ -71,7 +68,7 @@ export function buildOverlay(ed) {
     empty.hidden = !!ed.image || ed.doc.regions.length > 0 || ed.doc.points.length > 0
     if (empty.hidden || empty.childElementCount) return
     empty.append(icon('picture'), make('p', { text: 'Connect a picture, or drop one here' }))
-    if (ed.host.getImage) empty.append(make('button', { type: 'button', class: 'drg-pill', text: 'Get the picture', on: { click: () => ed.host.getImage() } }))
+    if (ed.host.getImage) empty.append(make('button', { type: 'button', class: 'drg-pill', text: 'Get the picture', on: { click: () => ed.host.getImage?.() } }))
   }
 
   function listOf() {
@@ -81,7 +78,7 @@ export function buildOverlay(ed) {
     if (ed.error) out.push(make('div', { class: 'drg-chip drg-bad' }, make('span', { text: ed.error })))
     if (ed.note) out.push(make('div', { class: 'drg-chip' }, make('span', { text: ed.note })))
     // the hint says already what the region in hand lacks
-    const shown = found.filter((p) => !(p.kind === 'draft' && ed.sel?.kind === 'region' && p.region === ed.sel.index))
+    const shown = found.filter((p) => !(p.kind === 'draft' && p.region === ed.regionIndex))
     const most = all ? shown.length : ed.view.height < 480 ? MOST / 2 : MOST
     for (const problem of shown.slice(0, most)) out.push(chipOf(problem))
     const more = shown.length - most
@@ -95,16 +92,18 @@ export function buildOverlay(ed) {
     return out
   }
 
-  /** @param {any} problem */
+  /** @param {Problem} problem */
   function chipOf(problem) {
+    /** @type {Sel | null} */
     const target = problem.region !== undefined ? { kind: 'region', index: problem.region } : problem.point !== undefined ? { kind: 'point', index: problem.point } : null
     const show = make('button', { type: 'button', class: 'drg-chip-text', text: problem.text.charAt(0).toUpperCase() + problem.text.slice(1), title: 'Show it', on: { click: () => {
       if (target) ed.select(target)
       ed.focus()
     } } })
-    const fix = problem.fix
+    const repair = problem.fix
+    const fix = repair
       ? make('button', { type: 'button', class: 'drg-chip-fix', text: problem.hint ?? 'Repair it', on: { click: () => {
-          ed.edit(problem.fix(ed.doc))
+          ed.edit(repair(ed.doc))
           ed.sel = ed.valid(ed.sel)
           ed.commit('fix')
           ed.focus()

@@ -1,7 +1,7 @@
 // The super-pixels of the picture: found once by a worker, kept on the editor, asked for by the wand and the guess.
 import { scaledShape } from '../document.js'
 import { slic } from '../slic.js'
-/** @import { Context, Editor, Region } from './types.js' */
+/** @import { Context, Editor, Region, Segments, Wand } from './types.js' */
 const SIDE = 1024 // pixels: larger pictures are cut into pieces at this size
 export const GRAINS = [150, 300, 600, 1200, 2400] // pieces
 
@@ -9,7 +9,7 @@ export const GRAINS = [150, 300, 600, 1200, 2400] // pieces
 export function segment(ed, quiet = false) {
   const { image, size } = ed
   if (ed.off.signal.aborted) return // asked for just before the editor went
-  const count = GRAINS[ed.grain ?? 2]
+  const count = GRAINS[ed.grain]
   if (!image || (ed.wand?.image === image && ed.wand.asked === count)) return
   const k = Math.min(1, SIDE / Math.max(size.width, size.height))
   const width = Math.max(1, Math.round(size.width * k))
@@ -21,8 +21,9 @@ export function segment(ed, quiet = false) {
   g.drawImage(image, 0, 0, width, height)
   const rgba = g.getImageData(0, 0, width, height).data
   ed.worker?.terminate()
+  /** @type {Wand} */
   const kept = (ed.wand = { image, asked: count, width, height, labels: null, paths: new Map() })
-  const take = (/** @type {any} */ found) => {
+  const take = (/** @type {Segments} */ found) => {
     if (ed.wand !== kept) return
     Object.assign(kept, found)
     if (quiet) return
@@ -53,7 +54,10 @@ export function segmentQuietly(ed) {
   }
 }
 
-/** A region in the pixels of the pieces, and the pieces; no pieces while there are none. @param {Editor} ed @param {Region} region */
+/**
+ * A region in the pixels of the pieces, and the pieces; no pieces while there are none.
+ * @param {Editor} ed @param {Region} region @returns {{region: Region, pieces: Segments | null}}
+ */
 export function piecesFor(ed, region) {
   const { wand, size } = ed
   if (!wand?.labels) return { region, pieces: null }

@@ -5,7 +5,7 @@ import { drawArrow, drawBadge, drawHud, drawPair } from './marks.js'
 import { drawMask } from './render_mask.js'
 import { colorOf, hasMotion } from './ops.js'
 import { cutOf } from './shapes.js'
-/** @import { Context, Editor, Item, Region, Size } from './types.js' */
+/** @import { Context, Editor, Item, Matrix, Picture, Region, Size } from './types.js' */
 const HALO = 'rgba(8, 10, 14, 0.62)'
 
 /** Draws the whole canvas. @param {Editor} ed */
@@ -64,7 +64,7 @@ function drawPicture(ed) {
   g.drawImage(layer.g.canvas, 0, 0)
 }
 
-/** @param {Context} g @param {any} image @param {Size} size @param {number} zoom */
+/** @param {Context} g @param {Picture | null} image @param {Size} size @param {number} zoom */
 function paintPicture(g, image, size, zoom) {
   if (!image) {
     const cell = Math.max(size.width, size.height) / 16
@@ -130,7 +130,7 @@ function line(g, x0, y0, x1, y1) {
   g.stroke()
 }
 
-/** Where a region leaves from: darkened and hatched. @param {Editor} ed @param {Item} it @param {number[]} base */
+/** Where a region leaves from: darkened and hatched. @param {Editor} ed @param {Item} it @param {Matrix} base */
 function drawHole(ed, it, base) {
   if (!it.moves) return
   const { g } = ed
@@ -145,7 +145,7 @@ function drawHole(ed, it, base) {
 
 /**
  * The region's own pixels where its motion takes them at `progress`, under the exact affine map.
- * @param {Editor} ed @param {Item} it @param {any} base @param {number} progress
+ * @param {Editor} ed @param {Item} it @param {Matrix} base @param {number} progress
  */
 function drawGhost(ed, it, base, progress) {
   const { g, show } = ed
@@ -172,7 +172,7 @@ function drawGhost(ed, it, base, progress) {
 
 /**
  * An outline with a dark halo, readable on every picture.
- * @param {Context} g @param {Path2D} path @param {any} base @param {string} color
+ * @param {Context} g @param {Path2D} path @param {Matrix} base @param {string} color
  * @param {{width: number, fill?: number, dash?: number[], scale: number}} look
  */
 export function drawOutline(g, path, base, color, { width, fill = 0, dash = [], scale }) {

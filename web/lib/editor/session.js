@@ -5,7 +5,7 @@ import { motionOf } from '../geometry.js'
 import { History } from './history.js'
 import { hasMotion, withRegion } from './ops.js'
 import { piecesFor } from './pieces.js'
-/** @import { Doc, Editor, Sel } from './types.js' */
+/** @import { Doc, Draft, Drag, Editor, Sel, Slide } from './types.js' */
 /**
  * Documents are never changed in place: `doc` is what is shown, `committed` what is stored; they differ while something is dragged.
  * What it needs of the editor around it (size, image, draw, sync, say ...) is there when it is called: `this` is an Editor.
@@ -16,10 +16,17 @@ export class Session {
     this.text = ''
     this.sel = /** @type {Sel | null} */ (null)
     this.committedSel = /** @type {Sel | null} */ (null)
+    this.draft = /** @type {Draft | null} */ (null)
+    this.gesture = /** @type {Drag | Slide | null} */ (null)
     this.history = new History()
     this.error = '' // a sentence: what is wrong with the document that was given
     this.note = '' // a sentence: what was adapted
     this.told = { error: '', notes: /** @type {string[]} */ ([]) } // by the last run, until the next edit
+  }
+
+  /** The place of the selected region in the list; -1 while none is selected. */
+  get regionIndex() {
+    return this.sel?.kind === 'region' ? this.sel.index : -1
   }
 
   /** The selected region, or null. */

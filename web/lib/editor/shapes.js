@@ -75,7 +75,7 @@ export function cutOf(outline, image, size) {
   return outline.cut
 }
 
-const probe = { /** @type {CanvasRenderingContext2D | null} */ context: null }
+const probe = { context: /** @type {Context | null} */ (null) }
 
 /** Whether the outline holds the point. @param {Outline} outline @param {Point} p */
 export function inside(outline, p) {

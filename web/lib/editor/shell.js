@@ -1,6 +1,7 @@
 // Builds the editor's elements and hands the modules what they need of each other.
 import { buildBars } from './bars.js'
 import { buildBottom } from './bottom.js'
+import { clearMotion } from './commands.js'
 import { make } from './dom.js'
 import { handlesOf } from './handles.js'
 import { buildHelp, closeMenus } from './menu.js'
@@ -34,6 +35,8 @@ export function buildShell(ed) {
     resizeBrush: bars.resizeBrush,
     togglePanel: panel.toggle,
     toggleHelp: help.toggle,
+    paint: panel.paint,
+    clearMotion: () => clearMotion(ed),
     handles: () => handlesOf(ed),
     closePopups: () => [closeMenus(ed), help.close(), panel.closeSheet()].some(Boolean),
     frame() {

@@ -1,5 +1,6 @@
 
 /** @import { Editor, Point, Size } from './types.js' */
+
 /** Snapping and locking of what is dragged. Pure. Distances are image pixels unless said otherwise. */
 
 

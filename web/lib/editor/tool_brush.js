@@ -1,8 +1,7 @@
 // Brush and eraser: discs along the way of the pointer.
 import { finishShape, modeOf } from './marking.js'
 import { trace } from './marks.js'
-/** @import { Context, Editor, Keys, Point } from './types.js' */
-
+/** @import { Context, Drag, Editor, Keys, Point, Tool } from './types.js' */
 /** @param {Editor} ed @param {Context} g @param {Point[]} points @param {boolean} erase */
 function drawStroke(ed, g, points, erase) {
   trace(ed, g, points)
@@ -19,7 +18,7 @@ function drawRim(ed, g) {
   const p = ed.cursor ?? ed.hover
   if (!p) return
   const [x, y] = ed.view.toScreen(p)
-  for (const [color, width] of [['rgba(8, 10, 14, 0.7)', 3], ['#ffffff', 1.3]]) {
+  for (const [color, width] of /** @type {[string, number][]} */ ([['rgba(8, 10, 14, 0.7)', 3], ['#ffffff', 1.3]])) {
     g.beginPath()
     g.arc(x, y, Math.max(ed.brush * ed.view.scale, 1), 0, 7)
     g.strokeStyle = color
@@ -28,7 +27,7 @@ function drawRim(ed, g) {
   }
 }
 
-/** @param {Editor} ed @param {Point} p @param {Keys} e @param {boolean} erase */
+/** @param {Editor} ed @param {Point} p @param {Keys} e @param {boolean} erase @returns {Drag} */
 function stroke(ed, p, e, erase) {
   const points = [p]
   const asked = modeOf(ed, e)
@@ -52,6 +51,7 @@ function stroke(ed, p, e, erase) {
   }
 }
 
+/** @type {Tool} */
 export const brush = {
   label: 'Brush', key: 'B', icon: 'brush', keys: 'drag', cursor: 'none', sized: true,
   hint: 'Paint the part that shall move; [\u00a0and\u00a0] change the size, Alt takes away',
@@ -60,6 +60,7 @@ export const brush = {
   draw: drawRim
 }
 
+/** @type {Tool} */
 export const eraser = {
   label: 'Eraser', key: 'E', icon: 'eraser', keys: 'drag', cursor: 'none', sized: true,
   hint: 'Paint over what does not belong to the region; [\u00a0and\u00a0] change the size',

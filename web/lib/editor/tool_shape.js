@@ -1,14 +1,13 @@
 // Polygon and lasso, rectangle, ellipse.
 import { haloStroke, trace } from './marks.js'
 import { finishShape, modeOf } from './marking.js'
-/** @import { Context, Editor, Keys, Point } from './types.js' */
-
-const TINTS = /** @type {Record<string, string>} */ ({ new: '#ffffff', add: '#9be564', subtract: '#ff6b6b' })
+/** @import { Context, Editor, Keys, Mode, Point, PolygonTool, Tool } from './types.js' */
+const TINTS = /** @type {Record<Mode, string>} */ ({ new: '#ffffff', add: '#9be564', subtract: '#ff6b6b' })
 
 /** @param {Editor} ed @param {Point} p @returns {Point} */
 const held = (ed, p) => [Math.min(Math.max(p[0], -0.5), ed.size.width - 0.5), Math.min(Math.max(p[1], -0.5), ed.size.height - 0.5)]
 
-/** @param {Editor} ed @param {Context} g @param {Point[]} points @param {boolean} closed @param {string} mode */
+/** @param {Editor} ed @param {Context} g @param {Point[]} points @param {boolean} closed @param {Mode} mode */
 function drawLine(ed, g, points, closed, mode) {
   trace(ed, g, points)
   if (closed) g.closePath()
@@ -19,7 +18,7 @@ function drawLine(ed, g, points, closed, mode) {
   haloStroke(g, TINTS[mode], 1.8)
 }
 
-/** A click puts a corner, a drag draws freely; Enter, a double click or the first corner closes. */
+/** A click puts a corner, a drag draws freely; Enter, a double click or the first corner closes. @type {PolygonTool} */
 export const polygon = {
   label: 'Polygon and lasso', key: 'P', icon: 'polygon', keys: 'click', cursor: 'crosshair',
   hint: 'Drag around the part, or click corner by corner; Enter or a click on the first corner closes',
@@ -27,19 +26,20 @@ export const polygon = {
   /** @param {Editor} ed @param {Point} p @param {Keys} e */
   down(ed, p, e) {
     const at = held(ed, p)
-    const begun = ed.draft?.points.length ?? 0
-    if (begun >= 3 && near(ed, ed.draft.points[0], at)) return polygon.finish(ed), null
-    if (begun && near(ed, ed.draft.points[begun - 1], at)) return null // the second press of a double click
     const earlier = ed.draft
-    ed.draft = begun ? { ...ed.draft, points: [...ed.draft.points, at] } : { points: [at], mode: modeOf(ed, e) }
+    const corners = earlier?.points ?? []
+    const begun = corners.length
+    if (begun >= 3 && near(ed, corners[0], at)) return polygon.finish(ed), null
+    if (begun && near(ed, corners[begun - 1], at)) return null // the second press of a double click
+    const { points } = (ed.draft = { points: [...corners, at], mode: earlier?.mode ?? modeOf(ed, e) })
     let free = 0
     return {
       name: 'lasso',
       move(/** @type {Point} */ q) {
         const next = held(ed, q)
-        const last = ed.draft.points[ed.draft.points.length - 1]
+        const last = points[points.length - 1]
         if (Math.hypot(next[0] - last[0], next[1] - last[1]) * ed.view.scale < 3) return
-        ed.draft.points.push(next)
+        points.push(next)
         free++
       },
       end() {
@@ -62,8 +62,8 @@ export const polygon = {
 
   /** @param {Editor} ed */
   back(ed) {
-    ed.draft.points.pop()
-    if (!ed.draft.points.length) ed.draft = null
+    ed.draft?.points.pop()
+    if (!ed.draft?.points.length) ed.draft = null
   },
 
   /** @param {Editor} ed @param {Context} g */
@@ -87,6 +87,7 @@ const near = (ed, a, b) => Math.hypot(a[0] - b[0], a[1] - b[1]) * ed.view.scale 
 /**
  * A tool that draws a shape from corner to corner.
  * @param {{label: string, key: string, icon: string, hint: string}} names @param {(a: Point, b: Point) => Point[]} outline
+ * @returns {Tool}
  */
 function boxTool(names, outline) {
   return {

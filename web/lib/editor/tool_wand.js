@@ -6,8 +6,7 @@ import { GRAINS, segment } from './pieces.js'
 import { drawOutline } from './render.js'
 import { inside, pathOf } from './shapes.js'
 import { select } from './tool_select.js'
-/** @import { Context, Editor, Keys, Point } from './types.js' */
-
+/** @import { Context, Editor, Keys, Pieces, Point, WandTool } from './types.js' */
 /** @param {Editor} ed @param {Point} p @returns {number} */
 function labelUnder(ed, p) {
   const { wand, size } = ed
@@ -15,23 +14,26 @@ function labelUnder(ed, p) {
   return labelAt(wand.labels, wand.width, wand.height, ...scaledPoint(p, wand.width / size.width, wand.height / size.height))
 }
 
-/** The shape of pieces in the picture's pixels. @param {Editor} ed @param {Iterable<number>} labels */
+/** The shape of pieces, once they are found, in the picture's pixels. @param {Editor} ed @param {Iterable<number>} labels */
 function shapeFrom(ed, labels) {
-  const { wand, size } = ed
+  const { size } = ed
+  const wand = /** @type {Pieces} */ (ed.wand)
   const found = { ...shapeOf(wand.labels, wand.width, wand.height, labels), strokes: [] }
   return scaledShape(found, size.width / wand.width, size.height / wand.height)
 }
 
 /** @param {Editor} ed @param {number} label */
 function pathUnder(ed, label) {
-  const { paths } = ed.wand
-  if (!paths.has(label)) {
-    const { polygons, holes } = shapeFrom(ed, [label])
-    paths.set(label, pathOf([...polygons, ...holes]))
-  }
-  return paths.get(label)
+  const { paths } = /** @type {Pieces} */ (ed.wand)
+  const known = paths.get(label)
+  if (known) return known
+  const { polygons, holes } = shapeFrom(ed, [label])
+  const path = pathOf([...polygons, ...holes])
+  paths.set(label, path)
+  return path
 }
 
+/** @type {WandTool} */
 export const wand = {
   label: 'Wand', key: 'W', icon: 'wand', keys: 'click', cursor: 'crosshair',
   hint: 'Click a piece, or scribble over several; [\u00a0and\u00a0] change their size, Alt takes away',
@@ -47,7 +49,7 @@ export const wand = {
 
   /** @param {Editor} ed @param {number} way -1: smaller pieces */
   grain(ed, way) {
-    ed.grain = Math.min(Math.max((ed.grain ?? 2) - way, 0), GRAINS.length - 1)
+    ed.grain = Math.min(Math.max(ed.grain - way, 0), GRAINS.length - 1)
     wand.enter(ed)
   },
 
@@ -58,7 +60,7 @@ export const wand = {
     const asked = modeOf(ed, e)
     const { region } = ed
     if (asked === 'new' && region && !ed.paintMask && inside(ed.outline(region), p)) return select.down(ed, p, e) // picked already: drag it
-    const mode = asked === 'new' && region && ed.toolRegion === ed.sel.index ? 'add' : asked
+    const mode = asked === 'new' && region && ed.toolRegion === ed.regionIndex ? 'add' : asked
     const chosen = new Set([labelUnder(ed, p)])
     return {
       name: 'scribble',

@@ -3,7 +3,7 @@ import { parse } from '../document.js'
 import { bytesOf, zipOf } from '../files.js'
 import { exportFiles, importFiles } from '../formats.js'
 import { make } from './dom.js'
-/** @import { Context, Doc, Editor } from './types.js' */
+/** @import { Context, Doc, Editor, Picture } from './types.js' */
 /** @param {Editor} ed */
 export function listenTransfer(ed) {
   const { el, sink } = ed
@@ -56,7 +56,7 @@ export async function acceptFiles(ed, files) {
       if (!ed.host.uploadImage) return fail(ed, 'a picture can not be taken here')
       return ed.host.uploadImage(files[0])
     }
-    /** @type {Record<string, any>} */
+    /** @type {import('../formats.js').Files} */
     const read = {}
     for (const file of files) read[file.name] = file.type.startsWith('image/') ? await pixelsOf(file) : await file.text()
     const { doc, error, picture } = importFiles(read)
@@ -77,7 +77,7 @@ async function pixelsOf(file) {
   return imageData(bitmap, bitmap.width, bitmap.height)
 }
 
-/** @param {any} image @param {number} width @param {number} height */
+/** @param {Picture} image @param {number} width @param {number} height */
 function imageData(image, width, height) {
   const canvas = document.createElement('canvas')
   canvas.width = width
@@ -106,7 +106,7 @@ function takeDocument(ed, text) {
 function take(ed, doc) {
   ed.edit(doc)
   if (ed.image) ed.fitDocument()
-  else if (doc.image.width && doc.image.height) ed.resize(doc.image)
+  else if (doc.image.width && doc.image.height) ed.resize({ width: doc.image.width, height: doc.image.height })
   const note = ed.note
   ed.sel = null
   ed.setTool('select')
@@ -126,7 +126,8 @@ export function pickFiles(ed) {
 /** One file as it is, several as a ZIP. @param {Editor} ed @param {string} kind a key of KINDS */
 export function exportAs(ed, kind) {
   const { width, height } = ed.size
-  let picture = /** @type {any} */ ({ width, height })
+  /** @type {import('../formats.js').Source} */
+  let picture = { width, height }
   try {
     if (kind !== 'json' && ed.image) picture = imageData(ed.image, width, height)
   } catch {

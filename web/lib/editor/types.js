@@ -3,6 +3,7 @@
  *
  * @typedef {import('./core.js').Editor} Editor its fields and methods are declared there and in session.js
  * @typedef {import('../document.js').Doc} Doc
+ * @typedef {import('../document.js').Editing} Editing
  * @typedef {import('../document.js').Pair} Pair
  * @typedef {import('../document.js').Region} Region
  * @typedef {import('../document.js').Stroke} Stroke
@@ -10,6 +11,7 @@
  * @typedef {import('../document.js').Shape} MarkedShape
  * @typedef {import('../geometry.js').Matrix} Matrix
  * @typedef {import('../geometry.js').Motion} Motion
+ * @typedef {import('../problems.js').Problem} Problem
  * @typedef {import('../raster.js').Shape} Shape
  * @typedef {import('../slic.js').Segments} Segments
  * @typedef {import('./shapes.js').Outline} Outline
@@ -28,7 +30,8 @@
  * @typedef {{g: Context, key: string, of: unknown, empty?: boolean}} Layer a canvas, and what it was drawn for
  * @typedef {{el: HTMLElement, outside: (e: PointerEvent) => void}} Menu
  * @typedef {{image: Picture, asked: number, width: number, height: number, paths: Map<number, Path2D>}} Asked
- * @typedef {Asked & ({labels: null} | Segments)} Wand the pieces of a picture; no labels while they are looked for
+ * @typedef {Asked & Segments} Pieces of a picture
+ * @typedef {(Asked & {labels: null}) | Pieces} Wand no labels while they are looked for
  * @typedef {ReturnType<Editor['viewState']>} ViewState
  */
 
@@ -46,8 +49,9 @@
  * @property {number} [pointer] that drags
  * @property {BoxPoint} [from] where it was pressed
  *
- * @typedef {Gesture & {what?: string, move: (p: Point, e: Keys) => void, keyed?: boolean, box?: undefined}} Drag of something in
- *   the picture; `keyed`: by the arrow keys; `what` the step of undo is called
+ * @typedef {Gesture & {move: (p: Point, e: Keys) => void, keyed?: boolean, box?: undefined}} Drag of something in the picture;
+ *   `keyed`: by the arrow keys
+ * @typedef {Drag & {what: string}} Edit a drag that is one step of undo, called `what`
  * @typedef {Gesture & {box: (at: BoxPoint) => void, keyed?: undefined}} Slide of the view
  */
 

@@ -77,7 +77,7 @@ export class View {
   }
 
   /** Client coordinates of an event -> box. Divides by the size on screen, which holds the graph's zoom.
-   *  @param {{clientX: number, clientY: number}} e */
+   *  @param {{clientX: number, clientY: number}} e @returns {[number, number]} */
   toBox(e) {
     const r = this.box.getBoundingClientRect()
     return [((e.clientX - r.left) / (r.width || 1)) * this.width, ((e.clientY - r.top) / (r.height || 1)) * this.height]
