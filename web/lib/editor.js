@@ -3,6 +3,8 @@ import { Editor } from './editor/core.js'
 import { acceptFiles } from './editor/transfer.js'
 
 /** @import { Picture, Point, Size, ViewState } from './editor/types.js' */
+
+/** @typedef {ReturnType<typeof createEditor>} DragEditor */
 /**
  * @typedef {object} EditorHost everything is optional
  * @property {(text: string) => void} [onCommit] the document changed by hand

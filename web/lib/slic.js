@@ -86,7 +86,7 @@ export function slic(rgba, width, height, count = 600, iterations = 5) {
       if (size) for (let j = 0; j < 5; j++) centres[5 * c + j] = sums[6 * c + j] / size
     }
   }
-  const found = connected(labels, width, height, n / k / 4)
+  const found = connected(labels, width, n / k / 4)
   return { ...found, width, height, colours: means(found.labels, found.count, sharp) }
 }
 
@@ -176,9 +176,9 @@ function assign(c, centres, lab, labels, best, width, height, cell, weight) {
 
 /**
  * Every connected part its own label; parts under `least` pixels join the one before them in reading order.
- * @param {Int32Array} labels @param {number} width @param {number} height @param {number} least
+ * @param {Int32Array} labels @param {number} width @param {number} least
  */
-function connected(labels, width, height, least) {
+function connected(labels, width, least) {
   const out = new Int32Array(labels.length).fill(-1), part = new Int32Array(labels.length)
   let count = 0
   for (let start = 0; start < labels.length; start++) {

@@ -5,8 +5,9 @@
  */
 import { slic } from './slic.js'
 
-/** @typedef {{id: number, rgba: Uint8ClampedArray, width: number, height: number, count?: number, iterations?: number}} Asked */
 /**
+ * @typedef {{id: number, rgba: Uint8ClampedArray, width: number, height: number, count?: number, iterations?: number}}
+ *   Asked
  * @typedef {object} Scope a worker's, which the page's types leave out
  * @property {typeof Object} [WorkerGlobalScope]
  * @property {(type: 'message', heard: (e: {data: Asked}) => void) => void} addEventListener

@@ -2,6 +2,7 @@
 import { icon, iconButton, make, setIcon, setText } from './dom.js'
 import { openMore } from './menu.js'
 /** @import { Editor, Mode, Shown, Tool, ToolName } from './types.js' */
+
 /** @param {Editor} ed */
 export function buildBars(ed) {
   const act = (/** @type {() => void} */ fn) => () => {

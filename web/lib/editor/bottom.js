@@ -2,6 +2,7 @@
 import { iconButton, make, setIcon, setText } from './dom.js'
 import { hasMotion } from './ops.js'
 /** @import { Editor } from './types.js' */
+
 /** @param {Editor} ed */
 export function buildBottom(ed) {
   const play = iconButton('play', 'Play the motion', () => (playing ? stop() : start()))

@@ -5,6 +5,7 @@ import { handlesOf, idOf } from './handles.js'
 import { STILL, anchoredAt, duplicate, fixedPoint, hasMotion, movedShape, remove, withPoint, withRegion } from './ops.js'
 import { inPicture } from './snap.js'
 /** @import { Editor, Point, Sel } from './types.js' */
+
 /** The number of the place that a handle's name says; NaN for the others. @param {string} name */
 const placeOf = (name) => Number(/^key-(\d+)$/.exec(name)?.[1] ?? NaN)
 

@@ -12,6 +12,7 @@ import { dropWand } from './pieces.js'
 import { TOOLS } from './tools.js'
 import { View } from './view.js'
 /** @import { Context, Layer, MarkedShape, Menu, Mode, Parts, Picture, Point, Sel, Size, ToolName, ViewState, Wand } from './types.js' */
+
 export class Editor extends Session {
   /** @param {HTMLElement} root @param {import('../editor.js').EditorHost} host */
   constructor(root, host) {

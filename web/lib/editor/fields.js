@@ -3,6 +3,7 @@ import { motionOf } from '../geometry.js'
 import { make } from './dom.js'
 import { STILL, withRegion } from './ops.js'
 /** @import { Editor, Motion, Point, Region } from './types.js' */
+
 const places = (/** @type {number} */ v) => String(Math.round(v * 100) / 100)
 
 /**

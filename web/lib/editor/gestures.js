@@ -3,6 +3,7 @@ import { applyTo, invert, matrixOf, motionOf } from '../geometry.js'
 import { STILL, fixedPoint, movedCentroid, movedShape, patch, withPoint, withRegion } from './ops.js'
 import { inPicture, lines, lockAxis, snapAngle, snapPoint, snapScale } from './snap.js'
 /** @import { Edit, Editor, Handle, Keys, Point, Region, Sel } from './types.js' */
+
 const SNAP = 6 // box pixels
 /** Tenths of a pixel: what a hand can mean. @param {Point} p @returns {Point} */
 const fine = (p) => [Math.round(p[0] * 10) / 10, Math.round(p[1] * 10) / 10]

@@ -4,6 +4,7 @@ import { applyTo, matrixOf, motionOf } from '../geometry.js'
 import { disc, haloStroke } from './marks.js'
 import { colorOf, hasMotion, movedCentroid } from './ops.js'
 /** @import { Context, Editor, Outline, Point, Region } from './types.js' */
+
 /** @typedef {{id: string, at: [number, number], source?: [number, number], index?: number, radius?: number, centre?: [number, number]}} Handle at, centre, radius: box pixels */
 
 const EDGES = [['nw', 0, 0], ['n', 0.5, 0], ['ne', 1, 0], ['e', 1, 0.5], ['se', 1, 1], ['s', 0.5, 1], ['sw', 0, 1], ['w', 0, 0.5]]

@@ -1,5 +1,6 @@
 // Undo and redo of every gesture. Documents are never changed in place, so a step is a reference, not a copy.
 /** @import { Doc, Sel } from './types.js' */
+
 const LIMIT = 200
 
 /** @typedef {{doc: Doc, sel: Sel | null, what: string}} Step */

@@ -2,6 +2,7 @@
 import { addPlace, clearMotion, copy, cycle, deleteSelected, grow, nextHandle, nudge, turn } from './commands.js'
 import { inPicture } from './snap.js'
 /** @import { Editor, Point, Shown, ToolName } from './types.js' */
+
 /** What the sheet behind ? shows. @type {[string, string][]} */
 export const SHORTCUTS = [
   ['V P M O', 'select, polygon or lasso, rectangle, ellipse'],

@@ -3,6 +3,7 @@ import { TASKS } from '../document.js'
 import { iconButton, make, pressed } from './dom.js'
 import { asTask, colorOf, hasMotion, patch, remove, reorder, withRegion } from './ops.js'
 /** @import { Doc, Editor, Pair, Region, Sel, Task } from './types.js' */
+
 /** @param {Editor} ed */
 export function buildList(ed) {
   const el = make('div', { class: 'drg-list', role: 'list' })

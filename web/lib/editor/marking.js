@@ -5,6 +5,7 @@ import { adaptivePolygons } from './render_mask.js'
 import { segmentQuietly } from './pieces.js'
 import { addRegion, movedMotion, remove, withRegion } from './ops.js'
 /** @import { Editor, Keys, Mode, Point, Shape, Stroke } from './types.js' */
+
 const CORNERS = 400 // as the stored document: what is on the screen is what is stored
 
 /** Shift adds, Alt takes away, else what the bar says. @param {Editor} ed @param {Keys} e @returns {Mode} */

@@ -1,6 +1,7 @@
 // Marks on the canvas, in box pixels: arrows, arcs, numbers, point pairs, guides, the keyboard's cross.
 import { applyTo, matrixOf, pathPoint } from '../geometry.js'
 /** @import { Context, Editor, Item, Pair, Point } from './types.js' */
+
 const HALO = 'rgba(8, 10, 14, 0.7)'
 const GUIDE = '#ff4fd8'
 

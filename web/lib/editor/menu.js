@@ -6,6 +6,7 @@ import { SHORTCUTS } from './keyboard.js'
 import { anchoredAt, withRegion } from './ops.js'
 import { exportAs, pickFiles } from './transfer.js'
 /** @import { Editor, Point } from './types.js' */
+
 /** Closes what is open; true if something was. @param {Editor} ed */
 export function closeMenus(ed) {
   const open = ed.menu

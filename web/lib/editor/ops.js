@@ -4,6 +4,7 @@
  */
 import { applyTo, matrixOf, motionOf } from '../geometry.js'
 /** @import { Doc, Pair, Point, Region, Sel, Task } from './types.js' */
+
 const COLORS = ['#ff9f1c', '#2ec4f1', '#f15bb5', '#9be564', '#b79cff', '#ffd93d', '#ff6b6b', '#36d6b0']
 
 

@@ -3,6 +3,7 @@ import { problems } from '../problems.js'
 import { icon, make, pressed, setText } from './dom.js'
 import { hasMotion } from './ops.js'
 /** @import { Doc, Editor, Problem, Sel } from './types.js' */
+
 const MOST = 4 // chips; half as many where the box is small
 
 /** @param {Editor} ed */

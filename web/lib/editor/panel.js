@@ -5,6 +5,7 @@ import { buildFields } from './fields.js'
 import { buildList } from './list.js'
 import { adaptivePolygons } from './render_mask.js'
 /** @import { Editing, Editor } from './types.js' */
+
 const MODES = /** @type {Record<string, string>} */ ({ adaptive: 'around the drag', painted: 'what I paint', none: 'everything' })
 
 /** @param {Editor} ed */

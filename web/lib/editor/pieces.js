@@ -2,6 +2,7 @@
 import { scaledShape } from '../document.js'
 import { slic } from '../slic.js'
 /** @import { Context, Editor, Region, Segments, Wand } from './types.js' */
+
 const SIDE = 1024 // pixels: larger pictures are cut into pieces at this size
 export const GRAINS = [150, 300, 600, 1200, 2400] // pieces
 

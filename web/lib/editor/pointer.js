@@ -1,6 +1,7 @@
 // Mouse, pen and fingers: one finger is the tool, two move and zoom, the right button moves, a long press opens the menu.
 import { openMenu } from './menu.js'
 /** @import { BoxPoint, Drag, Editor, Slide } from './types.js' */
+
 const LONG = 550 // ms
 
 let shielded = false

@@ -6,11 +6,12 @@ import { drawMask } from './render_mask.js'
 import { colorOf, hasMotion } from './ops.js'
 import { cutOf } from './shapes.js'
 /** @import { Context, Editor, Item, Matrix, Picture, Region, Size } from './types.js' */
+
 const HALO = 'rgba(8, 10, 14, 0.62)'
 
 /** Draws the whole canvas. @param {Editor} ed */
 export function render(ed) {
-  const { view, g, size } = ed
+  const { view, g } = ed
   g.setTransform(1, 0, 0, 1, 0, 0)
   g.clearRect(0, 0, g.canvas.width, g.canvas.height)
   drawPicture(ed)

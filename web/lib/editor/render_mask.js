@@ -4,6 +4,7 @@ import { adaptiveMask } from '../raster.js'
 import { hasMotion } from './ops.js'
 import { pathOf } from './shapes.js'
 /** @import { Context, Editor, Point } from './types.js' */
+
 /** The outlines of what may change as the server will draw it; their union is meant. @param {Editor} ed @returns {Point[][]} */
 export function adaptivePolygons(ed) {
   const regions = ed.doc.regions.map((region) => {

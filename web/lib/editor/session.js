@@ -6,6 +6,7 @@ import { History } from './history.js'
 import { hasMotion, withRegion } from './ops.js'
 import { piecesFor } from './pieces.js'
 /** @import { Doc, Draft, Drag, Editor, Sel, Slide } from './types.js' */
+
 /**
  * Documents are never changed in place: `doc` is what is shown, `committed` what is stored; they differ while something is dragged.
  * What it needs of the editor around it (size, image, draw, sync, say ...) is there when it is called: `this` is an Editor.

@@ -2,6 +2,7 @@
 import { polygonCentroid } from '../geometry.js'
 import { contours, countOf, hullOfMask, middleOf, rasterize } from '../raster.js'
 /** @import { Context, MarkedShape, Picture, Point, Size, Stroke } from './types.js' */
+
 /**
  * @typedef {object} Outline
  * @property {Point[][]} polygons for drawing; filled by the even-odd rule

@@ -10,6 +10,7 @@ import { buildPanel } from './panel.js'
 import { applyStyle } from './style.js'
 import { listenTransfer } from './transfer.js'
 /** @import { Editor } from './types.js' */
+
 /** @param {Editor} ed */
 export function buildShell(ed) {
   applyStyle(ed.root.ownerDocument)

@@ -2,6 +2,7 @@
 import { finishShape, modeOf } from './marking.js'
 import { trace } from './marks.js'
 /** @import { Context, Drag, Editor, Keys, Point, Tool } from './types.js' */
+
 /** @param {Editor} ed @param {Context} g @param {Point[]} points @param {boolean} erase */
 function drawStroke(ed, g, points, erase) {
   trace(ed, g, points)

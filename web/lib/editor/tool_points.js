@@ -4,6 +4,7 @@ import { dragPoint } from './gestures.js'
 import { hitHandle } from './handles.js'
 import { inPicture } from './snap.js'
 /** @import { Drag, Editor, Point, Tool } from './types.js' */
+
 /** The pair whose start or target lies at a picture point. @param {Editor} ed @param {Point} p @returns {{index: number, end: 'start' | 'target'} | null} */
 export function pairAt(ed, p) {
   const reach = ed.reach() / ed.view.scale

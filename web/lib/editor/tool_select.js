@@ -4,6 +4,7 @@ import { cursorOf, hitHandle, idOf } from './handles.js'
 import { pairAt, withCommit } from './tool_points.js'
 import { anchoredAt, withRegion } from './ops.js'
 /** @import { Drag, Edit, Editor, Keys, Point, Region, Tool } from './types.js' */
+
 /** @type {Tool} */
 export const select = {
   label: 'Select and drag', key: 'V', icon: 'select', keys: 'none', cursor: 'default',

@@ -2,6 +2,7 @@
 import { haloStroke, trace } from './marks.js'
 import { finishShape, modeOf } from './marking.js'
 /** @import { Context, Editor, Keys, Mode, Point, PolygonTool, Tool } from './types.js' */
+
 const TINTS = /** @type {Record<Mode, string>} */ ({ new: '#ffffff', add: '#9be564', subtract: '#ff6b6b' })
 
 /** @param {Editor} ed @param {Point} p @returns {Point} */

@@ -7,6 +7,7 @@ import { drawOutline } from './render.js'
 import { inside, pathOf } from './shapes.js'
 import { select } from './tool_select.js'
 /** @import { Context, Editor, Keys, Pieces, Point, WandTool } from './types.js' */
+
 /** @param {Editor} ed @param {Point} p @returns {number} */
 function labelUnder(ed, p) {
   const { wand, size } = ed

@@ -4,6 +4,7 @@ import { bytesOf, zipOf } from '../files.js'
 import { exportFiles, importFiles } from '../formats.js'
 import { make } from './dom.js'
 /** @import { Context, Doc, Editor, Picture } from './types.js' */
+
 /** @param {Editor} ed */
 export function listenTransfer(ed) {
   const { el, sink } = ed

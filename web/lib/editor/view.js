@@ -1,5 +1,6 @@
 // Where the picture lies in the box: zoom, pan, device pixels; client coordinates <-> picture coordinates.
 /** @import { Size } from './types.js' */
+
 const MIN_SCALE = 0.02
 const MAX_SCALE = 64
 
