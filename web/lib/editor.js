@@ -4,7 +4,10 @@ import { acceptFiles } from './editor/transfer.js'
 
 /** @import { Picture, Point, Size, ViewState } from './editor/types.js' */
 
-/** @typedef {ReturnType<typeof createEditor>} DragEditor */
+/**
+ * @typedef {ReturnType<typeof createEditor>} DragEditor
+ */
+
 /**
  * @typedef {object} EditorHost everything is optional
  * @property {(text: string) => void} [onCommit] the document changed by hand

@@ -7,7 +7,6 @@ import { applyTo, matrixOf, motionOf } from '../geometry.js'
 
 const COLORS = ['#ff9f1c', '#2ec4f1', '#f15bb5', '#9be564', '#b79cff', '#ffd93d', '#ff6b6b', '#36d6b0']
 
-
 /** The object with other values; undefined takes a key away. @template {object} T @param {T} object @param {Partial<T>} values @returns {T} */
 export function patch(object, values) {
   const out = { ...object, ...values }

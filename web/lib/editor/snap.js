@@ -1,7 +1,6 @@
 // Snapping and locking of what is dragged. Pure. Distances are image pixels unless said otherwise.
 /** @import { Editor, Point, Size } from './types.js' */
 
-
 const STEP = 15 // degrees
 
 /**
