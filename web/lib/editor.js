@@ -4,9 +4,7 @@ import { acceptFiles } from './editor/transfer.js'
 
 /** @import { Picture, Point, Size, ViewState } from './editor/types.js' */
 
-/**
- * @typedef {ReturnType<typeof createEditor>} DragEditor
- */
+/** @typedef {ReturnType<typeof createEditor>} DragEditor what createEditor() gives */
 
 /**
  * @typedef {object} EditorHost everything is optional
