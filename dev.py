@@ -5,10 +5,12 @@ Standard library only.
 
 import hashlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from venv import EnvBuilder
@@ -27,9 +29,9 @@ USAGE = """usage: python dev.py demo [--out DIR]
        python dev.py test [--host [--cuda]] [--browser] [--kernels] [--torch-2.14] [arguments of pytest]
 
 demo   drags objects of generated scenes with the embedded models and writes pictures to out/demo
-test   ruff, ruff format, mypy --strict over drag_core and nodes, and pytest; --host, --browser and --kernels
-also run the tests that need a ComfyUI, a browser or a GPU; --host --cuda runs the tests in ComfyUI's process
-in its two ways with a card (a machine without one rehearses them)
+test   ruff, ruff format, mypy --strict over drag_core and nodes, tsc (where there is a Node.js) and pytest;
+--host, --browser and --kernels also run the tests that need a ComfyUI, a browser or a GPU; --host --cuda runs
+the tests in ComfyUI's process in its two ways with a card (a machine without one rehearses them)
 Both install the pinned requirements of constraints.txt into .venv on first use; with --torch-2.14 that torch
 and all else as pinned, into .venv-torch-2.14."""
 # What a result that hangs on rounding depends on.
@@ -149,6 +151,44 @@ def add(python: str, name: str, venv: Path = VENV) -> None:
         print(f"{requirements.name} could not be installed; the {name} tests will say what is missing.")
 
 
+def tsc() -> int:
+    """The exit code of TypeScript's checker over web/, installed on its first use from the pinned
+    tests/tsc/package-lock.json; 0 and one line where there is no Node.
+    """
+    home = ROOT / "tests" / "tsc"
+    lock, modules = home / "package-lock.json", home / "node_modules"
+    node, npm = shutil.which("node"), shutil.which("npm")
+    if not node or not npm:
+        print("tsc needs Node.js and npm on the path (https://nodejs.org): going on without it.", flush=True)
+        return 0
+    done = modules / "installed"
+    if not (done.exists() and done.read_text() == stamp_of(lock)):
+        print(f"Installing TypeScript into {modules} (once) ...", flush=True)
+        if run([npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=home):
+            print("TypeScript could not be installed; npm says above why.", flush=True)
+            return 1
+        done.write_text(stamp_of(lock))
+    return run([node, str(modules / "typescript" / "bin" / "tsc"), "--project", str(ROOT)], cwd=ROOT)
+
+
+def checks(python: str) -> list[str]:
+    """The names of those that failed."""
+    known: list[tuple[str, Callable[[], int]]] = [
+        ("ruff", partial(run, [python, "-m", "ruff", "check", "."], cwd=ROOT)),
+        ("ruff format", partial(run, [python, "-m", "ruff", "format", "--check", "."], cwd=ROOT)),
+        ("mypy", partial(run, [python, "-m", "mypy", "--strict", "drag_core"], cwd=ROOT)),
+        ("mypy nodes", partial(mypy_nodes, python)),
+        ("tsc", tsc),
+    ]
+    failed = []
+    for name, check in known:
+        print(f"== {name}", flush=True)
+        if check():
+            failed.append(name)
+            print(f"{name} FAILED", flush=True)
+    return failed
+
+
 def demo(python: str, rest: list[str]) -> int:
     """In the caller's folder, so that a relative --out means what it says there."""
     here = ROOT.samefile(Path.cwd())
@@ -177,20 +217,9 @@ def test(python: str, extras: list[str], rest: list[str]) -> int:
     """Every check runs, whatever the one before said; pytest comes last, so that its counts end the
     output.
     """
-    failed = []
     print("== machine", flush=True)
     run([python, "-c", MACHINE])
-    checks = [
-        ("ruff", partial(run, [python, "-m", "ruff", "check", "."], cwd=ROOT)),
-        ("ruff format", partial(run, [python, "-m", "ruff", "format", "--check", "."], cwd=ROOT)),
-        ("mypy", partial(run, [python, "-m", "mypy", "--strict", "drag_core"], cwd=ROOT)),
-        ("mypy nodes", partial(mypy_nodes, python)),
-    ]
-    for name, check in checks:
-        print(f"== {name}", flush=True)
-        if check():
-            failed.append(name)
-            print(f"{name} FAILED", flush=True)
+    failed = checks(python)
     folders: list[tuple[str, list[str]]] = []
     env = {**os.environ, "DRAG_CUDA": "1"} if "cuda" in extras else None  # tests/host/test_inside.py
     for name in (n for n in extras if n != "cuda"):  # each on its own: another sys.path than the core's tests

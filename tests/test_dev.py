@@ -1,12 +1,8 @@
-"""dev.py's arguments, stamp and exit codes, with nothing installed: commands are recorded, not run."""
+"""dev.py's arguments and stamps, with nothing installed: commands are recorded, not run."""
 
 import importlib.util
-import os
 import re
-import signal
-import subprocess
 import sys
-import time
 from pathlib import Path
 from types import ModuleType
 
@@ -30,8 +26,8 @@ def dev() -> ModuleType:
 
 @pytest.fixture
 def calls(dev: ModuleType, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
-    """dev.run replaced: every command ends with 0; and dev.make: it makes the file of the venv's Python, no
-    more.
+    """dev.run replaced: every command ends with 0; dev.make: it makes the file of the venv's Python, no
+    more; and dev.tsc, which test_dev_checks.py looks at.
     """
     seen: list[list[str]] = []
 
@@ -47,6 +43,7 @@ def calls(dev: ModuleType, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
 
     monkeypatch.setattr(dev, "run", run)
     monkeypatch.setattr(dev, "make", make)
+    monkeypatch.setattr(dev, "tsc", lambda: seen.append(["tsc"]) or 0)
     return seen
 
 
@@ -138,7 +135,7 @@ def test_the_newer_torch_has_an_environment_of_its_own(
     monkeypatch.setattr(dev, "REQUIREMENTS", tmp_path / "constraints.txt")
     assert dev.main(["test", "--torch-2.14", "--browser", "-x"]) == 0
     own = tmp_path / ".venv-torch-2.14"
-    assert {c[0] for c in calls if c[0] != "make"} == {str(dev.python_of(own))}
+    assert {c[0] for c in calls if c[0] not in ("make", "tsc")} == {str(dev.python_of(own))}
     assert (own / "installed-browser").exists() and calls[-1][1:] == ["-m", "pytest", "-q", "-x"]
 
 
@@ -229,120 +226,10 @@ def test_missing_extra_tests_are_said_and_left_out(
         ["py", "-m", "ruff", "format", "--check", "."],
         ["py", "-m", "mypy", "--strict", "drag_core"],
         ["py", "-m", "mypy", "--strict", *settings, "-p", "region_drag_editing.nodes"],
+        ["tsc"],
         ["py", "-m", "pytest", "-q", "tests/kernels", "-x"],
         ["py", "-m", "pytest", "-q", "-x"],
     ]
-
-
-@pytest.mark.parametrize("cuda", [False, True])
-def test_cuda_tells_the_host_tests_and_is_no_folder(
-    dev: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, cuda: bool
-) -> None:
-    told: dict[str, object] = {}
-
-    def run(argv: list[str], env: dict[str, str] | None = None, cwd: object = None) -> int:
-        told[argv[-1]] = env and env.get("DRAG_CUDA")
-        return 0
-
-    monkeypatch.setattr(dev, "run", run)
-    monkeypatch.setattr(dev, "ROOT", tmp_path)
-    (tmp_path / "tests" / "host").mkdir(parents=True)
-    assert dev.test("py", ["host", "cuda"] if cuda else ["host"], []) == 0
-    assert told.keys() == {dev.MACHINE, ".", "drag_core", "region_drag_editing.nodes", "tests/host", "-q"}
-    assert told["tests/host"] == ("1" if cuda else None)
-
-
-@pytest.mark.parametrize("bad", ["ruff", "mypy", "pytest"])
-def test_one_failing_check_fails_the_whole_and_stops_none(
-    dev: ModuleType, monkeypatch: pytest.MonkeyPatch, bad: str
-) -> None:
-    seen: list[str] = []
-
-    def run(argv: list[str], **kw: object) -> int:
-        seen.append(argv[2])
-        return int(argv[2] == bad)
-
-    monkeypatch.setattr(dev, "run", run)
-    assert dev.test("py", [], []) == 1
-    assert seen == [dev.MACHINE, "ruff", "ruff", "mypy", "mypy", "pytest"]
-
-
-@posix
-def test_mypy_sees_nodes_in_the_pack_whatever_the_checkouts_folder_is_called(
-    dev: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Through a link that is gone afterwards; where none can be made the check is left out and says so."""
-    root, seen = tmp_path / "a-clone of v1.0", list[Path]()
-    (root / "nodes").mkdir(parents=True)
-
-    def run(argv: list[str], env: object = None, cwd: Path = ROOT) -> int:
-        assert (cwd / "region_drag_editing" / "nodes").samefile(root / "nodes")
-        seen.append(cwd)
-        return 1
-
-    monkeypatch.setattr(dev, "run", run)
-    monkeypatch.setattr(dev, "ROOT", root)
-    assert dev.mypy_nodes("py") == 1 and not seen[0].exists() and (root / "nodes").is_dir()
-
-    def refused(*args: object, **kw: object) -> None:
-        raise OSError("a required privilege is not held by the client")
-
-    monkeypatch.setattr(Path, "symlink_to", refused)
-    assert dev.mypy_nodes("py") == 0 and len(seen) == 1
-    assert capsys.readouterr().out == "No link can be made here: going on without mypy over nodes/.\n"
-
-
-def test_the_checks_begin_with_what_rounding_depends_on(dev: ModuleType) -> None:
-    argv = [sys.executable, "-c", dev.MACHINE]
-    env = {**os.environ, "ATEN_CPU_CAPABILITY": "default", "OMP_NUM_THREADS": "1"}
-    said = subprocess.run(argv, capture_output=True, text=True, env=env, check=True).stdout
-    processor, capability, versions = said.splitlines()
-    assert re.fullmatch(r"processor .*\S x \d+", processor)
-    assert re.fullmatch(r"capability (DEFAULT|NO AVX) threads 1", capability)
-    assert versions.startswith("torch ") and " python 3." in versions
-
-
-def test_exit_codes_of_commands(dev: ModuleType) -> None:
-    assert dev.run([sys.executable, "-c", "raise SystemExit(7)"]) == 7
-
-
-@posix
-def test_a_command_killed_by_a_signal(dev: ModuleType) -> None:
-    assert (
-        dev.run([sys.executable, "-c", "import os, signal; os.kill(os.getpid(), signal.SIGTERM)"])
-        == 128 + signal.SIGTERM
-    )
-
-
-@posix
-def test_ctrl_c_is_130_without_a_traceback(tmp_path: Path) -> None:
-    """A Ctrl-C in the terminal reaches dev.py and the command that it runs, both in one process group."""
-    code = (
-        "import importlib.util as u, sys\n"
-        f"s = u.spec_from_file_location('dev', {str(ROOT / 'dev.py')!r}); m = u.module_from_spec(s); "
-        f"s.loader.exec_module(m)\n"
-        "m.prepare = lambda: sys.executable\n"
-        "m.demo = lambda python, rest: m.run([python, '-c', 'import time, signal;"
-        " signal.signal(signal.SIGINT, signal.SIG_DFL); print(1, flush=True); time.sleep(60)'])\n"
-        "sys.exit(m.main(['demo']))\n"
-    )
-    pipe = subprocess.PIPE
-    argv = [sys.executable, "-c", code]
-    process = subprocess.Popen(
-        argv,
-        stdout=pipe,
-        stderr=pipe,
-        text=True,
-        start_new_session=True,
-        cwd=tmp_path,
-        # as at a terminal: what a script starts in the background ignores it, and passes that on
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
-    assert process.stdout and process.stdout.readline() == "1\n"
-    time.sleep(0.1)
-    os.killpg(process.pid, signal.SIGINT)
-    _, err = process.communicate(timeout=30)
-    assert (process.returncode, err) == (130, "Stopped.\n")
 
 
 def _names(text: str) -> list[str]:

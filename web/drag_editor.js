@@ -9,13 +9,18 @@ import { letThrough } from './lib/host/input.js'
 import { watchPicture, viewUrl } from './lib/host/picture.js'
 import { runView, watchRuns } from './lib/host/runs.js'
 
-const NODE = 'DragEditor', TYPE = 'DRAG_EDITOR'
-const MIN_HEIGHT = 260
-const editors = new Map() // node -> what is bound to it, for as long as the node is in a graph
-const roots = new Map() // view key -> element of its editor
-const views = new Map() // the host makes nodes anew on its own undo: zoom, tool and local undo wait here for the next one
+/** @import { DragEditor, GraphNode, Hook, Output } from './lib/host/types.js' */
+/** @import { ViewState } from './lib/editor/types.js' */
 
-const toast = (text) => app.extensionManager?.toast?.add?.({ severity: 'warn', summary: 'Drag Editor', detail: text, life: 6000 })
+/** @typedef {{node: GraphNode, run: ReturnType<typeof runView>, picture: ReturnType<typeof watchPicture>, open: () => void}} Bound */
+
+const TYPE = 'DRAG_EDITOR'
+const MIN_HEIGHT = 260
+const editors = /** @type {Map<GraphNode, Bound>} */ (new Map()) // what is bound to it, for as long as the node is in a graph
+const roots = /** @type {Map<string, HTMLElement>} */ (new Map()) // by the view's key the element of its editor
+const views = /** @type {Map<string, ViewState>} */ (new Map()) // the host makes nodes anew on its own undo: zoom, tool and local undo wait here for the next one
+
+const toast = (/** @type {string} */ text) => app.extensionManager?.toast?.add?.({ severity: 'warn', summary: 'Drag Editor', detail: text, life: 6000 })
 
 /** One step of the graph's undo; the host does not see it by itself, as it listens for mouse events. */
 function captureUndo() {
@@ -24,9 +29,13 @@ function captureUndo() {
   else tracker?.checkState?.()
 }
 
-/** Calls `after` when the host calls node[name], with what it is called. */
+/**
+ * Calls `after` when the host calls node[name], with what it is called.
+ * @param {GraphNode} node @param {'onAdded' | 'onConfigure' | 'onConnectionsChange' | 'onExecuted' | 'onRemoved'} name @param {Hook} after
+ */
 function chain(node, name, after) {
   const before = node[name]
+  /** @this {GraphNode} @param {...unknown} args */
   node[name] = function (...args) {
     const out = before?.apply(this, args)
     after(...args)
@@ -34,14 +43,16 @@ function chain(node, name, after) {
   }
 }
 
-const viewKey = (node) => `${rootOf(app)?.id ?? ''}/${locator(node)}`
+const viewKey = (/** @type {GraphNode} */ node) => `${rootOf(app)?.id ?? ''}/${locator(node)}`
 
+/** @param {string} key @param {DragEditor} editor */
 function keepView(key, editor) {
   views.delete(key)
   views.set(key, editor.viewState())
-  if (views.size > 16) views.delete(views.keys().next().value)
+  if (views.size > 16) views.delete(views.keys().next().value ?? '')
 }
 
+/** The editor of a node, as its widget. @param {GraphNode} node @param {string} name @param {boolean} socketless */
 function bind(node, name, socketless) {
   const root = document.createElement('div')
   root.className = 'drag-editor'
@@ -69,7 +80,7 @@ function bind(node, name, socketless) {
   const run = runView(editor, { url: (ref) => viewUrl(api, ref) })
   const widget = node.addDOMWidget(name, TYPE, root, {
     getValue: () => editor.getText(),
-    setValue: (text) => editor.setText(typeof text === 'string' ? text : ''),
+    setValue: (/** @type {unknown} */ text) => editor.setText(typeof text === 'string' ? text : ''),
     getMinHeight: () => MIN_HEIGHT,
     hideOnZoom: false, // the host's default blanks it when one zooms out
     hideInPanel: true, // the side panel would lay it out a second time, at its own width
@@ -82,7 +93,7 @@ function bind(node, name, socketless) {
   letThrough(root, { app, node, vue: () => globalThis.LiteGraph?.vueNodesMode === true })
 
   // after what the host does in the same turn: links are set one by one, ids after the node is made
-  const later = (again) => setTimeout(() => {
+  const later = (/** @type {boolean} */ again) => setTimeout(() => {
     if (ended || !node.graph) return
     editors.set(node, bound)
     if (!key && views.has(viewKey(node))) editor.restoreView(views.get(viewKey(node)))
@@ -96,7 +107,7 @@ function bind(node, name, socketless) {
   chain(node, 'onAdded', () => later(false))
   chain(node, 'onConfigure', () => later(false))
   chain(node, 'onConnectionsChange', () => later(false))
-  chain(node, 'onExecuted', (output) => picture.executed(output))
+  chain(node, 'onExecuted', (output) => picture.executed(/** @type {Output | undefined} */ (output)))
   chain(node, 'onRemoved', () => {
     if (key) keepView(key, editor)
     setTimeout(() => {
@@ -115,12 +126,13 @@ function bind(node, name, socketless) {
     full.open()
     editor.setFullscreen?.(true)
   }
+  /** @type {Bound} */
   const bound = { node, run, picture, open: openFull }
   widget.dragEditor = editor // for tests and for other extensions
   return widget
 }
 
-/** Editors of the open graph that have one of these ids in a prompt that was made from it. */
+/** Editors of the open graph that have one of these ids in a prompt that was made from it. @param {string | undefined} workflow @param {Set<string>} ids */
 function find(workflow, ids) {
   const root = rootOf(app)
   if (workflow && root?.id && workflow !== root.id) return [] // the prompt belongs to another tab
@@ -129,10 +141,11 @@ function find(workflow, ids) {
 
 /** The editor that is meant by the selection: the node itself, or the one inside a selected subgraph. */
 function selected() {
-  const found = []
-  const look = (nodes) => {
+  const found = /** @type {Bound[]} */ ([])
+  const look = (/** @type {GraphNode[]} */ nodes) => {
     for (const node of nodes) {
-      if (editors.has(node)) found.push(editors.get(node))
+      const bound = editors.get(node)
+      if (bound) found.push(bound)
       else if (node?.subgraph) look(node.subgraph.nodes)
     }
   }

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.browser.bare import address, opened  # noqa: F401  fixtures of the page without a host
 from tests.browser.driver import Editor, Frontend, open_page, picture
 from tests.browser.place import chromium, missing_browser, missing_host, newest_frontend
 from tests.host.server import Server

@@ -1,4 +1,3 @@
-// @ts-check
 /**
  * Which task a drag is likely to be.
  *
@@ -14,7 +13,7 @@ const BACKGROUND = 0.5 // of the picture: what is alike so widely is no object
 
 /**
  * A turn or an anchor says rotation; factors say scale; moving a part of an object deforms it; all else is relocated.
- * @param {{anchor?: any, polygons?: any[], holes?: any[], strokes?: any[]}} region
+ * @param {import('./raster.js').Shape & {anchor?: [number, number]}} region
  * @param {Motion} motion at full progress
  * @param {Segments | null} [segments] what slic() gives; null: not there yet, no part is told from a whole
  * @returns {'relocation' | 'deformation' | 'rotation' | 'scale'}
@@ -28,7 +27,7 @@ export function autoTask(region, motion, segments = null) {
 
 /**
  * The region's share of the object around it; 1 where there is none.
- * @param {any} region @param {Segments} segments
+ * @param {import('./raster.js').Shape} region @param {Segments} segments
  */
 function shareOf(region, segments) {
   const { labels, count, width, height, colours } = segments
@@ -44,7 +43,7 @@ function shareOf(region, segments) {
   if (!area) return 1
   const seeds = [...covered.keys()].filter((label) => covered[label] > 0.5 * sizes[label])
   const mean = [0, 1, 2].map((j) => covered.reduce((sum, n, label) => sum + n * colours[3 * label + j], 0) / area)
-  const alike = (label) => Math.hypot(...mean.map((v, j) => v - colours[3 * label + j])) < ALIKE
+  const alike = (/** @type {number} */ label) => Math.hypot(...mean.map((v, j) => v - colours[3 * label + j])) < ALIKE
   const work = seeds.length ? seeds : [covered.indexOf(Math.max(...covered))]
   const object = new Set(work), beside = neighbours(segments)
   while (work.length) {

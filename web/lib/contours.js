@@ -1,4 +1,3 @@
-// @ts-check
 /**
  * From pixels to outlines and back without loss: polygons through the centres of border pixels, holes through the
  * centres of the pixels around which they close.
@@ -18,8 +17,9 @@ const DX = [1, 1, 0, -1, -1, -1, 0, 1], DY = [0, 1, 1, 1, 0, -1, -1, -1]
  */
 export function components(data, w, h, ways) {
   const labels = new Int32Array(w * h), reach = ways === 8 ? 1 : 0
-  const starts = [], ends = [], roots = [] // runs of set pixels, joined with those that they meet in the row above
-  const rootOf = (i) => {
+  /** @type {number[]} */
+  const starts = [], ends = /** @type {number[]} */ ([]), roots = /** @type {number[]} */ ([]) // runs of set pixels, joined with those that they meet in the row above
+  const rootOf = (/** @type {number} */ i) => {
     while (roots[i] !== i) i = roots[i] = roots[roots[i]]
     return i
   }
@@ -61,8 +61,8 @@ export function components(data, w, h, ways) {
 function border(labels, w, h, label, first, ways) {
   const step = ways === 4 ? 2 : 1
   const sx = first % w, sy = (first - sx) / w
-  const inside = (x, y) => x >= 0 && y >= 0 && x < w && y < h && labels[y * w + x] === label
-  const follow = (x, y, from) => {
+  const inside = (/** @type {number} */ x, /** @type {number} */ y) => x >= 0 && y >= 0 && x < w && y < h && labels[y * w + x] === label
+  const follow = (/** @type {number} */ x, /** @type {number} */ y, /** @type {number} */ from) => {
     for (let k = 0; k < 8; k += step) {
       const d = (from + k) % 8
       if (inside(x + DX[d], y + DY[d])) return d
@@ -113,7 +113,7 @@ export function contours({ data, x, y, w, h }) {
   const { labels, parts } = components(data, w, h, 8)
   const polygons = parts.map(({ first }, i) => placed(border(labels, w, h, i + 1, first, 8), x, y))
   const unset = components(data.map((v) => (v ? 0 : 1)), w, h, 4)
-  const holes = []
+  const holes = /** @type {Point[][]} */ ([])
   unset.parts.forEach(({ first, size, open }, i) => {
     if (open) return
     const walk = border(unset.labels, w, h, i + 1, first, 4)
@@ -123,14 +123,18 @@ export function contours({ data, x, y, w, h }) {
   return { polygons, holes }
 }
 
-/** Outlines of a hole that has islands: cut at the second column of every island, no piece goes around one. */
+/**
+ * Outlines of a hole that has islands: cut at the second column of every island, no piece goes around one.
+ * @param {Int32Array} labels @param {number} w @param {number} h @param {number} label @param {number} x
+ * @param {number} y
+ */
 function around(labels, w, h, label, x, y) {
   const hole = Uint8Array.from(labels, (v) => (v === label ? 1 : 0))
   const islands = components(hole.map((v) => 1 - v), w, h, 8)
   const firsts = islands.parts.map((p) => (p.open ? -1 : Infinity))
   islands.labels.forEach((v, i) => { if (v && firsts[v - 1] >= 0) firsts[v - 1] = Math.min(firsts[v - 1], i % w) })
   const cuts = [...new Set([0, w, ...firsts.filter((c) => c >= 0).map((c) => c + 1)])].sort((a, b) => a - b)
-  const out = []
+  const out = /** @type {Point[][]} */ ([])
   for (let k = 0; k + 1 < cuts.length; k++) {
     const left = cuts[k], width = cuts[k + 1] - left
     const slab = new Uint8Array(width * h)

@@ -1,4 +1,3 @@
-// @ts-check
 /**
  * The drag document: drag instruction version 1, as drag_core/motion/instruction.py reads and writes it. Its text is the
  * only value that the editor stores; "" is the empty document. Pure: no DOM.
@@ -10,33 +9,38 @@
  * @typedef {[number, number]} Point
  * @typedef {{points: Point[], radius: number}} Stroke
  * @typedef {{polygons: Point[][], holes: Point[][], strokes: Stroke[], mask?: string}} Shape
- * @typedef {Shape & {label: string, task: string, path: Point[], target?: Point, anchor?: Point, angle?: number,
- *   scale?: Point, weight?: number, [extra: string]: any}} Region
- * @typedef {{start: Point, target: Point, [extra: string]: any}} Pair
- * @typedef {{version: 1, image: {width?: number, height?: number, [extra: string]: any}, regions: Region[], points:
- *   Pair[], editable: Shape & {mode: string, [extra: string]: any}, prompts: {source: string, target: string, [extra:
- *   string]: any}, [extra: string]: any}} Doc
+ * @typedef {'relocation' | 'deformation' | 'rotation' | 'scale'} Task
+ * @typedef {Shape & {label: string, task: Task, path: Point[], target?: Point, anchor?: Point, angle?: number,
+ *   scale?: Point, weight?: number, auto?: boolean, color?: string, hidden?: boolean, locked?: boolean, id?: unknown}}
+ *   Region from `auto` on: the editor's own, read as they come
+ * @typedef {{start: Point, target: Point}} Pair
+ * @typedef {'adaptive' | 'painted' | 'none'} Editing
+ * @typedef {{version: 1, image: {width?: number, height?: number}, regions: Region[], points: Pair[], editable: Shape &
+ *   {mode: Editing}, prompts: {source: string, target: string}}} Doc every object may hold unknown keys too
  */
 import {
   Refused, at, list, loadJson, number, object, optional, outline, point, pointList, say, short, side, text
 } from './reading.js'
 import { simplifyTo } from './simplify.js'
 
+/** @type {Task[]} */
 export const TASKS = ['relocation', 'deformation', 'rotation', 'scale']
+/** @type {Editing[]} */
 export const EDITABLE = ['adaptive', 'painted', 'none']
-export const MAX_REGIONS = 256, MAX_POINTS = 1024, MAX_VERTICES = 100_000, MAX_PATH = 64, MAX_OUTLINES = 4096
+export const MAX_REGIONS = 256, MAX_POINTS = 1024, MAX_PATH = 64
+const MAX_VERTICES = 100_000, MAX_OUTLINES = 4096
 const MASK_NAME = /^[^./\\:\x00-\x1f][^/\\:\x00-\x1f]{0,199}$/
 const MOST_CORNERS = 400, MOST_TEXT = 200_000
 
 /** @param {number} [width] @param {number} [height] @returns {Doc} */
 export function emptyDocument(width, height) {
   const image = width && height ? { width, height } : {}
-  const editable = { mode: 'adaptive', ...noShape() }
+  const editable = { mode: /** @type {Editing} */ ('adaptive'), ...noShape() }
   return { version: 1, image, regions: [], points: [], editable, prompts: { source: '', target: '' } }
 }
 
 /** @returns {Shape} */
-export const noShape = () => ({ polygons: [], holes: [], strokes: [] })
+const noShape = () => ({ polygons: [], holes: [], strokes: [] })
 
 /** A copy that shares nothing. @param {Doc} doc @returns {Doc} */
 export const clone = (doc) => structuredClone(doc)
@@ -58,35 +62,36 @@ export function parse(source, { finished = false } = {}) {
   }
 }
 
-/** @param {any} data @param {boolean} finished @returns {Doc} */
+/** @param {unknown} data @param {boolean} finished @returns {Doc} */
 function fromData(data, finished) {
   const whole = object(data, 'the document')
   const { version = 1, image = {}, regions = [], points = [], editable = {}, prompts = {}, ...extra } = whole
   if (version !== 1) say(`the drag instruction has version ${short(version)}; this release reads version 1`)
-  for (const [value, name] of [[image, 'image'], [editable, 'editable'], [prompts, 'prompts']]) object(value, name)
-  list(regions, 'regions', MAX_REGIONS)
-  list(points, 'points', MAX_POINTS)
-  const { mode = 'adaptive', ...painted } = editable
-  if (!EDITABLE.includes(mode)) say(`editable.mode is ${short(mode)}; use one of ${EDITABLE.join(', ')}`)
-  const { width, height, ...more } = image
-  const { source = '', target = '', ...said } = prompts
+  const { width, height, ...more } = object(image, 'image')
+  const { mode = 'adaptive', ...painted } = object(editable, 'editable')
+  const { source = '', target = '', ...said } = object(prompts, 'prompts')
+  const areas = list(regions, 'regions', MAX_REGIONS), pairs = list(points, 'points', MAX_POINTS)
+  if (!isOneOf(EDITABLE, mode)) say(`editable.mode is ${short(mode)}; use one of ${EDITABLE.join(', ')}`)
   return {
     ...extra,
     version: 1,
     image: { ...more, ...optional({ width, height }, 'image', side) },
-    regions: regions.map((r, i) => region(r, `regions[${i}]`, finished)),
-    points: points.map((p, i) => pair(p, `points[${i}]`)),
+    regions: areas.map((r, i) => region(r, `regions[${i}]`, finished)),
+    points: pairs.map((p, i) => pair(p, `points[${i}]`)),
     editable: { ...shape(painted, 'editable', mode === 'painted' && finished), mode },
     prompts: { ...said, source: text(source, 'prompts.source'), target: text(target, 'prompts.target') }
   }
 }
 
-/** @param {any} data @param {string} where @param {boolean} finished @returns {Region} */
+/** @template T @param {T[]} all @param {unknown} value @returns {value is T} */
+const isOneOf = (all, value) => all.includes(/** @type {T} */ (value))
+
+/** @param {unknown} data @param {string} where @param {boolean} finished @returns {Region} */
 function region(data, where, finished) {
   const fields = object(data, where)
-  let { task = 'relocation', target, anchor, angle, scale, weight, path = [], label = '', ...rest } = fields
-  task = task === 'transformation' ? 'relocation' : task // DragFlow's code says transformation
-  if (!TASKS.includes(task)) say(`${where}.task is ${short(task)}; use one of ${TASKS.join(', ')}`)
+  const { task: named = 'relocation', target, anchor, angle, scale, weight, path = [], label = '', ...rest } = fields
+  const task = named === 'transformation' ? 'relocation' : named // DragFlow's code says transformation
+  if (!isOneOf(TASKS, task)) say(`${where}.task is ${short(task)}; use one of ${TASKS.join(', ')}`)
   const said = { ...optional({ target, anchor, scale }, where, point), ...optional({ angle, weight }, where, number) }
   if (task === 'scale' && said.scale && Math.min(...said.scale) <= 0) {
     say(`${where}.scale is [${said.scale}]; a scale needs two factors above 0, as [1.5, 1.5]`)
@@ -102,7 +107,7 @@ function region(data, where, finished) {
 
 /**
  * What a draft has yet to say before it can move, as the end of a sentence about it, or null.
- * @param {{task: string, [key: string]: any}} region @returns {string | null}
+ * @param {Region} region @returns {string | null}
  */
 export function lacks({ task, target, angle, scale, polygons, strokes, mask }) {
   if (!(polygons?.length || strokes?.length || mask)) return 'marks nothing: give it polygons, strokes or a mask'
@@ -114,39 +119,39 @@ export function lacks({ task, target, angle, scale, polygons, strokes, mask }) {
   return angle != null ? null : 'is a rotation without angle or target: set angle in degrees, or target to [x, y]'
 }
 
-/** @param {any} data @param {string} where @param {boolean} needed @returns {any} */
+/** @param {Record<string, unknown>} data @param {string} where @param {boolean} needed @returns {Shape} */
 function shape(data, where, needed) {
   const { polygons = [], holes = [], strokes = [], mask, ...rest } = data
-  list(polygons, `${where}.polygons`, MAX_OUTLINES)
-  list(strokes, `${where}.strokes`, MAX_OUTLINES)
-  list(holes, `${where}.holes`, MAX_OUTLINES)
+  const filled = list(polygons, `${where}.polygons`, MAX_OUTLINES)
+  const brushed = list(strokes, `${where}.strokes`, MAX_OUTLINES)
+  const cut = list(holes, `${where}.holes`, MAX_OUTLINES)
   if (mask != null && !(typeof mask === 'string' && MASK_NAME.test(mask))) {
     say(`${where}.mask is ${short(mask)}; it must be the plain name of a picture beside the document`)
   }
-  if (needed && !(polygons.length || strokes.length || mask)) {
+  if (needed && !(filled.length || brushed.length || mask)) {
     say(`${where} marks nothing: give it polygons, strokes or a mask`)
   }
   return {
     ...rest,
-    polygons: polygons.map((p, i) => outline(p, at(where, 'polygons', i), MAX_VERTICES)),
-    holes: holes.map((p, i) => outline(p, at(where, 'holes', i), MAX_VERTICES)),
-    strokes: strokes.map((s, i) => stroke(s, at(where, 'strokes', i))),
-    ...(mask == null ? {} : { mask })
+    polygons: filled.map((p, i) => outline(p, at(where, 'polygons', i), MAX_VERTICES)),
+    holes: cut.map((p, i) => outline(p, at(where, 'holes', i), MAX_VERTICES)),
+    strokes: brushed.map((s, i) => stroke(s, at(where, 'strokes', i))),
+    ...(mask == null ? {} : { mask: /** @type {string} */ (mask) })
   }
 }
 
-/** @param {any} data @param {string} where @returns {Stroke} */
+/** @param {unknown} data @param {string} where @returns {Stroke} */
 function stroke(data, where) {
   const { points = [], radius = 8 } = object(data, where)
   const corners = pointList(points, where, MAX_VERTICES)
-  number(radius, `${where}.radius`)
-  if (!corners.length || !(radius > 0 && radius <= 4096)) {
-    say(`${where} has ${corners.length} points and radius ${radius}; it needs points and a radius in (0, 4096]`)
+  const r = number(radius, `${where}.radius`)
+  if (!corners.length || !(r > 0 && r <= 4096)) {
+    say(`${where} has ${corners.length} points and radius ${r}; it needs points and a radius in (0, 4096]`)
   }
-  return { points: corners, radius }
+  return { points: corners, radius: r }
 }
 
-/** @param {any} data @param {string} where @returns {Pair} */
+/** @param {unknown} data @param {string} where @returns {Pair} */
 function pair(data, where) {
   const { start, target, ...rest } = object(data, where)
   return { ...rest, start: point(start, `${where}.start`), target: point(target, `${where}.target`) }
@@ -155,19 +160,19 @@ function pair(data, where) {
 /**
  * The document as plain data, empty and unset keys left out: what drag_core's to_dict gives.
  * @param {Doc} doc @param {(p: Point) => Point} [put] every point goes through it
- * @param {(line: Point[], closed: boolean) => Point[]} [thin] every outline and stroke goes through it @returns {any}
+ * @param {(line: Point[], closed: boolean) => Point[]} [thin] every outline and stroke goes through it @returns {object}
  */
 export function plain(doc, put = (p) => [p[0], p[1]], thin = (line) => line) {
-  const lines = (all) => all.map((line) => thin(line, true).map(put))
-  const brushed = ({ points, radius }) => ({ points: thin(points, false).map(put), radius })
-  const shaped = (/** @type {any} */ { polygons, holes, strokes, mask, ...rest }) => ({
+  const lines = (/** @type {Point[][]} */ all) => all.map((line) => thin(line, true).map(put))
+  const brushed = (/** @type {Stroke} */ { points, radius }) => ({ points: thin(points, false).map(put), radius })
+  const shaped = (/** @type {Shape} */ { polygons, holes, strokes, mask, ...rest }) => ({
     ...rest,
     ...(polygons?.length ? { polygons: lines(polygons) } : {}),
     ...(holes?.length ? { holes: lines(holes) } : {}),
     ...(strokes?.length ? { strokes: strokes.map(brushed) } : {}),
     ...(mask ? { mask } : {})
   })
-  const moved = (/** @type {any} */ { label, task, target, anchor, scale, angle, weight, path, ...rest }) => ({
+  const moved = (/** @type {Region} */ { label, task, target, anchor, scale, angle, weight, path, ...rest }) => ({
     label, task, ...shaped(rest), // what a reader looks for first stands first
     ...(target ? { target: put(target) } : {}),
     ...(anchor ? { anchor: put(anchor) } : {}),
@@ -180,7 +185,7 @@ export function plain(doc, put = (p) => [p[0], p[1]], thin = (line) => line) {
   return { version: 1, image, ...drawn, prompts, ...extra }
 }
 
-const rounded = (v) => Math.round(v * 100) / 100
+const rounded = (/** @type {number} */ v) => Math.round(v * 100) / 100
 
 /** Nothing marked, nothing said, no unknown key. @param {Doc} doc */
 export function isEmpty(doc) {
@@ -202,7 +207,7 @@ export function serialize(doc) {
   let out = ''
   for (let most = MOST_CORNERS; most >= 12; most /= 2) {
     const corners = Math.floor(most)
-    const thin = (line, closed) => simplifyTo(line, corners, closed)
+    const thin = (/** @type {Point[]} */ line, /** @type {boolean} */ closed) => simplifyTo(line, corners, closed)
     out = JSON.stringify(plain(doc, (p) => [rounded(p[0]), rounded(p[1])], thin))
     if (out.length <= MOST_TEXT) break
   }
@@ -217,8 +222,8 @@ export const scaledPoint = (p, kx, ky) => [(p[0] + 0.5) * kx - 0.5, (p[1] + 0.5)
 
 /** @param {Shape} shape @param {number} kx @param {number} ky @returns {Shape} */
 export function scaledShape({ polygons, holes, strokes }, kx, ky) {
-  const lines = (all) => all.map((line) => line.map((p) => scaledPoint(p, kx, ky)))
-  const brushed = ({ points, radius }) => ({ points: lines([points])[0], radius: radius * (kx + ky) / 2 })
+  const lines = (/** @type {Point[][]} */ all) => all.map((line) => line.map((p) => scaledPoint(p, kx, ky)))
+  const brushed = (/** @type {Stroke} */ { points, radius }) => ({ points: lines([points])[0], radius: radius * (kx + ky) / 2 })
   return { polygons: lines(polygons), holes: lines(holes), strokes: strokes.map(brushed) }
 }
 
@@ -231,7 +236,7 @@ export function rescaled(doc, width, height) {
   const out = clone(doc)
   out.image = { ...out.image, width, height }
   if (kx === 1 && ky === 1) return out
-  const put = (p) => scaledPoint(p, kx, ky)
+  const put = (/** @type {Point} */ p) => scaledPoint(p, kx, ky)
   for (const s of [...out.regions, out.editable]) Object.assign(s, scaledShape(s, kx, ky))
   for (const r of out.regions) {
     if (r.target) r.target = put(r.target)

@@ -2,7 +2,10 @@
 import { Editor } from './editor/core.js'
 import { acceptFiles } from './editor/transfer.js'
 
-/** @typedef {[number, number]} Point */
+/** @import { Picture, Point, Size, ViewState } from './editor/types.js' */
+
+/** @typedef {ReturnType<typeof createEditor>} DragEditor what createEditor() gives */
+
 /**
  * @typedef {object} EditorHost everything is optional
  * @property {(text: string) => void} [onCommit] the document changed by hand
@@ -22,9 +25,9 @@ export function createEditor(root, host = {}) {
   return {
     setText: (/** @type {string} */ text) => ed.setText(text),
     getText: () => ed.text,
-    setImage: (/** @type {any} */ image, /** @type {any} */ size) => ed.setImage(image, size),
-    setPreview: (/** @type {any} */ bitmap, /** @type {number | null} */ progress) => ed.setPreview(bitmap, progress),
-    setResult: (/** @type {any} */ bitmap) => ed.setResult(bitmap),
+    setImage: (/** @type {Picture | null} */ image, /** @type {Size | undefined} */ size) => ed.setImage(image, size),
+    setPreview: (/** @type {Picture | null} */ bitmap, /** @type {number | null} */ progress) => ed.setPreview(bitmap, progress),
+    setResult: (/** @type {Picture | null} */ bitmap) => ed.setResult(bitmap),
     setError: (/** @type {string} */ text) => {
       ed.error = text ?? ''
       ed.sync()
@@ -40,7 +43,7 @@ export function createEditor(root, host = {}) {
     acceptFiles: (files) => acceptFiles(ed, files),
     focus: () => ed.focus(),
     viewState: () => ed.viewState(),
-    restoreView: (/** @type {any} */ state) => ed.restoreView(state),
+    restoreView: (/** @type {ViewState | null | undefined} */ state) => ed.restoreView(state),
     destroy: () => ed.destroy(),
     /** For tests: what is on the screen. */
     state: () => ({

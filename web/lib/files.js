@@ -1,4 +1,3 @@
-// @ts-check
 /**
  * Bytes of PNG pictures and of one ZIP around several files, both without compression: written at once, without help.
  *
@@ -29,7 +28,7 @@ function adler32(bytes) {
   return (b * 65536 + a) >>> 0
 }
 
-/** @param {(Uint8Array | number[])[]} parts @returns {Uint8Array} */
+/** @param {(Uint8Array | number[])[]} parts @returns {Uint8Array<ArrayBuffer>} */
 function joined(parts) {
   const out = new Uint8Array(parts.reduce((n, p) => n + p.length, 0))
   let at = 0
@@ -40,11 +39,12 @@ function joined(parts) {
   return out
 }
 
-const big = (v) => [v >>> 24, (v >>> 16) & 255, (v >>> 8) & 255, v & 255]
+const big = (/** @type {number} */ v) => [v >>> 24, (v >>> 16) & 255, (v >>> 8) & 255, v & 255]
+/** @param {number} v @param {number} n bytes */
 const little = (v, n) => Array.from({ length: n }, (_, i) => Math.floor(v / 256 ** i) & 255)
-const letters = (s) => [...s].map((c) => c.charCodeAt(0))
+const letters = (/** @type {string} */ s) => [...s].map((c) => c.charCodeAt(0))
 
-/** A PNG file of a picture. @param {Picture} picture @returns {Uint8Array} */
+/** A PNG file of a picture. @param {Picture} picture @returns {Uint8Array<ArrayBuffer>} */
 export function pngOf({ width, height, data }) {
   const channels = data.length / (width * height)
   const row = width * channels, raw = new Uint8Array(height * (row + 1)) // every row begins with its filter: none
@@ -57,12 +57,12 @@ export function pngOf({ width, height, data }) {
     blocks.push([last, ...little(part.length, 2), ...little(65535 - part.length, 2)], part)
   }
   blocks.push(big(adler32(raw)))
-  const chunk = (name, body) => {
+  const chunk = (/** @type {string} */ name, /** @type {Uint8Array} */ body) => {
     const inner = joined([letters(name), body])
     return joined([big(body.length), inner, big(crc32(inner))])
   }
-  const kind = { 1: 0, 3: 2, 4: 6 }[channels]
-  const head = Uint8Array.from([...big(width), ...big(height), 8, /** @type {number} */ (kind), 0, 0, 0])
+  const kind = /** @type {Record<number, number>} */ ({ 1: 0, 3: 2, 4: 6 })[channels]
+  const head = Uint8Array.from([...big(width), ...big(height), 8, kind, 0, 0, 0])
   return joined([
     [137, 80, 78, 71, 13, 10, 26, 10],
     chunk('IHDR', head), chunk('IDAT', joined(blocks)), chunk('IEND', new Uint8Array(0))
@@ -72,7 +72,7 @@ export function pngOf({ width, height, data }) {
 /** The bytes of one file of an export. @param {string | Picture} content */
 export const bytesOf = (content) => (typeof content === 'string' ? new TextEncoder().encode(content) : pngOf(content))
 
-/** A ZIP file of texts and pictures. @param {Record<string, string | Picture>} files @returns {Uint8Array} */
+/** A ZIP file of texts and pictures. @param {Record<string, string | Picture>} files @returns {Uint8Array<ArrayBuffer>} */
 export function zipOf(files) {
   const bodies = /** @type {(Uint8Array | number[])[]} */ ([]), list = /** @type {(Uint8Array | number[])[]} */ ([])
   let at = 0

@@ -1,4 +1,3 @@
-// @ts-check
 /**
  * Filling outlines and brush strokes into a mask by the rules that drag_core.motion.task.draw gets from OpenCV: corners
  * rounded to pixels, edges drawn with Bresenham's line, the inside by the even-odd rule; a stroke is bands and discs
@@ -23,7 +22,7 @@ export function roundEven(v) {
 /** @param {Point} p @returns {Point} */
 export const pixelOf = ([x, y]) => [within(x), within(y)]
 
-const within = (v) => roundEven(Math.min(Math.max(v, -FAR), FAR))
+const within = (/** @type {number} */ v) => roundEven(Math.min(Math.max(v, -FAR), FAR))
 
 /**
  * Pixels x0..x1 of row y, cut to the mask.
@@ -43,8 +42,8 @@ function span(mask, y, x0, x1, value) {
 function cut(p, q, { width, height }) {
   let [x1, y1] = p, [x2, y2] = q
   const right = width - 1, bottom = height - 1
-  const sides = (x) => (x < 0 ? 1 : 0) + (x > right ? 2 : 0)
-  const code = (x, y) => sides(x) + (y < 0 ? 4 : 0) + (y > bottom ? 8 : 0)
+  const sides = (/** @type {number} */ x) => (x < 0 ? 1 : 0) + (x > right ? 2 : 0)
+  const code = (/** @type {number} */ x, /** @type {number} */ y) => sides(x) + (y < 0 ? 4 : 0) + (y > bottom ? 8 : 0)
   let c1 = code(x1, y1), c2 = code(x2, y2)
   if (!(c1 & c2) && (c1 | c2)) {
     if (c1 & 12) {
@@ -120,13 +119,14 @@ export function fillOutline(mask, outline, size, value) {
   fillEdges(mask, edges, value)
 }
 
+/** @typedef {{y0: number, y1: number, x: number, dx: number}} Edge */
+
 /**
- * @param {Mask} mask
- * @param {{y0: number, y1: number, x: number, dx: number}[]} edges sorted by y0 @param {number} value
+ * @param {Mask} mask @param {Edge[]} edges sorted by y0 @param {number} value
  */
 function fillEdges(mask, edges, value) {
   let next = 0
-  let live = []
+  let live = /** @type {Edge[]} */ ([])
   for (let y = mask.y; y < mask.y + mask.h; y++) {
     while (next < edges.length && edges[next].y0 <= y) live.push(edges[next++])
     live = live.filter((e) => e.y1 > y)
@@ -169,12 +169,12 @@ function thinLine(mask, p, q, value) {
   if (p[along] > q[along]) [p, q] = [q, p]
   const slope = (q[1 - along] - p[1 - along]) / (q[along] - p[along] || 1)
   const first = near(p[along]), steps = Math.floor(q[along] - p[along])
-  const put = (u, v) => (flat ? span(mask, v, u, u, value) : span(mask, u, v, v, value))
+  const put = (/** @type {number} */ u, /** @type {number} */ v) => (flat ? span(mask, v, u, u, value) : span(mask, u, v, v, value))
   put(near(q[along]), near(q[1 - along]))
   for (let i = 0; i <= steps; i++) put(first + i, near(p[1 - along] + i * slope))
 }
 
-const near = (v) => Math.floor(v + 0.5)
+const near = (/** @type {number} */ v) => Math.floor(v + 0.5)
 
 /**
  * A band of half width `radius` from pixel p to pixel q.

@@ -1,4 +1,3 @@
-// @ts-check
 /**
  * Drags of other tools, in and out: DragFlow/ReD Bench, Drag100, DragNeXt, and our own JSON. Files are {name: text or
  * picture}: the page decodes and encodes pictures (files.js writes PNG), so that this stays pure. Imports never
@@ -10,6 +9,8 @@
  * @typedef {{doc: Doc, error: string | null, picture: string | null}} Imported `picture`: the name of the file that
  *   holds the picture itself, if it is there
  * @typedef {{files: Files, notes: string[], error: string | null}} Exported
+ * @typedef {{width: number, height: number, data?: ArrayLike<number>}} Source the picture's size, and its pixels if they
+ *   shall be written too
  */
 import { clone, emptyDocument, parse, rescaled, serialize } from './document.js'
 import { problems } from './problems.js'
@@ -25,7 +26,7 @@ const DOCUMENTS = ['instruction.json', 'points.json', 'drag.json']
 const PICTURES = ['original_image.png', 'original.jpg', 'original.png', 'image.jpg', 'image.png']
 const STOPS = ['draft', 'empty', 'outside', 'gone', 'painted'] // problems without whose repair nothing can be written
 
-/** @param {() => any} read a document's data, or its text @param {Files} files @returns {Imported} */
+/** @param {() => string | object} read a document's data, or its text @param {Files} files @returns {Imported} */
 function imported(read, files) {
   try {
     const found = read(), own = typeof found === 'string'
@@ -37,12 +38,13 @@ function imported(read, files) {
   }
 }
 
-/** @param {Files} files @param {string} name @returns {any} */
+/** @param {Files} files @param {string} name @returns {Record<string, unknown>} */
 function jsonIn(files, name) {
   const text = files[name]
   if (typeof text !== 'string') say(`${name} is missing: choose it together with the pictures`)
-  const data = loadJson(/** @type {string} */ (text))
-  return data && typeof data === 'object' && !Array.isArray(data) ? data : say(`${name} must hold a JSON object`)
+  const data = loadJson(text)
+  if (!data || typeof data !== 'object' || Array.isArray(data)) say(`${name} must hold a JSON object`)
+  return /** @type {Record<string, unknown>} */ (data)
 }
 
 /** @param {Files} files @param {string} name @returns {Picture | undefined} */
@@ -65,7 +67,7 @@ export function importDragNext(files) {
 }
 
 /** Our own JSON, drafts included. @param {Files} files @param {string} [name] @returns {Imported} */
-export const importOwn = (files, name = 'drag.json') => imported(() => {
+const importOwn = (files, name = 'drag.json') => imported(() => {
   jsonIn(files, name)
   return files[name]
 }, files)
@@ -94,10 +96,8 @@ export function importFiles(files) {
 }
 
 /**
- * @param {Doc} doc @param {{width: number, height: number, data?: ArrayLike<number>}} picture its size, and its
- *   pixels if they shall be written too
- * @param {string} name of the picture @param {(doc: Doc, width: number, height: number) => any} write @returns
- *   {Exported}
+ * @param {Doc} doc @param {Source} picture @param {string} name of the picture
+ * @param {(doc: Doc, width: number, height: number) => {files: Files, notes: string[]}} write @returns {Exported}
  */
 function exported(doc, picture, name, write) {
   try {
@@ -116,28 +116,25 @@ function exported(doc, picture, name, write) {
 }
 
 /**
- * @param {Doc} doc @param {any} picture {width, height, data?}
+ * @param {Doc} doc @param {Source} picture
  * @param {{taskName?: 'transformation' | 'relocation'}} [options] @returns {Exported}
  */
-export function exportRed(doc, picture, { taskName } = {}) {
+function exportRed(doc, picture, { taskName } = {}) {
   return exported(doc, picture, 'original_image.png', (d, w, h) => writeRed(d, w, h, taskName))
 }
 
-/** @param {Doc} doc @param {any} picture {width, height, data?} @returns {Exported} */
-export const exportDrag100 = (doc, picture) => exported(doc, picture, 'original.png', writeDrag100)
+/** @param {Doc} doc @param {Source} picture @returns {Exported} */
+const exportDrag100 = (doc, picture) => exported(doc, picture, 'original.png', writeDrag100)
 
-/** @param {Doc} doc @param {any} picture {width, height, data?} @returns {Exported} */
-export const exportDragNext = (doc, picture) => exported(doc, picture, 'original_image.png', writeDragNext)
+/** @param {Doc} doc @param {Source} picture @returns {Exported} */
+const exportDragNext = (doc, picture) => exported(doc, picture, 'original_image.png', writeDragNext)
 
 /** @param {Doc} doc @returns {Exported} */
-export const exportOwn = (doc) => ({ files: { 'drag.json': serialize(doc) || '{}' }, notes: [], error: null })
+const exportOwn = (doc) => ({ files: { 'drag.json': serialize(doc) || '{}' }, notes: [], error: null })
 
-/**
- * @param {Doc} doc @param {string} kind a key of KINDS @param {{width: number, height: number, data?:
- *   ArrayLike<number>}} picture
- * @returns {Exported}
- */
+/** @param {Doc} doc @param {string} kind a key of KINDS @param {Source} picture @returns {Exported} */
 export function exportFiles(doc, kind, picture) {
-  const write = { red: exportRed, drag100: exportDrag100, dragnext: exportDragNext }[kind]
+  const writers = { red: exportRed, drag100: exportDrag100, dragnext: exportDragNext }
+  const write = /** @type {Record<string, (doc: Doc, picture: Source) => Exported>} */ (writers)[kind]
   return write ? write(doc, picture) : exportOwn(doc)
 }

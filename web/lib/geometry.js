@@ -1,4 +1,3 @@
-// @ts-check
 /**
  * Motions of regions as matrices; the same maths as drag_core/motion/geometry.py (tests/golden/geometry_vectors.json holds
  * both to it). Points are [x, y] in image pixels, origin at the centre of the top-left pixel, y down. Angles are
@@ -11,7 +10,8 @@
  *   `anchor`, then shift; `path` holds shifts on the way from [0, 0] to `shift`
  */
 
-const radians = (degrees) => degrees * Math.PI / 180
+const radians = (/** @type {number} */ degrees) => degrees * Math.PI / 180
+/** @param {Point} p @param {Point} q */
 const distance = (p, q) => Math.hypot(q[0] - p[0], q[1] - p[1])
 
 /** The motion that moves nothing. @param {Point} [anchor] @returns {Motion} */
@@ -22,7 +22,7 @@ export function stillMotion(anchor = [0, 0]) {
 /**
  * The motion of a region of the document at full progress. What is not said yet (no target, a turn shown from its own
  * anchor) moves nothing.
- * @param {{task: string, target?: any, anchor?: any, angle?: any, scale?: any, path?: any}} region
+ * @param {{task: string, target?: Point, anchor?: Point, angle?: number, scale?: Point, path?: Point[]}} region
  * @param {Point} centroid of its set pixels @returns {Motion}
  */
 export function motionOf(region, centroid) {
@@ -51,7 +51,7 @@ export function motionOf(region, centroid) {
  * @param {Motion} motion @returns {number[]}
  */
 export function stops({ shift, path }) {
-  const corners = [[0, 0], ...path, shift]
+  const corners = /** @type {Point[]} */ ([[0, 0], ...path, shift])
   const lengths = []
   let sum = 0
   for (let i = 1; i < corners.length; i++) lengths.push(sum += distance(corners[i - 1], corners[i]))
@@ -116,7 +116,7 @@ export function invert([a, b, c, d, e, f]) {
  * @param {Matrix} matrix @param {Point} from @param {Point} to @returns {Matrix}
  */
 export function rescale(matrix, from, to) {
-  const grid = (p, q) => [q[0] / p[0], 0, 0, q[1] / p[1], (q[0] / p[0] - 1) / 2, (q[1] / p[1] - 1) / 2]
+  const grid = (/** @type {Point} */ p, /** @type {Point} */ q) => [q[0] / p[0], 0, 0, q[1] / p[1], (q[0] / p[0] - 1) / 2, (q[1] / p[1] - 1) / 2]
   const there = /** @type {Matrix} */ (grid(from, to)), back = /** @type {Matrix} */ (grid(to, from))
   return multiply(multiply(there, matrix), back)
 }
@@ -161,8 +161,8 @@ export function polygonCentroid(polygon) {
  */
 export function hull(points) {
   const sorted = [...points].sort((p, q) => p[0] - q[0] || p[1] - q[1])
-  const half = (list) => {
-    const out = []
+  const half = (/** @type {Point[]} */ list) => {
+    const out = /** @type {Point[]} */ ([])
     for (const p of list) {
       while (out.length > 1 && turn(out[out.length - 2], out[out.length - 1], p) <= 0) out.pop()
       out.push(p)
@@ -175,6 +175,7 @@ export function hull(points) {
   return out.length ? out : sorted.slice(0, 1)
 }
 
+/** @param {Point} o @param {Point} p @param {Point} q */
 const turn = (o, p, q) => (p[0] - o[0]) * (q[1] - o[1]) - (p[1] - o[1]) * (q[0] - o[0])
 
 /**
@@ -185,14 +186,14 @@ const turn = (o, p, q) => (p[0] - o[0]) * (q[1] - o[1]) - (p[1] - o[1]) * (q[0] 
 export function minAreaRect(points) {
   const h = hull(points), n = h.length
   if (n === 1) return [0, 0, 0, 0].map(() => [h[0][0], h[0][1]])
-  const at = (i) => h[i % n]
+  const at = (/** @type {number} */ i) => h[i % n]
   let best = Infinity, out = /** @type {Point[]} */ ([])
   let right = 1, top = 1, left = 1
   for (let i = 0; i < n; i++) {
     const p = at(i), q = at(i + 1), length = distance(p, q)
     const ux = (q[0] - p[0]) / length, uy = (q[1] - p[1]) / length
-    const along = (k) => (at(k)[0] - p[0]) * ux + (at(k)[1] - p[1]) * uy
-    const across = (k) => (at(k)[1] - p[1]) * ux - (at(k)[0] - p[0]) * uy
+    const along = (/** @type {number} */ k) => (at(k)[0] - p[0]) * ux + (at(k)[1] - p[1]) * uy
+    const across = (/** @type {number} */ k) => (at(k)[1] - p[1]) * ux - (at(k)[0] - p[0]) * uy
     right = Math.max(right, i + 1)
     while (right < i + n && along(right + 1) > along(right)) right++
     top = Math.max(top, right)

@@ -1,9 +1,9 @@
-// @ts-check
 /**
  * What will hardly work, or not at all, when the drag runs: the rules of drag_core.motion.task.build_task, said in time.
  *
  * @typedef {import('./document.js').Doc} Doc
  * @typedef {import('./document.js').Region} Region
+ * @typedef {import('./geometry.js').Point} Point
  * @typedef {'draft' | 'empty' | 'outside' | 'gone' | 'leaves' | 'small' | 'touch' | 'mask' | 'painted'} Kind draft,
  *   empty, outside, gone and painted stop the run
  * @typedef {{kind: Kind, text: string, region?: number, other?: number, point?: number, fix?: (doc: Doc) => Doc,
@@ -20,8 +20,8 @@ const LEAST_TRAVEL = 2 // px
  * @param {Doc} doc @param {{width: number, height: number}} [size] of the picture; left out: what the document says
  * @returns {Problem[]}
  */
-export function problems(doc, size = /** @type {any} */ (doc.image)) {
-  const { width, height } = size
+export function problems(doc, size) {
+  const { width, height } = size ?? doc.image
   if (!(width && height)) return []
   const masks = doc.regions.map((r) => rasterize(r, width, height))
   const out = doc.regions.flatMap((r, i) => ofRegion(r, i, masks[i], width, height))
@@ -33,7 +33,7 @@ export function problems(doc, size = /** @type {any} */ (doc.image)) {
     }
   }
   doc.points.forEach((p, i) => {
-    for (const key of ['start', 'target']) {
+    for (const key of /** @type {const} */ (['start', 'target'])) {
       if (!outside(p[key], width, height)) continue
       const text = `${key === 'start' ? '' : 'the target of '}point ${i + 1} lies outside the picture`
       const fix = moved((d) => d.points[i], key, width, height)
@@ -43,6 +43,7 @@ export function problems(doc, size = /** @type {any} */ (doc.image)) {
     if (travel < LEAST_TRAVEL) out.push({ kind: 'small', point: i, text: barely(`point ${i + 1}`, travel) })
   })
   if (doc.editable.mode === 'painted' && !doc.editable.mask && !countOf(rasterize(doc.editable, width, height))) {
+    /** @type {(d: Doc) => Doc} */
     const fix = (d) => ({ ...clone(d), editable: { ...clone(d).editable, mode: 'adaptive' } })
     const text = 'the editable mask is empty, so that nothing may change: paint it, or let it adapt'
     out.push({ kind: 'painted', text, fix, hint: 'Let it adapt' })
@@ -56,6 +57,7 @@ export function nameOf({ label }, i) {
   return name.length > 40 ? `${name.slice(0, 39)}\u2026` : name || `region ${i + 1}`
 }
 
+/** @param {string} name @param {number} travel */
 const barely = (name, travel) => `${name} moves by ${travel.toFixed(1)} px; under 2 px the result will hardly differ`
 
 /**
@@ -64,8 +66,9 @@ const barely = (name, travel) => `${name} moves by ${travel.toFixed(1)} px; unde
  */
 function ofRegion(r, i, mask, width, height) {
   const name = nameOf(r, i), out = /** @type {Problem[]} */ ([])
+  /** @param {Kind} kind @param {string} text @param {{fix?: (doc: Doc) => Doc, hint?: string}} [repair] */
   const add = (kind, text, repair = {}) => out.push({ kind, region: i, text, ...repair })
-  const without = (doc) => ({ ...clone(doc), regions: clone(doc).regions.filter((_, k) => k !== i) })
+  const without = (/** @type {Doc} */ doc) => ({ ...clone(doc), regions: clone(doc).regions.filter((_, k) => k !== i) })
   if (r.mask) add('mask', `${name} has the mask picture ${JSON.stringify(r.mask)}, which can't be shown here`)
   const centre = middleOf(mask)
   if (!centre) {
@@ -79,20 +82,22 @@ function ofRegion(r, i, mask, width, height) {
     return out
   }
   if (r.task === 'relocation' || r.task === 'deformation') {
-    const inside = (get, key) => ({ fix: moved(get, key, width, height), hint: 'Move it inside' })
-    if (outside(/** @type {any} */ (r.target), width, height)) {
-      add('outside', `the target of ${name} lies outside the picture`, inside((d) => d.regions[i], 'target'))
+    const inside = (/** @type {(doc: Doc) => Doc} */ fix) => ({ fix, hint: 'Move it inside' })
+    if (outside(/** @type {Point} */ (r.target), width, height)) {
+      const fix = moved((d) => d.regions[i], 'target', width, height)
+      add('outside', `the target of ${name} lies outside the picture`, inside(fix))
     }
     r.path.forEach((p, k) => {
       if (outside(p, width, height)) {
-        add('outside', `a place on the path of ${name} lies outside the picture`, inside((d) => d.regions[i].path, k))
+        const fix = moved((d) => d.regions[i].path, k, width, height)
+        add('outside', `a place on the path of ${name} lies outside the picture`, inside(fix))
       }
     })
     if (out.some((p) => p.kind === 'outside')) return out
   }
   const motion = motionOf(r, centre)
   if (r.task === 'rotation' && r.angle == null) {
-    const [target, anchor] = /** @type {any[]} */ ([r.target, motion.anchor])
+    const target = /** @type {Point} */ (r.target), { anchor } = motion
     if (Math.hypot(centre[0] - anchor[0], centre[1] - anchor[1]) < 1) {
       add('draft', `${name} turns about its own centre, where a target shows no turn: give it an angle`)
     } else if (Math.hypot(target[0] - anchor[0], target[1] - anchor[1]) < 1) {
@@ -131,15 +136,17 @@ function shareInside({ data, x, y, w, h }, [a, b, c, d, e, f], width, height) {
   return left / count
 }
 
-/** @param {[number, number]} p @param {number} width @param {number} height */
+/** @param {Point} p @param {number} width @param {number} height */
 const outside = ([x, y], width, height) => !(x >= -0.5 && y >= -0.5 && x <= width - 0.5 && y <= height - 0.5)
 
 /**
  * A fix that brings one point inside.
- * @param {(doc: Doc) => any} get @param {string | number} key @param {number} width @param {number} height
+ * @template {string | number} K
+ * @param {(doc: Doc) => {[key in K]?: Point}} get @param {K} key @param {number} width @param {number} height
+ * @returns {(doc: Doc) => Doc}
  */
 const moved = (get, key, width, height) => (doc) => {
-  const copy = clone(doc), [x, y] = get(copy)[key]
+  const copy = clone(doc), [x, y] = /** @type {Point} */ (get(copy)[key])
   get(copy)[key] = [Math.min(Math.max(x, 0), width - 1), Math.min(Math.max(y, 0), height - 1)]
   return copy
 }

@@ -1,4 +1,3 @@
-// @ts-check
 /**
  * Shapes of the document as pixels: masks, their middle, their outlines, unions and cuts, and where the picture may
  * change. A mask is the smallest rectangle around what is set, in the picture's pixels. A shape's mask picture
@@ -24,7 +23,7 @@ const MARGIN = 0.045 // of the mean side, by which the adaptive mask grows, as i
  */
 function boxOf({ polygons = [], strokes = [] }, width, height) {
   let left = Infinity, top = Infinity, right = -Infinity, bottom = -Infinity
-  const take = (point, by) => {
+  const take = (/** @type {Point} */ point, /** @type {number} */ by) => {
     const [x, y] = pixelOf(point)
     left = Math.min(left, x - by)
     top = Math.min(top, y - by)

@@ -1,4 +1,3 @@
-// @ts-check
 /**
  * Fewer corners for outlines and strokes (Douglas and Peucker 1973).
  * @typedef {[number, number]} Point
@@ -18,7 +17,7 @@ function away(p, a, b) {
  */
 function significance(points, closed) {
   const n = points.length, out = new Float64Array(n)
-  const at = (i) => points[i % n]
+  const at = (/** @type {number} */ i) => points[i % n]
   const work = []
   out[0] = Infinity
   if (closed) {

@@ -1,4 +1,3 @@
-// @ts-check
 /**
  * Super-pixels (SLIC: Achanta et al. 2012): k-means in colour and place, each centre searched for near itself only.
  * Pure; slic_worker.js runs it beside the page.
@@ -87,12 +86,16 @@ export function slic(rgba, width, height, count = 600, iterations = 5) {
       if (size) for (let j = 0; j < 5; j++) centres[5 * c + j] = sums[6 * c + j] / size
     }
   }
-  const found = connected(labels, width, height, n / k / 4)
+  const found = connected(labels, width, n / k / 4)
   return { ...found, width, height, colours: means(found.labels, found.count, sharp) }
 }
 
-/** Every pixel the mean of itself (twice) and the two beside it, then of those above and below: noise says little. */
+/**
+ * Every pixel the mean of itself (twice) and the two beside it, then of those above and below: noise says little.
+ * @param {Float32Array} lab @param {number} width @param {number} height
+ */
 function softened(lab, width, height) {
+  /** @param {Float32Array} from @param {number} step @param {(i: number, d: number) => boolean} inside */
   const pass = (from, step, inside) => {
     const out = new Float32Array(from.length)
     for (let i = 0, k = 0; k < from.length; i++, k += 3) {
@@ -127,7 +130,10 @@ function means(labels, count, lab) {
   return Float32Array.from(sums, (v, i) => v / sizes[Math.floor(i / 3)])
 }
 
-/** Of the pixel and its eight neighbours the one where colour changes least: no centre starts on an edge. */
+/**
+ * Of the pixel and its eight neighbours the one where colour changes least: no centre starts on an edge.
+ * @param {Float32Array} lab @param {number} width @param {number} height @param {number} cx @param {number} cy
+ */
 function calmest(lab, width, height, cx, cy) {
   let out = cy * width + cx, least = Infinity
   for (let y = Math.max(1, cy - 1); y <= Math.min(height - 2, cy + 1); y++) {
@@ -145,7 +151,11 @@ function calmest(lab, width, height, cx, cy) {
   return out
 }
 
-/** Pixels within a cell of centre c that it is nearer to than any before. */
+/**
+ * Pixels within a cell of centre c that it is nearer to than any before.
+ * @param {number} c @param {Float32Array} centres @param {Float32Array} lab @param {Int32Array} labels
+ * @param {Float32Array} best @param {number} width @param {number} height @param {number} cell @param {number} weight
+ */
 function assign(c, centres, lab, labels, best, width, height, cell, weight) {
   const [l, a, b, cx, cy] = centres.subarray(5 * c, 5 * c + 5)
   const reach = 1.2 * cell
@@ -164,8 +174,11 @@ function assign(c, centres, lab, labels, best, width, height, cell, weight) {
   }
 }
 
-/** Every connected part its own label; parts under `least` pixels join the one before them in reading order. */
-function connected(labels, width, height, least) {
+/**
+ * Every connected part its own label; parts under `least` pixels join the one before them in reading order.
+ * @param {Int32Array} labels @param {number} width @param {number} least
+ */
+function connected(labels, width, least) {
   const out = new Int32Array(labels.length).fill(-1), part = new Int32Array(labels.length)
   let count = 0
   for (let start = 0; start < labels.length; start++) {
@@ -177,7 +190,7 @@ function connected(labels, width, height, least) {
     out[start] = count
     for (let done = 0; done < size; done++) {
       const i = part[done], column = i % width
-      const near = (j) => {
+      const near = (/** @type {number} */ j) => {
         if (out[j] < 0 && labels[j] === old) {
           out[j] = count
           part[size++] = j

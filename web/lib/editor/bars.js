@@ -1,15 +1,16 @@
 // The bar of commands above, the rail of tools at the left, and the options of the tool in hand.
 import { icon, iconButton, make, setIcon, setText } from './dom.js'
 import { openMore } from './menu.js'
+/** @import { Editor, Mode, Shown, Tool, ToolName } from './types.js' */
 
-/** @param {any} ed */
+/** @param {Editor} ed */
 export function buildBars(ed) {
   const act = (/** @type {() => void} */ fn) => () => {
     fn()
     ed.sync()
     ed.focus()
   }
-  const flip = (/** @type {string} */ name) => act(() => { ed.show[name] = !ed.show[name] })
+  const flip = (/** @type {Shown} */ name) => act(() => { ed.show[name] = !ed.show[name] })
   const b = {
     undo: iconButton('undo', 'Undo (Ctrl+Z)', act(() => ed.step('undo'))),
     redo: iconButton('redo', 'Redo (Ctrl+Y)', act(() => ed.step('redo'))),
@@ -27,20 +28,20 @@ export function buildBars(ed) {
   const top = make('div', { class: 'drg-top', role: 'toolbar', 'aria-label': 'Commands' },
     b.undo, b.redo, gap(), b.ghost, b.mask, b.snap, gap(), b.fit, b.compare, make('span', { class: 'drg-space' }), b.picture, b.more, b.panel, b.full)
 
-  /** @type {Record<string, HTMLElement>} */
-  const tools = {}
+  const tools = /** @type {Map<ToolName, HTMLButtonElement>} */ (new Map())
   const rail = make('div', { class: 'drg-rail', role: 'toolbar', 'aria-label': 'Tools', 'aria-orientation': 'vertical' })
-  for (const [name, tool] of Object.entries(ed.tools)) {
-    tools[name] = iconButton(tool.icon, `${tool.label} (${tool.key})`, act(() => ed.setTool(name)), { data: { tool: name } })
-    rail.append(tools[name])
+  for (const [name, tool] of /** @type {[ToolName, Tool][]} */ (Object.entries(ed.tools))) {
+    const button = iconButton(tool.icon, `${tool.label} (${tool.key})`, act(() => ed.setTool(name)), { data: { tool: name } })
+    tools.set(name, button)
+    rail.append(button)
   }
   arrowKeys(top, 'ArrowRight', 'ArrowLeft')
   arrowKeys(rail, 'ArrowDown', 'ArrowUp')
   const options = buildOptions(ed, act)
 
   function sync() {
-    for (const [name, button] of Object.entries(tools)) button.setAttribute('aria-pressed', String(ed.tool === name))
-    for (const name of ['ghost', 'mask', 'snap']) b[name].setAttribute('aria-pressed', String(ed.show[name]))
+    for (const [name, button] of tools) button.setAttribute('aria-pressed', String(ed.tool === name))
+    for (const name of /** @type {const} */ (['ghost', 'mask', 'snap'])) b[name].setAttribute('aria-pressed', String(ed.show[name]))
     b.undo.disabled = !ed.history.past.length
     b.redo.disabled = !ed.history.future.length
     b.compare.hidden = !ed.result
@@ -66,11 +67,11 @@ function arrowKeys(bar, next, back) {
   })
 }
 
-/** @param {any} ed @param {(fn: () => void) => () => void} act */
+/** @param {Editor} ed @param {(fn: () => void) => () => void} act */
 function buildOptions(ed, act) {
-  const modes = ['new', 'add', 'subtract'].map((mode) => {
-    const names = /** @type {Record<string, string>} */ ({ new: 'A new region', add: 'Add to the selected region (Shift)', subtract: 'Take from the selected region (Alt)' })
-    const icons = /** @type {Record<string, string>} */ ({ new: 'fresh', add: 'add', subtract: 'subtract' })
+  const modes = /** @type {Mode[]} */ (['new', 'add', 'subtract']).map((mode) => {
+    const names = /** @type {Record<Mode, string>} */ ({ new: 'A new region', add: 'Add to the selected region (Shift)', subtract: 'Take from the selected region (Alt)' })
+    const icons = /** @type {Record<Mode, string>} */ ({ new: 'fresh', add: 'add', subtract: 'subtract' })
     return iconButton(icons[mode], names[mode], act(() => { ed.combine = mode }), { data: { mode } })
   })
   const group = make('div', { class: 'drg-group', role: 'group', 'aria-label': 'What the shape does' }, ...modes)
@@ -109,7 +110,7 @@ function buildOptions(ed, act) {
     grain.hidden = ed.tool !== 'wand' || idle
     anchor.hidden = still.hidden = !region || idle || !!region.locked
     anchor.setAttribute('aria-pressed', String(ed.placing))
-    el.hidden = [...el.children].every((/** @type {any} */ c) => c.hidden)
+    el.hidden = [...el.children].every((c) => c instanceof HTMLElement && c.hidden)
   }
   return { el, sync, resizeBrush: (/** @type {number} */ factor) => setBrush(ed.brush * factor) }
 }

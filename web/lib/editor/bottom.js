@@ -1,8 +1,9 @@
 // The line below the picture: progress of the motion, what just happened, where the pointer is.
 import { iconButton, make, setIcon, setText } from './dom.js'
 import { hasMotion } from './ops.js'
+/** @import { Editor } from './types.js' */
 
-/** @param {any} ed */
+/** @param {Editor} ed */
 export function buildBottom(ed) {
   const play = iconButton('play', 'Play the motion', () => (playing ? stop() : start()))
   const range = make('input', { type: 'range', class: 'drg-range', min: '0', max: '100', value: '100', 'aria-label': 'Progress of the motion, percent' })

@@ -11,8 +11,7 @@ import { buildShell } from './shell.js'
 import { dropWand } from './pieces.js'
 import { TOOLS } from './tools.js'
 import { View } from './view.js'
-
-/** @typedef {[number, number]} Point */
+/** @import { Context, Layer, MarkedShape, Menu, Mode, Parts, Picture, Point, Sel, Size, ToolName, ViewState, Wand } from './types.js' */
 
 export class Editor extends Session {
   /** @param {HTMLElement} root @param {import('../editor.js').EditorHost} host */
@@ -23,25 +22,45 @@ export class Editor extends Session {
     this.off = new AbortController()
     this.shapes = new Shapes()
     this.tools = TOOLS
-    this.tool = 'polygon'
-    this.toolRegion = -1
+    this.tool = /** @type {ToolName} */ ('polygon')
+    this.toolRegion = -1 // the region that the strokes of this stay at the tool belong to
     this.show = { ghost: true, mask: true, onion: false, snap: true }
-    this.combine = /** @type {'new' | 'add' | 'subtract'} */ ('new')
+    this.combine = /** @type {Mode} */ ('new')
+    this.grain = 2 // of the wand's pieces, a place in GRAINS
     this.brush = 16
     this.scrub = 1
     this.split = 0
     this.showing = /** @type {'edit' | 'result'} */ ('edit')
-    this.active = 'target'
+    this.active = 'target' // what the arrows move: target, start, anchor, key-<n>, marking
     this.size = { width: 512, height: 512 }
-    /** @type {any} */
-    this.draft = this.gesture = this.hover = this.cursor = this.hot = this.image = this.preview = this.result = this.running = null
+    this.hover = /** @type {Point | null} */ (null) // where the pointer is
+    this.cursor = /** @type {Point | null} */ (null) // the keyboard's cross
+    this.hot = /** @type {string | null} */ (null) // the handle under the pointer
+    this.image = /** @type {Picture | null} */ (null)
+    this.preview = /** @type {Picture | null} */ (null)
+    this.result = /** @type {Picture | null} */ (null)
+    this.running = /** @type {{progress: number} | null} */ (null)
+    this.menu = /** @type {Menu | null} */ (null)
+    this.wand = /** @type {Wand | null} */ (null)
+    this.worker = /** @type {Worker | null} */ (null)
+    this.pattern = /** @type {CanvasPattern | null} */ (null)
+    this.wide = /** @type {boolean | undefined} */ (undefined)
     this.placing = this.peek = this.byKeys = this.coarse = this.full = this.paintMask = this.space = false
-    /** @type {Record<string, any>} */
-    this.layers = {}
+    this.layers = /** @type {Record<string, Layer>} */ ({})
     this.times = /** @type {number[]} */ ([])
     this.raf = 0
-    buildShell(this) // el, box, canvas, sink, and parts with sync()
-    this.g = /** @type {CanvasRenderingContext2D} */ (this.canvas.getContext('2d'))
+    /** @type {HTMLElement} */
+    this.el
+    /** @type {HTMLElement} */
+    this.box
+    /** @type {HTMLCanvasElement} */
+    this.canvas
+    /** @type {HTMLInputElement} where the keys arrive */
+    this.sink
+    /** @type {Parts} */
+    this.parts
+    buildShell(this) // the five above
+    this.g = /** @type {Context} */ (this.canvas.getContext('2d'))
     this.view = new View(this.box, this.canvas)
     this.observer = new ResizeObserver(() => this.layout())
     this.observer.observe(this.box)
@@ -53,7 +72,7 @@ export class Editor extends Session {
 
   // ---- what is where
 
-  /** @param {any} shape */
+  /** @param {MarkedShape} shape */
   outline(shape) {
     return this.shapes.of(shape, this.size)
   }
@@ -68,7 +87,7 @@ export class Editor extends Session {
       const back = invert(matrixOf(motionOf(region, outline.centroid), 1))
       if (inside(outline, p) || (back && hasMotion(region) && inside(outline, applyTo(back, p)))) out.push(i)
     }
-    const mine = this.sel?.kind === 'region' ? out.indexOf(this.sel.index) : -1
+    const mine = out.indexOf(this.regionIndex)
     if (mine > 0) out.unshift(...out.splice(mine, 1))
     return out
   }
@@ -85,7 +104,7 @@ export class Editor extends Session {
 
   // ---- state of the hand
 
-  /** @param {any} sel */
+  /** @param {Sel | null} sel */
   select(sel) {
     this.sel = this.committedSel = this.valid(sel)
     this.active = 'target'
@@ -95,7 +114,7 @@ export class Editor extends Session {
     this.announce()
   }
 
-  /** @param {string} name */
+  /** @param {ToolName} name */
   setTool(name) {
     if (!this.tools[name]) return
     if (this.tool !== name) this.toolRegion = -1
@@ -147,7 +166,7 @@ export class Editor extends Session {
 
   // ---- picture
 
-  /** @param {{width: number, height: number}} size */
+  /** @param {Size} size */
   resize({ width, height }) {
     if (this.size.width === width && this.size.height === height) return
     this.size = { width, height }
@@ -155,7 +174,7 @@ export class Editor extends Session {
     if (this.view?.width) this.view.fit(this.size)
   }
 
-  /** @param {any} image @param {{width: number, height: number}} [size] of the whole picture, if `image` is a smaller copy */
+  /** @param {Picture | null} image @param {Size} [size] of the whole picture, if `image` is a smaller copy */
   setImage(image, size) {
     if (image !== this.image) dropWand(this)
     this.image = image
@@ -170,7 +189,7 @@ export class Editor extends Session {
     this.sync()
   }
 
-  /** @param {any} bitmap @param {number | null} progress in [0, 1]; null: the run is over */
+  /** @param {Picture | null} bitmap @param {number | null} progress in [0, 1]; null: the run is over */
   setPreview(bitmap, progress) {
     this.preview = progress === null ? null : bitmap ?? this.preview
     this.running = progress === null ? null : { progress }
@@ -178,7 +197,7 @@ export class Editor extends Session {
     this.sync()
   }
 
-  /** @param {any} bitmap of the finished run, or null */
+  /** @param {Picture | null} bitmap of the finished run */
   setResult(bitmap) {
     this.preview = this.running = null
     this.result = bitmap
@@ -203,7 +222,7 @@ export class Editor extends Session {
     this.draw()
   }
 
-  /** A canvas as large as the box that is drawn again only when it must. @param {string} name */
+  /** A canvas as large as the box that is drawn again only when it must. @param {string} name @returns {Layer} */
   layer(name) {
     const { width, height } = this.canvas
     const kept = this.layers[name]
@@ -211,14 +230,15 @@ export class Editor extends Session {
     const canvas = document.createElement('canvas')
     canvas.width = width
     canvas.height = height
-    return (this.layers[name] = { g: canvas.getContext('2d'), key: '', of: null })
+    const g = /** @type {Context} */ (canvas.getContext('2d'))
+    return (this.layers[name] = { g, key: '', of: null })
   }
 
   hatch() {
     if (this.pattern) return this.pattern
     const tile = document.createElement('canvas')
     tile.width = tile.height = 16
-    const g = /** @type {CanvasRenderingContext2D} */ (tile.getContext('2d'))
+    const g = /** @type {Context} */ (tile.getContext('2d'))
     g.strokeStyle = 'rgba(255, 255, 255, 0.2)'
     g.lineWidth = 2
     for (const x of [-16, 0, 16]) {
@@ -253,7 +273,7 @@ export class Editor extends Session {
     return { view: this.view.state(), tool, show: { ...show }, sel, brush, scrub, combine, history: this.history }
   }
 
-  /** @param {any} s of viewState() */
+  /** @param {ViewState | null | undefined} s */
   restoreView(s) {
     if (!s) return
     const { tool, brush, scrub, combine } = s

@@ -4,22 +4,28 @@ import { ICONS } from './icons.js'
 const SVG = 'http://www.w3.org/2000/svg'
 
 /**
+ * @typedef {{class?: string, text?: string, data?: Record<string, string>, on?: Record<string, () => void>, style?: Record<string, string>,
+ *   [attribute: string]: unknown}} Props
+ */
+
+/**
  * An element. `props`: `class`, `text`, `data` ({name: value}), `on` ({event: fn}), `style` ({name: value});
  * booleans and the names of properties are set as properties, everything else as attributes.
- * @param {string} tag @param {Record<string, any>} [props] @param {...(Node | string | null | undefined)} children
- * @returns {any}
+ * @template {keyof HTMLElementTagNameMap} Tag
+ * @param {Tag} tag @param {Props} [props] @param {...(Node | string | null | undefined)} children
+ * @returns {HTMLElementTagNameMap[Tag]}
  */
 export function make(tag, props = {}, ...children) {
   const el = document.createElement(tag)
   for (const [name, value] of Object.entries(props)) {
     if (value === undefined || value === null) continue
-    if (name === 'class') el.className = value
-    else if (name === 'text') el.textContent = value
+    if (name === 'class') el.className = String(value)
+    else if (name === 'text') el.textContent = String(value)
     else if (name === 'data') Object.assign(el.dataset, value)
-    else if (name === 'on') for (const [event, fn] of Object.entries(value)) el.addEventListener(event, fn)
-    else if (name === 'style') for (const [key, v] of Object.entries(value)) el.style.setProperty(key, v)
-    else if (typeof value === 'boolean' || name === 'value') /** @type {any} */ (el)[name] = value
-    else el.setAttribute(name, value)
+    else if (name === 'on') for (const [event, fn] of Object.entries(props.on ?? {})) el.addEventListener(event, fn)
+    else if (name === 'style') for (const [key, v] of Object.entries(props.style ?? {})) el.style.setProperty(key, v)
+    else if (typeof value === 'boolean' || name === 'value') Object.assign(el, { [name]: value })
+    else el.setAttribute(name, String(value))
   }
   for (const child of children) if (child !== null && child !== undefined) el.append(child)
   return el
@@ -46,7 +52,7 @@ export function icon(name) {
 
 /**
  * A button with an icon; its title is the tooltip and the name that a screen reader says.
- * @param {string} name of the icon @param {string} title @param {() => void} run @param {Record<string, any>} [props]
+ * @param {string} name of the icon @param {string} title @param {() => void} run @param {Props} [props]
  */
 export function iconButton(name, title, run, props = {}) {
   const button = make('button', { type: 'button', class: 'drg-button', title, 'aria-label': title, ...props }, icon(name))
@@ -64,7 +70,7 @@ export function setIcon(button, name) {
   button.replaceChildren(icon(name))
 }
 
-/** Writes only what changed: no layout work in a frame where nothing did. @param {any} el @param {string} text */
+/** Writes only what changed: no layout work in a frame where nothing did. @param {Node} el @param {string} text */
 export function setText(el, text) {
   if (el.textContent !== text) el.textContent = text
 }

@@ -2,14 +2,26 @@
 import { motionOf } from '../geometry.js'
 import { make } from './dom.js'
 import { STILL, withRegion } from './ops.js'
+/** @import { Editor, Motion, Point, Region } from './types.js' */
 
 const places = (/** @type {number} */ v) => String(Math.round(v * 100) / 100)
 
 /**
- * What can be typed: name, unit, which regions have it, how it is read and what a typed number changes.
- * @type {{id: string, name: string, unit: string, title: string, on: (r: any) => boolean, wide?: boolean, get: (r: any, m: any, c: any) => number | null,
- *   set: (r: any, v: number, m: any, c: any) => Record<string, any>, empty?: Record<string, any>, step?: string}[]}
+ * What can be typed: name, unit, which regions have it, how it is read and what a typed number changes; `empty`: what nothing typed does.
+ * @typedef {object} Field
+ * @property {string} id
+ * @property {string} name
+ * @property {string} unit
+ * @property {string} title
+ * @property {boolean} [wide]
+ * @property {string} [step]
+ * @property {(r: Region) => boolean} on
+ * @property {(r: Region, m: Motion, c: Point) => number | null} get
+ * @property {(r: Region, v: number, m: Motion, c: Point) => Partial<Region>} set
+ * @property {Partial<Region>} [empty]
  */
+
+/** @type {Field[]} */
 const FIELDS = [
   { id: 'tx', name: 'Target x', unit: 'px', title: 'Where the middle of the region goes', on: shifts, get: (r) => r.target?.[0] ?? null, set: (r, v, m, c) => ({ target: [v, (r.target ?? c)[1]] }) },
   { id: 'ty', name: 'Target y', unit: 'px', title: 'Where the middle of the region goes', on: shifts, get: (r) => r.target?.[1] ?? null, set: (r, v, m, c) => ({ target: [(r.target ?? c)[0], v] }) },
@@ -23,19 +35,19 @@ const FIELDS = [
   { id: 'weight', wide: true, name: 'Weight', unit: '', title: 'Share in the loss beside the other regions; empty: automatic', step: '0.1', on: () => true, get: (r) => r.weight ?? null, set: (r, v) => ({ weight: v > 0 ? v : undefined }), empty: { weight: undefined } }
 ]
 
-/** @param {any} r */
+/** @param {Region} r */
 function shifts(r) {
   return r.task === 'relocation' || r.task === 'deformation'
 }
 
-/** @param {any} r */
+/** @param {Region} r */
 function anchored(r) {
   return r.task === 'rotation' || r.task === 'scale'
 }
 
 const factor = (/** @type {number} */ percent) => Math.min(Math.max(percent, 5), 2000) / 100
 
-/** @param {any} ed */
+/** @param {Editor} ed */
 export function buildFields(ed) {
   const title = make('h3', { text: 'Numbers' })
   const rows = FIELDS.map((f) => {
@@ -48,7 +60,7 @@ export function buildFields(ed) {
   const grid = make('div', { class: 'drg-grid' }, ...rows.map((r) => r.el))
   const el = make('section', { class: 'drg-section' }, title, grid)
 
-  /** @param {typeof FIELDS[0]} f @param {string} text */
+  /** @param {Field} f @param {string} text */
   function type(f, text) {
     const r = ed.region
     const v = Number(text)
@@ -56,7 +68,7 @@ export function buildFields(ed) {
     const { centroid } = ed.outline(r)
     const values = text.trim() === '' ? f.empty : f.set(r, Math.min(Math.max(v, -1e6), 1e6), motionOf(r, centroid), centroid)
     if (!values) return numbers(true)
-    ed.edit(withRegion(ed.doc, ed.sel.index, values))
+    ed.edit(withRegion(ed.doc, ed.regionIndex, values))
     ed.commit(`type ${f.name.toLowerCase()}`)
     numbers(true) // as it was taken
   }

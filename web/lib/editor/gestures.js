@@ -2,32 +2,33 @@
 import { applyTo, invert, matrixOf, motionOf } from '../geometry.js'
 import { STILL, fixedPoint, movedCentroid, movedShape, patch, withPoint, withRegion } from './ops.js'
 import { inPicture, lines, lockAxis, snapAngle, snapPoint, snapScale } from './snap.js'
+/** @import { Edit, Editor, Handle, Keys, Point, Region, Sel } from './types.js' */
 
-/** @typedef {[number, number]} Point */
 const SNAP = 6 // box pixels
 /** Tenths of a pixel: what a hand can mean. @param {Point} p @returns {Point} */
 const fine = (p) => [Math.round(p[0] * 10) / 10, Math.round(p[1] * 10) / 10]
 const signed = (/** @type {number} */ v) => `${v < 0 ? '\u2212' : '+'}${Math.abs(Math.round(v))}`
 const degrees = (/** @type {number} */ v) => (v * 180) / Math.PI
 
-/** The gesture of a handle. @param {any} ed @param {any} handle @param {Point} p */
+/** The gesture of a handle. @param {Editor} ed @param {Omit<Handle, 'at'>} handle of what is selected @param {Point} p @returns {Edit} */
 export function handleGesture(ed, handle, p) {
-  const { kind, index } = ed.sel
-  if (kind === 'point') return dragPoint(ed, index, handle.id, p)
-  if (handle.id === 'ring') return dragTurn(ed, index, p, handle.index)
-  if (handle.id === 'anchor') return dragAnchor(ed, index, p)
-  if (handle.id === 'key') return dragKey(ed, index, handle.index, p)
-  if (handle.id === 'mid') {
+  const { kind, index } = /** @type {Sel} */ (ed.sel)
+  const { id, index: place = 0 } = handle
+  if (kind === 'point') return dragPoint(ed, index, id, p)
+  if (id === 'ring') return dragTurn(ed, index, p, handle.index)
+  if (id === 'anchor') return dragAnchor(ed, index, p)
+  if (id === 'key') return dragKey(ed, index, place, p)
+  if (id === 'mid') {
     const path = [...ed.doc.regions[index].path]
-    path.splice(handle.index, 0, p)
+    path.splice(place, 0, p)
     ed.edit(withRegion(ed.doc, index, { path }))
-    return dragKey(ed, index, handle.index, p)
+    return dragKey(ed, index, place, p)
   }
-  if (handle.id.startsWith('scale-')) return dragScale(ed, index, handle.id.slice(6), handle.source)
+  if (id.startsWith('scale-') && handle.source) return dragScale(ed, index, id.slice(6), handle.source)
   return bodyGesture(ed, index, p)
 }
 
-/** A grip on the region itself: it does what its task says. @param {any} ed @param {number} i @param {Point} p */
+/** A grip on the region itself: it does what its task says. @param {Editor} ed @param {number} i @param {Point} p @returns {Edit} */
 export function bodyGesture(ed, i, p) {
   const region = ed.doc.regions[i]
   const { centroid } = ed.outline(region)
@@ -41,15 +42,15 @@ export function bodyGesture(ed, i, p) {
   return dragTarget(ed, i, p)
 }
 
-/** @param {any} ed @param {number} i @param {Point} p */
+/** @param {Editor} ed @param {number} i @param {Point} p @returns {Edit} */
 function dragTarget(ed, i, p) {
   const region = ed.doc.regions[i]
   const from = ed.outline(region).centroid
   const start = region.target ?? from
   const { xs, ys } = lines(ed, i)
   return {
-    name: 'target', what: 'move', guides: /** @type {any[]} */ ([]), tag: '', tagAt: start,
-    move(/** @type {Point} */ q, /** @type {any} */ e) {
+    name: 'target', what: 'move', guides: [], tag: '', tagAt: start,
+    move(/** @type {Point} */ q, /** @type {Keys} */ e) {
       let t = fine([start[0] + q[0] - p[0], start[1] + q[1] - p[1]])
       this.guides = []
       if (e.shiftKey) t = lockAxis(t, from)
@@ -71,7 +72,7 @@ function dragTarget(ed, i, p) {
 
 /**
  * A turn about the anchor; of a region that was moved before: about its new place, kept as one turn about the point that stays.
- * @param {any} ed @param {number} i @param {Point} p @param {number} [knob]
+ * @param {Editor} ed @param {number} i @param {Point} p @param {number} [knob] @returns {Edit}
  */
 export function dragTurn(ed, i, p, knob) {
   const region = ed.doc.regions[i]
@@ -85,7 +86,7 @@ export function dragTurn(ed, i, p, knob) {
   let swept = 0
   return {
     name: 'ring', what: 'turn', knob, tag: '', tagAt: movedCentroid(region, centroid),
-    move(/** @type {Point} */ q, /** @type {any} */ e) {
+    move(/** @type {Point} */ q, /** @type {Keys} */ e) {
       const now = at(q)
       swept += ((now - last + 540) % 360) - 180 // the shorter way from one move to the next: turns beyond 180 add up
       last = now
@@ -100,10 +101,10 @@ export function dragTurn(ed, i, p, knob) {
   }
 }
 
-/** @param {any} region */
+/** @param {Region} region */
 const pick = ({ task, target, anchor, path }) => ({ task, target, anchor, path })
 
-/** @param {any} ed @param {number} i @param {string} side nw, n, ... @param {Point} source the handle's place before the motion */
+/** @param {Editor} ed @param {number} i @param {string} side nw, n, ... @param {Point} source the handle's place before the motion @returns {Edit} */
 function dragScale(ed, i, side, source) {
   const region = ed.doc.regions[i]
   const { centroid } = ed.outline(region)
@@ -113,10 +114,10 @@ function dragScale(ed, i, side, source) {
   const length = arm[0] ** 2 + arm[1] ** 2
   return {
     name: `scale-${side}`, what: 'scale', tag: '', tagAt: source,
-    move(/** @type {Point} */ q, /** @type {any} */ e) {
+    move(/** @type {Point} */ q, /** @type {Keys} */ e) {
       const snap = ed.show.snap && !e.ctrlKey
       const d = [q[0] - anchor[0], q[1] - anchor[1]]
-      let scale = [...base]
+      let scale = /** @type {Point} */ ([...base])
       if (side.length === 2 && !e.shiftKey) {
         const s = snapScale((d[0] * arm[0] + d[1] * arm[1]) / (length || 1), snap)
         scale = [s, s]
@@ -132,7 +133,7 @@ function dragScale(ed, i, side, source) {
   }
 }
 
-/** @param {any} ed @param {number} i @param {Point} p */
+/** @param {Editor} ed @param {number} i @param {Point} p @returns {Edit} */
 export function dragAnchor(ed, i, p) {
   const region = ed.doc.regions[i]
   const outline = ed.outline(region)
@@ -140,8 +141,8 @@ export function dragAnchor(ed, i, p) {
   const { x, y, w, h } = outline.box
   const angle = region.task === 'rotation' && region.angle == null ? degrees(motionOf(region, outline.centroid).angle) : region.angle
   return {
-    name: 'anchor', what: 'anchor', guides: /** @type {any[]} */ ([]), tag: '', tagAt: start,
-    move(/** @type {Point} */ q, /** @type {any} */ e) {
+    name: 'anchor', what: 'anchor', guides: [], tag: '', tagAt: start,
+    move(/** @type {Point} */ q, /** @type {Keys} */ e) {
       let a = fine([start[0] + q[0] - p[0], start[1] + q[1] - p[1]])
       if (e.shiftKey) a = lockAxis(a, outline.centroid)
       this.guides = []
@@ -161,14 +162,14 @@ export function dragAnchor(ed, i, p) {
   }
 }
 
-/** @param {any} ed @param {number} i @param {number} k @param {Point} p */
+/** @param {Editor} ed @param {number} i @param {number} k @param {Point} p @returns {Edit} */
 function dragKey(ed, i, k, p) {
   const start = ed.doc.regions[i].path[k]
   return {
     name: `key-${k}`, what: 'path', tag: '', tagAt: start,
     move(/** @type {Point} */ q) {
       const at = inPicture(fine([start[0] + q[0] - p[0], start[1] + q[1] - p[1]]), ed.size)
-      const path = ed.doc.regions[i].path.map((/** @type {Point} */ old, /** @type {number} */ n) => (n === k ? at : old))
+      const path = ed.doc.regions[i].path.map((old, n) => (n === k ? at : old))
       this.tag = `place ${k + 1}`
       this.tagAt = at
       ed.edit(withRegion(ed.doc, i, { path }))
@@ -179,12 +180,12 @@ function dragKey(ed, i, k, p) {
   }
 }
 
-/** The marking itself, its motion with it. @param {any} ed @param {number} i @param {Point} p */
+/** The marking itself, its motion with it. @param {Editor} ed @param {number} i @param {Point} p @returns {Edit} */
 export function dragMarking(ed, i, p) {
   const region = ed.doc.regions[i]
   return {
     name: 'marking', what: 'move marking', tag: '', tagAt: p,
-    move(/** @type {Point} */ q, /** @type {any} */ e) {
+    move(/** @type {Point} */ q, /** @type {Keys} */ e) {
       const to = e.shiftKey ? lockAxis(q, p) : q
       const by = /** @type {Point} */ ([Math.round(to[0] - p[0]), Math.round(to[1] - p[1])])
       this.tag = `marking ${signed(by[0])}, ${signed(by[1])} px`
@@ -195,13 +196,13 @@ export function dragMarking(ed, i, p) {
   }
 }
 
-/** @param {any} ed @param {number} i @param {string} end start or target @param {Point} p */
+/** @param {Editor} ed @param {number} i @param {string} end start or target @param {Point} p @returns {Edit} */
 export function dragPoint(ed, i, end, p) {
   const pair = ed.doc.points[i]
   const key = end === 'start' ? 'start' : 'target'
   return {
     name: `point-${key}`, what: 'move point', tag: '', tagAt: p,
-    move(/** @type {Point} */ q, /** @type {any} */ e) {
+    move(/** @type {Point} */ q, /** @type {Keys} */ e) {
       let at = fine([pair[key][0] + q[0] - p[0], pair[key][1] + q[1] - p[1]])
       if (e.shiftKey) at = lockAxis(at, key === 'start' ? pair.target : pair.start)
       at = inPicture(at, ed.size)

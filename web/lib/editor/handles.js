@@ -3,12 +3,13 @@ import { MAX_PATH } from '../document.js'
 import { applyTo, matrixOf, motionOf } from '../geometry.js'
 import { disc, haloStroke } from './marks.js'
 import { colorOf, hasMotion, movedCentroid } from './ops.js'
+/** @import { Context, Editor, Outline, Point, Region } from './types.js' */
 
 /** @typedef {{id: string, at: [number, number], source?: [number, number], index?: number, radius?: number, centre?: [number, number]}} Handle at, centre, radius: box pixels */
 
 const EDGES = [['nw', 0, 0], ['n', 0.5, 0], ['ne', 1, 0], ['e', 1, 0.5], ['se', 1, 1], ['s', 0.5, 1], ['sw', 0, 1], ['w', 0, 0.5]]
 
-/** Handles of the selected region or point, those on top first. @param {any} ed @returns {Handle[]} */
+/** Handles of the selected region or point, those on top first. @param {Editor} ed @returns {Handle[]} */
 export function handlesOf(ed) {
   const { sel, view, doc } = ed
   if (!sel || ed.paintMask || ed.tool === 'pan') return []
@@ -42,10 +43,10 @@ export function handlesOf(ed) {
   return out
 }
 
-/** Places of the way, and a handle in the middle of each long part that makes a new one. @param {any} ed @param {any} region @param {any} outline @param {Handle[]} out */
+/** Places of the way, and a handle in the middle of each long part that makes a new one. @param {Editor} ed @param {Region} region @param {Outline} outline @param {Handle[]} out */
 function pathHandles(ed, region, outline, out) {
-  const way = [outline.centroid, ...region.path, region.target]
-  region.path.forEach((/** @type {any} */ p, /** @type {number} */ index) => out.push({ id: 'key', index, at: ed.view.toScreen(p) }))
+  const way = [outline.centroid, ...region.path, /** @type {Point} */ (region.target)]
+  region.path.forEach((p, index) => out.push({ id: 'key', index, at: ed.view.toScreen(p) }))
   if (region.path.length >= MAX_PATH) return
   for (let index = 0; index + 1 < way.length; index++) {
     const a = ed.view.toScreen(way[index])
@@ -54,7 +55,7 @@ function pathHandles(ed, region, outline, out) {
   }
 }
 
-/** The ring around the moved region; its knob where the box has room. @param {any} ed @param {any} outline @param {[number, number]} centre @param {number} angle @param {Handle[]} others @returns {Handle} */
+/** The ring around the moved region; its knob where the box has room. @param {Editor} ed @param {Outline} outline @param {[number, number]} centre @param {number} angle @param {Handle[]} others @returns {Handle} */
 function ringOf(ed, outline, centre, angle, others) {
   const { view } = ed
   const half = (Math.hypot(outline.box.w, outline.box.h) * view.scale) / 2
@@ -64,7 +65,7 @@ function ringOf(ed, outline, centre, angle, others) {
   return { id: 'ring', radius, centre, at: [centre[0] + radius * Math.cos(t), centre[1] + radius * Math.sin(t)], index: turn }
 }
 
-/** @param {any} view @param {[number, number]} c @param {number} radius @param {number} angle @param {Handle[]} others */
+/** @param {import('./view.js').View} view @param {[number, number]} c @param {number} radius @param {number} angle @param {Handle[]} others */
 function knobSide(view, c, radius, angle, others) {
   for (const side of [-90, -45, -135, 0, 180, 45, 135, 90]) {
     const t = ((side + angle) * Math.PI) / 180
@@ -76,7 +77,7 @@ function knobSide(view, c, radius, angle, others) {
   return -90
 }
 
-/** The handle at a box point. @param {any} ed @param {number[]} at @param {number} reach box pixels @returns {Handle | null} */
+/** The handle at a box point. @param {Editor} ed @param {number[]} at @param {number} reach box pixels @returns {Handle | null} */
 export function hitHandle(ed, at, reach) {
   const near = (/** @type {number[]} */ p, /** @type {number} */ r) => Math.hypot(at[0] - p[0], at[1] - p[1]) <= r
   const all = handlesOf(ed)
@@ -94,26 +95,26 @@ export function cursorOf({ id }) {
   return 'move'
 }
 
-/** @param {any} ed */
+/** @param {Editor} ed */
 export function drawHandles(ed) {
   const all = handlesOf(ed)
-  if (!all.length) return
-  const { g } = ed
+  const { g, sel } = ed
+  if (!all.length || !sel) return
   const k = ed.coarse ? 1.5 : 1
-  const color = ed.sel.kind === 'region' ? colorOf(ed.doc.regions[ed.sel.index], ed.sel.index) : '#3b82f6'
+  const color = sel.kind === 'region' ? colorOf(ed.doc.regions[sel.index], sel.index) : '#3b82f6'
   for (const h of [...all].reverse()) drawHandle(g, h, color, k, idOf(h) === ed.hot, ed.byKeys && ed.active === idOf(h))
 }
 
 /** A name that stays while the handle moves. @param {Handle} h */
 export const idOf = (h) => (h.id === 'key' || h.id === 'mid' ? `${h.id}-${h.index}` : h.id)
 
-/** @param {any} g @param {Handle} h @param {string} color @param {number} k @param {boolean} hot @param {boolean} active */
+/** @param {Context} g @param {Handle} h @param {string} color @param {number} k @param {boolean} hot @param {boolean} active */
 function drawHandle(g, h, color, k, hot, active) {
   const [x, y] = h.at
   if (h.id === 'ring') {
     const c = /** @type {number[]} */ (h.centre)
     g.beginPath()
-    g.arc(c[0], c[1], h.radius, 0, 7)
+    g.arc(c[0], c[1], h.radius ?? 0, 0, 7)
     g.globalAlpha = hot ? 0.95 : 0.55
     haloStroke(g, '#ffffff', hot ? 2 : 1.2)
     g.globalAlpha = 1

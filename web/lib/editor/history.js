@@ -1,8 +1,9 @@
 // Undo and redo of every gesture. Documents are never changed in place, so a step is a reference, not a copy.
+/** @import { Doc, Sel } from './types.js' */
 
 const LIMIT = 200
 
-/** @typedef {{doc: any, sel: any, what: string}} Step */
+/** @typedef {{doc: Doc, sel: Sel | null, what: string}} Step */
 
 export class History {
   constructor() {

@@ -1,8 +1,7 @@
 // Everything by keys. They arrive at a hidden input: the host leaves keys alone that are typed into one.
 import { addPlace, clearMotion, copy, cycle, deleteSelected, grow, nextHandle, nudge, turn } from './commands.js'
 import { inPicture } from './snap.js'
-
-/** @typedef {[number, number]} Point */
+/** @import { Editor, Point, Shown, ToolName } from './types.js' */
 
 /** What the sheet behind ? shows. @type {[string, string][]} */
 export const SHORTCUTS = [
@@ -29,10 +28,10 @@ export const SHORTCUTS = [
   ['Esc', 'cancel, deselect, leave']
 ]
 
-const TOOL_KEYS = /** @type {Record<string, string>} */ ({ v: 'select', p: 'polygon', m: 'rectangle', o: 'ellipse', b: 'brush', e: 'eraser', w: 'wand', d: 'points', h: 'pan' })
+const TOOL_KEYS = /** @type {Record<string, ToolName>} */ ({ v: 'select', p: 'polygon', m: 'rectangle', o: 'ellipse', b: 'brush', e: 'eraser', w: 'wand', d: 'points', h: 'pan' })
 const ARROWS = /** @type {Record<string, number[]>} */ ({ ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] })
 
-/** @param {any} ed */
+/** @param {Editor} ed */
 export function listenKeys(ed) {
   const { signal } = ed.off
   ed.sink.addEventListener('keydown', (/** @type {KeyboardEvent} */ e) => {
@@ -58,7 +57,7 @@ export function listenKeys(ed) {
   }, { signal })
 }
 
-/** True if the key was ours. @param {any} ed @param {KeyboardEvent} e */
+/** True if the key was ours. @param {Editor} ed @param {KeyboardEvent} e */
 function press(ed, e) {
   const k = e.key
   const low = k.toLowerCase()
@@ -82,9 +81,9 @@ function press(ed, e) {
   return letter(ed, e, low)
 }
 
-/** @param {any} ed @param {KeyboardEvent} e @param {string} low */
+/** @param {Editor} ed @param {KeyboardEvent} e @param {string} low */
 function letter(ed, e, low) {
-  const flip = (/** @type {string} */ name) => {
+  const flip = (/** @type {Shown} */ name) => {
     ed.show[name] = !ed.show[name]
     ed.sync()
   }
@@ -110,7 +109,7 @@ function letter(ed, e, low) {
   return true
 }
 
-/** @param {any} ed @param {{key: string}} e */
+/** @param {Editor} ed @param {{key: string}} e */
 function release(ed, e) {
   if (e.key === '\\' && ed.peek) {
     ed.peek = false
@@ -122,27 +121,28 @@ function release(ed, e) {
   }
 }
 
-/** @param {any} ed */
+/** @param {Editor} ed */
 function peek(ed) {
   ed.peek = true
   ed.draw()
   return true
 }
 
-/** @param {any} ed @param {number} factor */
+/** @param {Editor} ed @param {number} factor */
 function zoom(ed, factor) {
   const at = ed.cursor ? ed.view.toScreen(ed.cursor) : [ed.view.width / 2, ed.view.height / 2]
   ed.view.zoomAt(at, factor)
   ed.view.clamp(ed.size)
 }
 
-/** Where a tool by keys would press: the drawn cross. @param {any} ed */
+/** Where a tool by keys would press: the drawn cross. @param {Editor} ed */
 function cross(ed) {
-  if (!ed.cursor) ed.cursor = ed.view.toImage([ed.view.width / 2, ed.view.height / 2]).map(Math.round)
-  return ed.cursor
+  if (ed.cursor) return ed.cursor
+  const [x, y] = ed.view.toImage([ed.view.width / 2, ed.view.height / 2])
+  return (ed.cursor = /** @type {Point} */ ([Math.round(x), Math.round(y)]))
 }
 
-/** @param {any} ed @param {KeyboardEvent} e */
+/** @param {Editor} ed @param {KeyboardEvent} e */
 function arrow(ed, e) {
   const step = e.shiftKey ? 10 : 1
   const by = /** @type {Point} */ (ARROWS[e.key].map((v) => v * step))
@@ -151,32 +151,32 @@ function arrow(ed, e) {
   else if (keys !== 'none') {
     const shown = ed.cursor
     const at = cross(ed)
-    if (shown) ed.cursor = inPicture([at[0] + by[0], at[1] + by[1]], ed.size)
-    if (ed.gesture?.keyed) ed.gesture.move(ed.cursor, { shiftKey: false, ctrlKey: true, altKey: false })
-    follow(ed)
+    const now = (ed.cursor = shown ? inPicture([at[0] + by[0], at[1] + by[1]], ed.size) : at)
+    if (ed.gesture?.keyed) ed.gesture.move(now, { shiftKey: false, ctrlKey: true, altKey: false })
+    follow(ed, now)
   } else nudge(ed, by, e)
   ed.draw()
   return true
 }
 
-/** Keeps the cross in sight. @param {any} ed */
-function follow(ed) {
-  const [x, y] = ed.view.toScreen(ed.cursor)
+/** Keeps the cross in sight. @param {Editor} ed @param {Point} cursor */
+function follow(ed, cursor) {
+  const [x, y] = ed.view.toScreen(cursor)
   const { width, height } = ed.view
   const dx = Math.max(20 - x, 0) + Math.min(width - 20 - x, 0)
   const dy = Math.max(20 - y, 0) + Math.min(height - 20 - y, 0)
   if (dx || dy) ed.view.pan(dx, dy)
-  ed.say(`${Math.round(ed.cursor[0])}, ${Math.round(ed.cursor[1])}`)
+  ed.say(`${Math.round(cursor[0])}, ${Math.round(cursor[1])}`)
 }
 
-/** @param {any} ed @param {number} i */
+/** @param {Editor} ed @param {number} i */
 function number(ed, i) {
   if (ed.doc.regions[i]) ed.select({ kind: 'region', index: i })
   else ed.say(`There is no region ${i + 1}`)
   return true
 }
 
-/** @param {any} ed @param {KeyboardEvent} e */
+/** @param {Editor} ed @param {KeyboardEvent} e */
 function space(ed, e) {
   const { keys } = ed.tools[ed.tool]
   if (!ed.cursor || keys === 'none') {
@@ -191,21 +191,21 @@ function space(ed, e) {
     gesture.keyed = true
     ed.gesture = gesture
     ed.say('Pressed: arrows draw, Space or Enter releases')
-  } else gesture?.end(e)
+  } else gesture?.end()
   ed.sync()
   return true
 }
 
-/** @param {any} ed */
+/** @param {Editor} ed */
 function lift(ed) {
   const { gesture } = ed
   ed.gesture = null
-  gesture.end({})
+  gesture?.end()
   ed.sync()
   return true
 }
 
-/** @param {any} ed */
+/** @param {Editor} ed */
 function enter(ed) {
   if (ed.gesture?.keyed) return lift(ed)
   if (ed.draft) ed.tools.polygon.finish(ed)
@@ -214,7 +214,7 @@ function enter(ed) {
   return true
 }
 
-/** @param {any} ed */
+/** @param {Editor} ed */
 function escape(ed) {
   if (ed.parts.closePopups()) return true
   if (ed.gesture || ed.draft || ed.placing) {
@@ -231,7 +231,7 @@ function escape(ed) {
   return true
 }
 
-/** @param {any} ed @param {string} k */
+/** @param {Editor} ed @param {string} k */
 function erase(ed, k) {
   if (ed.draft && k === 'Backspace') ed.tools.polygon.back(ed)
   else if (!ed.gesture) deleteSelected(ed) // what is dragged stays

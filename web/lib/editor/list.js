@@ -2,12 +2,12 @@
 import { TASKS } from '../document.js'
 import { iconButton, make, pressed } from './dom.js'
 import { asTask, colorOf, hasMotion, patch, remove, reorder, withRegion } from './ops.js'
+/** @import { Doc, Editor, Pair, Region, Sel, Task } from './types.js' */
 
-/** @param {any} ed */
+/** @param {Editor} ed */
 export function buildList(ed) {
   const el = make('div', { class: 'drg-list', role: 'list' })
-  /** @type {any} */
-  let drawn = null
+  let drawn = /** @type {{doc: Doc, sel: Sel | null} | null} */ (null)
   const held = pressed(el, sync)
 
   function sync() {
@@ -16,18 +16,18 @@ export function buildList(ed) {
     const typing = document.activeElement
     if (typing instanceof HTMLInputElement && el.contains(typing) && drawn?.doc === ed.committed) return
     drawn = { doc: ed.committed, sel: ed.sel }
-    const regions = ed.doc.regions.map((/** @type {any} */ r, /** @type {number} */ i) => regionRow(ed, r, i))
-    const pairs = ed.doc.points.map((/** @type {any} */ p, /** @type {number} */ i) => pointRow(ed, p, i))
+    const regions = ed.doc.regions.map((r, i) => regionRow(ed, r, i))
+    const pairs = ed.doc.points.map((p, i) => pointRow(ed, p, i))
     el.replaceChildren(...regions, ...pairs)
     if (!regions.length && !pairs.length) el.append(make('p', { class: 'drg-faint', text: 'Nothing is marked yet' }))
   }
   return { el, sync }
 }
 
-/** @param {any} ed @param {any} region @param {number} i */
+/** @param {Editor} ed @param {Region} region @param {number} i */
 function regionRow(ed, region, i) {
   const selected = ed.sel?.kind === 'region' && ed.sel.index === i
-  const change = (/** @type {Record<string, any>} */ values, /** @type {string} */ what) => {
+  const change = (/** @type {Partial<Region>} */ values, /** @type {string} */ what) => {
     ed.edit(withRegion(ed.doc, i, values))
     ed.commit(what)
   }
@@ -52,7 +52,7 @@ function regionRow(ed, region, i) {
     make('div', { class: 'drg-row' }, number, name, selected ? null : make('span', { class: 'drg-faint', text: hasMotion(region) ? region.task : 'no motion' }), eye, lock), more)
 }
 
-/** The task; "auto" leaves the choice to the editor and says what it chose. @param {any} ed @param {any} region @param {number} i */
+/** The task; "auto" leaves the choice to the editor and says what it chose. @param {Editor} ed @param {Region} region @param {number} i */
 function taskSelect(ed, region, i) {
   const auto = region.auto === true
   const pick = make('select', { class: 'drg-select', 'aria-label': 'Task', title: 'What the drag means; auto: the editor decides' },
@@ -62,8 +62,8 @@ function taskSelect(ed, region, i) {
   pick.addEventListener('change', () => {
     const now = ed.doc.regions[i]
     const { centroid } = ed.outline(now)
-    const next = pick.value === 'auto' ? patch(now, { auto: true }) : patch(asTask(now, pick.value, centroid), { auto: undefined })
-    ed.edit({ ...ed.doc, regions: ed.doc.regions.map((/** @type {any} */ r, /** @type {number} */ k) => (k === i ? next : r)) })
+    const next = pick.value === 'auto' ? patch(now, { auto: true }) : patch(asTask(now, /** @type {Task} */ (pick.value), centroid), { auto: undefined })
+    ed.edit({ ...ed.doc, regions: ed.doc.regions.map((r, k) => (k === i ? next : r)) })
     if (pick.value === 'auto') ed.autoTask(i)
     ed.commit('change the task')
     ed.focus()
@@ -71,7 +71,7 @@ function taskSelect(ed, region, i) {
   return pick
 }
 
-/** @param {any} ed @param {any} pair @param {number} i */
+/** @param {Editor} ed @param {Pair} pair @param {number} i */
 function pointRow(ed, pair, i) {
   const selected = ed.sel?.kind === 'point' && ed.sel.index === i
   const number = make('button', { type: 'button', class: 'drg-index drg-point', 'aria-label': `Select point ${i + 1}`, text: String(i + 1), on: { click: () => {
@@ -83,14 +83,14 @@ function pointRow(ed, pair, i) {
     make('div', { class: 'drg-row' }, number, make('span', { class: 'drg-grow', text }), iconButton('trash', 'Delete (Del)', () => drop(ed, { kind: 'point', index: i }))))
 }
 
-/** @param {any} ed @param {number} i @param {number} to */
+/** @param {Editor} ed @param {number} i @param {number} to */
 function order(ed, i, to) {
   ed.edit(reorder(ed.doc, i, to))
   ed.sel = { kind: 'region', index: to }
   ed.commit('change the order')
 }
 
-/** @param {any} ed @param {any} sel */
+/** @param {Editor} ed @param {Sel} sel */
 function drop(ed, sel) {
   ed.edit(remove(ed.doc, sel))
   ed.sel = null

@@ -4,13 +4,11 @@ import { combine, simplifyTo } from '../raster.js'
 import { adaptivePolygons } from './render_mask.js'
 import { segmentQuietly } from './pieces.js'
 import { addRegion, movedMotion, remove, withRegion } from './ops.js'
-
-/** @typedef {[number, number]} Point */
-/** @typedef {{polygons?: Point[][], holes?: Point[][], strokes?: {points: Point[], radius: number}[]}} Shape */
+/** @import { Editor, Keys, Mode, Point, Shape, Stroke } from './types.js' */
 
 const CORNERS = 400 // as the stored document: what is on the screen is what is stored
 
-/** Shift adds, Alt takes away, else what the bar says. @param {any} ed @param {any} e @returns {'new' | 'add' | 'subtract'} */
+/** Shift adds, Alt takes away, else what the bar says. @param {Editor} ed @param {Keys} e @returns {Mode} */
 export function modeOf(ed, e) {
   if (e.altKey) return 'subtract'
   if (e.shiftKey) return 'add'
@@ -20,19 +18,19 @@ export function modeOf(ed, e) {
 /** @param {Point[][]} outlines @returns {Point[][]} */
 const tidy = (outlines) => outlines.map((line) => simplifyTo(line, CORNERS).map(([x, y]) => [Math.round(x * 100) / 100, Math.round(y * 100) / 100]))
 
-/** @param {any} shape */
-const tidied = ({ polygons, holes }) => ({ polygons: tidy(polygons), holes: tidy(holes), strokes: [] })
+/** @param {{polygons: Point[][], holes: Point[][]}} shape */
+const tidied = ({ polygons, holes }) => ({ polygons: tidy(polygons), holes: tidy(holes), strokes: /** @type {Stroke[]} */ ([]) })
 
-/** Polygons for strokes and for what lies partly outside the picture. @param {any} ed @param {Shape} shape */
+/** Polygons for strokes and for what lies partly outside the picture. @param {Editor} ed @param {Shape} shape */
 function polygonal(ed, shape) {
   if (!shape.strokes?.length && !shape.holes?.length && shape.polygons?.length === 1) return { polygons: tidy(shape.polygons), holes: [], strokes: [] }
   return tidied(combine({}, shape, 'add', ed.size.width, ed.size.height))
 }
 
-/** Takes a shape in. False if it marks nothing. @param {any} ed @param {Shape} shape @param {'new' | 'add' | 'subtract'} mode */
+/** Takes a shape in. False if it marks nothing. @param {Editor} ed @param {Shape} shape @param {Mode} mode */
 export function finishShape(ed, shape, mode) {
   if (ed.paintMask) return paintEditable(ed, shape, mode)
-  const i = ed.sel?.kind === 'region' ? ed.sel.index : -1
+  const i = ed.regionIndex
   if (mode === 'subtract' || (mode === 'add' && i >= 0)) return reshape(ed, i >= 0 ? i : topmost(ed, shape), shape, mode)
   const marked = polygonal(ed, shape)
   if (!marked.polygons.length || ed.outline(marked).area < 4) {
@@ -48,14 +46,14 @@ export function finishShape(ed, shape, mode) {
   return true
 }
 
-/** The region on top that a shape meets: its first point decides. @param {any} ed @param {Shape} shape */
+/** The region on top that a shape meets: its first point decides. @param {Editor} ed @param {Shape} shape */
 function topmost(ed, shape) {
   const p = shape.strokes?.[0]?.points[0] ?? shape.polygons?.[0]?.[0]
   const hit = p ? ed.regionAt(p) : -1
   return hit >= 0 ? hit : ed.doc.regions.length - 1
 }
 
-/** @param {any} ed @param {number} i @param {Shape} shape @param {'add' | 'subtract'} mode */
+/** @param {Editor} ed @param {number} i @param {Shape} shape @param {'add' | 'subtract'} mode */
 function reshape(ed, i, shape, mode) {
   const region = ed.doc.regions[i]
   if (!region) return ed.say('There is no region to take from: mark one first'), false
@@ -78,10 +76,11 @@ function reshape(ed, i, shape, mode) {
   return true
 }
 
-/** Paints the area that may change; the first stroke starts from the adaptive one. @param {any} ed @param {Shape} shape @param {string} mode */
+/** Paints the area that may change; the first stroke starts from the adaptive one. @param {Editor} ed @param {Shape} shape @param {string} mode */
 function paintEditable(ed, shape, mode) {
   const { editable } = ed.doc
   const { width, height } = ed.size
+  /** @type {Shape} */
   let base = editable
   if (editable.mode !== 'painted') base = { polygons: editable.mode === 'adaptive' ? adaptivePolygons(ed) : [], holes: [], strokes: [] }
   const now = tidied(combine(base, shape, mode === 'subtract' ? 'subtract' : 'add', width, height))

@@ -1,10 +1,11 @@
 // Marks on the canvas, in box pixels: arrows, arcs, numbers, point pairs, guides, the keyboard's cross.
 import { applyTo, matrixOf, pathPoint } from '../geometry.js'
+/** @import { Context, Editor, Item, Pair, Point } from './types.js' */
 
 const HALO = 'rgba(8, 10, 14, 0.7)'
 const GUIDE = '#ff4fd8'
 
-/** Strokes twice: a dark halo, then the colour. @param {any} g @param {string} color @param {number} width */
+/** Strokes twice: a dark halo, then the colour. @param {Context} g @param {string} color @param {number} width */
 export function haloStroke(g, color, width) {
   g.lineCap = g.lineJoin = 'round'
   g.strokeStyle = HALO
@@ -15,7 +16,7 @@ export function haloStroke(g, color, width) {
   g.stroke()
 }
 
-/** Begins a path over picture points. @param {any} ed @param {any} g @param {[number, number][]} points */
+/** Begins a path over picture points. @param {Editor} ed @param {Context} g @param {Point[]} points */
 export function trace(ed, g, points) {
   g.beginPath()
   points.forEach((p, i) => {
@@ -25,7 +26,7 @@ export function trace(ed, g, points) {
   })
 }
 
-/** @param {any} g @param {number[]} p @param {number} r @param {string} fill @param {string} [rim] @param {number} [width] */
+/** @param {Context} g @param {number[]} p @param {number} r @param {string} fill @param {string} [rim] @param {number} [width] */
 export function disc(g, p, r, fill, rim = HALO, width = 1.5) {
   g.beginPath()
   g.arc(p[0], p[1], r, 0, 7)
@@ -42,7 +43,7 @@ function before(from, tip, by) {
   return /** @type {[number, number]} */ ([tip[0] - ((tip[0] - from[0]) / far) * by, tip[1] - ((tip[1] - from[1]) / far) * by])
 }
 
-/** A head at `tip`, coming from `from`. @param {any} g @param {number[]} from @param {number[]} tip @param {number} size */
+/** A head at `tip`, coming from `from`. @param {Context} g @param {number[]} from @param {number[]} tip @param {number} size */
 function head(g, from, tip, size) {
   const t = Math.atan2(tip[1] - from[1], tip[0] - from[0])
   g.moveTo(tip[0] - size * Math.cos(t - 0.5), tip[1] - size * Math.sin(t - 0.5))
@@ -50,7 +51,7 @@ function head(g, from, tip, size) {
   g.lineTo(tip[0] - size * Math.cos(t + 0.5), tip[1] - size * Math.sin(t + 0.5))
 }
 
-/** The way of a region: a polyline with a head, an arc about the anchor, or the box that grows. @param {any} ed @param {any} it @param {number} progress */
+/** The way of a region: a polyline with a head, an arc about the anchor, or the box that grows. @param {Editor} ed @param {Item} it @param {number} progress */
 export function drawArrow(ed, it, progress) {
   if (!it.moves) return
   const { g, view } = ed
@@ -59,10 +60,10 @@ export function drawArrow(ed, it, progress) {
   if (it.region.task === 'rotation') arc(ed, it)
   else if (it.region.task === 'scale') corners(ed, it)
   else {
-    const way = [it.outline.centroid, ...it.region.path, it.region.target].map((p) => view.toScreen(p))
+    const way = [it.outline.centroid, ...it.region.path, /** @type {Point} */ (it.region.target)].map((p) => view.toScreen(p))
     const far = Math.hypot(way[way.length - 1][0] - way[0][0], way[way.length - 1][1] - way[0][1])
     if (far < 6 && way.length === 2) return
-    if (it.selected && far > 30) way.push(before(way[way.length - 2], /** @type {any} */ (way.pop()), 10)) // the head beside the handle
+    if (it.selected && far > 30) way.push(before(way[way.length - 2], /** @type {Point} */ (way.pop()), 10)) // the head beside the handle
     way.forEach(([x, y], i) => (i ? g.lineTo(x, y) : g.moveTo(x, y)))
     head(g, way[way.length - 2], way[way.length - 1], Math.min(12, far / 2))
   }
@@ -73,7 +74,7 @@ export function drawArrow(ed, it, progress) {
   }
 }
 
-/** @param {any} ed @param {any} it */
+/** @param {Editor} ed @param {Item} it */
 function arc(ed, it) {
   const { g, view } = ed
   const { anchor, angle } = it.motion
@@ -94,7 +95,7 @@ function arc(ed, it) {
   head(g, on(back), on(to), 11)
 }
 
-/** @param {any} ed @param {any} it */
+/** @param {Editor} ed @param {Item} it */
 function corners(ed, it) {
   const { g, view } = ed
   const { x, y, w, h } = it.outline.box
@@ -110,12 +111,12 @@ function corners(ed, it) {
   }
 }
 
-/** The number of a region at its centroid. @param {any} ed @param {any} it */
+/** The number of a region at its centroid. @param {Editor} ed @param {Item} it */
 export function drawBadge(ed, it) {
   number(ed.g, ed.view.toScreen(it.outline.centroid), String(it.index + 1), it.color, it.selected)
 }
 
-/** @param {any} g @param {number[]} p @param {string} text @param {string} color @param {boolean} selected */
+/** @param {Context} g @param {number[]} p @param {string} text @param {string} color @param {boolean} selected */
 function number(g, p, text, color, selected) {
   disc(g, p, selected ? 9.5 : 8, color, selected ? '#ffffff' : HALO, selected ? 2 : 1.5)
   g.fillStyle = '#14161b'
@@ -125,7 +126,7 @@ function number(g, p, text, color, selected) {
   g.fillText(text, p[0], p[1] + 0.5)
 }
 
-/** A pair of points: start, way, target. @param {any} ed @param {any} pair @param {number} i @param {number} progress */
+/** A pair of points: start, way, target. @param {Editor} ed @param {Pair} pair @param {number} i @param {number} progress */
 export function drawPair(ed, pair, i, progress) {
   const { g, view } = ed
   const selected = ed.sel?.kind === 'point' && ed.sel.index === i
@@ -144,7 +145,7 @@ export function drawPair(ed, pair, i, progress) {
   if (progress > 0.005 && progress < 0.995) disc(g, view.toScreen(pathPoint(pair.start, [], pair.target, progress)), 4, '#ffe066')
 }
 
-/** A small text on a dark ground beside `p`, kept inside the box. @param {any} ed @param {number[]} p @param {string} text */
+/** A small text on a dark ground beside `p`, kept inside the box. @param {Editor} ed @param {number[]} p @param {string} text */
 export function tag(ed, p, text) {
   const { g, view } = ed
   g.font = '600 11.5px system-ui, sans-serif'
@@ -161,7 +162,7 @@ export function tag(ed, p, text) {
   g.fillText(text, x + 7, y + 0.5)
 }
 
-/** Guides of the snap, numbers of the gesture, the keyboard's cross. @param {any} ed */
+/** Guides of the snap, numbers of the gesture, the keyboard's cross. @param {Editor} ed */
 export function drawHud(ed) {
   const { g, view, size } = ed
   const { gesture } = ed

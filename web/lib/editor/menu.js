@@ -5,8 +5,9 @@ import { clearMotion, copy, deleteSelected, inHand } from './commands.js'
 import { SHORTCUTS } from './keyboard.js'
 import { anchoredAt, withRegion } from './ops.js'
 import { exportAs, pickFiles } from './transfer.js'
+/** @import { Editor, Point } from './types.js' */
 
-/** Closes what is open; true if something was. @param {any} ed */
+/** Closes what is open; true if something was. @param {Editor} ed */
 export function closeMenus(ed) {
   const open = ed.menu
   if (!open) return false
@@ -18,7 +19,7 @@ export function closeMenus(ed) {
 
 /** @typedef {[string, (() => void) | null, string?] | null} Entry null: a line; without a function: a heading */
 
-/** @param {any} ed @param {Entry[]} entries @param {number[]} at box pixels @param {HTMLElement} [button] that opened it, and closes it */
+/** @param {Editor} ed @param {Entry[]} entries @param {number[]} at box pixels @param {HTMLElement} [button] that opened it, and closes it */
 function show(ed, entries, at, button) {
   closeMenus(ed)
   const rows = entries.map((entry) => {
@@ -35,7 +36,7 @@ function show(ed, entries, at, button) {
   const menu = make('div', { class: 'drg-menu', role: 'menu' }, ...rows)
   menu.addEventListener('keydown', (/** @type {KeyboardEvent} */ e) => {
     const all = [...menu.querySelectorAll('button')]
-    const i = all.indexOf(/** @type {any} */ (document.activeElement))
+    const i = all.indexOf(/** @type {HTMLButtonElement} */ (document.activeElement))
     const step = e.key === 'ArrowDown' ? 1 : e.key === 'ArrowUp' ? -1 : 0
     if (!step) return
     all[(i + step + all.length) % all.length].focus()
@@ -54,13 +55,14 @@ function show(ed, entries, at, button) {
   window.addEventListener('pointerdown', outside, { capture: true, signal: ed.off.signal })
 }
 
-/** The menu of a place on the picture. @param {any} ed @param {number[]} at box @param {[number, number]} p picture */
+/** The menu of a place on the picture. @param {Editor} ed @param {number[]} at box @param {Point} p picture */
 export function openMenu(ed, at, p) {
   const hit = ed.regionAt(p)
-  if (hit >= 0 && !(ed.sel?.kind === 'region' && ed.sel.index === hit)) ed.select({ kind: 'region', index: hit })
+  if (hit >= 0 && ed.regionIndex !== hit) ed.select({ kind: 'region', index: hit })
   const { region } = ed
-  const i = ed.sel?.index
-  const flag = (/** @type {string} */ key) => {
+  const i = ed.regionIndex
+  const flag = (/** @type {'locked' | 'hidden'} */ key) => {
+    if (!region) return
     ed.edit(withRegion(ed.doc, i, { [key]: region[key] ? undefined : true }))
     ed.commit(key === 'locked' ? 'lock or unlock a region' : 'hide or show a region')
   }
@@ -86,16 +88,16 @@ export function openMenu(ed, at, p) {
   show(ed, entries, at)
 }
 
-/** @param {any} ed @param {[number, number]} p */
+/** @param {Editor} ed @param {Point} p */
 function anchorAt(ed, p) {
   const region = inHand(ed)
   if (!region) return
   const anchor = /** @type {[number, number]} */ ([Math.round(p[0]), Math.round(p[1])])
-  ed.edit(withRegion(ed.doc, ed.sel.index, anchoredAt(region, anchor)))
+  ed.edit(withRegion(ed.doc, ed.regionIndex, anchoredAt(region, anchor)))
   ed.commit('set the anchor')
 }
 
-/** Import, export, help. @param {any} ed @param {HTMLElement} button */
+/** Import, export, help. @param {Editor} ed @param {HTMLElement} button */
 export function openMore(ed, button) {
   if (closeMenus(ed)) return
   const r = button.getBoundingClientRect()
@@ -115,7 +117,7 @@ export function openMore(ed, button) {
   ], at, button)
 }
 
-/** The sheet of keys. @param {any} ed */
+/** The sheet of keys. @param {Editor} ed */
 export function buildHelp(ed) {
   const rows = SHORTCUTS.flatMap(([keys, text]) => [make('dt', { text: keys }), make('dd', { text })])
   const close = make('button', { type: 'button', class: 'drg-pill', text: 'Close', on: { click: () => toggle() } })

@@ -2,10 +2,11 @@
 import { problems } from '../problems.js'
 import { icon, make, pressed, setText } from './dom.js'
 import { hasMotion } from './ops.js'
+/** @import { Doc, Editor, Problem, Sel } from './types.js' */
 
 const MOST = 4 // chips; half as many where the box is small
 
-/** @param {any} ed */
+/** @param {Editor} ed */
 export function buildOverlay(ed) {
   const hint = make('div', { class: 'drg-hint' })
   const chips = make('div', { class: 'drg-chips' })
@@ -16,11 +17,8 @@ export function buildOverlay(ed) {
   const badge = make('div', { class: 'drg-badge' })
   const empty = make('div', { class: 'drg-empty' })
   const el = make('div', { class: 'drg-overlay' }, empty, hint, badge, run, chips)
-  /** @type {any} */
-  let checked = null
-  /** @type {any[]} */
-  let found = []
-  /** @type {any} */
+  let checked = /** @type {Doc | null} */ (null)
+  let found = /** @type {Problem[]} */ ([])
   let timer = 0
   let all = false // the user wants to see every problem
   const held = pressed(chips, sync)
@@ -71,17 +69,17 @@ export function buildOverlay(ed) {
     empty.hidden = !!ed.image || ed.doc.regions.length > 0 || ed.doc.points.length > 0
     if (empty.hidden || empty.childElementCount) return
     empty.append(icon('picture'), make('p', { text: 'Connect a picture, or drop one here' }))
-    if (ed.host.getImage) empty.append(make('button', { type: 'button', class: 'drg-pill', text: 'Get the picture', on: { click: () => ed.host.getImage() } }))
+    if (ed.host.getImage) empty.append(make('button', { type: 'button', class: 'drg-pill', text: 'Get the picture', on: { click: () => ed.host.getImage?.() } }))
   }
 
   function listOf() {
-    const out = ed.told.notes.map((/** @type {string} */ text) => make('div', { class: 'drg-chip' }, make('span', { text })))
+    const out = ed.told.notes.map((text) => make('div', { class: 'drg-chip' }, make('span', { text })))
     if (ed.told.error) out.unshift(make('div', { class: 'drg-chip drg-bad', role: 'alert' }, make('span', { text: ed.told.error })))
     if (ed.running || ed.showing === 'result') return out
     if (ed.error) out.push(make('div', { class: 'drg-chip drg-bad' }, make('span', { text: ed.error })))
     if (ed.note) out.push(make('div', { class: 'drg-chip' }, make('span', { text: ed.note })))
     // the hint says already what the region in hand lacks
-    const shown = found.filter((p) => !(p.kind === 'draft' && ed.sel?.kind === 'region' && p.region === ed.sel.index))
+    const shown = found.filter((p) => !(p.kind === 'draft' && p.region === ed.regionIndex))
     const most = all ? shown.length : ed.view.height < 480 ? MOST / 2 : MOST
     for (const problem of shown.slice(0, most)) out.push(chipOf(problem))
     const more = shown.length - most
@@ -95,16 +93,18 @@ export function buildOverlay(ed) {
     return out
   }
 
-  /** @param {any} problem */
+  /** @param {Problem} problem */
   function chipOf(problem) {
+    /** @type {Sel | null} */
     const target = problem.region !== undefined ? { kind: 'region', index: problem.region } : problem.point !== undefined ? { kind: 'point', index: problem.point } : null
     const show = make('button', { type: 'button', class: 'drg-chip-text', text: problem.text.charAt(0).toUpperCase() + problem.text.slice(1), title: 'Show it', on: { click: () => {
       if (target) ed.select(target)
       ed.focus()
     } } })
-    const fix = problem.fix
+    const repair = problem.fix
+    const fix = repair
       ? make('button', { type: 'button', class: 'drg-chip-fix', text: problem.hint ?? 'Repair it', on: { click: () => {
-          ed.edit(problem.fix(ed.doc))
+          ed.edit(repair(ed.doc))
           ed.sel = ed.valid(ed.sel)
           ed.commit('fix')
           ed.focus()
@@ -116,7 +116,7 @@ export function buildOverlay(ed) {
   return { el, sync }
 }
 
-/** @param {any} ed */
+/** @param {Editor} ed */
 function safeProblems({ doc, size }) {
   try {
     return problems(doc, size)
@@ -126,7 +126,7 @@ function safeProblems({ doc, size }) {
   }
 }
 
-/** What to do next, in a few words; nothing once the hand has learned it. @param {any} ed */
+/** What to do next, in a few words; nothing once the hand has learned it. @param {Editor} ed */
 function hintFor(ed) {
   if (ed.gesture || (ed.view && ed.view.height < 230)) return ''
   if (ed.placing) return 'Click where the region shall turn'

@@ -1,18 +1,18 @@
 // The side panel: the list of regions, numbers of the selected one, what may change, prompts.
 import { EDITABLE } from '../document.js'
-import { clearMotion } from './commands.js'
 import { make } from './dom.js'
 import { buildFields } from './fields.js'
 import { buildList } from './list.js'
 import { adaptivePolygons } from './render_mask.js'
+/** @import { Editing, Editor } from './types.js' */
 
 const MODES = /** @type {Record<string, string>} */ ({ adaptive: 'around the drag', painted: 'what I paint', none: 'everything' })
 
-/** @param {any} ed */
+/** @param {Editor} ed */
 export function buildPanel(ed) {
   const list = buildList(ed)
   const fields = buildFields(ed)
-  const mode = make('select', { class: 'drg-select', 'aria-label': 'What may change', on: { change: () => setMode(mode.value) } },
+  const mode = make('select', { class: 'drg-select', 'aria-label': 'What may change', on: { change: () => setMode(/** @type {Editing} */ (mode.value)) } },
     ...EDITABLE.map((value) => make('option', { value, text: MODES[value] })))
   const paint = make('button', { type: 'button', class: 'drg-pill', text: 'Paint', title: 'Paint with brush and eraser where the picture may change', on: { click: () => setPaint(!ed.paintMask) } })
   const source = prompt('Prompt before', 'What the picture shows', 'source')
@@ -21,7 +21,7 @@ export function buildPanel(ed) {
     section('Regions', list.el), fields.el,
     section('What may change', make('div', { class: 'drg-row' }, mode, paint)),
     section('Prompts', source.el, target.el))
-  let open = null // null: as the width says
+  let open = /** @type {boolean | null} */ (null) // null: as the width says
 
   /** @param {string} name @param {string} placeholder @param {'source' | 'target'} key */
   function prompt(name, placeholder, key) {
@@ -33,7 +33,7 @@ export function buildPanel(ed) {
     return { el: make('label', { class: 'drg-field drg-tall' }, make('span', { text: name }), area), area, key }
   }
 
-  /** @param {string} value */
+  /** @param {Editing} value */
   function setMode(value) {
     const { editable } = ed.doc
     const fresh = value === 'painted' && !editable.polygons.length && !editable.strokes.length
@@ -58,6 +58,7 @@ export function buildPanel(ed) {
 
   return {
     el,
+    paint: setPaint,
     toggle() {
       open = !shown()
       ed.sync()
@@ -70,10 +71,8 @@ export function buildPanel(ed) {
       ed.sync()
       return true
     },
-    numbers: () => { if (shown()) fields.numbers(ed.gesture) },
+    numbers: () => { if (shown()) fields.numbers(!!ed.gesture) },
     sync() {
-      ed.parts.paint ??= setPaint
-      ed.parts.clearMotion ??= () => clearMotion(ed)
       ed.el.classList.toggle('drg-open', shown())
       if (!shown()) return
       list.sync()

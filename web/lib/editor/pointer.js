@@ -1,5 +1,6 @@
 // Mouse, pen and fingers: one finger is the tool, two move and zoom, the right button moves, a long press opens the menu.
 import { openMenu } from './menu.js'
+/** @import { BoxPoint, Drag, Editor, Slide } from './types.js' */
 
 const LONG = 550 // ms
 
@@ -18,20 +19,22 @@ function shieldTouches() {
   for (const type of ['touchstart', 'touchmove', 'touchend', 'touchcancel']) window.addEventListener(type, stop, { capture: true, passive: true })
 }
 
-/** @param {any} ed */
+/** @param {Editor} ed */
 export function listenPointer(ed) {
   const { canvas, el } = ed
   const signal = ed.off.signal
-  /** @type {Map<number, number[]>} */
+  /** @type {Map<number, BoxPoint>} */
   const fingers = new Map()
-  /** @type {any} */
-  let pinch = null
+  let pinch = /** @type {ReturnType<typeof pinchOf> | null} */ (null)
   let penSeen = false
-  /** @type {any} */
   let timer = 0
 
   shieldTouches()
-  const on = (/** @type {string} */ type, /** @type {(e: any) => void} */ fn, options = {}) => canvas.addEventListener(type, fn, { signal, ...options })
+  /**
+   * @template {keyof HTMLElementEventMap} T
+   * @param {T} type @param {(e: HTMLElementEventMap[T]) => void} fn @param {AddEventListenerOptions} [options]
+   */
+  const on = (type, fn, options = {}) => canvas.addEventListener(type, fn, { signal, ...options })
 
   on('pointerdown', (e) => {
     if (e.button === 1 && !ed.full) return // the host pans the graph
@@ -55,8 +58,8 @@ export function listenPointer(ed) {
     }
     if (fingers.size > 2) return
     const palm = penSeen && e.pointerType === 'touch' // a hand that rests beside the pen moves the picture, it does not draw
-    if (ed.tool === 'pan' || ed.space || e.button === 2 || e.button === 1 || palm) return begin(panGesture(e.button === 2), at, e)
-    if (ed.running) return ed.say('The model is running: stop it to go on editing'), begin(panGesture(false), at, e)
+    if (ed.tool === 'pan' || ed.space || e.button === 2 || e.button === 1 || palm) return begin(panGesture(e.button === 2, at), at, e)
+    if (ed.running) return ed.say('The model is running: stop it to go on editing'), begin(panGesture(false, at), at, e)
     if (ed.showing === 'result') return begin(splitGesture(), at, e)
     const p = ed.view.toImage(at)
     if (e.pointerType === 'touch') {
@@ -77,8 +80,9 @@ export function listenPointer(ed) {
     const { gesture } = ed
     if (gesture) {
       e.stopPropagation()
-      if (timer && Math.hypot(at[0] - gesture.from[0], at[1] - gesture.from[1]) > 8) clearTimeout(timer)
-      if (gesture.box) gesture.box(at, e)
+      const { from = at } = gesture
+      if (timer && Math.hypot(at[0] - from[0], at[1] - from[1]) > 8) clearTimeout(timer)
+      if (gesture.box) gesture.box(at)
       else {
         const fine = gesture.name === 'lasso' || gesture.name === 'stroke' ? e.getCoalescedEvents?.() ?? [] : []
         for (const c of fine.length ? fine : [e]) gesture.move(ed.view.toImage(ed.view.toBox(c)), e)
@@ -88,7 +92,7 @@ export function listenPointer(ed) {
     if (ed.showing === 'result' || ed.running) return
     const tool = ed.tools[ed.tool]
     const { hot } = ed
-    canvas.style.cursor = ed.space ? 'grab' : tool.hover?.(ed, ed.hover, e) ?? tool.cursor
+    canvas.style.cursor = ed.space ? 'grab' : tool.hover?.(ed, ed.hover) ?? tool.cursor
     if (tool.draw || hot !== ed.hot) ed.draw()
     ed.parts.status.place(ed.hover)
   })
@@ -104,7 +108,7 @@ export function listenPointer(ed) {
     if (!gesture || gesture.pointer !== e.pointerId) return
     e.stopPropagation()
     ed.gesture = null
-    gesture.end(e)
+    gesture.end()
     ed.sync()
   })
 
@@ -152,7 +156,7 @@ export function listenPointer(ed) {
     { passive: false }
   )
 
-  /** @param {any} gesture @param {number[]} at @param {any} e */
+  /** @param {Drag | Slide | null} gesture @param {BoxPoint} at @param {PointerEvent} e */
   function begin(gesture, at, e) {
     if (!gesture) return ed.sync()
     gesture.pointer = e.pointerId
@@ -169,15 +173,14 @@ export function listenPointer(ed) {
     ed.revert()
   }
 
-  /** @param {boolean} right a click of the right button that does not move opens the menu */
-  function panGesture(right) {
-    let last = /** @type {number[] | null} */ (null)
+  /** @param {boolean} right a click of the right button that does not move opens the menu @param {BoxPoint} from @returns {Slide} */
+  function panGesture(right, from) {
+    let last = from
     let far = 0
     canvas.style.cursor = 'grabbing'
     return {
       name: 'pan',
-      box(/** @type {number[]} */ at) {
-        last ??= this.from
+      box(at) {
         const [dx, dy] = [at[0] - last[0], at[1] - last[1]]
         far += Math.hypot(dx, dy)
         ed.view.pan(dx, dy)
@@ -186,14 +189,14 @@ export function listenPointer(ed) {
       },
       end() {
         canvas.style.cursor = ed.tools[ed.tool].cursor
-        if (right && far < 4) openMenu(ed, this.from, ed.view.toImage(this.from))
-      },
-      /** @type {number[]} */ from: []
+        if (right && far < 4) openMenu(ed, from, ed.view.toImage(from))
+      }
     }
   }
 
+  /** @returns {Slide} */
   function splitGesture() {
-    const put = (/** @type {number[]} */ at) => {
+    const put = (/** @type {BoxPoint} */ at) => {
       ed.split = Math.min(Math.max((at[0] - ed.view.x) / (ed.size.width * ed.view.scale), 0), 1)
     }
     return { name: 'split', box: put, end() {} }
@@ -206,6 +209,7 @@ export function listenPointer(ed) {
 
   function movePinch() {
     const now = pinchOf()
+    if (!pinch) return
     ed.view.pan(now.x - pinch.x, now.y - pinch.y)
     if (pinch.d > 4) ed.view.zoomAt([now.x, now.y], now.d / pinch.d)
     ed.view.clamp(ed.size)

@@ -5,25 +5,26 @@ import { drawArrow, drawBadge, drawHud, drawPair } from './marks.js'
 import { drawMask } from './render_mask.js'
 import { colorOf, hasMotion } from './ops.js'
 import { cutOf } from './shapes.js'
+/** @import { Context, Editor, Item, Matrix, Picture, Region, Size } from './types.js' */
 
 const HALO = 'rgba(8, 10, 14, 0.62)'
 
-/** Draws the whole canvas. @param {any} ed */
+/** Draws the whole canvas. @param {Editor} ed */
 export function render(ed) {
-  const { view, g, size } = ed
+  const { view, g } = ed
   g.setTransform(1, 0, 0, 1, 0, 0)
   g.clearRect(0, 0, g.canvas.width, g.canvas.height)
   drawPicture(ed)
   if (ed.showing === 'result' || ed.peek) return drawSplit(ed)
   if (ed.show.mask && !ed.running) drawMask(ed) // nothing dims the frames of the running model
   const base = view.matrix()
-  const items = ed.doc.regions.map((/** @type {any} */ r, /** @type {number} */ i) => item(ed, r, i)).filter((/** @type {any} */ x) => !x.region.hidden)
+  const items = ed.doc.regions.map((r, i) => item(ed, r, i)).filter((x) => !x.region.hidden)
   const progress = ed.running ? ed.running.progress : ed.scrub
   if (!ed.preview && ed.show.ghost) for (const it of items) drawHole(ed, it, base)
   for (const it of items) drawOutline(g, it.outline.path, base, it.color, { width: it.selected ? 1.8 : 1.2, fill: it.moves ? 0 : it.selected ? 0.22 : 0.14, scale: view.scale })
   for (const it of items) if (it.moves) drawGhost(ed, it, base, progress)
   g.setTransform(view.dpr, 0, 0, view.dpr, 0, 0)
-  ed.doc.points.forEach((/** @type {any} */ p, /** @type {number} */ i) => drawPair(ed, p, i, progress))
+  ed.doc.points.forEach((p, i) => drawPair(ed, p, i, progress))
   for (const it of items) {
     drawArrow(ed, it, progress)
     drawBadge(ed, it)
@@ -36,7 +37,7 @@ export function render(ed) {
   g.setTransform(1, 0, 0, 1, 0, 0)
 }
 
-/** What the frame needs to know of a region. @param {any} ed @param {any} region @param {number} i */
+/** What the frame needs to know of a region. @param {Editor} ed @param {Region} region @param {number} i */
 function item(ed, region, i) {
   const outline = ed.outline(region)
   return {
@@ -45,7 +46,7 @@ function item(ed, region, i) {
   }
 }
 
-/** The picture (or the frame of the running model) from a layer that is drawn again only when it or the view changed. @param {any} ed */
+/** The picture (or the frame of the running model) from a layer that is drawn again only when it or the view changed. @param {Editor} ed */
 function drawPicture(ed) {
   const { view, g, size } = ed
   const image = ed.peek ? ed.image : ed.preview ?? ed.image
@@ -64,7 +65,7 @@ function drawPicture(ed) {
   g.drawImage(layer.g.canvas, 0, 0)
 }
 
-/** @param {CanvasRenderingContext2D} g @param {any} image @param {{width: number, height: number}} size @param {number} zoom */
+/** @param {Context} g @param {Picture | null} image @param {Size} size @param {number} zoom */
 function paintPicture(g, image, size, zoom) {
   if (!image) {
     const cell = Math.max(size.width, size.height) / 16
@@ -84,7 +85,7 @@ function paintPicture(g, image, size, zoom) {
   g.drawImage(image, -0.5, -0.5, size.width, size.height)
 }
 
-/** The result, with the source left of the divider; only the source while the before key is held. @param {any} ed */
+/** The result, with the source left of the divider; only the source while the before key is held. @param {Editor} ed */
 function drawSplit(ed) {
   const { g, view, size } = ed
   if (ed.peek || !ed.result) return
@@ -122,7 +123,7 @@ function drawSplit(ed) {
   }
 }
 
-/** @param {CanvasRenderingContext2D} g @param {number} x0 @param {number} y0 @param {number} x1 @param {number} y1 */
+/** @param {Context} g @param {number} x0 @param {number} y0 @param {number} x1 @param {number} y1 */
 function line(g, x0, y0, x1, y1) {
   g.beginPath()
   g.moveTo(x0, y0)
@@ -130,7 +131,7 @@ function line(g, x0, y0, x1, y1) {
   g.stroke()
 }
 
-/** Where a region leaves from: darkened and hatched. @param {any} ed @param {any} it @param {number[]} base */
+/** Where a region leaves from: darkened and hatched. @param {Editor} ed @param {Item} it @param {Matrix} base */
 function drawHole(ed, it, base) {
   if (!it.moves) return
   const { g } = ed
@@ -145,7 +146,7 @@ function drawHole(ed, it, base) {
 
 /**
  * The region's own pixels where its motion takes them at `progress`, under the exact affine map.
- * @param {any} ed @param {any} it @param {any} base @param {number} progress
+ * @param {Editor} ed @param {Item} it @param {Matrix} base @param {number} progress
  */
 function drawGhost(ed, it, base, progress) {
   const { g, show } = ed
@@ -172,7 +173,7 @@ function drawGhost(ed, it, base, progress) {
 
 /**
  * An outline with a dark halo, readable on every picture.
- * @param {any} g @param {Path2D} path @param {any} base @param {string} color
+ * @param {Context} g @param {Path2D} path @param {Matrix} base @param {string} color
  * @param {{width: number, fill?: number, dash?: number[], scale: number}} look
  */
 export function drawOutline(g, path, base, color, { width, fill = 0, dash = [], scale }) {
@@ -194,7 +195,7 @@ export function drawOutline(g, path, base, color, { width, fill = 0, dash = [], 
   g.setLineDash([])
 }
 
-/** What the tool in hand has begun. @param {any} ed */
+/** What the tool in hand has begun. @param {Editor} ed */
 function drawDraft(ed) {
   const tool = ed.tools[ed.tool]
   tool?.draw?.(ed, ed.g)

@@ -3,17 +3,20 @@ import { motionOf } from '../geometry.js'
 import { adaptiveMask } from '../raster.js'
 import { hasMotion } from './ops.js'
 import { pathOf } from './shapes.js'
+/** @import { Context, Editor, Point } from './types.js' */
 
-/** The outlines of what may change as the server will draw it; their union is meant. @param {any} ed @returns {[number, number][][]} */
+/** The outlines of what may change as the server will draw it; their union is meant. @param {Editor} ed @returns {Point[][]} */
 export function adaptivePolygons(ed) {
-  const regions = ed.doc.regions.map((/** @type {any} */ region) => {
+  const regions = ed.doc.regions.map((region) => {
     const outline = ed.outline(region)
     return { hull: outline.hull, motion: motionOf(region, outline.centroid) }
   })
   return adaptiveMask(regions, ed.size.width, ed.size.height)
 }
 
-/** The area that may change: a path and the radius it grows by; null where everything may. @param {any} ed */
+/** @typedef {{path: Path2D, grow: number, rule: CanvasFillRule}} Area */
+
+/** The area that may change: a path and the radius it grows by; null where everything may. @param {Editor} ed @returns {Area | null} */
 function editableArea(ed) {
   const { doc, size } = ed
   if (doc.editable.mode === 'none') return null
@@ -29,7 +32,7 @@ function editableArea(ed) {
   return { path, grow: Math.min(size.width, size.height) / 8, rule: 'nonzero' }
 }
 
-/** From layers that are drawn again only when the document or the view changed. @param {any} ed */
+/** From layers that are drawn again only when the document or the view changed. @param {Editor} ed */
 export function drawMask(ed) {
   const { g, view, size } = ed
   const base = view.matrix()
@@ -54,11 +57,11 @@ export function drawMask(ed) {
   g.restore()
 }
 
-/** What is dimmed, and the line around what may change. @param {any} ed @param {any} area of editableArea() @param {any} dim @param {any} edge */
+/** What is dimmed, and the line around what may change. @param {Editor} ed @param {Area} area @param {Context} dim @param {Context} edge */
 function paint(ed, area, dim, edge) {
   const { view, size } = ed
   const base = view.matrix()
-  const fill = (/** @type {any} */ c, /** @type {string} */ how, /** @type {number} */ more) => {
+  const fill = (/** @type {Context} */ c, /** @type {GlobalCompositeOperation} */ how, /** @type {number} */ more) => {
     c.globalCompositeOperation = how
     c.lineJoin = c.lineCap = 'round'
     c.lineWidth = 2 * area.grow + (2 * more) / view.scale

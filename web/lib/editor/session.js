@@ -5,21 +5,29 @@ import { motionOf } from '../geometry.js'
 import { History } from './history.js'
 import { hasMotion, withRegion } from './ops.js'
 import { piecesFor } from './pieces.js'
+/** @import { Doc, Draft, Drag, Editor, Sel, Slide } from './types.js' */
 
 /**
  * Documents are never changed in place: `doc` is what is shown, `committed` what is stored; they differ while something is dragged.
- * What it needs of the editor around it (size, image, draw, sync, say ...) is there when it is called.
+ * What it needs of the editor around it (size, image, draw, sync, say ...) is there when it is called: `this` is an Editor.
  */
 export class Session {
   constructor() {
     this.doc = this.committed = emptyDocument()
     this.text = ''
-    /** @type {{kind: 'region' | 'point', index: number} | null} */
-    this.sel = this.committedSel = null
+    this.sel = /** @type {Sel | null} */ (null)
+    this.committedSel = /** @type {Sel | null} */ (null)
+    this.draft = /** @type {Draft | null} */ (null)
+    this.gesture = /** @type {Drag | Slide | null} */ (null)
     this.history = new History()
     this.error = '' // a sentence: what is wrong with the document that was given
     this.note = '' // a sentence: what was adapted
     this.told = { error: '', notes: /** @type {string[]} */ ([]) } // by the last run, until the next edit
+  }
+
+  /** The place of the selected region in the list; -1 while none is selected. */
+  get regionIndex() {
+    return this.sel?.kind === 'region' ? this.sel.index : -1
   }
 
   /** The selected region, or null. */
@@ -27,20 +35,20 @@ export class Session {
     return this.sel?.kind === 'region' ? this.doc.regions[this.sel.index] : null
   }
 
-  /** Shows a document; commit() makes it a step. @param {any} doc */
+  /** Shows a document; commit() makes it a step. @this {Editor} @param {Doc} doc */
   edit(doc) {
     this.doc = doc
     this.draw()
   }
 
-  /** Back to the last step. */
+  /** Back to the last step. @this {Editor} */
   revert() {
     this.doc = this.committed
     this.sel = this.valid(this.sel)
     this.sync()
   }
 
-  /** Stores what is shown: one step of undo. @param {string} what @param {boolean} [merge] with the step before */
+  /** Stores what is shown: one step of undo. @this {Editor} @param {string} what @param {boolean} [merge] with the step before */
   commit(what, merge = false) {
     if (this.doc === this.committed) return
     const { width, height } = this.size
@@ -53,6 +61,7 @@ export class Session {
     this.announce()
   }
 
+  /** @this {Editor} */
   store() {
     this.told = { error: '', notes: [] }
     this.committed = this.doc
@@ -62,7 +71,7 @@ export class Session {
     this.sync()
   }
 
-  /** @param {'undo' | 'redo'} way */
+  /** @this {Editor} @param {'undo' | 'redo'} way */
   step(way) {
     this.gesture = this.draft = null
     this.showing = 'edit'
@@ -79,7 +88,7 @@ export class Session {
     this.say(`${way === 'undo' ? 'Undone' : 'Redone'}: ${step.what}`)
   }
 
-  /** A document from outside; nothing is sent back. @param {string} text */
+  /** A document from outside; nothing is sent back. @this {Editor} @param {string} text */
   setText(text) {
     const next = typeof text === 'string' ? text : ''
     if (next === this.text) return
@@ -99,7 +108,7 @@ export class Session {
     this.sync()
   }
 
-  /** The document in the pixels of the picture; said where that changes it. */
+  /** The document in the pixels of the picture; said where that changes it. @this {Editor} */
   fitDocument() {
     const { width, height } = this.doc.image
     if (!width || !height || (width === this.size.width && height === this.size.height)) return
@@ -108,7 +117,7 @@ export class Session {
     this.note = `drawn at ${width}\u00d7${height}, scaled to ${this.size.width}\u00d7${this.size.height}`
   }
 
-  /** The task that fits, where the editor may choose it. @param {number} i */
+  /** The task that fits, where the editor may choose it. @this {Editor} @param {number} i */
   autoTask(i) {
     const region = this.doc.regions[i]
     if (region?.auto !== true || !hasMotion(region)) return
@@ -118,7 +127,7 @@ export class Session {
     if (task !== region.task && (task === 'relocation' || task === 'deformation') && region.target) this.edit(withRegion(this.doc, i, { task }))
   }
 
-  /** @param {any} sel */
+  /** @param {Sel | null | undefined} sel @returns {Sel | null} */
   valid(sel) {
     const list = sel?.kind === 'point' ? this.doc.points : this.doc.regions
     return sel && sel.index >= 0 && sel.index < list.length ? sel : null

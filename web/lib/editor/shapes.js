@@ -1,19 +1,20 @@
 // What is worked out once for a marking and kept: outline, centroid, box, and the pixels that it cuts from the picture.
 import { polygonCentroid } from '../geometry.js'
 import { contours, countOf, hullOfMask, middleOf, rasterize } from '../raster.js'
+/** @import { Context, MarkedShape, Picture, Point, Size, Stroke } from './types.js' */
 
 /**
  * @typedef {object} Outline
- * @property {[number, number][][]} polygons for drawing; filled by the even-odd rule
+ * @property {Point[][]} polygons for drawing; filled by the even-odd rule
  * @property {Path2D} path the same
  * @property {[number, number]} centroid mean of the set pixels
  * @property {{x: number, y: number, w: number, h: number}} box pixels; w = 0 for an empty marking
  * @property {number} area pixels
- * @property {[number, number][]} hull of the set pixels
- * @property {any} [cut] the marked pixels of the picture: {image, canvas, x, y}
+ * @property {Point[]} hull of the set pixels
+ * @property {{image: Picture, canvas: HTMLCanvasElement, x: number, y: number}} [cut] the marked pixels of the picture
  */
 
-/** @param {[number, number][][]} polygons */
+/** @param {Point[][]} polygons */
 export function pathOf(polygons) {
   const path = new Path2D()
   for (const polygon of polygons) {
@@ -26,11 +27,11 @@ export function pathOf(polygons) {
 /** Markings by the list of their polygons: a region whose target moves keeps that list, and so its outline. */
 export class Shapes {
   constructor() {
-    /** @type {WeakMap<object, {size: string, holes: any, strokes: any, outline: Outline}>} */
+    /** @type {WeakMap<object, {size: string, holes: Point[][], strokes: Stroke[], outline: Outline}>} */
     this.known = new WeakMap()
   }
 
-  /** @param {any} shape region or editable area @param {{width: number, height: number}} size @returns {Outline} */
+  /** @param {MarkedShape} shape region or editable area @param {Size} size @returns {Outline} */
   of(shape, size) {
     const key = `${size.width}x${size.height}`
     const kept = this.known.get(shape.polygons)
@@ -41,7 +42,7 @@ export class Shapes {
   }
 }
 
-/** @param {any} shape @param {{width: number, height: number}} size @returns {Outline} */
+/** @param {MarkedShape} shape @param {Size} size @returns {Outline} */
 function outlined(shape, { width, height }) {
   const mask = rasterize(shape, width, height)
   const simple = shape.polygons.length === 1 && !shape.holes.length && !shape.strokes.length
@@ -57,7 +58,7 @@ function outlined(shape, { width, height }) {
 
 /**
  * The picture inside the outline, smooth at its edge: {canvas, x, y}, with x, y its corner in picture coordinates.
- * @param {Outline} outline @param {CanvasImageSource | null} image @param {{width: number, height: number}} size
+ * @param {Outline} outline @param {Picture | null} image @param {Size} size
  */
 export function cutOf(outline, image, size) {
   if (!image || !outline.box.w) return null
@@ -66,7 +67,7 @@ export function cutOf(outline, image, size) {
   const canvas = document.createElement('canvas')
   canvas.width = w + 2
   canvas.height = h + 2
-  const g = /** @type {CanvasRenderingContext2D} */ (canvas.getContext('2d'))
+  const g = /** @type {Context} */ (canvas.getContext('2d'))
   g.translate(1.5 - x, 1.5 - y) // a pixel i covers [i - 1/2, i + 1/2); one pixel of room for the soft edge
   g.fill(outline.path, 'evenodd')
   g.globalCompositeOperation = 'source-in'
@@ -75,9 +76,9 @@ export function cutOf(outline, image, size) {
   return outline.cut
 }
 
-const probe = { /** @type {CanvasRenderingContext2D | null} */ context: null }
+const probe = { context: /** @type {Context | null} */ (null) }
 
-/** Whether the outline holds the point. @param {Outline} outline @param {[number, number]} p */
+/** Whether the outline holds the point. @param {Outline} outline @param {Point} p */
 export function inside(outline, p) {
   probe.context ??= document.createElement('canvas').getContext('2d')
   return !!probe.context?.isPointInPath(outline.path, p[0], p[1], 'evenodd')

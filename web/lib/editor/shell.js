@@ -1,6 +1,7 @@
 // Builds the editor's elements and hands the modules what they need of each other.
 import { buildBars } from './bars.js'
 import { buildBottom } from './bottom.js'
+import { clearMotion } from './commands.js'
 import { make } from './dom.js'
 import { handlesOf } from './handles.js'
 import { buildHelp, closeMenus } from './menu.js'
@@ -8,8 +9,9 @@ import { buildOverlay } from './overlay.js'
 import { buildPanel } from './panel.js'
 import { applyStyle } from './style.js'
 import { listenTransfer } from './transfer.js'
+/** @import { Editor } from './types.js' */
 
-/** @param {any} ed */
+/** @param {Editor} ed */
 export function buildShell(ed) {
   applyStyle(ed.root.ownerDocument)
   const label = 'Drag editor canvas: P draws an area, arrows move its target, comma and full stop turn it, question mark lists all keys'
@@ -34,6 +36,8 @@ export function buildShell(ed) {
     resizeBrush: bars.resizeBrush,
     togglePanel: panel.toggle,
     toggleHelp: help.toggle,
+    paint: panel.paint,
+    clearMotion: () => clearMotion(ed),
     handles: () => handlesOf(ed),
     closePopups: () => [closeMenus(ed), help.close(), panel.closeSheet()].some(Boolean),
     frame() {

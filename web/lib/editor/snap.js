@@ -1,7 +1,5 @@
-// @ts-check
-/** Snapping and locking of what is dragged. Pure. Distances are image pixels unless said otherwise. */
-
-/** @typedef {[number, number]} Point */
+// Snapping and locking of what is dragged. Pure. Distances are image pixels unless said otherwise.
+/** @import { Editor, Point, Size } from './types.js' */
 
 const STEP = 15 // degrees
 
@@ -45,11 +43,11 @@ export function snapScale(s, snap) {
   return Math.round(held * 1000) / 1000
 }
 
-/** Lines worth snapping a target to: its start, the picture's middle, the places of the other regions. @param {any} ed @param {number} i */
+/** Lines worth snapping a target to: its start, the picture's middle, the places of the other regions. @param {Editor} ed @param {number} i */
 export function lines(ed, i) {
   const xs = [(ed.size.width - 1) / 2]
   const ys = [(ed.size.height - 1) / 2]
-  ed.doc.regions.forEach((/** @type {any} */ region, /** @type {number} */ k) => {
+  ed.doc.regions.forEach((region, k) => {
     const places = [ed.outline(region).centroid]
     if (k !== i && region.target) places.push(region.target)
     for (const [x, y] of places) {
@@ -60,7 +58,7 @@ export function lines(ed, i) {
   return { xs, ys }
 }
 
-/** @param {Point} p @param {{width: number, height: number}} size @returns {Point} */
+/** @param {Point} p @param {Size} size @returns {Point} */
 export function inPicture(p, size) {
   return [Math.min(Math.max(p[0], 0), size.width - 1), Math.min(Math.max(p[1], 0), size.height - 1)]
 }

@@ -1,10 +1,9 @@
 // Brush and eraser: discs along the way of the pointer.
 import { finishShape, modeOf } from './marking.js'
 import { trace } from './marks.js'
+/** @import { Context, Drag, Editor, Keys, Point, Tool } from './types.js' */
 
-/** @typedef {[number, number]} Point */
-
-/** @param {any} ed @param {any} g @param {Point[]} points @param {boolean} erase */
+/** @param {Editor} ed @param {Context} g @param {Point[]} points @param {boolean} erase */
 function drawStroke(ed, g, points, erase) {
   trace(ed, g, points)
   const [x, y] = ed.view.toScreen(points[points.length - 1])
@@ -15,12 +14,12 @@ function drawStroke(ed, g, points, erase) {
   g.stroke()
 }
 
-/** The brush's rim under the pointer. @param {any} ed @param {any} g */
+/** The brush's rim under the pointer. @param {Editor} ed @param {Context} g */
 function drawRim(ed, g) {
   const p = ed.cursor ?? ed.hover
   if (!p) return
   const [x, y] = ed.view.toScreen(p)
-  for (const [color, width] of [['rgba(8, 10, 14, 0.7)', 3], ['#ffffff', 1.3]]) {
+  for (const [color, width] of /** @type {[string, number][]} */ ([['rgba(8, 10, 14, 0.7)', 3], ['#ffffff', 1.3]])) {
     g.beginPath()
     g.arc(x, y, Math.max(ed.brush * ed.view.scale, 1), 0, 7)
     g.strokeStyle = color
@@ -29,7 +28,7 @@ function drawRim(ed, g) {
   }
 }
 
-/** @param {any} ed @param {Point} p @param {any} e @param {boolean} erase */
+/** @param {Editor} ed @param {Point} p @param {Keys} e @param {boolean} erase @returns {Drag} */
 function stroke(ed, p, e, erase) {
   const points = [p]
   const asked = modeOf(ed, e)
@@ -47,24 +46,26 @@ function stroke(ed, p, e, erase) {
       const made = finishShape(ed, { strokes: [{ points, radius: radius() }] }, mode)
       if (made && !erase && ed.sel) ed.toolRegion = ed.sel.index
     },
-    draw(/** @type {any} */ g) {
+    draw(/** @type {Context} */ g) {
       drawStroke(ed, g, points, mode === 'subtract')
     }
   }
 }
 
+/** @type {Tool} */
 export const brush = {
   label: 'Brush', key: 'B', icon: 'brush', keys: 'drag', cursor: 'none', sized: true,
   hint: 'Paint the part that shall move; [\u00a0and\u00a0] change the size, Alt takes away',
-  /** @param {any} ed @param {Point} p @param {any} e */
+  /** @param {Editor} ed @param {Point} p @param {Keys} e */
   down: (ed, p, e) => stroke(ed, p, e, false),
   draw: drawRim
 }
 
+/** @type {Tool} */
 export const eraser = {
   label: 'Eraser', key: 'E', icon: 'eraser', keys: 'drag', cursor: 'none', sized: true,
   hint: 'Paint over what does not belong to the region; [\u00a0and\u00a0] change the size',
-  /** @param {any} ed @param {Point} p @param {any} e */
+  /** @param {Editor} ed @param {Point} p @param {Keys} e */
   down: (ed, p, e) => stroke(ed, p, e, true),
   draw: drawRim
 }

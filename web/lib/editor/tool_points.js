@@ -3,14 +3,13 @@ import { MAX_POINTS } from '../document.js'
 import { dragPoint } from './gestures.js'
 import { hitHandle } from './handles.js'
 import { inPicture } from './snap.js'
+/** @import { Drag, Editor, Point, Tool } from './types.js' */
 
-/** @typedef {[number, number]} Point */
-
-/** The pair whose start or target lies at a picture point. @param {any} ed @param {Point} p @returns {{index: number, end: string} | null} */
+/** The pair whose start or target lies at a picture point. @param {Editor} ed @param {Point} p @returns {{index: number, end: 'start' | 'target'} | null} */
 export function pairAt(ed, p) {
   const reach = ed.reach() / ed.view.scale
   for (let index = ed.doc.points.length - 1; index >= 0; index--) {
-    for (const end of ['target', 'start']) {
+    for (const end of /** @type {const} */ (['target', 'start'])) {
       const [x, y] = ed.doc.points[index][end]
       if (Math.hypot(x - p[0], y - p[1]) <= reach) return { index, end }
     }
@@ -18,13 +17,14 @@ export function pairAt(ed, p) {
   return null
 }
 
+/** @type {Tool} */
 export const points = {
   label: 'Points', key: 'D', icon: 'points', keys: 'drag', cursor: 'crosshair',
   hint: 'Press on a point that shall move and release where it goes',
-  /** @param {any} ed @param {Point} p */
+  /** @param {Editor} ed @param {Point} p */
   down(ed, p) {
     const handle = hitHandle(ed, ed.view.toScreen(p), ed.reach())
-    const hit = handle ? { index: ed.sel.index, end: handle.id } : pairAt(ed, p)
+    const hit = handle && ed.sel ? { index: ed.sel.index, end: handle.id } : pairAt(ed, p)
     if (hit) {
       ed.select({ kind: 'point', index: hit.index })
       return withCommit(ed, dragPoint(ed, hit.index, hit.end, p), 'move a point')
@@ -37,7 +37,7 @@ export const points = {
   }
 }
 
-/** @param {any} ed @param {any} gesture @param {string} what */
+/** @param {Editor} ed @param {Drag} gesture @param {string} what @returns {Drag} */
 export function withCommit(ed, gesture, what) {
   const { end } = gesture
   gesture.end = function () {

@@ -3,18 +3,18 @@ import { bodyGesture, dragAnchor, dragMarking, handleGesture } from './gestures.
 import { cursorOf, hitHandle, idOf } from './handles.js'
 import { pairAt, withCommit } from './tool_points.js'
 import { anchoredAt, withRegion } from './ops.js'
+/** @import { Drag, Edit, Editor, Keys, Point, Region, Tool } from './types.js' */
 
-/** @typedef {[number, number]} Point */
-
+/** @type {Tool} */
 export const select = {
   label: 'Select and drag', key: 'V', icon: 'select', keys: 'none', cursor: 'default',
   hint: 'Drag a region where it shall go; its ring turns it, its corners scale it; Alt-drag moves the marking',
 
-  /** @param {any} ed @param {Point} p @param {any} e */
+  /** @param {Editor} ed @param {Point} p @param {Keys} e */
   down(ed, p, e) {
     const { placing } = ed
     ed.placing = false
-    if (placing && ed.region) return place(ed, p)
+    if (placing && ed.region) return place(ed, ed.region, p)
     const handle = e.altKey ? null : hitHandle(ed, ed.view.toScreen(p), ed.reach())
     if (handle) return withCommit(ed, handleGesture(ed, handle, p), 'drag')
     const pair = pairAt(ed, p)
@@ -27,14 +27,14 @@ export const select = {
       if (ed.sel) ed.select(null)
       return null
     }
-    const was = ed.sel?.kind === 'region' ? ed.sel.index : -1
+    const was = ed.regionIndex
     const index = under.includes(was) ? was : under[0]
     if (index !== was) ed.select({ kind: 'region', index })
     if (ed.doc.regions[index].locked) return ed.say(`Region ${index + 1} is locked: unlock it in the list`), null
     return later(ed, p, index, under, was, e.altKey)
   },
 
-  /** @param {any} ed @param {Point} p */
+  /** @param {Editor} ed @param {Point} p */
   hover(ed, p) {
     if (ed.placing) return 'crosshair'
     const handle = hitHandle(ed, ed.view.toScreen(p), ed.reach())
@@ -44,17 +44,16 @@ export const select = {
   }
 }
 
-/** A press becomes a drag after 3 px (6 by finger), so that a click stays a click. @param {any} ed @param {Point} p @param {number} index @param {number[]} under @param {number} was @param {boolean} marking */
+/** A press becomes a drag after 3 px (6 by finger), so that a click stays a click. @param {Editor} ed @param {Point} p @param {number} index @param {number[]} under @param {number} was @param {boolean} marking @returns {Drag} */
 function later(ed, p, index, under, was, marking) {
-  /** @type {any} */
-  let real = null
+  let real = /** @type {Edit | null} */ (null)
   return {
     name: 'press',
     get guides() { return real?.guides },
     get tag() { return real?.tag },
     get tagAt() { return real?.tagAt },
     get knob() { return real?.knob },
-    move(/** @type {Point} */ q, /** @type {any} */ e) {
+    move(/** @type {Point} */ q, /** @type {Keys} */ e) {
       if (!real) {
         if (Math.hypot(q[0] - p[0], q[1] - p[1]) * ed.view.scale < (ed.coarse ? 6 : 3)) return
         real = marking ? dragMarking(ed, index, p) : bodyGesture(ed, index, p)
@@ -73,9 +72,9 @@ function later(ed, p, index, under, was, marking) {
   }
 }
 
-/** The next click puts the anchor. @param {any} ed @param {Point} p */
-function place(ed, p) {
-  const { index } = ed.sel
-  ed.edit(withRegion(ed.doc, index, anchoredAt(ed.region, p)))
+/** The next click puts the anchor. @param {Editor} ed @param {Region} region the selected one @param {Point} p */
+function place(ed, region, p) {
+  const index = ed.regionIndex
+  ed.edit(withRegion(ed.doc, index, anchoredAt(region, p)))
   return withCommit(ed, dragAnchor(ed, index, p), 'set the anchor')
 }

@@ -1,15 +1,14 @@
 // Polygon and lasso, rectangle, ellipse.
 import { haloStroke, trace } from './marks.js'
 import { finishShape, modeOf } from './marking.js'
+/** @import { Context, Editor, Keys, Mode, Point, PolygonTool, Tool } from './types.js' */
 
-/** @typedef {[number, number]} Point */
+const TINTS = /** @type {Record<Mode, string>} */ ({ new: '#ffffff', add: '#9be564', subtract: '#ff6b6b' })
 
-const TINTS = /** @type {Record<string, string>} */ ({ new: '#ffffff', add: '#9be564', subtract: '#ff6b6b' })
-
-/** @param {any} ed @param {Point} p @returns {Point} */
+/** @param {Editor} ed @param {Point} p @returns {Point} */
 const held = (ed, p) => [Math.min(Math.max(p[0], -0.5), ed.size.width - 0.5), Math.min(Math.max(p[1], -0.5), ed.size.height - 0.5)]
 
-/** @param {any} ed @param {any} g @param {Point[]} points @param {boolean} closed @param {string} mode */
+/** @param {Editor} ed @param {Context} g @param {Point[]} points @param {boolean} closed @param {Mode} mode */
 function drawLine(ed, g, points, closed, mode) {
   trace(ed, g, points)
   if (closed) g.closePath()
@@ -20,27 +19,28 @@ function drawLine(ed, g, points, closed, mode) {
   haloStroke(g, TINTS[mode], 1.8)
 }
 
-/** A click puts a corner, a drag draws freely; Enter, a double click or the first corner closes. */
+/** A click puts a corner, a drag draws freely; Enter, a double click or the first corner closes. @type {PolygonTool} */
 export const polygon = {
   label: 'Polygon and lasso', key: 'P', icon: 'polygon', keys: 'click', cursor: 'crosshair',
   hint: 'Drag around the part, or click corner by corner; Enter or a click on the first corner closes',
 
-  /** @param {any} ed @param {Point} p @param {any} e */
+  /** @param {Editor} ed @param {Point} p @param {Keys} e */
   down(ed, p, e) {
     const at = held(ed, p)
-    const begun = ed.draft?.points.length ?? 0
-    if (begun >= 3 && near(ed, ed.draft.points[0], at)) return polygon.finish(ed), null
-    if (begun && near(ed, ed.draft.points[begun - 1], at)) return null // the second press of a double click
     const earlier = ed.draft
-    ed.draft = begun ? { ...ed.draft, points: [...ed.draft.points, at] } : { points: [at], mode: modeOf(ed, e) }
+    const corners = earlier?.points ?? []
+    const begun = corners.length
+    if (begun >= 3 && near(ed, corners[0], at)) return polygon.finish(ed), null
+    if (begun && near(ed, corners[begun - 1], at)) return null // the second press of a double click
+    const { points } = (ed.draft = { points: [...corners, at], mode: earlier?.mode ?? modeOf(ed, e) })
     let free = 0
     return {
       name: 'lasso',
       move(/** @type {Point} */ q) {
         const next = held(ed, q)
-        const last = ed.draft.points[ed.draft.points.length - 1]
+        const last = points[points.length - 1]
         if (Math.hypot(next[0] - last[0], next[1] - last[1]) * ed.view.scale < 3) return
-        ed.draft.points.push(next)
+        points.push(next)
         free++
       },
       end() {
@@ -52,7 +52,7 @@ export const polygon = {
     }
   },
 
-  /** Closes what is begun. @param {any} ed */
+  /** Closes what is begun. @param {Editor} ed */
   finish(ed) {
     const draft = ed.draft
     ed.draft = null
@@ -61,13 +61,13 @@ export const polygon = {
     if (finishShape(ed, { polygons: [draft.points] }, draft.mode) && !ed.paintMask) ed.setTool('select')
   },
 
-  /** @param {any} ed */
+  /** @param {Editor} ed */
   back(ed) {
-    ed.draft.points.pop()
-    if (!ed.draft.points.length) ed.draft = null
+    ed.draft?.points.pop()
+    if (!ed.draft?.points.length) ed.draft = null
   },
 
-  /** @param {any} ed @param {any} g */
+  /** @param {Editor} ed @param {Context} g */
   draw(ed, g) {
     if (!ed.draft) return
     const { points, mode } = ed.draft
@@ -82,17 +82,18 @@ export const polygon = {
   }
 }
 
-/** @param {any} ed @param {Point} a @param {Point} b */
+/** @param {Editor} ed @param {Point} a @param {Point} b */
 const near = (ed, a, b) => Math.hypot(a[0] - b[0], a[1] - b[1]) * ed.view.scale < (ed.coarse ? 16 : 8)
 
 /**
  * A tool that draws a shape from corner to corner.
  * @param {{label: string, key: string, icon: string, hint: string}} names @param {(a: Point, b: Point) => Point[]} outline
+ * @returns {Tool}
  */
 function boxTool(names, outline) {
   return {
     ...names, keys: 'drag', cursor: 'crosshair',
-    /** @param {any} ed @param {Point} p @param {any} e */
+    /** @param {Editor} ed @param {Point} p @param {Keys} e */
     down(ed, p, e) {
       const from = held(ed, p)
       const mode = modeOf(ed, e)
@@ -100,7 +101,7 @@ function boxTool(names, outline) {
       let to = from
       return {
         name: 'shape', tag: '', tagAt: from,
-        move(/** @type {Point} */ q, /** @type {any} */ f) {
+        move(/** @type {Point} */ q, /** @type {Keys} */ f) {
           to = held(ed, q)
           if (f.shiftKey && !combined) {
             const side = Math.max(Math.abs(to[0] - from[0]), Math.abs(to[1] - from[1]))
@@ -113,7 +114,7 @@ function boxTool(names, outline) {
           if (Math.min(Math.abs(to[0] - from[0]), Math.abs(to[1] - from[1])) < 2) return
           if (finishShape(ed, { polygons: [outline(from, to)] }, mode) && !ed.paintMask) ed.setTool('select')
         },
-        draw(/** @type {any} */ g) {
+        draw(/** @type {Context} */ g) {
           drawLine(ed, g, outline(from, to), true, mode)
         }
       }

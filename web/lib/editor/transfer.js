@@ -3,8 +3,9 @@ import { parse } from '../document.js'
 import { bytesOf, zipOf } from '../files.js'
 import { exportFiles, importFiles } from '../formats.js'
 import { make } from './dom.js'
+/** @import { Context, Doc, Editor, Picture } from './types.js' */
 
-/** @param {any} ed */
+/** @param {Editor} ed */
 export function listenTransfer(ed) {
   const { el, sink } = ed
   const { signal } = ed.off
@@ -46,7 +47,7 @@ export function listenTransfer(ed) {
 const MOST = 100e6 // bytes of one file
 const PIXELS = 64e6
 
-/** A picture alone goes to the host; a document or the files of a data set are read. @param {any} ed @param {File[]} files */
+/** A picture alone goes to the host; a document or the files of a data set are read. @param {Editor} ed @param {File[]} files */
 export async function acceptFiles(ed, files) {
   try {
     const svg = files.find((f) => f.type === 'image/svg+xml')
@@ -56,7 +57,7 @@ export async function acceptFiles(ed, files) {
       if (!ed.host.uploadImage) return fail(ed, 'a picture can not be taken here')
       return ed.host.uploadImage(files[0])
     }
-    /** @type {Record<string, any>} */
+    /** @type {import('../formats.js').Files} */
     const read = {}
     for (const file of files) read[file.name] = file.type.startsWith('image/') ? await pixelsOf(file) : await file.text()
     const { doc, error, picture } = importFiles(read)
@@ -77,17 +78,17 @@ async function pixelsOf(file) {
   return imageData(bitmap, bitmap.width, bitmap.height)
 }
 
-/** @param {any} image @param {number} width @param {number} height */
+/** @param {Picture} image @param {number} width @param {number} height */
 function imageData(image, width, height) {
   const canvas = document.createElement('canvas')
   canvas.width = width
   canvas.height = height
-  const g = /** @type {CanvasRenderingContext2D} */ (canvas.getContext('2d', { willReadFrequently: true }))
+  const g = /** @type {Context} */ (canvas.getContext('2d', { willReadFrequently: true }))
   g.drawImage(image, 0, 0, width, height)
   return g.getImageData(0, 0, width, height)
 }
 
-/** @param {any} ed @param {string} text */
+/** @param {Editor} ed @param {string} text */
 function fail(ed, text) {
   ed.error = text
   ed.host.toast?.(text)
@@ -95,18 +96,18 @@ function fail(ed, text) {
   ed.sync()
 }
 
-/** @param {any} ed @param {string} text */
+/** @param {Editor} ed @param {string} text */
 function takeDocument(ed, text) {
   const { doc, error } = parse(text)
   if (error) return fail(ed, error)
   take(ed, doc)
 }
 
-/** @param {any} ed @param {any} doc */
+/** @param {Editor} ed @param {Doc} doc */
 function take(ed, doc) {
   ed.edit(doc)
   if (ed.image) ed.fitDocument()
-  else if (doc.image.width && doc.image.height) ed.resize(doc.image)
+  else if (doc.image.width && doc.image.height) ed.resize({ width: doc.image.width, height: doc.image.height })
   const note = ed.note
   ed.sel = null
   ed.setTool('select')
@@ -116,17 +117,18 @@ function take(ed, doc) {
   ed.say(`Imported: ${doc.regions.length} regions, ${doc.points.length} points`)
 }
 
-/** Lets the user choose files. @param {any} ed */
+/** Lets the user choose files. @param {Editor} ed */
 export function pickFiles(ed) {
   const input = make('input', { type: 'file', multiple: true, accept: '.json,image/png,image/jpeg,image/webp' })
   input.addEventListener('change', () => acceptFiles(ed, [...(input.files ?? [])]))
   input.click()
 }
 
-/** One file as it is, several as a ZIP. @param {any} ed @param {string} kind a key of KINDS */
+/** One file as it is, several as a ZIP. @param {Editor} ed @param {string} kind a key of KINDS */
 export function exportAs(ed, kind) {
   const { width, height } = ed.size
-  let picture = /** @type {any} */ ({ width, height })
+  /** @type {import('../formats.js').Source} */
+  let picture = { width, height }
   try {
     if (kind !== 'json' && ed.image) picture = imageData(ed.image, width, height)
   } catch {

@@ -1,4 +1,5 @@
 // Where the picture lies in the box: zoom, pan, device pixels; client coordinates <-> picture coordinates.
+/** @import { Size } from './types.js' */
 
 const MIN_SCALE = 0.02
 const MAX_SCALE = 64
@@ -37,7 +38,7 @@ export class View {
     return true
   }
 
-  /** The whole picture, centred. @param {{width: number, height: number}} size */
+  /** The whole picture, centred. @param {Size} size */
   fit(size, margin = 10) {
     const w = Math.max(this.width - 2 * margin, 16)
     const h = Math.max(this.height - 2 * margin, 16)
@@ -69,7 +70,7 @@ export class View {
     this.user = true
   }
 
-  /** Keeps a corner of the picture within reach. @param {{width: number, height: number}} size */
+  /** Keeps a corner of the picture within reach. @param {Size} size */
   clamp(size) {
     const keep = 40
     this.x = Math.min(Math.max(this.x, keep - size.width * this.scale), this.width - keep)
@@ -77,7 +78,7 @@ export class View {
   }
 
   /** Client coordinates of an event -> box. Divides by the size on screen, which holds the graph's zoom.
-   *  @param {{clientX: number, clientY: number}} e */
+   *  @param {{clientX: number, clientY: number}} e @returns {[number, number]} */
   toBox(e) {
     const r = this.box.getBoundingClientRect()
     return [((e.clientX - r.left) / (r.width || 1)) * this.width, ((e.clientY - r.top) / (r.height || 1)) * this.height]
@@ -103,7 +104,7 @@ export class View {
     return { scale: this.scale, x: this.x, y: this.y, user: this.user }
   }
 
-  /** @param {any} s of state() */
+  /** @param {ReturnType<View['state']> | null | undefined} s */
   restore(s) {
     if (s) Object.assign(this, { scale: s.scale, x: s.x, y: s.y, user: s.user })
   }

@@ -1,4 +1,3 @@
-// @ts-check
 /**
  * Region pictures to parts and back, as drag_core/bench/outlines.py takes them.
  *
@@ -12,7 +11,7 @@ import { roundEven } from '../fill.js'
 import { middleOf } from '../raster.js'
 import { say } from '../reading.js'
 
-export const SPECK = 5 // px: smaller parts count only if a point lies on them (DragFlow's code drops them)
+const SPECK = 5 // px: smaller parts count only if a point lies on them (DragFlow's code drops them)
 
 /**
  * Set where brighter than 1 of 255, as in DragFlow's code, or above 0 in a picture of zeros and ones; clear is unset.
@@ -99,9 +98,13 @@ export function innerPixel(part) {
   return [x + at % w, y + Math.floor(at / w)]
 }
 
-/** Distance of every set pixel to the nearest unset one or the border, 3 a side and 4 a corner (Borgefors 1986). */
+/**
+ * Distance of every set pixel to the nearest unset one or the border, 3 a side and 4 a corner (Borgefors 1986).
+ * @param {Uint8Array} data @param {number} w @param {number} h
+ */
 function depths(data, w, h) {
   const out = new Int32Array(w * h)
+  /** @param {number} u @param {number} v */
   const get = (u, v) => (u < 0 || v < 0 || u >= w || v >= h ? 0 : out[v * w + u])
   for (const way of [1, -1]) {
     for (let k = 0; k < w * h; k++) {
@@ -118,7 +121,7 @@ function depths(data, w, h) {
 /** A mask as the shape of a document's region. @param {Mask} mask */
 export const shapeOf = (mask) => contours(mask)
 
-/** @param {any} data @param {string} at @returns {Point} */
+/** @param {unknown} data @param {string} at @returns {Point} */
 export function readPoint(data, at) {
   if (!Array.isArray(data) || data.length !== 2 || !data.every((v) => typeof v === 'number' && Math.abs(v) <= 1e9)) {
     say(`${at} is ${JSON.stringify(data)?.slice(0, 60) ?? 'missing'}; it must be [x, y]`)
@@ -126,12 +129,22 @@ export function readPoint(data, at) {
   return [data[0], data[1]]
 }
 
-/** data[key], empty if missing or null. @param {any} data @param {string} key @param {any} empty */
+/** Nothing, where field() shall find a list. */
+export const NO_LIST = /** @type {unknown[]} */ ([])
+
+/** Nothing, where field() shall find an object. */
+export const NO_FIELDS = /** @type {Record<string, unknown>} */ ({})
+
+/**
+ * data[key], `empty` if missing or null.
+ * @template {unknown[] | Record<string, unknown> | string} T
+ * @param {Record<string, unknown>} data @param {string} key @param {T} empty @returns {T}
+ */
 export function field(data, key, empty) {
   const value = data[key] ?? empty
-  const kind = (v) => (Array.isArray(v) ? 'list' : v === null ? 'null' : typeof v)
+  const kind = (/** @type {unknown} */ v) => (Array.isArray(v) ? 'list' : v === null ? 'null' : typeof v)
   if (kind(value) !== kind(empty)) {
     say(`${key} is ${JSON.stringify(value).slice(0, 60)}; it must be a JSON ${kind(empty)}`)
   }
-  return value
+  return /** @type {T} */ (value)
 }

@@ -1,4 +1,3 @@
-// @ts-check
 /**
  * Drag100 (points.json, mask.png) and DragNeXt (points.json, handle_region_mask.png, editable_region_mask.png)
  * folders; the rules of drag_core/bench/formats.py.
@@ -15,7 +14,7 @@ import { applyTo, matrixOf, motionOf, turnAngle } from '../geometry.js'
 import { nameOf } from '../problems.js'
 import { adaptiveMask, middleOf, rasterize, together, touch } from '../raster.js'
 import { say } from '../reading.js'
-import { Parts, field, maskOf, pictureOf, readPoint, shapeOf } from './parts.js'
+import { NO_LIST, Parts, field, maskOf, pictureOf, readPoint, shapeOf } from './parts.js'
 
 /** @param {Point} p @param {number} width @param {number} height @returns {Point} */
 export const toPixel = ([x, y], width, height) => [
@@ -35,7 +34,7 @@ function moving(doc, width, height) {
  * scale.
  * @param {{mask: Mask, motion: Motion}} region @returns {[Point, Point]} where it starts and ends
  */
-export function handleOf({ mask, motion }) {
+function handleOf({ mask, motion }) {
   const { data, x, y, w } = mask, turns = !motion.shift[0] && !motion.shift[1]
   const [cx, cy] = turns ? motion.anchor : /** @type {Point} */ (middleOf(mask))
   const pixels = [...data.keys()].filter((k) => data[k])
@@ -82,9 +81,12 @@ export function writeDrag100(doc, width, height) {
   return { files: { 'points.json': JSON.stringify({ points }), 'mask.png': mask }, notes }
 }
 
-/** @param {any} data what points.json says @param {Picture | undefined} mask @returns {any} a document's data */
+/**
+ * @param {Record<string, unknown>} data what points.json says @param {Picture | undefined} mask
+ * @returns {object} a document's data
+ */
 export function readDrag100(data, mask) {
-  const points = field(data, 'points', [])
+  const points = field(data, 'points', NO_LIST)
   if (points.length % 2 || !points.length || points.length > 2 * MAX_POINTS) {
     say(`points has ${points.length} entries; it needs 1 to ${MAX_POINTS} pairs of handle and target`)
   }
@@ -136,11 +138,11 @@ export function writeDragNext(doc, width, height) {
 }
 
 /**
- * @param {any} data what points.json says @param {Picture | undefined} handles @param {Picture | undefined} mask
- * @returns {any} a document's data
+ * @param {Record<string, unknown>} data what points.json says @param {Picture | undefined} handles
+ * @param {Picture | undefined} mask @returns {object} a document's data
  */
 export function readDragNext(data, handles, mask) {
-  const all = field(data, 'points', []), listed = field(data, 'rotation', [])
+  const all = field(data, 'points', NO_LIST), listed = field(data, 'rotation', NO_LIST)
   const turns = listed.length ? listed : all.map(() => false)
   if (all.length > 3 * MAX_POINTS || turns.length !== all.length || turns.some((t) => typeof t !== 'boolean')) {
     say(`it has ${all.length} points and ${turns.length} entries in rotation; every point needs true or false`)
@@ -153,7 +155,7 @@ export function readDragNext(data, handles, mask) {
   }
   if (!handles) say('handle_region_mask.png is missing: choose it together with points.json')
   const parts = new Parts(maskOf(/** @type {Picture} */ (handles)))
-  const regions = /** @type {any[]} */ ([])
+  const regions = /** @type {object[]} */ ([])
   for (const [h, t] of pairsOf(moves, 2)) {
     const part = parts.at(h), [x, y] = /** @type {Point} */ (middleOf(part))
     regions.push({ ...shapeOf(part), target: [x + t[0] - h[0], y + t[1] - h[1]] })
@@ -171,7 +173,7 @@ export function readDragNext(data, handles, mask) {
   return { ...painted(mask), image: { width, height }, regions, points: pairs }
 }
 
-/** @param {any[]} list @param {number} n */
+/** @template T @param {T[]} list @param {number} n */
 const pairsOf = (list, n) => Array.from({ length: list.length / n }, (_, i) => list.slice(n * i, n * i + n))
 
 /** Everything may change if the mask is missing or empty. @param {Picture | undefined} picture */

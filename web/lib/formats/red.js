@@ -1,20 +1,21 @@
-// @ts-check
 /**
  * DragFlow and ReD Bench folders: instruction.json, operation.png (all regions in one picture), original_image.png;
  * the rules of drag_core/bench/formats.py.
  *
  * @typedef {import('../document.js').Doc} Doc
+ * @typedef {import('../fill.js').Mask} Mask
  * @typedef {import('./parts.js').Picture} Picture
+ * @typedef {[number, number]} Point
  */
 import { MAX_POINTS, MAX_REGIONS } from '../document.js'
 import { applyTo, matrixOf, motionOf } from '../geometry.js'
 import { nameOf } from '../problems.js'
 import { middleOf, rasterize } from '../raster.js'
 import { say } from '../reading.js'
-import { Parts, field, innerPixel, maskOf, readPoint, shapeOf } from './parts.js'
+import { NO_FIELDS, NO_LIST, Parts, field, innerPixel, maskOf, readPoint, shapeOf } from './parts.js'
 import { toPixel } from './points.js'
 
-const hundredths = (p) => p.map((v) => Math.round(v * 100) / 100)
+const hundredths = (/** @type {Point} */ p) => p.map((v) => Math.round(v * 100) / 100)
 
 /**
  * Every connected part of a region becomes an operation of its own. DragFlow fills holes and has no weights; regions
@@ -27,11 +28,11 @@ const hundredths = (p) => p.map((v) => Math.round(v * 100) / 100)
 export function writeRed(doc, width, height, taskName = 'transformation') {
   const odd = doc.regions.find((r) => r.task === 'scale')
   if (odd) say(`${nameOf(odd, doc.regions.indexOf(odd))} is scaled, which DragFlow can't say: leave it out`)
-  const notes = /** @type {string[]} */ ([]), operations = /** @type {any[]} */ ([])
+  const notes = /** @type {string[]} */ ([]), operations = /** @type {object[]} */ ([])
   const taken = new Uint8Array(width * height)
   doc.regions.forEach((r, i) => {
     const name = nameOf(r, i), mask = rasterize(r, width, height)
-    const motion = motionOf(r, /** @type {any} */ (middleOf(mask)))
+    const motion = motionOf(r, /** @type {Point} */ (middleOf(mask)))
     const free = { ...mask, data: mask.data.map((v, k) => (v && !near(taken, mask, k, width, height) ? 1 : 0)) }
     if (!free.data.includes(1)) {
       say(`${name} is covered by those before it, but DragFlow's regions must not touch: move them apart`)
@@ -44,7 +45,7 @@ export function writeRed(doc, width, height, taskName = 'transformation') {
     }
     if (motion.path.length) notes.push(`${name} goes straight: DragFlow knows no paths`)
     for (const part of new Parts(free).all()) {
-      const centre = /** @type {any} */ (middleOf(part))
+      const centre = /** @type {Point} */ (middleOf(part))
       if (r.task === 'rotation' && Math.hypot(centre[0] - motion.anchor[0], centre[1] - motion.anchor[1]) < 1) {
         say(`${name} turns about its own centre, which DragFlow can't say: move the anchor`)
       }
@@ -62,7 +63,7 @@ export function writeRed(doc, width, height, taskName = 'transformation') {
   if (target && !target.startsWith(source)) {
     notes.push('DragFlow puts the source prompt before the editing prompt: together they are the target prompt there')
   }
-  const ends = (key) => doc.points.map((p) => toPixel(p[key], width, height))
+  const ends = (/** @type {'start' | 'target'} */ key) => doc.points.map((p) => toPixel(p[key], width, height))
   const document = {
     region_operations: Object.fromEntries(operations.map((o, i) => [String(i), o])),
     point_operations: { begin_points: ends('start'), target_points: ends('target') },
@@ -73,7 +74,10 @@ export function writeRed(doc, width, height, taskName = 'transformation') {
   return { files: { 'instruction.json': JSON.stringify(document, null, 1), 'operation.png': picture }, notes }
 }
 
-/** Whether the pixel k of a mask, or a neighbour of it, is taken. */
+/**
+ * Whether the pixel k of a mask, or a neighbour of it, is taken.
+ * @param {Uint8Array} taken @param {Mask} mask @param {number} k @param {number} width @param {number} height
+ */
 function near(taken, mask, k, width, height) {
   const x = mask.x + k % mask.w, y = mask.y + Math.floor(k / mask.w)
   for (let v = Math.max(0, y - 1); v <= Math.min(height - 1, y + 1); v++) {
@@ -83,12 +87,13 @@ function near(taken, mask, k, width, height) {
 }
 
 /**
- * @param {any} data what instruction.json says
- * @param {Picture | undefined} operation @returns {any} a document's data
+ * @param {Record<string, unknown>} data what instruction.json says
+ * @param {Picture | undefined} operation @returns {object} a document's data
  */
 export function readRed(data, operation) {
-  const operations = Object.entries(field(data, 'region_operations', {})), ends = field(data, 'point_operations', {})
-  const starts = field(ends, 'begin_points', []), targets = field(ends, 'target_points', [])
+  const operations = Object.entries(field(data, 'region_operations', NO_FIELDS))
+  const ends = field(data, 'point_operations', NO_FIELDS)
+  const starts = field(ends, 'begin_points', NO_LIST), targets = field(ends, 'target_points', NO_LIST)
   if (operations.length > MAX_REGIONS || starts.length !== targets.length || starts.length > MAX_POINTS) {
     say(`it has ${operations.length} regions, ${starts.length} begin_points and ${targets.length} target_points; at ` +
       `most ${MAX_REGIONS} regions are read, and every begin point needs its target`)
@@ -96,12 +101,12 @@ export function readRed(data, operation) {
   if (operations.length && !operation) say('operation.png is missing: choose it together with instruction.json')
   const parts = operation && new Parts(maskOf(operation))
   const regions = operations.map(([key, operation]) => {
-    const at = `region_operations.${key.slice(0, 40)}`, centroids = operation?.centroids
+    const at = `region_operations.${key.slice(0, 40)}`
+    const { centroids, task = 'relocation', anchors } = /** @type {Record<string, unknown>} */ (operation ?? {})
     if (!Array.isArray(centroids) || centroids.length !== 2) {
       say(`${at}.centroids must be [[x, y], [x, y]], begin and target`)
     }
     const part = /** @type {Parts} */ (parts).at(readPoint(centroids[0], `${at}.centroids`))
-    const { task = 'relocation', anchors } = operation
     return { ...shapeOf(part), task, target: centroids[1], ...(anchors == null ? {} : { anchor: anchors }) }
   })
   const source = field(data, 'background_prompt', ''), edit = field(data, 'editing_prompt', '')

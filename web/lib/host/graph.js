@@ -1,19 +1,23 @@
 // Walks in the host's graph: what feeds an input, and the names that the server knows a node by.
+/** @import { App, Graph, GraphNode, Link } from './types.js' */
 
 const BYPASSED = 4, MUTED = 2
 const SUBGRAPH_INPUT = -10 // the id of the inner end of a subgraph's inputs
 
-/** The graph at the top. @param {any} app */
+/** The graph at the top. @param {App} app */
 export const rootOf = (app) => app.rootGraph ?? app.graph
 
-/** The id under which the host keeps a node's outputs: "7", or "<uuid of its subgraph>:7". @param {any} node */
+/** The id under which the host keeps a node's outputs: "7", or "<uuid of its subgraph>:7". @param {GraphNode} node */
 export function locator(node) {
   const graph = node.graph
   const nested = graph && graph.rootGraph && graph !== graph.rootGraph
   return nested ? `${graph.id}:${node.id}` : String(node.id)
 }
 
-/** All subgraph nodes with the ids of the nodes around them, from the top. @param {any} graph @param {string} [prefix] @returns {any[]} */
+/**
+ * All subgraph nodes with the ids of the nodes around them, from the top.
+ * @param {Graph | undefined} graph @param {string} [prefix] @returns {{node: GraphNode, id: string}[]}
+ */
 function instances(graph, prefix = '') {
   const out = []
   for (const node of graph?.nodes ?? []) {
@@ -24,7 +28,7 @@ function instances(graph, prefix = '') {
 }
 
 /** The ids of a node in a prompt: "7", or "3:7" in the subgraph node 3; several if its subgraph is used several times.
- * @param {any} app @param {any} node @returns {string[]} */
+ * @param {App} app @param {GraphNode} node @returns {string[]} */
 export function promptIds(app, node) {
   const root = rootOf(app)
   if (!node.graph || node.graph === root) return [String(node.id)]
@@ -33,20 +37,21 @@ export function promptIds(app, node) {
 
 /**
  * The node and slot whose value arrives at an input: through reroutes, bypassed nodes and the borders of subgraphs.
- * @param {any} app @param {any} node @param {number} slot @returns {{node: any, slot: number} | null}
+ * @typedef {{node: GraphNode, slot: number}} Source
+ * @param {App} app @param {GraphNode} node @param {number} slot @returns {Source | null}
  */
 export function sourceOf(app, node, slot) {
-  let graph = node.graph
+  let { graph } = node
   let link = linkInto(node, slot)
   for (let steps = 0; link && steps < 100; steps++) {
     if (Number(link.origin_id) === SUBGRAPH_INPUT) {
       const inner = graph
       const outer = instances(rootOf(app)).find((i) => i.node.subgraph === inner)?.node
       graph = outer?.graph
-      link = outer && linkInto(outer, link.origin_slot)
+      link = outer ? linkInto(outer, link.origin_slot) : null
       continue
     }
-    const origin = graph.getNodeById(link.origin_id)
+    const origin = graph?.getNodeById(link.origin_id)
     if (!origin || origin.mode === MUTED) return null
     if (passes(origin)) {
       link = linkInto(origin, through(origin, link.type))
@@ -58,12 +63,15 @@ export function sourceOf(app, node, slot) {
   return null
 }
 
-/** The link that ends at an input. @param {any} node @param {number} slot */
+/** The link that ends at an input. @param {GraphNode} node @param {number} slot */
 const linkInto = (node, slot) => linkOf(node.graph, node.inputs?.[slot]?.link)
-const linkOf = (graph, id) => (id == null ? null : graph?.getLink?.(id) ?? graph?.links?.get?.(id) ?? graph?.links?.[id] ?? null)
-const passes = (node) => node.mode === BYPASSED || node.type === 'Reroute'
 
-/** The input whose value a passing node hands on. */
+/** @param {Graph | null | undefined} graph @param {number | null | undefined} id @returns {Link | null} */
+const linkOf = (graph, id) => (id == null ? null : graph?.getLink?.(id) ?? graph?.links?.get?.(id) ?? graph?.links?.[id] ?? null)
+
+const passes = (/** @type {GraphNode} */ node) => node.mode === BYPASSED || node.type === 'Reroute'
+
+/** The input whose value a passing node hands on. @param {GraphNode} node @param {string} type */
 function through(node, type) {
   const inputs = node.inputs ?? []
   if (node.type === 'Reroute') return inputs.length ? 0 : -1

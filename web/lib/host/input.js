@@ -1,9 +1,11 @@
 // What the mouse does over the editor but means for the graph. Nodes 2.0 hands it on by itself; the older renderer lays the widget
 // beside its canvas, which then sees nothing.
 
+/** @import { App, GraphNode } from './types.js' */
+
 /**
  * @param {HTMLElement} root
- * @param {{app: any, node: any, vue: () => boolean}} host
+ * @param {{app: App, node: GraphNode, vue: () => boolean}} host
  */
 export function letThrough(root, { app, node, vue }) {
   root.addEventListener('wheel', (e) => {
@@ -11,13 +13,13 @@ export function letThrough(root, { app, node, vue }) {
     if (e.defaultPrevented || ours || vue()) return
     e.preventDefault()
     e.stopPropagation()
-    app.canvas.processMouseWheel(e)
+    app.canvas?.processMouseWheel(e)
   }, { passive: false })
 
-  const middle = (/** @type {string} */ kind) => (/** @type {PointerEvent} */ e) => {
+  const middle = (/** @type {'processMouseDown' | 'processMouseMove' | 'processMouseUp'} */ kind) => (/** @type {PointerEvent} */ e) => {
     if (vue() || !(kind === 'processMouseMove' ? e.buttons & 4 : e.button === 1)) return
     e.preventDefault()
-    app.canvas[kind](e)
+    app.canvas?.[kind](e)
   }
   root.addEventListener('pointerdown', middle('processMouseDown'))
   root.addEventListener('pointermove', middle('processMouseMove'))
@@ -25,6 +27,7 @@ export function letThrough(root, { app, node, vue }) {
 
   // pressing in the editor selects its node, as pressing anywhere else on it does
   root.addEventListener('focusin', () => {
-    if (node.graph === app.canvas?.graph && !app.canvas.selectedItems?.has(node)) app.canvas.selectNode?.(node)
+    const { canvas } = app
+    if (canvas && node.graph === canvas.graph && !canvas.selectedItems?.has(node)) canvas.selectNode?.(node)
   })
 }

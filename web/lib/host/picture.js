@@ -1,44 +1,46 @@
 // The picture of an editor: from a Load Image that feeds it at once, from everything else after a run.
 import { locator, sourceOf } from './graph.js'
+/** @import { Api, App, GraphNode, Output, Ref, Widget } from './types.js' */
+/** @import { Source } from './graph.js' */
 
 const LOADERS = ['LoadImage', 'LoadImageOutput']
 const KINDS = ['image/png', 'image/jpeg', 'image/webp', 'image/gif', 'image/bmp', 'image/avif']
 
 /** "sub/name.png [input]", as a Load Image says it, in parts. @param {string} value @param {string} [type] where nothing is said */
-export function parseAnnotated(value, type = 'input') {
+function parseAnnotated(value, type = 'input') {
   const [, path, kind] = /^(.*?)(?: \[(input|output|temp)\])?$/s.exec(value) ?? ['', value, undefined]
   const at = path.lastIndexOf('/')
   return { filename: path.slice(at + 1), subfolder: at < 0 ? '' : path.slice(0, at), type: kind ?? type }
 }
 
-/** @param {any} api @param {{filename: string, subfolder?: string, type?: string}} ref */
+/** @param {Api} api @param {Ref} ref */
 export const viewUrl = (api, { filename, subfolder = '', type = 'input' }) =>
   api.apiURL(`/view?${new URLSearchParams({ filename, subfolder, type })}`)
 
 /**
  * Keeps an editor's picture up to date with what is connected to `node`'s input.
- * @param {{app: any, api: any, node: any, input: string, show: (image: HTMLImageElement | null, size?: any) => void,
- *   toast: (text: string) => void}} at
+ * @param {{app: App, api: Api, node: GraphNode, input: string, toast: (text: string) => void,
+ *   show: (image: HTMLImageElement | null, size?: {width: number, height: number}) => void}} at
  */
 export function watchPicture({ app, api, node, input, show, toast }) {
   let key = '' // of what is shown or on its way
-  let own = /** @type {{ref: any, from: string} | null} */ (null) // the node's own background
-  let watched = /** @type {{widget: any, stop: () => void} | null} */ (null)
+  let own = /** @type {{ref: Ref, from: string} | null} */ (null) // the node's own background
+  let watched = /** @type {{widget: Widget, stop: () => void} | null} */ (null)
 
   function source() {
-    const slot = node.inputs?.findIndex((/** @type {any} */ i) => i.name === input) ?? -1
+    const slot = node.inputs?.findIndex((i) => i.name === input) ?? -1
     return slot < 0 ? null : sourceOf(app, node, slot)
   }
 
   /** The widget of the Load Image that the picture comes from. */
   function loader(from = source()) {
-    if (!from || from.slot !== 0 || !LOADERS.includes(from.node.comfyClass)) return null
-    return from.node.widgets?.find((/** @type {any} */ w) => w.name === 'image') ?? null
+    if (!from || from.slot !== 0 || !LOADERS.includes(from.node.comfyClass ?? '')) return null
+    return from.node.widgets?.find((w) => w.name === 'image') ?? null
   }
 
-  const nameOf = (/** @type {any} */ from) => (from ? `${locator(from.node)}/${from.slot}` : '')
+  const nameOf = (/** @type {Source | null} */ from) => (from ? `${locator(from.node)}/${from.slot}` : '')
 
-  /** A choice in the Load Image says nothing to the nodes behind it: listen at its widget. @param {any} widget */
+  /** A choice in the Load Image says nothing to the nodes behind it: listen at its widget. @param {Widget | null} widget */
   function watch(widget) {
     if (watched?.widget === widget) return
     watched?.stop()
@@ -46,12 +48,13 @@ export function watchPicture({ app, api, node, input, show, toast }) {
     if (!widget) return
     const before = widget.callback
     let active = true
-    function heard(/** @type {any[]} */ ...args) {
+    /** @this {Widget} @param {...unknown} args */
+    function heard(...args) {
       const out = before?.apply(this, args)
       if (active) refresh(true)
       return out
     }
-    function stop() {
+    const stop = () => {
       active = false
       if (widget.callback === heard) widget.callback = before // else someone else has it in hand
     }
@@ -91,7 +94,7 @@ export function watchPicture({ app, api, node, input, show, toast }) {
     }
   }
 
-  /** What the node gave when it ran. @param {any} output @param {boolean} [now] */
+  /** What the node gave when it ran. @param {Output | undefined} output @param {boolean} [now] */
   function executed(output, now = true) {
     const ref = output?.drag_background?.[0]
     if (!ref?.filename) return
@@ -121,11 +124,11 @@ export function watchPicture({ app, api, node, input, show, toast }) {
 
   /** A new Load Image to the left of the editor. */
   function connected() {
-    const made = globalThis.LiteGraph.createNode('LoadImage')
+    const made = globalThis.LiteGraph?.createNode('LoadImage')
     if (!made) return null
     made.pos = [node.pos[0] - 340, node.pos[1]]
-    node.graph.add(made)
-    made.connect(0, node, node.inputs.findIndex((/** @type {any} */ i) => i.name === input))
+    node.graph?.add(made)
+    made.connect(0, node, node.inputs?.findIndex((i) => i.name === input) ?? -1)
     return source()
   }
 

@@ -1,14 +1,24 @@
 // What the server tells of a running prompt, brought to the editors whose drags run in it.
 
+/** @import { Picture } from '../editor/types.js' */
+/** @import { Api, DragEditor, Events, Failure, Output, Ref } from './types.js' */
+
+/**
+ * @typedef {Record<string, {class_type: string, inputs: Record<string, unknown>}>} Prompt in API format
+ * @typedef {{optimisers: Map<string, Set<string>>, results: Map<string, Set<string>>, crops: Map<string, string>}} Drags
+ * @typedef {Drags & {id: string, workflow: string | undefined, rectangles: Map<string, number[]>}} Run
+ * @typedef {[number, string, Prompt, {client_id?: string, extra_pnginfo?: {workflow?: {id?: string}}}?]} Entry of the server's queue
+ * @typedef {ReturnType<typeof runView>} RunView
+ */
+
 const SHOWS_NO_RESULT = /^Drag/ // our own nodes show curves and overlays
 
 /**
  * The drags of a prompt: by the id of each DragOptimize the editors that it depends on; and by the id of a node that shows a result
  * the editors whose drag went into it; and the crop that a DragOptimize works on, if it does.
- * @param {Record<string, {class_type: string, inputs: Record<string, any>}>} prompt in API format
- * @returns {{optimisers: Map<string, Set<string>>, results: Map<string, Set<string>>, crops: Map<string, string>}}
+ * @param {Prompt} prompt @returns {Drags}
  */
-export function dragsIn(prompt) {
+function dragsIn(prompt) {
   /** @type {Map<string, Set<string>>} */
   const above = new Map()
   /** The ids of all nodes that `id` depends on. @param {string} id @returns {Set<string>} */
@@ -42,17 +52,18 @@ export function dragsIn(prompt) {
 
 /**
  * Listens to the server for as long as the page lives.
- * @param {any} api
- * @param {() => any} outputs of the nodes, by their ids: what they gave when they ran last
- * @param {(workflow: string | undefined, ids: Set<string>) => any[]} find editors in the graph that is open, by their ids in a prompt
+ * @param {Api} api
+ * @param {() => Record<string, Output> | undefined} outputs of the nodes, by their ids: what they gave when they ran last
+ * @param {(workflow: string | undefined, ids: Set<string>) => RunView[]} find editors in the graph that is open, by their ids in a prompt
  * as runView() makes them
  */
 export function watchRuns(api, outputs, find) {
-  /** @type {Map<string, Promise<any>>} */
+  /** @type {Map<string, Promise<Run | null>>} */
   const runs = new Map()
 
-  /** The prompt of this page with that id, from the queue or, if it ended meanwhile, the history. @param {string} id */
+  /** The prompt of this page with that id, from the queue or, if it ended meanwhile, the history. @param {string} id @returns {Promise<Run | null>} */
   async function look(id) {
+    /** @type {{queue_running?: Entry[], queue_pending?: Entry[]}} */
     const queue = await (await api.fetchApi('/queue')).json()
     let entry = [...(queue.queue_running ?? []), ...(queue.queue_pending ?? [])].find((x) => x[1] === id)
     entry ??= (await (await api.fetchApi(`/history/${encodeURIComponent(id)}`)).json())[id]?.prompt
@@ -60,7 +71,7 @@ export function watchRuns(api, outputs, find) {
     return { id, ...dragsIn(entry[2]), workflow: entry[3]?.extra_pnginfo?.workflow?.id, rectangles: new Map() }
   }
 
-  const started = (/** @type {string} */ id) => {
+  const started = (/** @type {string | undefined} */ id) => {
     if (!id) return Promise.resolve(null)
     let run = runs.get(id)
     if (!run) runs.set(id, (run = look(id).catch(() => null)))
@@ -68,20 +79,23 @@ export function watchRuns(api, outputs, find) {
     return run
   }
 
-  /** @param {string} name @param {(detail: any) => string} idOf @param {(run: any, detail: any) => any} then */
+  /**
+   * @template {keyof Events} T
+   * @param {T} name @param {(detail: Events[T]) => string | undefined} idOf @param {(run: Run, detail: Events[T]) => unknown} then
+   */
   const on = (name, idOf, then) =>
     api.addEventListener(name, async ({ detail }) => {
-      const run = await started(idOf(detail ?? {}))
+      const run = detail && (await started(idOf(detail)))
       if (run) await then(run, detail)
     })
 
-  const editorsOf = (/** @type {any} */ run, /** @type {any} */ id) => find(run.workflow, run.optimisers.get(String(id)) ?? new Set())
-  const cropOf = (/** @type {any} */ run, /** @type {any} */ id) => {
+  const editorsOf = (/** @type {Run} */ run, /** @type {string} */ id) => find(run.workflow, run.optimisers.get(String(id)) ?? new Set())
+  const cropOf = (/** @type {Run} */ run, /** @type {string} */ id) => {
     const crop = run.crops.get(String(id))
     return crop === undefined ? null : run.rectangles.get(crop) ?? outputs()?.[crop]?.drag_crop ?? [0, 0, 0, 0]
   }
 
-  const editorsIn = (/** @type {any} */ run) => find(run.workflow, new Set([...run.optimisers.values()].flatMap((ids) => [...ids])))
+  const editorsIn = (/** @type {Run} */ run) => find(run.workflow, new Set([...run.optimisers.values()].flatMap((ids) => [...ids])))
 
   on('execution_start', (d) => d.prompt_id, (run) => {
     for (const editor of editorsIn(run)) editor.told('', [])
@@ -107,7 +121,7 @@ export function watchRuns(api, outputs, find) {
     if (editors) for (const editor of find(run.workflow, editors)) editor.result(run.id, ref, run.crops.size > 0)
   })
 
-  for (const name of ['execution_success', 'execution_error', 'execution_interrupted']) {
+  for (const name of /** @type {const} */ (['execution_success', 'execution_error', 'execution_interrupted'])) {
     on(name, (d) => d.prompt_id, (run, d) => {
       for (const editor of editorsIn(run)) {
         editor.end(run.id)
@@ -118,7 +132,7 @@ export function watchRuns(api, outputs, find) {
   }
 }
 
-/** Why a run failed, in a sentence; of another pack's node with its name. @param {any} detail of execution_error */
+/** Why a run failed, in a sentence; of another pack's node with its name. @param {Failure} detail */
 function reason({ exception_message: message, node_type: type }) {
   const said = String(message ?? '').trim().split('\n')[0] || 'the run failed'
   return /^Drag/.test(type ?? '') ? said : `${type}: ${said}`
@@ -126,20 +140,20 @@ function reason({ exception_message: message, node_type: type }) {
 
 /**
  * A run as one editor shows it: its progress, its previews, its result.
- * @param {any} editor @param {{url: (ref: any) => string}} host
+ * @param {Pick<DragEditor, 'setPreview' | 'setResult' | 'setTold'>} editor @param {{url: (ref: Ref) => string}} host
  */
 export function runView(editor, { url }) {
   let id = /** @type {string | null} */ (null)
   let progress = 0
   let cropped = /** @type {number[] | null} */ (null)
-  let picture = /** @type {any} */ (null)
+  let picture = /** @type {HTMLImageElement | null} */ (null)
 
-  /** The preview of a crop where it lies in the picture. @param {any} bitmap */
+  /** The preview of a crop where it lies in the picture. @param {Picture} bitmap */
   function placed(bitmap) {
     if (!cropped) return bitmap
     const [x, y, w, h] = cropped
-    const width = picture?.naturalWidth, height = picture?.naturalHeight
-    if (!width || !w) return null
+    if (!picture?.naturalWidth || !w) return null
+    const { naturalWidth: width, naturalHeight: height } = picture
     const k = Math.min(1, 1024 / Math.max(width, height))
     const canvas = document.createElement('canvas')
     canvas.width = Math.round(width * k)
@@ -154,7 +168,7 @@ export function runView(editor, { url }) {
     get id() {
       return id
     },
-    /** @param {any} image that the drag is drawn on */
+    /** @param {HTMLImageElement | null} image that the drag is drawn on */
     picture(image) {
       picture = image
     },
@@ -165,17 +179,17 @@ export function runView(editor, { url }) {
       cropped = crop
       editor.setPreview(null, part)
     },
-    /** @param {any} bitmap */
+    /** @param {Picture} bitmap */
     preview(bitmap) {
       if (id === null) return
       const shown = placed(bitmap)
       if (shown) editor.setPreview(shown, progress)
     },
-    /** @param {string} run a picture that the finished drag led to @param {any} ref @param {boolean} exact it must have the picture's size */
+    /** @param {string} run a picture that the finished drag led to @param {Ref} ref @param {boolean} exact it must have the picture's size */
     result(run, ref, exact) {
       const image = new Image()
       image.onload = () => {
-        const width = picture?.naturalWidth, height = picture?.naturalHeight
+        const { naturalWidth: width = 0, naturalHeight: height = 0 } = picture ?? {}
         if (!width || (id !== null && id !== run)) return
         const same = image.naturalWidth === width && image.naturalHeight === height
         const ratio = (image.naturalWidth * height) / (image.naturalHeight * width)
