@@ -85,6 +85,19 @@ def test_the_mask_holds_the_thing_and_its_way() -> None:
         auto_mask(colour, labels, [])
 
 
+@pytest.mark.parametrize(("target", "stripes"), [((29.0, 6.0), 3), ((20.0, 6.0), 3), ((19.0, 6.0), 2)])
+def test_a_patch_that_the_line_touches_is_in_the_mask_whole(
+    target: tuple[float, float], stripes: int
+) -> None:
+    """Three upright stripes of 10 px and a handle on a patch of one pixel, whose sweep is one row: every
+    stripe from the line's start to its very end is in, and the next is not.
+    """
+    labels = torch.arange(30).div(10, rounding_mode="floor").repeat(12, 1)
+    labels[6, 2] = 3
+    mask = auto_mask(torch.zeros(1, 3, 12, 30), labels, [((2.0, 6.0), target)])
+    assert mask[:, : 10 * stripes].all() and mask[:, 10 * stripes :].sum() == 0
+
+
 def test_points_of_a_region() -> None:
     region = Region(THING, AffineMotion(shift=(10.0, -5.0)))
     pair = centroid_pair(region)
