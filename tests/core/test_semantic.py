@@ -76,8 +76,10 @@ def test_an_arrived_handle_stays_and_ends_the_loop() -> None:
     supervision = semantic((8.0, 6.0))
     plan = supervision.plan(maps.by(0), (1.0,))
     there = torch.tensor([[16.5, 12.5]], dtype=torch.float64)
-    new, done = supervision.track(maps.by(6), plan, there)
-    assert done and new.equal(there)
+    for shift in (6, 5):  # one that has come within two cells no longer follows its patch
+        new, done = supervision.track(maps.by(shift), plan, there)
+        assert done and new.equal(there)
+        there = there - torch.tensor([1.9, 0.0], dtype=torch.float64)
 
 
 @pytest.mark.parametrize("variant", ["ours", "paper", "released"])
@@ -138,6 +140,14 @@ def test_without_regions_the_features_own_super_pixels_are_taken() -> None:
     labels[:, 64:] = 1
     whole = replace(supervision, labels=labels).plan(maps, (1.0,))
     assert int(whole.shape.sum()) > int(plan.shape.sum())
+
+
+def test_a_patch_thinner_than_a_cell_is_the_handles_own_cell() -> None:
+    labels = torch.zeros(128, 128, dtype=torch.long)
+    x, y = at(START)
+    labels[round(y), round(x)] = 1  # one of the 16 pixels of its cell
+    plan = replace(semantic((8.0, 6.0)), labels=labels).plan([torch.zeros(1, 3, 32, 32)], (1.0,))
+    assert plan.radius == 0 and plan.shape.tolist() == [[[1.0]]]
 
 
 def test_gradient_flows_to_the_moved_patch_alone() -> None:

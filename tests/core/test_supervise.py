@@ -204,6 +204,15 @@ def test_a_moved_mask_is_the_cells_that_it_covers_by_more_than_half(
     assert cells == ([0] if degrees == 0 else [len(to)])  # none: the whole window
 
 
+@pytest.mark.parametrize(("shift", "cell"), [((0.0, 0.0), [5.0, 4.0]), ((8.0, 4.0), [7.0, 5.0])])
+def test_a_region_smaller_than_a_cell_is_the_cell_that_has_most_of_it(
+    shift: tuple[float, float], cell: list[float]
+) -> None:
+    pixel = Region(square(slice(18, 19), slice(21, 22)), AffineMotion(shift))
+    to, came_from = RegionSupervision((pixel,), IMAGE, GRID).places(pixel, 1.0)
+    assert to.tolist() == [cell] and came_from.tolist() == [[5.0, 4.0]]
+
+
 def test_equal_taps_divides_by_the_mean_magnitude() -> None:
     """383 cells of -1 and one of 9, far from the region: its 16 cells differ by 0.5 each."""
     then = -torch.ones(1, 1, 16, 24, dtype=torch.float64)

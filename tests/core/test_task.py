@@ -124,6 +124,12 @@ def test_scale_is_about_the_centroid_or_the_anchor() -> None:
             one(RegionSpec(box(30, 20, 50, 40), "scale", scale=(tiny, 1), anchor=(500, 0)))
 
 
+def test_a_turns_handle_is_three_fifths_out() -> None:
+    """Of eleven pixels in a row from the anchor on the seventh."""
+    found, _ = one(RegionSpec(box(30, 20, 40, 20), "rotation", angle=90, anchor=(30, 20)))
+    assert found.handles[0].start == (36, 20) and found.handles[0].target == pytest.approx((30, 26))
+
+
 def test_an_empty_region_is_refused() -> None:
     with pytest.raises(DragError, match="region 1 is empty: nothing of it lies inside the 80x60 picture"):
         one(RegionSpec(box(200, 200, 210, 210), "relocation", (10, 10)))
@@ -204,6 +210,10 @@ def test_points_only() -> None:
         and found.editable[30, 35]
     )
     assert not found.editable[5, 70] and not found.editable[55, 5]
+    level, _ = build_task(DragInstruction(points=(PointSpec((20, 30), (50, 30)),)), SIZE)
+    assert level.editable is not None and level.editable[:, 35].nonzero().flatten().tolist() == [
+        *range(22, 39)
+    ]
 
 
 def test_many_points_take_bounded_time() -> None:
