@@ -15,11 +15,16 @@ from drag_core.features.supervise import NoSupervision
 from drag_core.recipes.gooddrag import gooddrag
 from drag_core.recipes.recipe import Recipe
 from drag_core.trajectory.constrain import FreeBackground
-from drag_core.trajectory.invert import invert
-from drag_core.trajectory.solvers import ddim, fireflow
+from drag_core.trajectory.invert import denoise, invert
+from drag_core.trajectory.solvers import Solver, alf, ddim, euler, fireflow
 from drag_core.types import KV, FeatureTap, Handle, KVInject, Task
-from tests.core.analytic import Linear, Mixture
-from tests.core.test_drag import FLOW, GOAL, IMAGE, START, VP, at, picture, recipe
+from tests.core.analytic import Linear, Mixture, levels
+from tests.core.test_drag import FLOW, GOAL, IMAGE, POINTS, START, VP, at, picture, recipe
+
+
+def beside(r: Recipe, background: str) -> Recipe:
+    """The recipe with this background: "reconstruction", or that one as released, under the edit's K/V."""
+    return replace(r, background=background)
 
 
 class Pushed(NoSupervision):
@@ -38,12 +43,16 @@ class Curved(Mixture):
         return [z for _ in taps], None
 
 
+def curved() -> Curved:
+    g = torch.Generator().manual_seed(4)
+    return Curved(torch.randn(2, 2, 2, 2, generator=g, dtype=torch.float64), 0.7)
+
+
 def test_fireflow_starts_anew_after_every_updated_level() -> None:
     """Updates at levels 0 and 2 of four, each 0.5 down: a velocity carried over them would be another
     latent's.
     """
-    g = torch.Generator().manual_seed(4)
-    backbone = Curved(torch.randn(2, 2, 2, 2, generator=g, dtype=torch.float64), 0.7)
+    backbone = curved()
     source = invert(backbone, backbone.means[:1], FLOW, fireflow)
     push = recipe(
         Pushed(),
@@ -63,6 +72,45 @@ def test_fireflow_starts_anew_after_every_updated_level() -> None:
     assert torch.allclose(got.z, z, rtol=0, atol=1e-12) and torch.equal(got.reconstruction, source.z[-1])
 
 
+def test_alf_goes_on_with_the_velocity_that_it_arrived_with() -> None:
+    """Five steps: what is wrong without it changes its sign at every step, and an even number hides it."""
+    backbone, s = curved(), levels(5, 0.8)
+    clean = backbone.means[:1] + 0.3
+    source = invert(backbone, clean, s, alf)
+    still = recipe(NoSupervision(), solver=alf, schedule=s, ramp=(), constraint=FreeBackground())
+    found = drag(backbone, source, beside(still, "reconstruction"))
+    for z in (found.z, found.reconstruction):
+        assert torch.allclose(z, clean, rtol=0, atol=1e-10)
+    assert not torch.allclose(denoise(backbone, source.z[0], s, alf), clean, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("solver", [fireflow, alf])
+def test_a_resumed_branch_goes_on_with_its_own_velocity(solver: Solver) -> None:
+    """Paused at level 1, which the branch beside the edit has reached with a velocity."""
+    backbone = curved()
+    source = invert(backbone, backbone.means[:1] + 0.3, FLOW, solver)
+    push = recipe(
+        Pushed(),
+        solver=solver,
+        constraint=FreeBackground(),
+        optimizer=partial(torch.optim.SGD, lr=0.1),
+        ramp=((1.0,), (1.0,)),
+    )
+    push = beside(push, "reconstruction")
+    whole = drag(backbone, source, push)
+    rest = drag(backbone, source, push, resume=drag(backbone, source, push, pause=True))
+    assert torch.equal(rest.z, whole.z) and torch.equal(rest.reconstruction, whole.reconstruction)
+
+
+def test_keys_and_values_begin_where_the_points_have_arrived() -> None:
+    """With drag levels left that make no update any more: from the level of the arrival on."""
+    backbone = Linear(rate=0.2)
+    source = invert(backbone, picture(), FLOW, euler, ("a",))
+    choices = {"track_every": 1, "ramp": ((1.0,) * 100,) * 3, "constraint": FreeBackground()}
+    done = drag(backbone, source, recipe(POINTS, kv_blocks=("a",), kv_while_dragging=False, **choices))
+    assert len(done.losses) < 100 and [t for t, _ in backbone.injected] == list(FLOW.t[:4])
+
+
 class Watched(Linear):
     """Keeps every prediction's latent, level and whether K/V were injected."""
 
@@ -75,13 +123,6 @@ class Watched(Linear):
         return super().predict(z, t, kv)
 
 
-def beside(background: str) -> Recipe:
-    """GoodDrag's loop, short, with this background and K/V of the toy's one block."""
-    task = Task(IMAGE, (), (Handle(at(START), at(GOAL)),))
-    base = replace(gooddrag(task), schedule=VP, ramp=((1.0, 1.0), (1.0,)), kv_blocks=("a",))
-    return replace(base, kv_while_dragging=True, background=background)
-
-
 @pytest.mark.parametrize(("background", "shared"), [("released", True), ("reconstruction", False)])
 def test_the_branch_beside_the_edit_is_denoised_under_its_kv_or_without(
     background: str, shared: bool
@@ -92,7 +133,9 @@ def test_the_branch_beside_the_edit_is_denoised_under_its_kv_or_without(
     backbone = Watched()
     source = invert(backbone, picture(), VP, ddim, ("a",))
     backbone.seen.clear()
-    drag(backbone, source, beside(background))
+    task = Task(IMAGE, (), (Handle(at(START), at(GOAL)),))
+    short = replace(gooddrag(task), schedule=VP, ramp=((1.0, 1.0), (1.0,)))
+    drag(backbone, source, beside(replace(short, kv_blocks=("a",), kv_while_dragging=True), background))
     branch = source.z[0]
     for i, t in enumerate(VP.t[:-1]):
         here = [(torch.equal(z, branch), injected) for z, level, injected in backbone.seen if level == t]
