@@ -14,10 +14,10 @@ from drag_core.drag import drag
 from drag_core.features.supervise import NoSupervision
 from drag_core.recipes.gooddrag import gooddrag
 from drag_core.recipes.recipe import Recipe
-from drag_core.trajectory.constrain import FreeBackground
+from drag_core.trajectory.constrain import FreeBackground, SoftBackground
 from drag_core.trajectory.invert import denoise, invert
 from drag_core.trajectory.solvers import Solver, alf, ddim, euler, fireflow
-from drag_core.types import KV, FeatureTap, Handle, KVInject, Task
+from drag_core.types import KV, FeatureTap, Handle, KVInject, Schedule, Task
 from tests.core.analytic import Linear, Mixture, levels
 from tests.core.test_drag import FLOW, GOAL, IMAGE, POINTS, START, VP, at, picture, recipe
 
@@ -109,6 +109,43 @@ def test_keys_and_values_begin_where_the_points_have_arrived() -> None:
     choices = {"track_every": 1, "ramp": ((1.0,) * 100,) * 3, "constraint": FreeBackground()}
     done = drag(backbone, source, recipe(POINTS, kv_blocks=("a",), kv_while_dragging=False, **choices))
     assert len(done.losses) < 100 and [t for t, _ in backbone.injected] == list(FLOW.t[:4])
+
+
+@pytest.mark.parametrize(("s", "solver"), [(FLOW, euler), (VP, ddim)], ids=["flow", "vp"])
+def test_the_soft_term_is_one_step_ahead(s: Schedule, solver: Solver) -> None:
+    """Every cell 0.5 off at level 0, of a model that predicts 0.2 z; none may change."""
+    if solver is euler:
+        kept = 1 + (s.t[1] - s.t[0]) * 0.2
+    else:
+        kept = s.alpha[1] * (1 - 0.2 * s.sigma[0]) / s.alpha[0] + 0.2 * s.sigma[1]
+    backbone = Linear(rate=0.2)
+    source = invert(backbone, picture(), s, solver)
+    soft = SoftBackground(torch.zeros(1, 1, 16, 16), 0.1)
+    off = recipe(NoSupervision(), schedule=s, solver=solver, constraint=soft, ramp=((1.0,),))
+    (loss,) = drag(backbone, source, replace(off, start=lambda z, path, level: z + 0.5 * (level == 0))).losses
+    assert loss == pytest.approx(0.1 * 0.5 * kept * 4 * 16 * 16, rel=1e-4)
+
+
+class Followed(Pushed):
+    """A handle that stays, moves once, and stays."""
+
+    def __init__(self) -> None:
+        self.places = [0.0, 1.0]
+
+    def init(self, reference: list[Tensor]) -> Any:
+        return torch.zeros(1, 2)
+
+    def track(self, features: list[Tensor], reference: Any, state: Any) -> tuple[Any, bool]:
+        return torch.full((1, 2), self.places.pop(0) if self.places else 1.0), False
+
+
+def test_patience_counts_the_trackings_in_a_row() -> None:
+    """Before update 2 the handle stays, before 3 it moves, before 4 and 5 it stays: two in a row end it."""
+    backbone = Linear()
+    source = invert(backbone, picture(), FLOW, euler)
+    choices = {"track_every": 1, "ramp": ((1.0,) * 9,), "constraint": FreeBackground(), "patience": 2}
+    optimizer = partial(torch.optim.SGD, lr=0.01)
+    assert len(drag(backbone, source, recipe(Followed(), optimizer=optimizer, **choices)).losses) == 4
 
 
 class Watched(Linear):
