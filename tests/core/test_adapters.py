@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from drag_core.adapters.attention import Strength, looked_at, token_mask
 from drag_core.adapters.files import read
 from drag_core.adapters.instant_character import (
+    DINO_LAYERS,
+    SIGLIP_LAYERS,
     Character,
     Subject,
     cut_out,
@@ -113,6 +115,15 @@ def test_instant_character() -> None:
             seen = looked_at(network, layer, Q, t)
             assert error(seen, plain.share("character", weights, read_at_t, layer, Q, Q)) <= LIMIT
     assert error(network.tokens(0.25, Q), network.tokens(0.9, Q)) > 0.01  # the time counts
+
+
+def test_instant_characters_layers_are_the_released_hidden_states() -> None:
+    """The released code takes hidden states 7, 13, 26 of SigLIP's and 9, 19, 29 of DINOv2's encoder, counted
+    with the embedding as number 0; here blocks are counted, whose k-th says k.
+    """
+    for blocks, released, ours in ((27, (7, 13, 26), SIGLIP_LAYERS), (40, (9, 19, 29), DINO_LAYERS)):
+        hidden_states = ["embedding", *range(blocks)]
+        assert tuple(hidden_states[n] for n in released) == ours
 
 
 def test_diffusers_blocks_take_the_same_names_and_give_the_same() -> None:

@@ -288,3 +288,5 @@ def test_clean_estimate_of_the_source_is_the_source() -> None:
     assert torch.allclose(
         clean_estimate(path.z[1] + 0.4, path, 1), picture() + 0.4 / FLOW.alpha[1], atol=1e-6
     )
+    noise = replace(path, schedule=levels(4))  # from pure noise, where alpha is 0: at most twenty times
+    assert torch.allclose(clean_estimate(path.z[0] + 0.4, noise, 0), picture() + 0.4 / 0.05, atol=1e-5)

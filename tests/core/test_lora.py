@@ -27,7 +27,7 @@ from drag_core.lora import (
 )
 from drag_core.recipes.recipe import Recipe
 from drag_core.trajectory.schedules import ddim, flow
-from drag_core.types import AffineMotion, DragError, Grid, Region, Task
+from drag_core.types import AffineMotion, DragError, Grid, Region, Schedule, Task
 from tests.core.test_backends import flux_backbone, unet_backbone
 
 pytest.importorskip("peft", reason="peft is missing: pip install peft")
@@ -69,6 +69,27 @@ def test_a_loss_with_a_known_answer_is_trained_away() -> None:
     z0 = torch.zeros(1, 2, 4, 4)
     losses = fit([c], lambda z, t: c.expand_as(z), z0, ddim(1000), Training(steps=60, rate=0.05, decay=0.0))
     assert losses[0] == pytest.approx(2.0, abs=0.3) and c.abs().max() < 0.25 and len(losses) == 60
+
+
+@pytest.mark.parametrize("v_prediction", [False, True])
+def test_the_loss_of_v_is_the_noises_over_alpha_squared(v_prediction: bool) -> None:
+    """Of a black picture z = σ·noise; the model's answer is off by 0.5 everywhere. α^-2 counts up to 1000."""
+    s, at = (
+        Schedule((3.0, 2.0, 1.0, 0.0), (0.01, 0.6, 0.8, 1.0), (0.99, 0.8, 0.6, 0.0), "noise"),
+        list[float](),
+    )
+    off = torch.nn.Parameter(torch.tensor(0.5))
+
+    def predict(z: Tensor, t: Tensor) -> Tensor:
+        at.extend(t.tolist())
+        sigma = torch.tensor([s.sigma[s.t.index(x)] for x in t.tolist()])
+        return z / sigma[:, None, None, None] + off
+
+    training = Training(steps=1, batch=8)
+    (loss,) = fit([off], predict, torch.zeros(1, 2, 4, 4), s, training, v_prediction=v_prediction)
+    assert set(at) == {1.0, 2.0, 3.0} and len(at) == 8
+    weight = {3.0: 1000.0, 2.0: 1 / 0.36, 1.0: 1 / 0.64} if v_prediction else dict.fromkeys(at, 1.0)
+    assert loss == pytest.approx(0.25 * sum(weight[x] for x in at) / 8, rel=1e-4)
 
 
 def test_rows_only_change_how_much_runs_at_once() -> None:

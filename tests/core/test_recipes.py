@@ -84,6 +84,7 @@ def test_the_papers_numbers(name: str, variant: Variant) -> None:
         ("dragnext", {"attn": [10, 11, 12, 13, 14, 15]}, False),
         ("gooddrag", {"attn": [10, 11, 12, 13, 14, 15]}, False),
         ("dragdiffusion", {"attn": [10, 11, 12, 13, 14, 15]}, False),
+        ("adaptivedrag", {"attn": [10, 11, 12, 13, 14, 15]}, False),
     ],
 )
 def test_keys_and_values(name: str, blocks: dict[str, list[int]], while_dragging: bool) -> None:
@@ -233,6 +234,11 @@ def test_copy_paste() -> None:
     assert isinstance(r.supervision, NoSupervision) and r.ramp == ()
     assert isinstance(r.start, Paste) and (r.start.levels, r.start.seed, r.start.fill) == (4, 3, "noise")
     assert copy_paste(task(), flow(10), fireflow).solver is fireflow
+
+
+def test_copy_paste_pastes_at_the_first_ten_levels() -> None:
+    r = copy_paste(task())
+    assert isinstance(r.start, Paste) and (r.start.levels, r.start.seed) == (10, 0)
 
 
 @pytest.mark.parametrize("name", METHODS)

@@ -89,6 +89,18 @@ def test_equals_the_definition_packed_and_with_equal_taps(choices: dict[str, boo
     same(*both(s, now, then, progress), 1e-12, 1e-11)
 
 
+@pytest.mark.parametrize("grid", [Grid(60, 88), Grid(30, 44)])
+def test_equals_the_definition_where_a_turn_reads_beyond_the_border(grid: Grid) -> None:
+    """In the picture's corner: the outermost cells come from up to half a cell outside, where the border
+    counts.
+    """
+    turned = Region(rectangle(0, 0, 40, 40), AffineMotion((2.0, 1.0), 0.3, anchor=(20.0, 20.0)))
+    s = RegionSupervision((turned,), IMAGE, grid)
+    assert float(s.places(turned, 1.0)[1].min()) < -0.2
+    now, then = maps((15, 22), torch.float64, 1), maps((15, 22), torch.float64, 2)
+    same(*both(s, now, then, 1.0), 1e-12, 1e-11)
+
+
 @pytest.mark.parametrize(("native", "grid"), SIZES)
 def test_equals_the_definition_in_float32(native: tuple[int, int], grid: Grid) -> None:
     """Current features well above the reference's, so that no difference is near the kink of |x|."""

@@ -56,6 +56,14 @@ def test_a_mask_is_what_the_same_drawn_region_is() -> None:
         assert found.handles[0].target == want.handles[0].target
 
 
+@pytest.mark.parametrize(("last", "told"), [(48, ()), (45, ("20% of the mask and of where it goes",))])
+def test_a_painted_mask_that_leaves_some_of_the_way_out_gets_a_note(last: int, told: tuple[str, ...]) -> None:
+    """Ten columns move by thirty, so that twenty count: at most a tenth of them may lie outside."""
+    painted = box(10, 10, 19, 19) + box(40, 10, last, 19)
+    _, notes = drag_task(SIZE, [box(10, 10, 19, 19)], to(44.5, 14.5), painted=painted)
+    assert tuple(n[: len(t)] for n, t in zip(notes, told, strict=True)) == told
+
+
 def test_positive_degrees_turn_clockwise_on_screen() -> None:
     found, _ = drag_task(
         SIZE, [box(38, 10, 42, 14)], RegionSpec(Shape(), "rotation", angle=90, anchor=(40, 30))

@@ -107,4 +107,5 @@ def test_other_models_shifts_by_resolution() -> None:
     assert flux2_shift(4096, 200) == pytest.approx(1.1500, abs=1e-4)
     assert flux2_shift(4096, 10) == pytest.approx(2.2562, abs=1e-4)
     assert flux2_shift(4096, 50) == pytest.approx(2.0233, abs=1e-4)  # the host's fixed value is 2.02
+    assert flux2_shift(4300, 10) == pytest.approx(8.73809524e-05 * 4300 + 1.89833333, abs=1e-8)
     assert flux2_shift(4301, 10) == flux2_shift(4301, 200)

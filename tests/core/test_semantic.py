@@ -13,9 +13,10 @@ from drag_core.drag import drag
 from drag_core.features.descent import NormalisedDescent
 from drag_core.features.semantic import SemanticSupervision
 from drag_core.motion.masks import discs
+from drag_core.recipes.adaptivedrag import adaptivedrag
 from drag_core.result import Result
 from drag_core.trajectory.constrain import FreeBackground
-from drag_core.types import Grid, Handle
+from drag_core.types import Grid, Handle, Task, Variant
 from tests.core.analytic import Linear
 from tests.core.test_drag import IMAGE, START, at, picture, recipe, source
 
@@ -75,8 +76,32 @@ def test_an_arrived_handle_stays_and_ends_the_loop() -> None:
     supervision = semantic((8.0, 6.0))
     plan = supervision.plan(maps.by(0), (1.0,))
     there = torch.tensor([[16.5, 12.5]], dtype=torch.float64)
-    new, done = supervision.track(maps.by(6), plan, there)
-    assert done and new.equal(there)
+    for shift in (6, 5):  # one that has come within two cells no longer follows its patch
+        new, done = supervision.track(maps.by(shift), plan, there)
+        assert done and new.equal(there)
+        there = there - torch.tensor([1.9, 0.0], dtype=torch.float64)
+
+
+@pytest.mark.parametrize("variant", ["ours", "paper", "released"])
+@pytest.mark.parametrize(
+    ("here", "shift", "kept"),
+    [((18.5, 12.5), (7, 0), True), ((18.5, 12.5), (9, 0), False), ((16.5, 16.5), (6, 2), True)],
+    ids=["back", "further", "beside"],
+)
+def test_towards_is_counted_from_here(
+    variant: Variant, here: tuple[float, float], shift: tuple[int, int], kept: bool
+) -> None:
+    """From (10.5, 12.5) to (16.5, 12.5): past the target a handle may come back and not go on, and one beside
+    the way may go across it; counted from the start, the opposite for each.
+    """
+    maps, made = Shifted(), adaptivedrag(Task(IMAGE, (), semantic((8.0, 6.0)).handles), variant).supervision
+    assert isinstance(made, SemanticSupervision)
+    supervision = replace(made, grid=GRID, search=3)
+    plan = supervision.plan(maps.by(0), (1.0,))
+    content = [torch.roll(maps.reference, shift, (3, 2))]
+    new, done = supervision.track(content, plan, torch.tensor([here], dtype=torch.float64))
+    assert new.tolist() == [[10.5 + shift[0], 12.5 + shift[1]] if kept else list(here)]
+    assert done is (kept and shift == (7, 0))
 
 
 def run(goal: tuple[float, float], most: int = 120) -> Result:
@@ -115,6 +140,14 @@ def test_without_regions_the_features_own_super_pixels_are_taken() -> None:
     labels[:, 64:] = 1
     whole = replace(supervision, labels=labels).plan(maps, (1.0,))
     assert int(whole.shape.sum()) > int(plan.shape.sum())
+
+
+def test_a_patch_thinner_than_a_cell_is_the_handles_own_cell() -> None:
+    labels = torch.zeros(128, 128, dtype=torch.long)
+    x, y = at(START)
+    labels[round(y), round(x)] = 1  # one of the 16 pixels of its cell
+    plan = replace(semantic((8.0, 6.0)), labels=labels).plan([torch.zeros(1, 3, 32, 32)], (1.0,))
+    assert plan.radius == 0 and plan.shape.tolist() == [[[1.0]]]
 
 
 def test_gradient_flows_to_the_moved_patch_alone() -> None:

@@ -76,6 +76,20 @@ def test_overlapping_source_and_goal_are_not_refilled() -> None:
     assert torch.equal(changed(out, source.z[0]), marked((slice(4, 7), slice(3, 7))))
 
 
+def test_a_cell_that_source_and_target_cover_by_half_keeps_the_pasted_latent() -> None:
+    """The region's fourth column of cells is half its own. A cell down, two of those lie in both places."""
+    source, mask = trajectory(0), torch.zeros(128, 128)
+    mask[32:56, 24:52] = 1
+    half = Region(mask, AffineMotion(shift=(0.0, 8.0)))
+    out = Paste((half,), IMAGE)(source.z[0], source, 0)
+    assert torch.equal(out[..., 5:8, 3:7], source.z[0][..., 4:7, 3:7])
+    assert torch.equal(changed(out, source.z[0]), marked((slice(4, 8), slice(3, 7))))
+    third = replace(half, mask=mask.roll(-1, 1) * mask)  # of which three columns are covered: by 3/8
+    out = Paste((third,), IMAGE)(source.z[0], source, 0)
+    assert torch.equal(out[..., 5:8, 3:6], source.z[0][..., 4:7, 3:6])
+    assert (out[..., 4:8, 6] != source.z[0][..., 4:8, 6]).any(1).sum() == 3  # vacated, and not pasted
+
+
 def test_split_paste_carries_the_clean_part_to_a_fraction_of_a_cell() -> None:
     """No noise at all: half a cell is a blend. Plain paste moves whole cells."""
     source = trajectory(0)

@@ -17,7 +17,16 @@ from drag_core.motion.exchange import (
     with_points,
     with_regions,
 )
-from drag_core.motion.superpixels import around, auto_mask, lab, patch_at, shifted, superpixels, swept
+from drag_core.motion.superpixels import (
+    around,
+    auto_mask,
+    forward_patch,
+    lab,
+    patch_at,
+    shifted,
+    superpixels,
+    swept,
+)
 from drag_core.types import AffineMotion, DragError, Grid, Handle, Region, Task
 
 SIZE = Grid(96, 128)
@@ -46,6 +55,24 @@ def test_a_features_map_of_any_width_and_size_gives_labels_of_the_picture() -> N
     with pytest.raises(DragError, match="not finite"):
         superpixels(maps * float("nan"), SIZE)
     assert superpixels(torch.zeros(1, 3, 8, 8), Grid(8, 8), 200).unique().numel() >= 1  # a plain picture
+
+
+def test_a_small_picture_has_at_most_a_patch_for_four_pixels() -> None:
+    plain, size = torch.zeros(1, 3, 8, 8), Grid(8, 8)
+    labels = superpixels(plain, size, 200)
+    assert torch.equal(labels, superpixels(plain, size, 16)) and 8 < labels.unique().numel() <= 16
+
+
+@pytest.mark.parametrize(("columns", "cells"), [(4, 8), (3, 4)])
+def test_a_patch_ahead_counts_from_a_quarter_of_an_average_one(columns: int, cells: int) -> None:
+    """64 cells and two patches: 8 are a quarter of one. Of fewer the half disc is taken: a cell and those
+    beside, above and below it.
+    """
+    labels = torch.zeros(8, 8, dtype=torch.long)
+    labels[4:6, 2 : 2 + columns] = 1
+    found = forward_patch(labels, Grid(8, 8), (2.0, 4.0), (7.0, 4.0), radius=1, count=2)
+    assert int(found.sum()) == cells and found[4, 2:4].all()
+    assert torch.equal(found, labels == 1) is (columns == 4)
 
 
 def test_without_scikit_image_a_sentence_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,6 +112,19 @@ def test_the_mask_holds_the_thing_and_its_way() -> None:
         auto_mask(colour, labels, [])
 
 
+@pytest.mark.parametrize(("target", "stripes"), [((29.0, 6.0), 3), ((20.0, 6.0), 3), ((19.0, 6.0), 2)])
+def test_a_patch_that_the_line_touches_is_in_the_mask_whole(
+    target: tuple[float, float], stripes: int
+) -> None:
+    """Three upright stripes of 10 px and a handle on a patch of one pixel, whose sweep is one row: every
+    stripe from the line's start to its very end is in, and the next is not.
+    """
+    labels = torch.arange(30).div(10, rounding_mode="floor").repeat(12, 1)
+    labels[6, 2] = 3
+    mask = auto_mask(torch.zeros(1, 3, 12, 30), labels, [((2.0, 6.0), target)])
+    assert mask[:, : 10 * stripes].all() and mask[:, 10 * stripes :].sum() == 0
+
+
 def test_points_of_a_region() -> None:
     region = Region(THING, AffineMotion(shift=(10.0, -5.0)))
     pair = centroid_pair(region)
@@ -94,6 +134,14 @@ def test_points_of_a_region() -> None:
     assert all(h.target == (h.start[0] + 10, h.start[1] - 5) for h in handles)
     spread = torch.tensor([h.start for h in handles[1:]])
     assert (spread.amax(0) - spread.amin(0) >= 18).all()  # around it, drawn in
+
+
+def test_boundary_points_lie_in_by_a_part_of_the_depth() -> None:
+    """A square of 21 pixels is 11 deep; the outermost at least 0.3 · 11 deep are the fourth row."""
+    mask = torch.zeros(41, 41)
+    mask[10:31, 10:31] = 1
+    found = boundary_points(mask, 8)
+    assert len(found) == 8 and all(max(abs(x - 20), abs(y - 20)) == 7 for x, y in found)
 
 
 @pytest.mark.parametrize("shape", ["ring", "pixel"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import pytest
@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from drag_core.features.supervise import NoSupervision, PointSupervision, RegionSupervision
+from drag_core.features.supervise import NoSupervision, PointSupervision, RegionPlan, RegionSupervision
 from drag_core.types import AffineMotion, Grid, Handle, Region
 from tests.core.analytic import blob
 
@@ -177,6 +177,51 @@ def test_places_come_in_pairs() -> None:
     )
     assert sorted(to.tolist()) == [[float(x), float(y)] for x in range(6, 10) for y in range(2, 6)]
     assert torch.allclose(origin, torch.stack([2 + to[:, 1], 13 - to[:, 0]], -1))
+
+
+@pytest.mark.parametrize(
+    ("degrees", "columns"),
+    [
+        (0.0, {y: range(4, 8) for y in range(4, 8)}),
+        (10.0, {4: (5, 6, 7), 5: range(4, 9), 6: range(4, 8), 7: range(4, 8)}),
+    ],
+)
+def test_a_moved_mask_is_the_cells_that_it_covers_by_more_than_half(
+    degrees: float, columns: dict[int, Sequence[int]]
+) -> None:
+    """A square of 4x4 cells goes 0.4 to the right: by 0.4 it covers column 8, by 0.6 column 4. Turned by ten
+    degrees too, it covers (4, 4) by 0.37, (8, 4) by 0.46 and (8, 5) by 0.52.
+    """
+    mask = torch.zeros(16, 16)
+    mask[4:8, 4:8] = 1
+    region = Region(mask, AffineMotion((0.4, 0.0), math.radians(degrees), anchor=(5.5, 5.5)))
+    one = RegionSupervision((region,), Grid(16, 16), Grid(16, 16))
+    to, _ = one.places(region, 1.0)
+    assert to.tolist() == [[x, y] for y, row in columns.items() for x in row]
+    plan = one.plan([features(0, size=(16, 16))], (1.0,))
+    assert isinstance(plan, RegionPlan)
+    cells = [0 if w.inside is None else int(w.inside.sum()) for w in plan.windows[1.0]]
+    assert cells == ([0] if degrees == 0 else [len(to)])  # none: the whole window
+
+
+@pytest.mark.parametrize(("shift", "cell"), [((0.0, 0.0), [5.0, 4.0]), ((8.0, 4.0), [7.0, 5.0])])
+def test_a_region_smaller_than_a_cell_is_the_cell_that_has_most_of_it(
+    shift: tuple[float, float], cell: list[float]
+) -> None:
+    pixel = Region(square(slice(18, 19), slice(21, 22)), AffineMotion(shift))
+    to, came_from = RegionSupervision((pixel,), IMAGE, GRID).places(pixel, 1.0)
+    assert to.tolist() == [cell] and came_from.tolist() == [[5.0, 4.0]]
+
+
+def test_equal_taps_divides_by_the_mean_magnitude() -> None:
+    """383 cells of -1 and one of 9, far from the region: its 16 cells differ by 0.5 each."""
+    then = -torch.ones(1, 1, 16, 24, dtype=torch.float64)
+    then[..., 0, 0] = 9
+    one = RegionSupervision((MOVED,), IMAGE, GRID, equal_taps=True)
+    want = 0.7 * 16 * 0.5 / ((383 + 9) / 384 + 1e-6) / 384
+    now = torch.full_like(then, -0.5)
+    for reference in ([then], one.plan([then], (1.0,))):
+        assert float(one.loss([now], reference, None, 1.0)) == pytest.approx(want, rel=1e-12)
 
 
 def test_nothing_pulls() -> None:

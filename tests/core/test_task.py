@@ -13,7 +13,7 @@ from torch import Tensor
 
 from drag_core.motion.geometry import apply, motion_matrix
 from drag_core.motion.instruction import DragInstruction, PointSpec, RegionSpec, Shape, Stroke
-from drag_core.motion.masks import adaptive_mask, centroid, region_weights
+from drag_core.motion.masks import adaptive_mask, centroid, grow, region_weights
 from drag_core.motion.task import build_task, draw
 from drag_core.types import DragError, Grid, Task
 
@@ -124,6 +124,12 @@ def test_scale_is_about_the_centroid_or_the_anchor() -> None:
             one(RegionSpec(box(30, 20, 50, 40), "scale", scale=(tiny, 1), anchor=(500, 0)))
 
 
+def test_a_turns_handle_is_three_fifths_out() -> None:
+    """Of eleven pixels in a row from the anchor on the seventh."""
+    found, _ = one(RegionSpec(box(30, 20, 40, 20), "rotation", angle=90, anchor=(30, 20)))
+    assert found.handles[0].start == (36, 20) and found.handles[0].target == pytest.approx((30, 26))
+
+
 def test_an_empty_region_is_refused() -> None:
     with pytest.raises(DragError, match="region 1 is empty: nothing of it lies inside the 80x60 picture"):
         one(RegionSpec(box(200, 200, 210, 210), "relocation", (10, 10)))
@@ -204,6 +210,10 @@ def test_points_only() -> None:
         and found.editable[30, 35]
     )
     assert not found.editable[5, 70] and not found.editable[55, 5]
+    level, _ = build_task(DragInstruction(points=(PointSpec((20, 30), (50, 30)),)), SIZE)
+    assert level.editable is not None and level.editable[:, 35].nonzero().flatten().tolist() == [
+        *range(22, 39)
+    ]
 
 
 def test_many_points_take_bounded_time() -> None:
@@ -258,6 +268,18 @@ def test_editable_modes() -> None:
         build_task(
             DragInstruction(regions=(spec,), editable="painted", painted=box(200, 200, 210, 210)), SIZE
         )
+
+
+@pytest.mark.parametrize(("height", "radius"), [(512, 23), (256, 17)])
+def test_the_adaptive_mask_grows_by_a_part_of_the_mean_side(height: int, radius: int) -> None:
+    """0.045 of 512, and of (256 + 512)/2, round to 23 and 17 px."""
+    spec = RegionSpec(box(120, 100, 199, 179), "relocation", (223.5, 139.5))  # 64 px to the right
+    found, _ = one(spec, Grid(height, 512))
+    way = draw(box(120, 100, 263, 179), Grid(height, 512))
+    assert found.editable is not None and torch.equal(found.editable, grow(way, radius))
+    row, column = found.editable[140].nonzero(), found.editable[:, 140].nonzero()
+    assert (int(row[0]), int(row[-1])) == (120 - radius, 263 + radius)
+    assert (int(column[0]), int(column[-1])) == (100 - radius, 179 + radius)
 
 
 def test_masks_are_zeros_and_ones_of_the_pictures_size() -> None:

@@ -76,6 +76,20 @@ def test_any_sampler_keeps_the_background(setup: dict[str, Any], source: str, sa
     assert constraint.source == source and float(constraint.editable.sum()) == 64 * 64
 
 
+def test_several_masks_are_one(setup: dict[str, Any]) -> None:
+    """Of a batch of masks every area may change: in the constraint and in the model of stock samplers."""
+    left, right = EDITABLE.clone(), EDITABLE.clone()
+    left[..., 80:], right[..., :80] = 0, 0
+    ends = []
+    for masks in (EDITABLE, torch.cat([left, right]), torch.cat([right, left, left])):
+        model, constraint = DragBackgroundHardConstraint.execute(
+            setup["model"], setup["out"][3], masks, "trajectory"
+        ).args
+        assert torch.equal(constraint.editable, EDITABLE[0])
+        ends.append(sample(setup, model, shake=1.0))
+    assert same(ends[0], ends[1]) and same(ends[0], ends[2])
+
+
 def test_the_model_sees_the_inverted_background(setup: dict[str, Any]) -> None:
     inversion = setup["out"][3]
     model = DragBackgroundHardConstraint.execute(setup["model"], inversion, EDITABLE, "trajectory").args[0]
