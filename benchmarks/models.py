@@ -11,7 +11,7 @@ from torch import Tensor
 
 from benchmarks.meter import Meter
 from drag_core.drag import drag
-from drag_core.features.supervise import RegionSupervision
+from drag_core.features.supervise import Supervision
 from drag_core.recipes.common import FLUX_KV
 from drag_core.recipes.recipe import Recipe
 from drag_core.trajectory.kvstore import KVStore
@@ -188,7 +188,7 @@ def apart(count: int, side: int, image: Grid) -> tuple[Region, ...]:
     return (Region(mask, AffineMotion((41.0, 23.0)), 1 / count),) * count
 
 
-def region_loss(supervision: RegionSupervision, now: list[Tensor], progress: float = 0.7) -> Meter:
+def region_loss(supervision: Supervision, now: list[Tensor], progress: float = 0.7) -> Meter:
     """The planned loss and its gradient, without the model; the peak is what comes on top of the maps."""
     then = [x.detach() for x in now]
     plan = supervision.plan(then, (progress,))

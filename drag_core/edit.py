@@ -16,7 +16,6 @@ from .backends.identity import PAPERS, applied, train_lora
 from .backends.load import Model
 from .backends.room import kv_store, wants_checkpoints
 from .drag import drag
-from .features.supervise import RegionSupervision
 from .lora import LoRA, OnTrain, Training
 from .motion.exchange import with_regions
 from .motion.instruction import DragInstruction
@@ -158,7 +157,7 @@ def run_task(
             mask = torch.stack([r.mask for r in task.regions]).amax(0)
             empty = model.codec.encode(painted_over(image[0], mask)[None])
             filled = invert(model.backbone, empty, preset.schedule, base.solver, on_step=on_step)
-            if isinstance(base.supervision, RegionSupervision):
+            if base.supervision.moves_regions:
                 warped = model.codec.encode(pixel_warp(image[0], task.regions)[None])
         base = adapt(base, preset, task, filled, warped)
     if preset is None and isinstance(model.backbone, DiffusersUNet):

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from ..kernels import region as kernel
@@ -19,6 +18,11 @@ Maps = list[Tensor]
 
 
 class Supervision(Protocol):
+    @property
+    def moves_regions(self) -> bool:
+        """Whether regions pull, rather than points."""
+        ...
+
     def init(self, reference: Maps) -> Any:
         """State before the first update, from the source's features at the first drag level."""
         ...
@@ -39,6 +43,16 @@ class Supervision(Protocol):
         """Where the handles are now, in image pixels."""
         ...
 
+    def on_small(self, grid: Grid) -> Supervision:
+        """The same for a small network, whose taps differ in size: regions are compared on `grid`."""
+        ...
+
+    def wider(self, handles: tuple[Handle, ...], radius: int, patches: int) -> Supervision:
+        """The same for points `handles`, their patches wider: squares of `radius`, or super-pixels of which
+        the picture has `patches`.
+        """
+        ...
+
 
 @dataclass(frozen=True)
 class RegionPlan:
@@ -47,7 +61,6 @@ class RegionPlan:
     windows: dict[float, tuple[kernel.Window, ...]]
     then: Maps
     scale: list[Tensor] | None
-    packed: int
 
 
 @dataclass(frozen=True)
@@ -69,7 +82,7 @@ class RegionSupervision:
     `grid` is where features are compared (they are read from native maps as if upsampled to it).
     `mean` "map": the sum over moved cells divided by C·H·W of the whole grid (DragFlow's released
     normalisation, which its step size presumes); "region": by C times the moved cells. `equal_taps` divides
-    each tap by its mean magnitude. `unpack` reads FLUX token maps as 2x2 packed (released DragFlow).
+    each tap by its mean magnitude.
     `coarse`: shifts by whole cells, towards zero, and none below one; while a level still moves, turns in
     steps of 2 degrees; nearest cells (released DragNeXt).
     """
@@ -79,8 +92,11 @@ class RegionSupervision:
     grid: Grid
     mean: str = "map"
     equal_taps: bool = False
-    unpack: bool = False
     coarse: bool = False
+
+    @property
+    def moves_regions(self) -> bool:
+        return True
 
     def init(self, reference: Maps) -> None:
         return None
@@ -90,9 +106,7 @@ class RegionSupervision:
         channel. From features this is the definition; from a plan the same without large maps.
         """
         if isinstance(reference, RegionPlan):
-            return kernel.pull(
-                features, reference.then, reference.windows[progress], reference.scale, reference.packed
-            )
+            return kernel.pull(features, reference.then, reference.windows[progress], reference.scale)
         if isinstance(reference, CellPlan):
             whole: Tensor = features[0].new_zeros(())
             for weight, to, came_from in reference.places[progress]:
@@ -100,8 +114,6 @@ class RegionSupervision:
             return whole
         scale = self._scale(reference)
         now, then = ([x * s for x, s in zip(maps, scale, strict=True)] for maps in (features, reference))
-        if self.unpack:
-            now, then = ([F.pixel_shuffle(x, 2) for x in maps] for maps in (now, then))
         channels = sum(x.shape[1] for x in now)
         total: Tensor = now[0].new_zeros(())
         for region in self.regions:
@@ -112,8 +124,7 @@ class RegionSupervision:
         return total
 
     def plan(self, reference: Maps, ramp: tuple[float, ...]) -> RegionPlan | CellPlan:
-        packed = 2 if self.unpack else 1
-        channels = sum(x.shape[1] for x in reference) // packed**2
+        channels = sum(x.shape[1] for x in reference)
         if self.coarse:
             moved: dict[float, list[tuple[float, Tensor, Tensor]]] = {}
             for progress in dict.fromkeys(ramp):
@@ -130,9 +141,9 @@ class RegionSupervision:
             for region in self.regions:
                 matrix, inside = self._moved(region, progress)
                 share = region.weight / (self._cells(max(int(inside.sum()), 1)) * channels)
-                found.append(kernel.window(reference, self.grid, matrix, inside, share, packed))
+                found.append(kernel.window(reference, self.grid, matrix, inside, share))
             windows[progress] = tuple(w for w in found if w is not None)
-        return RegionPlan(windows, reference, self._scale(reference) if self.equal_taps else None, packed)
+        return RegionPlan(windows, reference, self._scale(reference) if self.equal_taps else None)
 
     def _scale(self, reference: Maps) -> list[Any]:
         return [1 / (r.abs().mean() + 1e-6) if self.equal_taps else 1.0 for r in reference]
@@ -164,6 +175,12 @@ class RegionSupervision:
     def trace(self, state: None) -> tuple[tuple[float, float], ...]:
         return ()
 
+    def on_small(self, grid: Grid) -> RegionSupervision:
+        return replace(self, grid=grid, mean="region", equal_taps=True)
+
+    def wider(self, handles: tuple[Handle, ...], radius: int, patches: int) -> RegionSupervision:
+        return self
+
 
 @dataclass(frozen=True)
 class PointPlan:
@@ -193,6 +210,10 @@ class PointSupervision:
     preserve: bool
     factor: float
     reach: float = 2.0
+
+    @property
+    def moves_regions(self) -> bool:
+        return False
 
     def _starts(self) -> Tensor:
         return on_cells([h.start for h in self.handles], self.image, self.grid)
@@ -234,10 +255,21 @@ class PointSupervision:
     def trace(self, state: Tensor) -> tuple[tuple[float, float], ...]:
         return in_pixels(state, self.grid, self.image)
 
+    def on_small(self, grid: Grid) -> PointSupervision:
+        return self
+
+    def wider(self, handles: tuple[Handle, ...], radius: int, patches: int) -> PointSupervision:
+        factor, search = float((2 * radius + 1) ** 2), max(self.search, 4)
+        return replace(self, handles=handles, radius=radius, factor=factor, search=search)
+
 
 @dataclass(frozen=True)
 class NoSupervision:
     """Nothing pulls: for baselines without updates."""
+
+    @property
+    def moves_regions(self) -> bool:
+        return False
 
     def init(self, reference: Maps) -> None:
         return None
@@ -253,3 +285,9 @@ class NoSupervision:
 
     def trace(self, state: None) -> tuple[tuple[float, float], ...]:
         return ()
+
+    def on_small(self, grid: Grid) -> NoSupervision:
+        return self
+
+    def wider(self, handles: tuple[Handle, ...], radius: int, patches: int) -> NoSupervision:
+        return self

@@ -12,6 +12,7 @@ from ..trajectory.solvers import fireflow
 from ..types import Task, Variant
 from .common import FLUX_KV, FLUX_TAPS, hard_background, linear, need_regions
 from .recipe import Recipe
+from .released import Unpacked
 
 
 def dragflow(task: Task, variant: Variant = "ours") -> Recipe:
@@ -26,12 +27,13 @@ def dragflow(task: Task, variant: Variant = "ours") -> Recipe:
     released = variant == "released"
     latent, side = task.latent, (task.image.height + task.image.width) / 2
     part = (4 if side > 1000 else 3 if side > 600 else 2) if released else 4
+    regions = RegionSupervision(task.regions, task.image, task.grid(part), mean="map")
     rate = 1000.0 * (latent.height * latent.width / 64**2 if variant == "ours" else 1.0)
     return Recipe(
         schedule=flow(25, skip=6, shift=flux_shift(latent.height * latent.width // 4)),
         solver=fireflow,
         taps=FLUX_TAPS,
-        supervision=RegionSupervision(task.regions, task.image, task.grid(part), mean="map", unpack=released),
+        supervision=Unpacked(regions) if released else regions,
         constraint=hard_background(task),
         optimizer=partial(torch.optim.SGD, lr=rate),
         ramp=(linear(50, hold=20, first=0 if variant == "paper" else 1),),

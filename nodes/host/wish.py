@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...drag_core.features.supervise import RegionSupervision
 from ...drag_core.motion.masks import on_grid
 from ...drag_core.recipes.choice import AUTO, automatic, choose
 from ...drag_core.recipes.common import SD_UP
@@ -83,7 +82,7 @@ def make_recipe(
             task, Ground((), family.kv, source.schedule, SOLVERS[inversion.solver]), **dict(wish.numbers)
         )
         # points compare one block, as GoodDrag and AdaptiveDrag; regions all of them, as DragNeXt
-        one = not family.joint and not isinstance(base.supervision, RegionSupervision)
+        one = not family.joint and not base.supervision.moves_regions
         recipe = replace(base, taps=family.taps(SD_UP[2:3]) if one else family.usual_taps)
         if preset is not None:
             recipe = adapt_shape(recipe, preset, task)

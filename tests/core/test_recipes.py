@@ -21,6 +21,7 @@ from drag_core.recipes.dragnext import dragnext
 from drag_core.recipes.fast import fast
 from drag_core.recipes.gooddrag import gooddrag
 from drag_core.recipes.recipe import Recipe
+from drag_core.recipes.released import Unpacked
 from drag_core.trajectory.constrain import FreeBackground, HardBackground, SoftBackground
 from drag_core.trajectory.schedules import ddim as ddim_levels
 from drag_core.trajectory.schedules import flow, flux_shift
@@ -149,7 +150,7 @@ def test_dragflow() -> None:
     assert isinstance(r.constraint, HardBackground) and r.constraint.editable.shape == (1, 1, 64, 64)
     s = r.supervision
     assert isinstance(s, RegionSupervision) and s.grid == Grid(128, 128)
-    assert (s.mean, s.unpack, s.equal_taps) == ("map", False, False)
+    assert (s.mean, s.equal_taps) == ("map", False)
     assert r.track_every == 0
 
 
@@ -161,12 +162,13 @@ def test_dragflow_variants(variant: Variant, side: int, released_grid: int) -> N
     """
     r = dragflow(task(side), variant)
     s = r.supervision
+    assert isinstance(s, Unpacked) is (variant == "released")
+    s = s.inside if isinstance(s, Unpacked) else s
     assert isinstance(s, RegionSupervision)
     assert rate(r)[1] == pytest.approx(1000 * (side / 512) ** 2 if variant == "ours" else 1000)
     assert r.hold_gain == (1.0 if variant == "released" else 1.2)
     assert r.ramp[0][0] == (0.0 if variant == "paper" else 0.02)
     assert r.ramp[0][49] == (0.98 if variant == "paper" else 1.0)
-    assert s.unpack is (variant == "released")
     wanted = released_grid if variant == "released" else side // 4
     assert s.grid == Grid(wanted, wanted)
 

@@ -1,0 +1,9 @@
+"""The released codes' faults, one file a code: wrappers around the parts of a recipe, of which neither the
+loop nor the kernels know.
+"""
+
+from __future__ import annotations
+
+from .dragflow import Unpacked
+
+__all__ = ["Unpacked"]
