@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..kernels import region as kernel
 from ..kernels.lookup import nearest_shift, patches
-from ..motion.geometry import coarse_matrix, in_pixels, motion_matrix, on_cells, rescale, sampling_grid, warp
+from ..motion.geometry import in_pixels, motion_matrix, on_cells, rescale, sampling_grid, warp
 from ..motion.masks import on_grid
 from ..types import Grid, Handle, Region
 
@@ -64,17 +64,6 @@ class RegionPlan:
 
 
 @dataclass(frozen=True)
-class CellPlan:
-    """For every progress of a level the regions' weights, moved cells (N, 2) and the whole cells they come
-    from, and the reference maps: read one by one, so that equal features differ by nothing (a sign is all
-    that L1 passes on).
-    """
-
-    places: dict[float, list[tuple[float, Tensor, Tensor]]]
-    then: Maps
-
-
-@dataclass(frozen=True)
 class RegionSupervision:
     """DragFlow eq. 1 and DragNeXt eq. 6-7 (PBSI): moved reference features against current ones inside the
     moved mask.
@@ -83,8 +72,6 @@ class RegionSupervision:
     `mean` "map": the sum over moved cells divided by C·H·W of the whole grid (DragFlow's released
     normalisation, which its step size presumes); "region": by C times the moved cells. `equal_taps` divides
     each tap by its mean magnitude.
-    `coarse`: shifts by whole cells, towards zero, and none below one; while a level still moves, turns in
-    steps of 2 degrees; nearest cells (released DragNeXt).
     """
 
     regions: tuple[Region, ...]
@@ -92,7 +79,6 @@ class RegionSupervision:
     grid: Grid
     mean: str = "map"
     equal_taps: bool = False
-    coarse: bool = False
 
     @property
     def moves_regions(self) -> bool:
@@ -107,11 +93,6 @@ class RegionSupervision:
         """
         if isinstance(reference, RegionPlan):
             return kernel.pull(features, reference.then, reference.windows[progress], reference.scale)
-        if isinstance(reference, CellPlan):
-            whole: Tensor = features[0].new_zeros(())
-            for weight, to, came_from in reference.places[progress]:
-                whole = whole + weight * kernel.gap(features, reference.then, self.grid, to, came_from)
-            return whole
         scale = self._scale(reference)
         now, then = ([x * s for x, s in zip(maps, scale, strict=True)] for maps in (features, reference))
         channels = sum(x.shape[1] for x in now)
@@ -120,27 +101,17 @@ class RegionSupervision:
             to, came_from = self.places(region, progress)
             if len(to):  # else it has moved off the picture
                 gap = kernel.gap(now, then, self.grid, to, came_from)
-                total = total + region.weight * gap / (self._cells(len(to)) * channels)
+                total = total + region.weight * gap / (self.cells(len(to)) * channels)
         return total
 
-    def plan(self, reference: Maps, ramp: tuple[float, ...]) -> RegionPlan | CellPlan:
+    def plan(self, reference: Maps, ramp: tuple[float, ...]) -> RegionPlan:
         channels = sum(x.shape[1] for x in reference)
-        if self.coarse:
-            moved: dict[float, list[tuple[float, Tensor, Tensor]]] = {}
-            for progress in dict.fromkeys(ramp):
-                places = [self.places(region, progress, min(ramp) < 1) for region in self.regions]
-                moved[progress] = [
-                    (region.weight / (self._cells(len(to)) * channels), to, came_from)
-                    for region, (to, came_from) in zip(self.regions, places, strict=True)
-                    if len(to)
-                ]
-            return CellPlan(moved, reference)
         windows: dict[float, tuple[kernel.Window, ...]] = {}
         for progress in dict.fromkeys(ramp):
             found = []
             for region in self.regions:
                 matrix, inside = self._moved(region, progress)
-                share = region.weight / (self._cells(max(int(inside.sum()), 1)) * channels)
+                share = region.weight / (self.cells(max(int(inside.sum()), 1)) * channels)
                 found.append(kernel.window(reference, self.grid, matrix, inside, share))
             windows[progress] = tuple(w for w in found if w is not None)
         return RegionPlan(windows, reference, self._scale(reference) if self.equal_taps else None)
@@ -148,26 +119,22 @@ class RegionSupervision:
     def _scale(self, reference: Maps) -> list[Any]:
         return [1 / (r.abs().mean() + 1e-6) if self.equal_taps else 1.0 for r in reference]
 
-    def _cells(self, moved: int) -> int:
+    def cells(self, moved: int) -> int:
+        """By how many cells the sum over `moved` ones is divided."""
         return self.grid.height * self.grid.width if self.mean == "map" else moved
 
-    def _moved(self, region: Region, progress: float, moving: bool = True) -> tuple[Tensor, Tensor]:
+    def _moved(self, region: Region, progress: float) -> tuple[Tensor, Tensor]:
         """The motion on `grid`, and where (H, W) the moved mask covers more than half a cell."""
         mask = on_grid(region.mask.cpu(), self.grid)
-        if self.coarse:
-            matrix, still = coarse_matrix(region.motion, progress, moving, self.image, self.grid)
-            inside = warp((mask > 0.5).double(), matrix, mode="nearest")[0, 0] > 0.5
-            return matrix, torch.zeros_like(inside) if still else inside
         matrix = rescale(motion_matrix(region.motion, progress), self.image, self.grid)
         share = warp(mask, matrix)[0, 0]
         # a region smaller than a cell is the cell that has most of it
         return matrix, share > min(0.5, 0.999 * float(share.max())) if share.any() else share > 0.5
 
-    def places(self, region: Region, progress: float, moving: bool = True) -> tuple[Tensor, Tensor]:
+    def places(self, region: Region, progress: float) -> tuple[Tensor, Tensor]:
         """Cells of the moved mask (N, 2) and the places (N, 2) they come from, (x, y) on `grid`."""
-        matrix, inside = self._moved(region, progress, moving)
-        came_from = sampling_grid(matrix, self.grid)[inside]
-        return torch.nonzero(inside).flip(1).double(), came_from.round() if self.coarse else came_from
+        matrix, inside = self._moved(region, progress)
+        return torch.nonzero(inside).flip(1).double(), sampling_grid(matrix, self.grid)[inside]
 
     def track(self, features: Maps, reference: Any, state: None) -> tuple[None, bool]:
         return None, False

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from functools import partial
 
@@ -12,10 +11,12 @@ from ..features.supervise import RegionSupervision
 from ..trajectory.constrain import SoftBackground
 from ..trajectory.schedules import ddim as ddim_schedule
 from ..trajectory.solvers import ddim
-from ..types import Grid, Region, Task, Variant
+from ..types import Task, Variant
 from .common import SD_KV, SD_UP, linear, need_regions, per_level, soft_background
 from .gooddrag import gooddrag
 from .recipe import Recipe
+from .released import CoarseRegions
+from .released.dragnext import begins
 
 
 def dragnext(task: Task, variant: Variant = "ours") -> Recipe:
@@ -30,15 +31,16 @@ def dragnext(task: Task, variant: Variant = "ours") -> Recipe:
     released = variant == "released"
     ramp = per_level(linear(30, hold=20) if released else linear(60), 10)
     regions = tuple(replace(r, weight=10.0) for r in task.regions) if released else task.regions
+    supervision = RegionSupervision(regions, task.image, task.grid(2), mean="region")
     constraint = soft_background(task, 0.2)
     if released and isinstance(constraint, SoftBackground):
-        constraint = replace(constraint, since=tuple(_begins(r, task.image, task.grid(2)) for r in regions))
+        constraint = replace(constraint, since=tuple(begins(r, task.image, task.grid(2)) for r in regions))
     points = gooddrag(task, variant) if released and task.handles else None
     return Recipe(
         schedule=ddim_schedule(50, 0.75),
         solver=ddim,
         taps=SD_UP[2:3] if released else SD_UP,
-        supervision=RegionSupervision(regions, task.image, task.grid(2), mean="region", coarse=released),
+        supervision=CoarseRegions(supervision) if released else supervision,
         constraint=constraint,
         optimizer=partial(torch.optim.Adam, lr=0.02),
         ramp=ramp,
@@ -47,12 +49,3 @@ def dragnext(task: Task, variant: Variant = "ours") -> Recipe:
         background="reconstruction" if released else "trajectory",
         first=None if points is None else replace(points, ramp=points.ramp[:3]),
     )
-
-
-def _begins(region: Region, image: Grid, grid: Grid) -> float:
-    """The progress from which released DragNeXt moves a region at all: its shift has reached one cell."""
-    if region.motion.angle != 0:
-        return 0.0
-    x, y = region.motion.shift
-    cells = max(abs(x) * grid.width / image.width, abs(y) * grid.height / image.height)
-    return 1 / cells - 1e-6 if cells >= 1 else math.inf

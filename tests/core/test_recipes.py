@@ -21,7 +21,7 @@ from drag_core.recipes.dragnext import dragnext
 from drag_core.recipes.fast import fast
 from drag_core.recipes.gooddrag import gooddrag
 from drag_core.recipes.recipe import Recipe
-from drag_core.recipes.released import Unpacked
+from drag_core.recipes.released import CoarseRegions, Unpacked
 from drag_core.trajectory.constrain import FreeBackground, HardBackground, SoftBackground
 from drag_core.trajectory.schedules import ddim as ddim_levels
 from drag_core.trajectory.schedules import flow, flux_shift
@@ -119,7 +119,7 @@ def test_released_gooddrag_tracks_late_and_loses_patience() -> None:
 
 def test_released_dragnext_moves_coarsely_after_a_point_phase() -> None:
     r = dragnext(task(), "released")
-    assert isinstance(r.supervision, RegionSupervision) and r.supervision.coarse
+    assert isinstance(r.supervision, CoarseRegions) and isinstance(r.supervision.inside, RegionSupervision)
     assert r.first is not None and tuple(map(len, r.first.ramp)) == (30,) * 3
     assert isinstance(r.constraint, SoftBackground)
     assert r.constraint.since == pytest.approx((1 / 32,), abs=1e-5)  # 64 px are 32 cells
@@ -180,6 +180,8 @@ def test_dragnext_variants(variant: Variant) -> None:
     """
     r, released = dragnext(task(), variant), variant == "released"
     s = r.supervision
+    assert isinstance(s, CoarseRegions) is released
+    s = s.inside if isinstance(s, CoarseRegions) else s
     assert isinstance(s, RegionSupervision) and (s.grid, s.mean) == (Grid(256, 256), "region")
     flat = sum(r.ramp, ())
     if released:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -22,6 +23,7 @@ from drag_core.motion.superpixels import forward_patch, spacing
 from drag_core.recipes.dragnext import dragnext
 from drag_core.recipes.gooddrag import gooddrag
 from drag_core.recipes.recipe import Recipe
+from drag_core.recipes.released.around import Around
 from drag_core.result import Result
 from drag_core.trajectory.constrain import SoftBackground
 from drag_core.trajectory.schedules import ddim as ddim_levels
@@ -144,11 +146,11 @@ def task(starts: list[list[float]], targets: list[list[float]], regions: tuple[R
 
 def released(net: ToyUNet, z0: Tensor, recipe: Recipe, levels: int) -> Result:
     """The recipe on the toy: its cells are the files' own, its timesteps fewer."""
-    supervision = replace(recipe.supervision, image=HALF, grid=HALF)  # type: ignore[type-var]
+    supervision = on_half(recipe.supervision)
     since = recipe.constraint.since if isinstance(recipe.constraint, SoftBackground) else (0.0,)
     first = recipe.first
     if first is not None:
-        of_first = replace(first.supervision, image=HALF, grid=HALF)  # type: ignore[type-var]
+        of_first = on_half(first.supervision)
         first = replace(first, supervision=of_first, schedule=S, constraint=SoftBackground(EDITABLE, 0.2))
     recipe = replace(
         recipe,
@@ -160,6 +162,12 @@ def released(net: ToyUNet, z0: Tensor, recipe: Recipe, levels: int) -> Result:
         first=first,
     )
     return drag(net, Trajectory(S, (z0,) * len(S.t)), recipe)
+
+
+def on_half(supervision: Any) -> Any:
+    if isinstance(supervision, Around):
+        return replace(supervision, inside=on_half(supervision.inside))
+    return replace(supervision, image=HALF, grid=HALF)
 
 
 def turned(x: Tensor, degrees: float, row: float, column: float) -> Tensor:

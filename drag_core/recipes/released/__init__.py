@@ -5,5 +5,6 @@ loop nor the kernels know.
 from __future__ import annotations
 
 from .dragflow import Unpacked
+from .dragnext import CoarseRegions
 
-__all__ = ["Unpacked"]
+__all__ = ["CoarseRegions", "Unpacked"]

@@ -27,9 +27,7 @@ class Unpacked(Around):
     inside: RegionSupervision
 
     def plan(self, reference: Maps, ramp: tuple[float, ...]) -> RegionPlan:
-        plan = self.inside.plan(_unpacked(reference), ramp)
-        assert isinstance(plan, RegionPlan)
-        return replace(plan, then=reference)
+        return replace(self.inside.plan(_unpacked(reference), ramp), then=reference)
 
     def loss(self, features: Maps, reference: Any, state: None, progress: float) -> Tensor:
         if not isinstance(reference, RegionPlan):
