@@ -15,7 +15,7 @@ from ..types import Task, Variant
 from .common import SD_KV, SD_UP, linear, need_regions, per_level, soft_background
 from .gooddrag import gooddrag
 from .recipe import Recipe
-from .released import CoarseRegions
+from .released import CoarseRegions, CountedBackground
 from .released.dragnext import begins
 
 
@@ -34,7 +34,9 @@ def dragnext(task: Task, variant: Variant = "ours") -> Recipe:
     supervision = RegionSupervision(regions, task.image, task.grid(2), mean="region")
     constraint = soft_background(task, 0.2)
     if released and isinstance(constraint, SoftBackground):
-        constraint = replace(constraint, since=tuple(begins(r, task.image, task.grid(2)) for r in regions))
+        constraint = CountedBackground(
+            constraint, tuple(begins(r, task.image, task.grid(2)) for r in regions)
+        )
     points = gooddrag(task, variant) if released and task.handles else None
     return Recipe(
         schedule=ddim_schedule(50, 0.75),

@@ -21,7 +21,7 @@ from drag_core.recipes.dragnext import dragnext
 from drag_core.recipes.fast import fast
 from drag_core.recipes.gooddrag import gooddrag
 from drag_core.recipes.recipe import Recipe
-from drag_core.recipes.released import CoarseRegions, Unpacked
+from drag_core.recipes.released import CoarseRegions, CountedBackground, Unpacked
 from drag_core.trajectory.constrain import FreeBackground, HardBackground, SoftBackground
 from drag_core.trajectory.schedules import ddim as ddim_levels
 from drag_core.trajectory.schedules import flow, flux_shift
@@ -121,7 +121,7 @@ def test_released_dragnext_moves_coarsely_after_a_point_phase() -> None:
     r = dragnext(task(), "released")
     assert isinstance(r.supervision, CoarseRegions) and isinstance(r.supervision.inside, RegionSupervision)
     assert r.first is not None and tuple(map(len, r.first.ramp)) == (30,) * 3
-    assert isinstance(r.constraint, SoftBackground)
+    assert isinstance(r.constraint, CountedBackground)
     assert r.constraint.since == pytest.approx((1 / 32,), abs=1e-5)  # 64 px are 32 cells
     for variant in ("ours", "paper"):
         assert dragnext(task(), variant).first is None  # type: ignore[arg-type]
@@ -193,7 +193,9 @@ def test_dragnext_variants(variant: Variant) -> None:
         assert flat == pytest.approx(formula)
     assert r.taps == (SD_UP[2:3] if released else tuple(FeatureTap(f"up.{i}") for i in range(4)))
     assert [x.weight for x in s.regions] == [10.0 if released else 1.0]
-    assert isinstance(r.constraint, SoftBackground) and r.constraint.weight == 0.2
+    assert isinstance(r.constraint, CountedBackground) is released
+    constraint = r.constraint.inside if isinstance(r.constraint, CountedBackground) else r.constraint
+    assert isinstance(constraint, SoftBackground) and constraint.weight == 0.2
     assert r.hold_gain == 1.0 and r.track_every == 0
 
 

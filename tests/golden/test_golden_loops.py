@@ -23,9 +23,10 @@ from drag_core.motion.superpixels import forward_patch, spacing
 from drag_core.recipes.dragnext import dragnext
 from drag_core.recipes.gooddrag import gooddrag
 from drag_core.recipes.recipe import Recipe
+from drag_core.recipes.released import CountedBackground
 from drag_core.recipes.released.around import Around
 from drag_core.result import Result
-from drag_core.trajectory.constrain import SoftBackground
+from drag_core.trajectory.constrain import Constraint, SoftBackground
 from drag_core.trajectory.schedules import ddim as ddim_levels
 from drag_core.trajectory.solvers import ddim_jump
 from drag_core.types import AffineMotion, Grid, Handle, Region, Schedule, Task, Trajectory
@@ -147,7 +148,9 @@ def task(starts: list[list[float]], targets: list[list[float]], regions: tuple[R
 def released(net: ToyUNet, z0: Tensor, recipe: Recipe, levels: int) -> Result:
     """The recipe on the toy: its cells are the files' own, its timesteps fewer."""
     supervision = on_half(recipe.supervision)
-    since = recipe.constraint.since if isinstance(recipe.constraint, SoftBackground) else (0.0,)
+    constraint: Constraint = SoftBackground(EDITABLE, 0.2)
+    if isinstance(recipe.constraint, CountedBackground):
+        constraint = replace(recipe.constraint, inside=constraint)
     first = recipe.first
     if first is not None:
         of_first = on_half(first.supervision)
@@ -156,7 +159,7 @@ def released(net: ToyUNet, z0: Tensor, recipe: Recipe, levels: int) -> Result:
         recipe,
         schedule=S,
         supervision=supervision,
-        constraint=SoftBackground(EDITABLE, 0.2, since=since),
+        constraint=constraint,
         ramp=recipe.ramp[:levels],
         kv_blocks=(),
         first=first,
@@ -234,7 +237,7 @@ def test_dragnext_released_loop(toy: tuple[ToyUNet, Tensor], points: bool) -> No
     assert (recipe.first is not None) == points
     # the recipe's grid is half the picture's: here both are the files' cells, and so is the progress of the
     # shift
-    assert isinstance(recipe.constraint, SoftBackground)
+    assert isinstance(recipe.constraint, CountedBackground)
     recipe = replace(recipe, constraint=replace(recipe.constraint, since=(1 / 12.4 - 1e-6, 0.0)))
     got = released(net, z0, recipe, 5)
     assert relative(got.z - ref, z - ref) < 1e-4

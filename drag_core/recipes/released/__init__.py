@@ -5,6 +5,6 @@ loop nor the kernels know.
 from __future__ import annotations
 
 from .dragflow import Unpacked
-from .dragnext import CoarseRegions
+from .dragnext import CoarseRegions, CountedBackground
 
-__all__ = ["CoarseRegions", "Unpacked"]
+__all__ = ["CoarseRegions", "CountedBackground", "Unpacked"]
