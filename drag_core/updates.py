@@ -33,7 +33,6 @@ class Updates:
         self.finished = False
         self.made = 0
         self.reached = False  # what the last tracking found
-        self.still = 0  # trackings in a row that moved no handle
 
     def tell(self, level: int, z: Tensor) -> None:
         self.log.done += 1
@@ -69,8 +68,8 @@ class Updates:
         for k, progress in enumerate(r.ramp[i]):
             features, predicted = self.backbone.features(z, t, r.taps, self.kv, stop=stop)
             if r.track_every and self.made and (k == 0 if r.stale_tracking else k % r.track_every == 0):
-                self.track(features, plan, counted=not r.stale_tracking)
-            if self.reached or (r.patience and self.still >= r.patience):
+                self.track(features, plan)
+            if self.reached:
                 self.finished = True
                 break
             with uncast(z.device):
@@ -89,18 +88,15 @@ class Updates:
             self.log.note(measured(loss, z, self.source.z[i], of_source))
             self.tell(i, z)
             if r.stale_tracking and r.track_every and (k + 1) % r.track_every == 0:
-                self.track(features, plan, counted=True)
+                self.track(features, plan)
             arrived += progress >= 1
             if r.settle and arrived >= 10 and arrived % 5 == 0 and self.settled():
                 break
         return z.detach()
 
-    def track(self, features: list[Tensor], plan: Any, counted: bool) -> None:
-        before = self.state
+    def track(self, features: list[Tensor], plan: Any) -> None:
         self.state, self.reached = self.recipe.supervision.track(features, plan, self.state)
         self.log.traces.append(self.recipe.supervision.trace(self.state))
-        if counted and self.recipe.patience:
-            self.still = self.still + 1 if torch.equal(before, self.state) else 0
 
     def settled(self) -> bool:
         """Asked every five updates, and only if wanted: then the loop waits for the device."""

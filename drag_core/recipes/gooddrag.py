@@ -12,6 +12,7 @@ from ..trajectory.solvers import ddim
 from ..types import Task, Variant
 from .common import SD_KV, SD_UP, need_handles, soft_background
 from .recipe import Recipe
+from .released import Patience
 
 
 def gooddrag(task: Task, variant: Variant = "ours") -> Recipe:
@@ -23,20 +24,21 @@ def gooddrag(task: Task, variant: Variant = "ours") -> Recipe:
     """
     need_handles(task, "gooddrag")
     r1, released = 4, variant == "released"
+    supervision = PointSupervision(
+        task.handles,
+        task.image,
+        task.grid(2),
+        radius=r1,
+        search=12,
+        stride=4.0,
+        preserve=True,
+        factor=float((2 * r1) ** 2 if released else (2 * r1 + 1) ** 2),
+    )
     return Recipe(
         schedule=ddim_schedule(50, 0.75),
         solver=ddim,
         taps=SD_UP[3:] if variant == "paper" else SD_UP[2:3],
-        supervision=PointSupervision(
-            task.handles,
-            task.image,
-            task.grid(2),
-            radius=r1,
-            search=12,
-            stride=4.0,
-            preserve=True,
-            factor=float((2 * r1) ** 2 if released else (2 * r1 + 1) ** 2),
-        ),
+        supervision=Patience(supervision) if released else supervision,
         constraint=soft_background(task, 0.2),
         optimizer=partial(torch.optim.Adam, lr=0.02),
         ramp=((1.0,) * 30,) * 7,
@@ -44,6 +46,5 @@ def gooddrag(task: Task, variant: Variant = "ours") -> Recipe:
         kv_while_dragging=False,
         track_every=3,
         background="reconstruction" if released else "trajectory",
-        patience=10 if released else 0,
         stale_tracking=released,
     )

@@ -34,9 +34,7 @@ class Recipe:
     constraint compares with: the stored inversion "trajectory", a "reconstruction" denoised beside the edit,
     or as "released" that one under the same K/V, half a step ahead while updating. With `settle` above 0 a
     level's updates at full progress end when the last five lost less than this share against the five before.
-    With `patience` above 0 the drag ends once so many trackings in a row moved no handle. `stale_tracking`:
-    after every `track_every`-th update, in the features from before it (GoodDrag's released code), not in
-    fresh ones. `guide` bends every denoising step; `first` is a recipe whose updates come before this one's
+    `guide` bends every denoising step; `first` is a recipe whose updates come before this one's
     at each of its levels (same schedule, taps and constraint's need; released DragNeXt's point phase).
     """
 
@@ -57,7 +55,6 @@ class Recipe:
     update_mask: Tensor | None = None
     background: str = "trajectory"
     settle: float = 0.0
-    patience: int = 0
-    stale_tracking: bool = False
+    stale_tracking: bool = False  # as GoodDrag's released code: no wrapper's, it is the order of the loop
     guide: Correspondence | None = None
     first: Recipe | None = None

@@ -6,5 +6,6 @@ from __future__ import annotations
 
 from .dragflow import Unpacked
 from .dragnext import CoarseRegions, CountedBackground
+from .gooddrag import Patience
 
-__all__ = ["CoarseRegions", "CountedBackground", "Unpacked"]
+__all__ = ["CoarseRegions", "CountedBackground", "Patience", "Unpacked"]
