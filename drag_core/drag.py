@@ -74,11 +74,7 @@ def drag(
         kv = inject if r.kv_while_dragging or run.finished or i + 1 >= len(r.ramp) else None
         with torch.no_grad():
             z, carry = denoise_step(backbone, z, s, i, i + 1, kv, carry)
-            if r.background == "trajectory":
-                ref = source.z[i + 1]
-            else:
-                beside = inject if r.background == "released" else None
-                ref, carry_ref = r.solver(backbone, ref, s, i, i + 1, beside, carry_ref)
+            ref, carry_ref = r.background.step(backbone, source, r.solver, i, (ref, carry_ref), inject)
             z = r.constraint.project(z, ref)
         run.tell(i + 1, z)
     losses, sizes = log.read()

@@ -46,14 +46,15 @@ class Updates:
         if self.finished or i >= len(r.ramp) or not r.ramp[i]:
             return z
         stop = not r.constraint.needs_prediction
-        ahead = r.background == "released"
         with torch.no_grad():
             # the source's K/V at this very level, which the inversion passes by; released: as in the updates
             anchor: KV = KVRecord(self.store, r.kv_blocks, r.kv_text) if self.store else None
             anchor = self.kv if r.kv_pairing == "released" else anchor
-            wanted, predicted = self.backbone.features(ref, t, r.taps, anchor, stop=stop and not ahead)
+            wanted, predicted = self.backbone.features(
+                ref, t, r.taps, anchor, stop=stop and not r.background.needs_prediction
+            )
             ref_next = ref if predicted is None else _next(ref, predicted, s, i)
-            still = (ref + ref_next) / 2 if ahead else ref
+            held = r.background.held(ref, ref_next)
         z = z.detach().clone().requires_grad_()
         # all that no update changes is made here: an update neither copies from the host nor waits for it
         plan = r.supervision.plan(wanted, r.ramp[i])
@@ -83,7 +84,7 @@ class Updates:
                     group["lr"] = rate * (r.hold_gain if progress >= 1 else 1.0)
                 optimizer.step()
                 with torch.no_grad():
-                    z.copy_(constraint.project(z, still))
+                    z.copy_(constraint.project(z, held))
             self.made += 1
             self.log.note(measured(loss, z, self.source.z[i], of_source))
             self.tell(i, z)

@@ -7,12 +7,13 @@ from functools import partial
 import torch
 
 from ..features.supervise import RegionSupervision
+from ..trajectory.background import Background, Reconstructed, Stored
 from ..trajectory.schedules import flow, flux_shift
 from ..trajectory.solvers import fireflow
 from ..types import Task, Variant
 from .common import FLUX_KV, FLUX_TAPS, hard_background, linear, need_regions
 from .recipe import Recipe
-from .released import Unpacked
+from .released import HalfStepAhead, Unpacked
 
 
 def dragflow(task: Task, variant: Variant = "ours") -> Recipe:
@@ -27,6 +28,11 @@ def dragflow(task: Task, variant: Variant = "ours") -> Recipe:
     released = variant == "released"
     latent, side = task.latent, (task.image.height + task.image.width) / 2
     part = (4 if side > 1000 else 3 if side > 600 else 2) if released else 4
+    backgrounds: dict[Variant, Background] = {
+        "ours": Stored(),
+        "paper": Reconstructed(),
+        "released": HalfStepAhead(),
+    }
     regions = RegionSupervision(task.regions, task.image, task.grid(part), mean="map")
     rate = 1000.0 * (latent.height * latent.width / 64**2 if variant == "ours" else 1.0)
     return Recipe(
@@ -40,7 +46,7 @@ def dragflow(task: Task, variant: Variant = "ours") -> Recipe:
         kv_blocks=FLUX_KV,
         kv_pairing="released" if released else "level",
         kv_text=released,
-        background={"released": "released", "paper": "reconstruction"}.get(variant, "trajectory"),
+        background=backgrounds[variant],
         hold_gain=1.0 if released else 1.2,
         settle=0.01 if variant == "ours" else 0.0,
     )

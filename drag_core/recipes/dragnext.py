@@ -8,6 +8,7 @@ from functools import partial
 import torch
 
 from ..features.supervise import RegionSupervision
+from ..trajectory.background import Reconstructed, Stored
 from ..trajectory.constrain import SoftBackground
 from ..trajectory.schedules import ddim as ddim_schedule
 from ..trajectory.solvers import ddim
@@ -48,6 +49,6 @@ def dragnext(task: Task, variant: Variant = "ours") -> Recipe:
         ramp=ramp,
         kv_blocks=SD_KV,
         kv_while_dragging=False,
-        background="reconstruction" if released else "trajectory",
+        background=Reconstructed() if released else Stored(),
         first=None if points is None else replace(points, ramp=points.ramp[:3]),
     )

@@ -7,6 +7,7 @@ from functools import partial
 import torch
 
 from ..features.supervise import PointSupervision
+from ..trajectory.background import Reconstructed, Stored
 from ..trajectory.schedules import ddim as ddim_schedule
 from ..trajectory.solvers import ddim
 from ..types import Task, Variant
@@ -45,6 +46,6 @@ def gooddrag(task: Task, variant: Variant = "ours") -> Recipe:
         kv_blocks=SD_KV,
         kv_while_dragging=False,
         track_every=3,
-        background="reconstruction" if released else "trajectory",
+        background=Reconstructed() if released else Stored(),
         stale_tracking=released,
     )

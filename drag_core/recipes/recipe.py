@@ -11,6 +11,7 @@ from torch.optim import Optimizer
 
 from ..features.correspondence import Correspondence
 from ..features.supervise import Supervision
+from ..trajectory.background import Background, Stored
 from ..trajectory.constrain import Constraint
 from ..trajectory.solvers import Solver
 from ..types import FeatureTap, Schedule, Trajectory
@@ -30,9 +31,8 @@ class Recipe:
     learning rate once the progress has reached 1. `track_every` updates the handles are looked for again (0:
     never). `update_mask` (1, 1, h, w) limits where the gradient acts. K/V of `kv_blocks` are injected from
     the inversion, with `kv_while_dragging` False only after the last drag level (MasaCtrl as the point
-    methods use it); `kv_pairing` "released" takes them one recorded level cleaner. `background` says what the
-    constraint compares with: the stored inversion "trajectory", a "reconstruction" denoised beside the edit,
-    or as "released" that one under the same K/V, half a step ahead while updating. With `settle` above 0 a
+    methods use it); `kv_pairing` "released" takes them one recorded level cleaner. `background` is what the
+    constraint compares with. With `settle` above 0 a
     level's updates at full progress end when the last five lost less than this share against the five before.
     `guide` bends every denoising step; `first` is a recipe whose updates come before this one's
     at each of its levels (same schedule, taps and constraint's need; released DragNeXt's point phase).
@@ -53,7 +53,7 @@ class Recipe:
     hold_gain: float = 1.0
     start: Start | None = None
     update_mask: Tensor | None = None
-    background: str = "trajectory"
+    background: Background = Stored()
     settle: float = 0.0
     stale_tracking: bool = False  # as GoodDrag's released code: no wrapper's, it is the order of the loop
     guide: Correspondence | None = None

@@ -91,7 +91,8 @@ def drag_latent(
     if prune is None:
         prune = not patcher.is_dynamic() and device.type != "cpu"
     half: Result | None = None
-    one_part = len(recipe.ramp) == 1 and not need.whole and recipe.background != "released" and not anew
+    whole = need.whole or recipe.background.needs_prediction
+    one_part = len(recipe.ramp) == 1 and not whole and not anew
     if prune and family.joint and updates and one_part:
         with memory.while_pruned(patcher, recipe.taps) as part:
             half = run(part, positive, samples, body(True, None), need, sigmas, wish.seed)

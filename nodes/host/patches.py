@@ -8,7 +8,12 @@ import torch
 from comfy.patcher_extension import WrappersMP
 from torch import Tensor
 
-from ...drag_core.trajectory.background import background_at
+from ...drag_core.trajectory.background import (
+    BackgroundSource,
+    Reconstructed,
+    background_at,
+    background_of,
+)
 from ...drag_core.trajectory.kvstore import replays
 from ...drag_core.types import DragError, KVInject
 from .backbones import joint_kv, unet
@@ -82,10 +87,10 @@ class _Background:
         return self._keep(out, sampling.inverse_noise_scaling(sigmas[-1:], background.to(sigmas.device)))
 
 
-def keep_background(patcher: Any, inversion: Inversion, cells: Tensor, source: str) -> Any:
+def keep_background(patcher: Any, inversion: Inversion, cells: Tensor, source: BackgroundSource) -> Any:
     """A clone of `patcher` with which any sampler keeps the picture outside `cells` (1, 1, h, w)."""
     inversion.need_model(patcher)
-    patch = _Background(patcher.model, inversion, cells, source == "reconstruction")
+    patch = _Background(patcher.model, inversion, cells, background_of(source) == Reconstructed())
     clone = patcher.clone()
     clone.add_wrapper_with_key(WrappersMP.PREDICT_NOISE, "drag_background", patch.predict)
     clone.add_wrapper_with_key(WrappersMP.SAMPLER_SAMPLE, "drag_background", patch.sample)

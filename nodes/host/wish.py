@@ -15,6 +15,7 @@ from ...drag_core.recipes.custom import METHODS, Ground
 from ...drag_core.recipes.fast import fast
 from ...drag_core.recipes.presets import adapt, adapt_shape, starting
 from ...drag_core.recipes.recipe import Recipe
+from ...drag_core.trajectory.background import BackgroundSource, background_of
 from ...drag_core.trajectory.constrain import HardBackground
 from ...drag_core.types import DragError, FeatureTap, Task, Trajectory, Variant
 from .family import Family, family_in
@@ -30,7 +31,7 @@ class Background:
     """
 
     editable: Tensor
-    source: str = "trajectory"
+    source: BackgroundSource = "trajectory"
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,9 @@ def make_recipe(
         recipe = replace(recipe, taps=read_taps(wish.taps, recipe.taps))
     if background is not None:
         cells = on_grid(background.editable, task.latent, 0.05 if preset is not None else 0.5)
-        recipe = replace(recipe, constraint=HardBackground(cells), background=background.source)
+        recipe = replace(
+            recipe, constraint=HardBackground(cells), background=background_of(background.source)
+        )
     if wish.kv_pairing != "recipe":
         recipe = replace(recipe, kv_pairing=wish.kv_pairing)
     return _with_kv(recipe, wish.kv, inversion)

@@ -21,7 +21,8 @@ from drag_core.recipes.dragnext import dragnext
 from drag_core.recipes.fast import fast
 from drag_core.recipes.gooddrag import gooddrag
 from drag_core.recipes.recipe import Recipe
-from drag_core.recipes.released import CoarseRegions, CountedBackground, Patience, Unpacked
+from drag_core.recipes.released import CoarseRegions, CountedBackground, HalfStepAhead, Patience, Unpacked
+from drag_core.trajectory.background import Reconstructed, Stored
 from drag_core.trajectory.constrain import FreeBackground, HardBackground, SoftBackground
 from drag_core.trajectory.schedules import ddim as ddim_levels
 from drag_core.trajectory.schedules import flow, flux_shift
@@ -70,8 +71,8 @@ def test_the_papers_numbers(name: str, variant: Variant) -> None:
     assert r.schedule == schedule and len(r.schedule.t) == kept + 1 and r.solver is solver
     assert first is None or r.schedule.t[0] == first
     beside = variant == "released" and name in ("gooddrag", "dragnext")
-    kept_by = {"paper": "reconstruction", "released": "released"} if name == "dragflow" else {}
-    assert r.background == kept_by.get(variant, "reconstruction" if beside else "trajectory")
+    kept_by = {"paper": Reconstructed(), "released": HalfStepAhead()} if name == "dragflow" else {}
+    assert r.background == kept_by.get(variant, Reconstructed() if beside else Stored())
     assert r.start is None and r.update_mask is None
     as_released = name == "dragflow" and variant == "released"
     assert (r.kv_pairing == "released", r.kv_text) == (as_released, as_released)

@@ -4,8 +4,8 @@ loop nor the kernels know.
 
 from __future__ import annotations
 
-from .dragflow import Unpacked
+from .dragflow import HalfStepAhead, Unpacked
 from .dragnext import CoarseRegions, CountedBackground
 from .gooddrag import Patience
 
-__all__ = ["CoarseRegions", "CountedBackground", "Patience", "Unpacked"]
+__all__ = ["CoarseRegions", "CountedBackground", "HalfStepAhead", "Patience", "Unpacked"]

@@ -12,7 +12,9 @@ from torch import Tensor
 
 from ...features.supervise import Maps, RegionPlan, RegionSupervision
 from ...kernels import region as kernel
-from ...types import Grid
+from ...trajectory.background import Denoised
+from ...trajectory.solvers import Solver
+from ...types import KV, Backbone, Grid, Trajectory
 from .around import Around
 
 Reads = tuple[kernel.Read, ...]  # one a map
@@ -47,6 +49,23 @@ class Unpacked(Around):
     def on_small(self, grid: Grid) -> RegionSupervision:
         """Without: a small network's few channels are compared whole."""
         return self.inside.on_small(grid)
+
+
+@dataclass(frozen=True)
+class HalfStepAhead:
+    """The picture denoised beside the edit under the edit's K/V; an update puts back what lies half a step
+    ahead of its own level.
+    """
+
+    needs_prediction: bool = True
+
+    def held(self, here: Tensor, ahead: Tensor) -> Tensor:
+        return (here + ahead) / 2
+
+    def step(
+        self, backbone: Backbone, source: Trajectory, solver: Solver, i: int, now: Denoised, kv: KV
+    ) -> Denoised:
+        return solver(backbone, now[0], source.schedule, i, i + 1, kv, now[1])
 
 
 def _unpacked(maps: Iterable[Tensor]) -> Maps:
