@@ -123,7 +123,7 @@ def measure(
     """`updates` updates of the real loop at the recipe's first level, counted; `kv`: with its own K/V."""
     progress = [u for level in recipe.ramp for u in level]
     few = tuple(progress[(i + 1) * len(progress) // (updates + 1)] for i in range(updates))
-    recipe = replace(recipe, ramp=(few,), kv_blocks=recipe.kv_blocks if kv else (), kv_pairing="level")
+    recipe = replace(recipe, ramp=(few,), kv_blocks=recipe.kv_blocks if kv else (), kv_view=None)
     path = source(recipe, shape, dtype)
     meter = Meter()
     meter.weights(net)

@@ -41,7 +41,9 @@ def drag(
     store = source.kv.copy() if source.kv and r.kv_blocks else None  # the source's own is never added to
     if resume is not None and resume.kv is not None:
         store = resume.kv
-    inject: KV = KVInject(store, r.kv_blocks, r.kv_pairing == "released") if store else None
+    inject: KV = None
+    if store:
+        inject = KVInject(store if r.kv_view is None else r.kv_view(store), r.kv_blocks)
     if store and replays(store):
         backbone = Replayed(backbone, origin)
     log = Log.of(r, len(s.t) - 1, on_step)

@@ -28,7 +28,12 @@ class Updates:
         log: Log,
     ) -> None:
         self.backbone, self.source, self.recipe, self.log = backbone, source, recipe, log
-        self.store, self.kv = store, kv
+        self.kv = kv
+        # the source's K/V at the very levels of the updates, which the inversion passes by; a view which does
+        # that too has no use for them
+        self.anchor: KV = KVRecord(store, recipe.kv_blocks, recipe.kv_text) if store else None
+        if recipe.kv_view is not None:
+            self.anchor = kv
         self.state: Any = None
         self.finished = False
         self.made = 0
@@ -47,11 +52,8 @@ class Updates:
             return z
         stop = not r.constraint.needs_prediction
         with torch.no_grad():
-            # the source's K/V at this very level, which the inversion passes by; released: as in the updates
-            anchor: KV = KVRecord(self.store, r.kv_blocks, r.kv_text) if self.store else None
-            anchor = self.kv if r.kv_pairing == "released" else anchor
             wanted, predicted = self.backbone.features(
-                ref, t, r.taps, anchor, stop=stop and not r.background.needs_prediction
+                ref, t, r.taps, self.anchor, stop=stop and not r.background.needs_prediction
             )
             ref_next = ref if predicted is None else _next(ref, predicted, s, i)
             held = r.background.held(ref, ref_next)

@@ -13,7 +13,7 @@ from ..trajectory.solvers import fireflow
 from ..types import Task, Variant
 from .common import FLUX_KV, FLUX_TAPS, hard_background, linear, need_regions
 from .recipe import Recipe
-from .released import HalfStepAhead, Unpacked
+from .released import Cleaner, HalfStepAhead, Unpacked
 
 
 def dragflow(task: Task, variant: Variant = "ours") -> Recipe:
@@ -44,7 +44,7 @@ def dragflow(task: Task, variant: Variant = "ours") -> Recipe:
         optimizer=partial(torch.optim.SGD, lr=rate),
         ramp=(linear(50, hold=20, first=0 if variant == "paper" else 1),),
         kv_blocks=FLUX_KV,
-        kv_pairing="released" if released else "level",
+        kv_view=Cleaner if released else None,
         kv_text=released,
         background=backgrounds[variant],
         hold_gain=1.0 if released else 1.2,

@@ -14,7 +14,7 @@ from ..features.supervise import Supervision
 from ..trajectory.background import Background, Stored
 from ..trajectory.constrain import Constraint
 from ..trajectory.solvers import Solver
-from ..types import FeatureTap, Schedule, Trajectory
+from ..types import FeatureTap, KVCache, KVView, Schedule, Trajectory
 
 
 class Start(Protocol):
@@ -31,7 +31,7 @@ class Recipe:
     learning rate once the progress has reached 1. `track_every` updates the handles are looked for again (0:
     never). `update_mask` (1, 1, h, w) limits where the gradient acts. K/V of `kv_blocks` are injected from
     the inversion, with `kv_while_dragging` False only after the last drag level (MasaCtrl as the point
-    methods use it); `kv_pairing` "released" takes them one recorded level cleaner. `background` is what the
+    methods use it); `kv_view` reads them in another order than by the nearest level. `background` is what the
     constraint compares with. With `settle` above 0 a
     level's updates at full progress end when the last five lost less than this share against the five before.
     `guide` bends every denoising step; `first` is a recipe whose updates come before this one's
@@ -47,7 +47,7 @@ class Recipe:
     ramp: tuple[tuple[float, ...], ...]
     kv_blocks: tuple[str, ...] = ()
     kv_while_dragging: bool = True
-    kv_pairing: str = "level"
+    kv_view: Callable[[KVCache], KVView] | None = None
     kv_text: bool = False
     track_every: int = 0
     hold_gain: float = 1.0

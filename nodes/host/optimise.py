@@ -110,7 +110,7 @@ def drag_latent(
         "model": family.label,
         "taps": [f"{t.block}:{t.site}" for t in recipe.taps],
         "kv_layers": list(recipe.kv_blocks),
-        "kv_pairing": recipe.kv_pairing if recipe.kv_blocks else None,
+        "kv_pairing": ("level" if recipe.kv_view is None else "released") if recipe.kv_blocks else None,
         "levels": len(source.schedule.t) - 1,
         "updates": len(result.losses),
         "updates_by_level": [len(u) for u in recipe.ramp],

@@ -8,6 +8,7 @@ import torch
 from comfy.patcher_extension import WrappersMP
 from torch import Tensor
 
+from ...drag_core.recipes.released import KVPairing, kv_view
 from ...drag_core.trajectory.background import (
     BackgroundSource,
     Reconstructed,
@@ -102,7 +103,7 @@ def inject_kv(
     inversion: Inversion,
     layers: tuple[str, ...],
     sigmas: tuple[float, float],
-    pairing: str = "level",
+    pairing: KVPairing = "level",
 ) -> Any:
     """A clone of `patcher` whose self-attentions look at the inverted picture's K and V while the sampler's
     sigma is within `sigmas` (low, high), each at the stored level nearest to it, or at the next cleaner one
@@ -124,7 +125,9 @@ def inject_kv(
             "DragOptimize does; raise kv_budget_gb in DragInvert"
         )
     net = net_of(patcher)
-    kv, sampling = KVInject(cache.copy(), layers, pairing == "released"), sampling_of(patcher)
+    view, stored_kv = kv_view(pairing), cache.copy()
+    kv = KVInject(stored_kv if view is None else view(stored_kv), layers)
+    sampling = sampling_of(patcher)
 
     def level(options: dict[str, Any]) -> float:
         return core_level(sampling, float(options["sigmas"].flatten()[0]))

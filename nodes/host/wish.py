@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -15,6 +15,7 @@ from ...drag_core.recipes.custom import METHODS, Ground
 from ...drag_core.recipes.fast import fast
 from ...drag_core.recipes.presets import adapt, adapt_shape, starting
 from ...drag_core.recipes.recipe import Recipe
+from ...drag_core.recipes.released import KVPairing, kv_view
 from ...drag_core.trajectory.background import BackgroundSource, background_of
 from ...drag_core.trajectory.constrain import HardBackground
 from ...drag_core.types import DragError, FeatureTap, Task, Trajectory, Variant
@@ -50,7 +51,7 @@ class Wish:
     seed: int = 0
     preview_every: int = 5
     effort: str = "recipe"
-    kv_pairing: str = "recipe"
+    kv_pairing: Literal["recipe"] | KVPairing = "recipe"
 
 
 def read_taps(text: str, auto: tuple[FeatureTap, ...]) -> tuple[FeatureTap, ...]:
@@ -110,7 +111,7 @@ def make_recipe(
             recipe, constraint=HardBackground(cells), background=background_of(background.source)
         )
     if wish.kv_pairing != "recipe":
-        recipe = replace(recipe, kv_pairing=wish.kv_pairing)
+        recipe = replace(recipe, kv_view=kv_view(wish.kv_pairing))
     return _with_kv(recipe, wish.kv, inversion)
 
 

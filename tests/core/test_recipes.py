@@ -21,7 +21,14 @@ from drag_core.recipes.dragnext import dragnext
 from drag_core.recipes.fast import fast
 from drag_core.recipes.gooddrag import gooddrag
 from drag_core.recipes.recipe import Recipe
-from drag_core.recipes.released import CoarseRegions, CountedBackground, HalfStepAhead, Patience, Unpacked
+from drag_core.recipes.released import (
+    Cleaner,
+    CoarseRegions,
+    CountedBackground,
+    HalfStepAhead,
+    Patience,
+    Unpacked,
+)
 from drag_core.trajectory.background import Reconstructed, Stored
 from drag_core.trajectory.constrain import FreeBackground, HardBackground, SoftBackground
 from drag_core.trajectory.schedules import ddim as ddim_levels
@@ -75,7 +82,7 @@ def test_the_papers_numbers(name: str, variant: Variant) -> None:
     assert r.background == kept_by.get(variant, Reconstructed() if beside else Stored())
     assert r.start is None and r.update_mask is None
     as_released = name == "dragflow" and variant == "released"
-    assert (r.kv_pairing == "released", r.kv_text) == (as_released, as_released)
+    assert (r.kv_view, r.kv_text) == (Cleaner if as_released else None, as_released)
 
 
 @pytest.mark.parametrize(

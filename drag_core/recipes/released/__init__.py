@@ -4,8 +4,17 @@ loop nor the kernels know.
 
 from __future__ import annotations
 
-from .dragflow import HalfStepAhead, Unpacked
+from .dragflow import Cleaner, HalfStepAhead, KVPairing, Unpacked, kv_view
 from .dragnext import CoarseRegions, CountedBackground
 from .gooddrag import Patience
 
-__all__ = ["CoarseRegions", "CountedBackground", "HalfStepAhead", "Patience", "Unpacked"]
+__all__ = [
+    "Cleaner",
+    "KVPairing",
+    "kv_view",
+    "CoarseRegions",
+    "CountedBackground",
+    "HalfStepAhead",
+    "Patience",
+    "Unpacked",
+]

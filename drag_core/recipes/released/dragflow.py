@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal, get_args
 
 import torch
 import torch.nn.functional as F
@@ -14,9 +14,10 @@ from ...features.supervise import Maps, RegionPlan, RegionSupervision
 from ...kernels import region as kernel
 from ...trajectory.background import Denoised
 from ...trajectory.solvers import Solver
-from ...types import KV, Backbone, Grid, Trajectory
+from ...types import KV, Backbone, DragError, Grid, KVCache, Trajectory
 from .around import Around
 
+KVPairing = Literal["level", "released"]
 Reads = tuple[kernel.Read, ...]  # one a map
 
 
@@ -49,6 +50,39 @@ class Unpacked(Around):
     def on_small(self, grid: Grid) -> RegionSupervision:
         """Without: a small network's few channels are compared whole."""
         return self.inside.on_small(grid)
+
+
+@dataclass(frozen=True)
+class Cleaner:
+    """Reads from a cache, in place of the K/V of a level, those of the next one recorded below it; of the
+    last one where there is none.
+    """
+
+    cache: KVCache
+
+    def level(self, t: float, block: str) -> float:
+        levels = self.cache.holding(block)
+        return max((level for level in levels if level < t - 1e-6), default=min(levels))
+
+    def get(self, t: float, block: str, like: Tensor | None = None) -> tuple[Tensor | None, Tensor]:
+        return self.cache.get(self.level(t, block), block, like)
+
+    def make_anew(self, wanted: Mapping[str, float], origin: Backbone, like: Tensor) -> None:
+        self.cache.make_anew(wanted, origin, like)
+
+    def text(self, block: str) -> int:
+        return self.cache.text(block)
+
+    @property
+    def with_keys(self) -> bool:
+        return self.cache.with_keys
+
+
+def kv_view(pairing: KVPairing) -> type[Cleaner] | None:
+    """What a node or a command calls `pairing`: each level's own K/V, or the next cleaner ones."""
+    if pairing not in get_args(KVPairing):
+        raise DragError(f"there is no K/V pairing {pairing!r}: use {' or '.join(get_args(KVPairing))}")
+    return Cleaner if pairing == "released" else None
 
 
 @dataclass(frozen=True)
