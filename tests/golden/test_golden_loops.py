@@ -19,11 +19,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from drag_core.drag import drag
-from drag_core.motion.superpixels import forward_patch, spacing
 from drag_core.recipes.dragnext import dragnext
 from drag_core.recipes.gooddrag import gooddrag
 from drag_core.recipes.recipe import Recipe
 from drag_core.recipes.released import CountedBackground
+from drag_core.recipes.released.adaptivedrag import forward_patch, spacing
 from drag_core.recipes.released.around import Around
 from drag_core.result import Result
 from drag_core.trajectory.constrain import Constraint, SoftBackground
