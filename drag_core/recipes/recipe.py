@@ -32,10 +32,10 @@ class Recipe:
     never). `update_mask` (1, 1, h, w) limits where the gradient acts. K/V of `kv_blocks` are injected from
     the inversion, with `kv_while_dragging` False only after the last drag level (MasaCtrl as the point
     methods use it); `kv_view` reads them in another order than by the nearest level. `background` is what the
-    constraint compares with. With `settle` above 0 a
-    level's updates at full progress end when the last five lost less than this share against the five before.
-    `guide` bends every denoising step; `first` is a recipe whose updates come before this one's
-    at each of its levels (same schedule, taps and constraint's need; released DragNeXt's point phase).
+    constraint compares with. With `settle` above 0 a level's updates at full progress end when the last five
+    lost less than this share against the five before. `guide` bends every denoising step; `first` is a recipe
+    whose updates come before this one's at each of its levels (same schedule, taps and constraint's need;
+    released DragNeXt's point phase).
     """
 
     schedule: Schedule
@@ -55,6 +55,8 @@ class Recipe:
     update_mask: Tensor | None = None
     background: Background = Stored()
     settle: float = 0.0
-    stale_tracking: bool = False  # as GoodDrag's released code: no wrapper's, it is the order of the loop
+    # tracks after each `track_every`-th update, in the features from before it (GoodDrag's released code): no
+    # wrapper of a part can do that, it is the order of the loop itself
+    stale_tracking: bool = False
     guide: Correspondence | None = None
     first: Recipe | None = None

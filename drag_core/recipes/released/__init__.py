@@ -10,11 +10,11 @@ from .gooddrag import Patience
 
 __all__ = [
     "Cleaner",
-    "KVPairing",
-    "kv_view",
     "CoarseRegions",
     "CountedBackground",
     "HalfStepAhead",
+    "KVPairing",
     "Patience",
     "Unpacked",
+    "kv_view",
 ]

@@ -22,37 +22,6 @@ Reads = tuple[kernel.Read, ...]  # one a map
 
 
 @dataclass(frozen=True)
-class Unpacked(Around):
-    """Reads the channels of FLUX' token maps as 2x2 cells, as its latent's are: (1, 4C, h, w) as (1, C, 2h,
-    2w), where cells side by side are features that have nothing to do with each other.
-    """
-
-    inside: RegionSupervision
-
-    def plan(self, reference: Maps, ramp: tuple[float, ...]) -> RegionPlan:
-        return replace(self.inside.plan(_unpacked(reference), ramp), then=reference)
-
-    def loss(self, features: Maps, reference: Any, state: None, progress: float) -> Tensor:
-        if not isinstance(reference, RegionPlan):
-            return self.inside.loss(_unpacked(features), _unpacked(reference), state, progress)
-        # only what lies beneath the windows: all of four maps of FLUX at 1024 px would take 0.2 GB more
-        windows = reference.windows[progress]
-        total: Tensor = features[0].new_zeros(())
-        if windows:
-            pieces = list(_Pieces.apply([w.now for w in windows], *features))  # type: ignore[no-untyped-call]
-            for w in windows:
-                now = [pieces.pop(0) for _ in features]  # freed once it is compared
-                at_corner = replace(w, now=_at_corner(w.now), then=_at_corner(w.then))
-                then = [_piece(x, r) for x, r in zip(reference.then, w.then, strict=True)]
-                total = total + kernel.pull(now, then, (at_corner,), reference.scale)
-        return total
-
-    def on_small(self, grid: Grid) -> RegionSupervision:
-        """Without: a small network's few channels are compared whole."""
-        return self.inside.on_small(grid)
-
-
-@dataclass(frozen=True)
 class Cleaner:
     """Reads from a cache, in place of the K/V of a level, those of the next one recorded below it; of the
     last one where there is none.
@@ -100,6 +69,37 @@ class HalfStepAhead:
         self, backbone: Backbone, source: Trajectory, solver: Solver, i: int, now: Denoised, kv: KV
     ) -> Denoised:
         return solver(backbone, now[0], source.schedule, i, i + 1, kv, now[1])
+
+
+@dataclass(frozen=True)
+class Unpacked(Around):
+    """Reads the channels of FLUX' token maps as 2x2 cells, as its latent's are: (1, 4C, h, w) as (1, C, 2h,
+    2w), where cells side by side are features that have nothing to do with each other.
+    """
+
+    inside: RegionSupervision
+
+    def plan(self, reference: Maps, ramp: tuple[float, ...]) -> RegionPlan:
+        return replace(self.inside.plan(_unpacked(reference), ramp), then=reference)
+
+    def loss(self, features: Maps, reference: Any, state: None, progress: float) -> Tensor:
+        if not isinstance(reference, RegionPlan):
+            return self.inside.loss(_unpacked(features), _unpacked(reference), state, progress)
+        # only what lies beneath the windows: all of four maps of FLUX at 1024 px would take 0.2 GB more
+        windows = reference.windows[progress]
+        total: Tensor = features[0].new_zeros(())
+        if windows:
+            pieces = list(_Pieces.apply([w.now for w in windows], *features))  # type: ignore[no-untyped-call]
+            for w in windows:
+                now = [pieces.pop(0) for _ in features]  # freed once it is compared
+                at_corner = replace(w, now=_at_corner(w.now), then=_at_corner(w.then))
+                then = [_piece(x, r) for x, r in zip(reference.then, w.then, strict=True)]
+                total = total + kernel.pull(now, then, (at_corner,), reference.scale)
+        return total
+
+    def on_small(self, grid: Grid) -> RegionSupervision:
+        """Without: a small network's few channels are compared whole."""
+        return self.inside.on_small(grid)
 
 
 def _unpacked(maps: Iterable[Tensor]) -> Maps:
