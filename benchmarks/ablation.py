@@ -25,6 +25,7 @@ from drag_core.features.descent import NormalisedDescent
 from drag_core.features.supervise import PointSupervision
 from drag_core.recipes.common import linear
 from drag_core.recipes.recipe import Recipe
+from drag_core.recipes.released import Cleaner, HalfStepAhead
 from drag_core.trajectory.constrain import FreeBackground
 from drag_core.types import Task
 
@@ -64,7 +65,7 @@ def keys(r: Recipe, task: Task) -> Recipe:
 
 def released(r: Recipe, task: Task) -> Recipe:
     """The released code's background, half a step ahead, and its K/V, one level cleaner and of the prompt."""
-    return replace(keys(r, task), kv_pairing="released", kv_text=True, background="released")
+    return replace(keys(r, task), kv_view=Cleaner, kv_text=True, background=HalfStepAhead())
 
 
 def ours(r: Recipe, task: Task) -> Recipe:

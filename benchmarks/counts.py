@@ -26,6 +26,7 @@ from drag_core.recipes.dragflow import KV as FLUX_KV
 from drag_core.recipes.dragflow import dragflow
 from drag_core.recipes.dragnext import dragnext
 from drag_core.recipes.gooddrag import gooddrag
+from drag_core.recipes.released import Unpacked
 from drag_core.trajectory.constrain import HardBackground
 from drag_core.trajectory.kvplan import KVSize
 from drag_core.types import Grid
@@ -199,7 +200,7 @@ def dragflow_loss() -> Lines:
         theirs = reference.dragflow_loss(tokens, count)
         yield near(f"reference GB, {count} regions", sum(theirs.bytes.values()) / 1e9,
                    reference.DRAGFLOW_GB[count], 0.005)  # fmt: skip
-        supervision = RegionSupervision(models.apart(count, 4 * side, image), image, grid, unpack=True)
+        supervision = Unpacked(RegionSupervision(models.apart(count, 4 * side, image), image, grid))
         maps = models.token_maps(BF16)
         ours = models.region_loss(supervision, maps)
         what = f"{count} x {side}x{side} px"

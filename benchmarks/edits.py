@@ -19,6 +19,7 @@ from drag_core.recipes.dragflow import dragflow
 from drag_core.recipes.dragnext import dragnext
 from drag_core.recipes.gooddrag import gooddrag
 from drag_core.recipes.recipe import Recipe
+from drag_core.trajectory.background import Reconstructed
 from drag_core.trajectory.invert import invert
 from drag_core.types import Backbone, FeatureTap, Grid, Handle, Task
 
@@ -68,7 +69,7 @@ def cases() -> Iterator[tuple[str, Callable[[Task], Recipe], Any, int]]:
     yield "DragFlow", dragflow, tiny.flux, 41
     yield (
         "DragFlow, reconstruction",
-        lambda t: replace(dragflow(t), background="reconstruction"),
+        lambda t: replace(dragflow(t), background=Reconstructed()),
         tiny.flux,
         61,
     )
@@ -77,7 +78,7 @@ def cases() -> Iterator[tuple[str, Callable[[Task], Recipe], Any, int]]:
     yield "GoodDrag", gooddrag, tiny.unet, 76
     yield (
         "GoodDrag, reconstruction",
-        lambda t: replace(gooddrag(t), background="reconstruction"),
+        lambda t: replace(gooddrag(t), background=Reconstructed()),
         tiny.unet,
         114,
     )

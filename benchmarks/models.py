@@ -11,7 +11,7 @@ from torch import Tensor
 
 from benchmarks.meter import Meter
 from drag_core.drag import drag
-from drag_core.features.supervise import RegionSupervision
+from drag_core.features.supervise import Supervision
 from drag_core.recipes.dragflow import KV as FLUX_KV
 from drag_core.recipes.recipe import Recipe
 from drag_core.trajectory.kvstore import KVStore
@@ -123,7 +123,7 @@ def measure(
     """`updates` updates of the real loop at the recipe's first level, counted; `kv`: with its own K/V."""
     progress = [u for level in recipe.ramp for u in level]
     few = tuple(progress[(i + 1) * len(progress) // (updates + 1)] for i in range(updates))
-    recipe = replace(recipe, ramp=(few,), kv_blocks=recipe.kv_blocks if kv else (), kv_pairing="level")
+    recipe = replace(recipe, ramp=(few,), kv_blocks=recipe.kv_blocks if kv else (), kv_view=None)
     path = source(recipe, shape, dtype)
     meter = Meter()
     meter.weights(net)
@@ -188,7 +188,7 @@ def apart(count: int, side: int, image: Grid) -> tuple[Region, ...]:
     return (Region(mask, AffineMotion((41.0, 23.0)), 1 / count),) * count
 
 
-def region_loss(supervision: RegionSupervision, now: list[Tensor], progress: float = 0.7) -> Meter:
+def region_loss(supervision: Supervision, now: list[Tensor], progress: float = 0.7) -> Meter:
     """The planned loss and its gradient, without the model; the peak is what comes on top of the maps."""
     then = [x.detach() for x in now]
     plan = supervision.plan(then, (progress,))

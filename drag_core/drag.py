@@ -41,7 +41,9 @@ def drag(
     store = source.kv.copy() if source.kv and r.kv_blocks else None  # the source's own is never added to
     if resume is not None and resume.kv is not None:
         store = resume.kv
-    inject: KV = KVInject(store, r.kv_blocks, r.kv_pairing == "released") if store else None
+    inject: KV = None
+    if store:
+        inject = KVInject(store if r.kv_view is None else r.kv_view(store), r.kv_blocks)
     if store and replays(store):
         backbone = Replayed(backbone, origin)
     log = Log.of(r, len(s.t) - 1, on_step)
@@ -74,11 +76,7 @@ def drag(
         kv = inject if r.kv_while_dragging or run.finished or i + 1 >= len(r.ramp) else None
         with torch.no_grad():
             z, carry = denoise_step(backbone, z, s, i, i + 1, kv, carry)
-            if r.background == "trajectory":
-                ref = source.z[i + 1]
-            else:
-                beside = inject if r.background == "released" else None
-                ref, carry_ref = r.solver(backbone, ref, s, i, i + 1, beside, carry_ref)
+            ref, carry_ref = r.background.step(backbone, source, r.solver, i, (ref, carry_ref), inject)
             z = r.constraint.project(z, ref)
         run.tell(i + 1, z)
     losses, sizes = log.read()

@@ -16,7 +16,6 @@ from .backends.identity import PAPERS, applied, train_lora
 from .backends.load import Model
 from .backends.room import kv_store, wants_checkpoints
 from .drag import drag
-from .features.supervise import RegionSupervision
 from .lora import LoRA, OnTrain, Training
 from .motion.exchange import with_regions
 from .motion.instruction import DragInstruction
@@ -201,7 +200,7 @@ def _start(
     mask = torch.stack([r.mask for r in task.regions]).amax(0)
     empty = model.codec.encode(painted_over(image[0], mask)[None])
     filled = invert(model.backbone, empty, recipe.schedule, recipe.solver, on_step=on_step)
-    if not isinstance(recipe.supervision, RegionSupervision):
+    if not recipe.supervision.moves_regions:
         return Given(filled)
     return Given(filled, model.codec.encode(pixel_warp(image[0], task.regions)[None]))
 

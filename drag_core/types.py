@@ -7,7 +7,7 @@ down. Angles are radians, positive turning +x towards +y (clockwise on screen). 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -117,26 +117,27 @@ class KVCache:
     def _note_text(self, block: str, text: int) -> None:
         check_text(self._text.setdefault(block, text), text)
 
-    def get(
-        self, t: float, block: str, like: Tensor | None = None, cleaner: bool = False
-    ) -> tuple[Tensor | None, Tensor]:
+    def get(self, t: float, block: str, like: Tensor | None = None) -> tuple[Tensor | None, Tensor]:
         """K (None: only V is kept) and V of `block` at its level for `t`, on `like`'s device in its dtype."""
-        k, v = self._kv[self.level(t, block, cleaner)][block]
+        k, v = self._kv[self.level(t, block)][block]
         return (k, v) if like is None else (None if k is None else k.to(like), v.to(like))
 
-    def level(self, t: float, block: str, cleaner: bool = False) -> float:
-        """The stored level nearest to `t` (aligned by noise level, not by call order); `cleaner`: the next
-        one below `t`, as the released DragFlow pairs them.
-        """
+    def level(self, t: float, block: str) -> float:
+        """The stored level nearest to `t` (aligned by noise level, not by call order)."""
+        return min(self.holding(block), key=lambda level: abs(level - t))
+
+    def holding(self, block: str) -> list[float]:
+        """The levels that `block` is stored at, one at least."""
         levels = self._holding(block)
         if not levels:
             raise KeyError(f"no K/V stored for block {block!r}; record it first (KVRecord with this block)")
-        if cleaner:
-            return max((level for level in levels if level < t - 1e-6), default=min(levels))
-        return min(levels, key=lambda level: abs(level - t))
+        return levels
 
     def _holding(self, block: str) -> list[float]:
         return [level for level, blocks in self._kv.items() if block in blocks]
+
+    def make_anew(self, wanted: Mapping[str, float], origin: Backbone, like: Tensor) -> None:
+        """Make what get() will be asked, by block and level, where it is not kept but made with `origin`."""
 
     def text(self, block: str) -> int:
         """How many prompt tokens stand before the image's in what is stored for `block`."""
@@ -174,6 +175,21 @@ class KVCache:
         return sum(x.numel() * x.element_size() for x in found.values() if x is not None)
 
 
+class KVView(Protocol):
+    """What an injection reads: a KVCache, or another order of what one keeps."""
+
+    def level(self, t: float, block: str) -> float: ...
+
+    def get(self, t: float, block: str, like: Tensor | None = None) -> tuple[Tensor | None, Tensor]: ...
+
+    def make_anew(self, wanted: Mapping[str, float], origin: Backbone, like: Tensor) -> None: ...
+
+    def text(self, block: str) -> int: ...
+
+    @property
+    def with_keys(self) -> bool: ...
+
+
 @dataclass(frozen=True)
 class KVRecord:
     """Store K and V of the image tokens of `blocks` under the level of each call; with `text` also of the
@@ -187,11 +203,10 @@ class KVRecord:
 
 @dataclass(frozen=True)
 class KVInject:
-    """Replace K and V of `blocks` by those stored at the nearest level; `cleaner`: at the next below it."""
+    """Replace K and V of `blocks` by those that `cache` has for the level of each call."""
 
-    cache: KVCache
+    cache: KVView
     blocks: tuple[str, ...]
-    cleaner: bool = False
 
 
 KV = KVRecord | KVInject | None

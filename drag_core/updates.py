@@ -28,12 +28,16 @@ class Updates:
         log: Log,
     ) -> None:
         self.backbone, self.source, self.recipe, self.log = backbone, source, recipe, log
-        self.store, self.kv = store, kv
+        self.kv = kv
+        # the source's K/V at the very levels of the updates, which the inversion passes by; a view which does
+        # that too has no use for them
+        self.anchor: KV = KVRecord(store, recipe.kv_blocks, recipe.kv_text) if store else None
+        if recipe.kv_view is not None:
+            self.anchor = kv
         self.state: Any = None
         self.finished = False
         self.made = 0
         self.reached = False  # what the last tracking found
-        self.still = 0  # trackings in a row that moved no handle
 
     def tell(self, level: int, z: Tensor) -> None:
         self.log.done += 1
@@ -47,14 +51,12 @@ class Updates:
         if self.finished or i >= len(r.ramp) or not r.ramp[i]:
             return z
         stop = not r.constraint.needs_prediction
-        ahead = r.background == "released"
         with torch.no_grad():
-            # the source's K/V at this very level, which the inversion passes by; released: as in the updates
-            anchor: KV = KVRecord(self.store, r.kv_blocks, r.kv_text) if self.store else None
-            anchor = self.kv if r.kv_pairing == "released" else anchor
-            wanted, predicted = self.backbone.features(ref, t, r.taps, anchor, stop=stop and not ahead)
+            wanted, predicted = self.backbone.features(
+                ref, t, r.taps, self.anchor, stop=stop and not r.background.needs_prediction
+            )
             ref_next = ref if predicted is None else _next(ref, predicted, s, i)
-            still = (ref + ref_next) / 2 if ahead else ref
+            held = r.background.held(ref, ref_next)
         z = z.detach().clone().requires_grad_()
         # all that no update changes is made here: an update neither copies from the host nor waits for it
         plan = r.supervision.plan(wanted, r.ramp[i])
@@ -69,8 +71,8 @@ class Updates:
         for k, progress in enumerate(r.ramp[i]):
             features, predicted = self.backbone.features(z, t, r.taps, self.kv, stop=stop)
             if r.track_every and self.made and (k == 0 if r.stale_tracking else k % r.track_every == 0):
-                self.track(features, plan, counted=not r.stale_tracking)
-            if self.reached or (r.patience and self.still >= r.patience):
+                self.track(features, plan)
+            if self.reached:
                 self.finished = True
                 break
             with uncast(z.device):
@@ -84,23 +86,20 @@ class Updates:
                     group["lr"] = rate * (r.hold_gain if progress >= 1 else 1.0)
                 optimizer.step()
                 with torch.no_grad():
-                    z.copy_(constraint.project(z, still))
+                    z.copy_(constraint.project(z, held))
             self.made += 1
             self.log.note(measured(loss, z, self.source.z[i], of_source))
             self.tell(i, z)
             if r.stale_tracking and r.track_every and (k + 1) % r.track_every == 0:
-                self.track(features, plan, counted=True)
+                self.track(features, plan)
             arrived += progress >= 1
             if r.settle and arrived >= 10 and arrived % 5 == 0 and self.settled():
                 break
         return z.detach()
 
-    def track(self, features: list[Tensor], plan: Any, counted: bool) -> None:
-        before = self.state
+    def track(self, features: list[Tensor], plan: Any) -> None:
         self.state, self.reached = self.recipe.supervision.track(features, plan, self.state)
         self.log.traces.append(self.recipe.supervision.trace(self.state))
-        if counted and self.recipe.patience:
-            self.still = self.still + 1 if torch.equal(before, self.state) else 0
 
     def settled(self) -> bool:
         """Asked every five updates, and only if wanted: then the loop waits for the device."""

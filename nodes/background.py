@@ -6,7 +6,8 @@ from comfy_api.latest import io
 from torch import Tensor
 
 from ..drag_core.motion.masks import on_grid
-from ..drag_core.recipes.assemble import Background, BackgroundSource
+from ..drag_core.recipes.assemble import KeepBackground
+from ..drag_core.trajectory.background import BackgroundSource
 from ..drag_core.types import DragError, Grid
 from . import sockets
 from .convert import masks
@@ -62,4 +63,4 @@ class DragBackgroundHardConstraint(io.ComfyNode):
                 "the editable mask is empty, so that nothing may change: paint it white where the drag is"
             )
         cells = on_grid(mask, Grid(h, w), family_in(model).ground().share)  # as DragOptimize will
-        return io.NodeOutput(keep_background(model, trajectory, cells, source), Background(mask, source))
+        return io.NodeOutput(keep_background(model, trajectory, cells, source), KeepBackground(mask, source))

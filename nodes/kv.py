@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
+from ..drag_core.recipes.released import KVPairing
 from . import sockets
 from .host.inversion import Inversion, choose_kv, kv_layers
 from .host.patches import inject_kv, sigma_range
@@ -53,7 +54,7 @@ class DragKVInject(io.ComfyNode):
         layers: str,
         start_percent: float,
         end_percent: float,
-        pairing: str = "level",
+        pairing: KVPairing = "level",
     ) -> io.NodeOutput:
         chosen = choose_kv(layers, *kv_layers(model))
         sigmas = sigma_range(model, start_percent, end_percent)

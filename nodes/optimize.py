@@ -9,7 +9,7 @@ from comfy_api.latest import io, ui
 
 from ..drag_core.pictures.plot import loss_curve
 from ..drag_core.recipes import METHODS
-from ..drag_core.recipes.assemble import Background, Effort, KVUse, Pairing
+from ..drag_core.recipes.assemble import Effort, KeepBackground, KVUse, Pairing
 from ..drag_core.recipes.choice import AUTO, COPY_PASTE, CUSTOM, RECIPES, ignored, shown_numbers
 from ..drag_core.types import Task, Variant
 from . import sockets
@@ -179,7 +179,7 @@ class DragOptimize(io.ComfyNode):
         kv: KVUse,
         seed: int,
         preview_every: int,
-        constraint: Background | None = None,
+        constraint: KeepBackground | None = None,
         refill: Inversion | None = None,
         warped: io.Latent.Type | None = None,
         effort: Effort = "recipe",

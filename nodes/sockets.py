@@ -11,7 +11,7 @@ CATEGORY = "drag"
 
 Regions = io.Custom("DRAG_REGIONS")  # drag_core.types.Task: what moves where, on a picture of a given size
 Trajectory = io.Custom("DRAG_TRAJECTORY")  # nodes.host.inversion.Inversion
-Constraint = io.Custom("DRAG_CONSTRAINT")  # nodes.host.wish.Background
+Constraint = io.Custom("DRAG_CONSTRAINT")  # drag_core.recipes.assemble.KeepBackground
 Crop = io.Custom("DRAG_CROP")  # drag_core.pictures.crop.Crop
 Adapter = io.Custom("DRAG_ADAPTER")  # nodes.host.adapters.ip_adapter.Adapter: an image adapter's file
 Subject = io.Custom("DRAG_SUBJECT")  # drag_core.adapters.instant_character.Subject

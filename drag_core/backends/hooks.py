@@ -124,7 +124,7 @@ def _stored(
     kv: KVInject, t: float, block: str, which: int, first: int, own: Callable[..., Tensor]
 ) -> Callable[..., Tensor]:
     def forward(x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        kept = kv.cache.get(t, block, x, kv.cleaner)[which]
+        kept = kv.cache.get(t, block, x)[which]
         if kept is None:  # only V is stored
             return own(x, *args, **kwargs)
         text = kv.cache.text(block)

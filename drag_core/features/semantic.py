@@ -4,7 +4,7 @@ backtracking.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -57,6 +57,10 @@ class SemanticSupervision:
     labels: Tensor | None = None
     count: int = COUNT
     reach: float = 2.0
+
+    @property
+    def moves_regions(self) -> bool:
+        return False
 
     def _starts(self) -> Tensor:
         return on_cells([h.start for h in self.handles], self.image, self.grid)
@@ -140,3 +144,9 @@ class SemanticSupervision:
 
     def trace(self, state: Tensor) -> tuple[tuple[float, float], ...]:
         return in_pixels(state, self.grid, self.image)
+
+    def on_small(self, grid: Grid) -> SemanticSupervision:
+        return self
+
+    def wider(self, handles: tuple[Handle, ...], radius: int, patches: int) -> SemanticSupervision:
+        return replace(self, handles=handles, count=patches)

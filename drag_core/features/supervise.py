@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from ..kernels import region as kernel
 from ..kernels.lookup import nearest_shift, patches
-from ..motion.geometry import coarse_matrix, in_pixels, motion_matrix, on_cells, rescale, sampling_grid, warp
+from ..motion.geometry import in_pixels, motion_matrix, on_cells, rescale, sampling_grid, warp
 from ..motion.masks import on_grid
 from ..types import Grid, Handle, Region
 
@@ -19,6 +18,11 @@ Maps = list[Tensor]
 
 
 class Supervision(Protocol):
+    @property
+    def moves_regions(self) -> bool:
+        """Whether regions pull, rather than points."""
+        ...
+
     def init(self, reference: Maps) -> Any:
         """State before the first update, from the source's features at the first drag level."""
         ...
@@ -39,6 +43,16 @@ class Supervision(Protocol):
         """Where the handles are now, in image pixels."""
         ...
 
+    def on_small(self, grid: Grid) -> Supervision:
+        """The same for a small network, whose taps differ in size: regions are compared on `grid`."""
+        ...
+
+    def wider(self, handles: tuple[Handle, ...], radius: int, patches: int) -> Supervision:
+        """The same for points `handles`, their patches wider: squares of `radius`, or super-pixels of which
+        the picture has `patches`.
+        """
+        ...
+
 
 @dataclass(frozen=True)
 class RegionPlan:
@@ -47,18 +61,6 @@ class RegionPlan:
     windows: dict[float, tuple[kernel.Window, ...]]
     then: Maps
     scale: list[Tensor] | None
-    packed: int
-
-
-@dataclass(frozen=True)
-class CellPlan:
-    """For every progress of a level the regions' weights, moved cells (N, 2) and the whole cells they come
-    from, and the reference maps: read one by one, so that equal features differ by nothing (a sign is all
-    that L1 passes on).
-    """
-
-    places: dict[float, list[tuple[float, Tensor, Tensor]]]
-    then: Maps
 
 
 @dataclass(frozen=True)
@@ -69,9 +71,7 @@ class RegionSupervision:
     `grid` is where features are compared (they are read from native maps as if upsampled to it).
     `mean` "map": the sum over moved cells divided by C·H·W of the whole grid (DragFlow's released
     normalisation, which its step size presumes); "region": by C times the moved cells. `equal_taps` divides
-    each tap by its mean magnitude. `unpack` reads FLUX token maps as 2x2 packed (released DragFlow).
-    `coarse`: shifts by whole cells, towards zero, and none below one; while a level still moves, turns in
-    steps of 2 degrees; nearest cells (released DragNeXt).
+    each tap by its mean magnitude.
     """
 
     regions: tuple[Region, ...]
@@ -79,8 +79,10 @@ class RegionSupervision:
     grid: Grid
     mean: str = "map"
     equal_taps: bool = False
-    unpack: bool = False
-    coarse: bool = False
+
+    @property
+    def moves_regions(self) -> bool:
+        return True
 
     def init(self, reference: Maps) -> None:
         return None
@@ -90,79 +92,61 @@ class RegionSupervision:
         channel. From features this is the definition; from a plan the same without large maps.
         """
         if isinstance(reference, RegionPlan):
-            return kernel.pull(
-                features, reference.then, reference.windows[progress], reference.scale, reference.packed
-            )
-        if isinstance(reference, CellPlan):
-            whole: Tensor = features[0].new_zeros(())
-            for weight, to, came_from in reference.places[progress]:
-                whole = whole + weight * kernel.gap(features, reference.then, self.grid, to, came_from)
-            return whole
+            return kernel.pull(features, reference.then, reference.windows[progress], reference.scale)
         scale = self._scale(reference)
         now, then = ([x * s for x, s in zip(maps, scale, strict=True)] for maps in (features, reference))
-        if self.unpack:
-            now, then = ([F.pixel_shuffle(x, 2) for x in maps] for maps in (now, then))
         channels = sum(x.shape[1] for x in now)
         total: Tensor = now[0].new_zeros(())
         for region in self.regions:
             to, came_from = self.places(region, progress)
             if len(to):  # else it has moved off the picture
                 gap = kernel.gap(now, then, self.grid, to, came_from)
-                total = total + region.weight * gap / (self._cells(len(to)) * channels)
+                total = total + region.weight * gap / (self.cells(len(to)) * channels)
         return total
 
-    def plan(self, reference: Maps, ramp: tuple[float, ...]) -> RegionPlan | CellPlan:
-        packed = 2 if self.unpack else 1
-        channels = sum(x.shape[1] for x in reference) // packed**2
-        if self.coarse:
-            moved: dict[float, list[tuple[float, Tensor, Tensor]]] = {}
-            for progress in dict.fromkeys(ramp):
-                places = [self.places(region, progress, min(ramp) < 1) for region in self.regions]
-                moved[progress] = [
-                    (region.weight / (self._cells(len(to)) * channels), to, came_from)
-                    for region, (to, came_from) in zip(self.regions, places, strict=True)
-                    if len(to)
-                ]
-            return CellPlan(moved, reference)
+    def plan(self, reference: Maps, ramp: tuple[float, ...]) -> RegionPlan:
+        channels = sum(x.shape[1] for x in reference)
         windows: dict[float, tuple[kernel.Window, ...]] = {}
         for progress in dict.fromkeys(ramp):
             found = []
             for region in self.regions:
                 matrix, inside = self._moved(region, progress)
-                share = region.weight / (self._cells(max(int(inside.sum()), 1)) * channels)
-                found.append(kernel.window(reference, self.grid, matrix, inside, share, packed))
+                share = region.weight / (self.cells(max(int(inside.sum()), 1)) * channels)
+                found.append(kernel.window(reference, self.grid, matrix, inside, share))
             windows[progress] = tuple(w for w in found if w is not None)
-        return RegionPlan(windows, reference, self._scale(reference) if self.equal_taps else None, packed)
+        return RegionPlan(windows, reference, self._scale(reference) if self.equal_taps else None)
 
     def _scale(self, reference: Maps) -> list[Any]:
         return [1 / (r.abs().mean() + 1e-6) if self.equal_taps else 1.0 for r in reference]
 
-    def _cells(self, moved: int) -> int:
+    def cells(self, moved: int) -> int:
+        """By how many cells the sum over `moved` ones is divided."""
         return self.grid.height * self.grid.width if self.mean == "map" else moved
 
-    def _moved(self, region: Region, progress: float, moving: bool = True) -> tuple[Tensor, Tensor]:
+    def _moved(self, region: Region, progress: float) -> tuple[Tensor, Tensor]:
         """The motion on `grid`, and where (H, W) the moved mask covers more than half a cell."""
         mask = on_grid(region.mask.cpu(), self.grid)
-        if self.coarse:
-            matrix, still = coarse_matrix(region.motion, progress, moving, self.image, self.grid)
-            inside = warp((mask > 0.5).double(), matrix, mode="nearest")[0, 0] > 0.5
-            return matrix, torch.zeros_like(inside) if still else inside
         matrix = rescale(motion_matrix(region.motion, progress), self.image, self.grid)
         share = warp(mask, matrix)[0, 0]
         # a region smaller than a cell is the cell that has most of it
         return matrix, share > min(0.5, 0.999 * float(share.max())) if share.any() else share > 0.5
 
-    def places(self, region: Region, progress: float, moving: bool = True) -> tuple[Tensor, Tensor]:
+    def places(self, region: Region, progress: float) -> tuple[Tensor, Tensor]:
         """Cells of the moved mask (N, 2) and the places (N, 2) they come from, (x, y) on `grid`."""
-        matrix, inside = self._moved(region, progress, moving)
-        came_from = sampling_grid(matrix, self.grid)[inside]
-        return torch.nonzero(inside).flip(1).double(), came_from.round() if self.coarse else came_from
+        matrix, inside = self._moved(region, progress)
+        return torch.nonzero(inside).flip(1).double(), sampling_grid(matrix, self.grid)[inside]
 
     def track(self, features: Maps, reference: Any, state: None) -> tuple[None, bool]:
         return None, False
 
     def trace(self, state: None) -> tuple[tuple[float, float], ...]:
         return ()
+
+    def on_small(self, grid: Grid) -> RegionSupervision:
+        return replace(self, grid=grid, mean="region", equal_taps=True)
+
+    def wider(self, handles: tuple[Handle, ...], radius: int, patches: int) -> RegionSupervision:
+        return self
 
 
 @dataclass(frozen=True)
@@ -193,6 +177,10 @@ class PointSupervision:
     preserve: bool
     factor: float
     reach: float = 2.0
+
+    @property
+    def moves_regions(self) -> bool:
+        return False
 
     def _starts(self) -> Tensor:
         return on_cells([h.start for h in self.handles], self.image, self.grid)
@@ -234,10 +222,21 @@ class PointSupervision:
     def trace(self, state: Tensor) -> tuple[tuple[float, float], ...]:
         return in_pixels(state, self.grid, self.image)
 
+    def on_small(self, grid: Grid) -> PointSupervision:
+        return self
+
+    def wider(self, handles: tuple[Handle, ...], radius: int, patches: int) -> PointSupervision:
+        factor, search = float((2 * radius + 1) ** 2), max(self.search, 4)
+        return replace(self, handles=handles, radius=radius, factor=factor, search=search)
+
 
 @dataclass(frozen=True)
 class NoSupervision:
     """Nothing pulls: for baselines without updates."""
+
+    @property
+    def moves_regions(self) -> bool:
+        return False
 
     def init(self, reference: Maps) -> None:
         return None
@@ -253,3 +252,9 @@ class NoSupervision:
 
     def trace(self, state: None) -> tuple[tuple[float, float], ...]:
         return ()
+
+    def on_small(self, grid: Grid) -> NoSupervision:
+        return self
+
+    def wider(self, handles: tuple[Handle, ...], radius: int, patches: int) -> NoSupervision:
+        return self

@@ -26,13 +26,10 @@ def neighbours(cells: Tensor, native: int, large: int, dtype: torch.dtype) -> tu
     return low, (low + 1).clamp_max(native - 1), (place - low).double()
 
 
-def reading(
-    at: Tensor, native: int, large: int, dtype: torch.dtype, together: int = 1
-) -> tuple[Tensor, Tensor]:
+def reading(at: Tensor, native: int, large: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     """The bilinear reads at places `at` (P, n) of a line of `large` cells, upsampled from `native`, as one
-    product each: first native cell (P,) and matrix (P, n, k). Outside the line the border counts.
-
-    `together`: windows start and end at multiples of it. All on the CPU, the matrix in float64.
+    product each: first native cell (P,) and matrix (P, n, k). Outside the line the border counts. All on the
+    CPU, the matrix in float64.
     """
     count, n = at.shape
     low = at.double().floor()
@@ -43,9 +40,8 @@ def reading(
     weights = zip((1 - part, part), (inner for _, _, inner in found), strict=True)
     shares = torch.stack([w * s for w, inner in weights for s in (1 - inner, inner)])
     used = torch.where(shares > 0, cells, cells[:1])
-    start = used.amin((0, 2)) // together * together
+    start = used.amin((0, 2))
     k = int((used.amax((0, 2)) + 1 - start).max())
-    k = min(-(-k // together) * together, native)
     start = start.clamp_max(native - k)
     matrix = torch.zeros(count, n, k, dtype=torch.float64)
     matrix.scatter_add_(2, (used - start[:, None]).permute(1, 2, 0), shares.permute(1, 2, 0))

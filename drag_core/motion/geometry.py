@@ -98,25 +98,6 @@ def rescale(matrix: Tensor, src: Grid, dst: Grid) -> Tensor:
     return to_grid(src, dst) @ matrix @ to_grid(dst, src)
 
 
-def coarse_matrix(
-    motion: AffineMotion, progress: float, moving: bool, image: Grid, grid: Grid
-) -> tuple[Tensor, bool]:
-    """Released DragNeXt's motion, in cells of `grid`: whole cells, towards zero; turns, while `moving`, in
-    steps of 2 degrees, about a point counted from the picture's corner. And whether it is a shift that has
-    not begun.
-    """
-    kx, ky = grid.width / image.width, grid.height / image.height
-    # in its precision: 0.1 of ten cells is one cell
-    shift = progress * torch.tensor([motion.shift[0] * kx, motion.shift[1] * ky], dtype=torch.float32)
-    dx, dy = (float(v) for v in shift.trunc())
-    if motion.angle == 0:
-        return motion_matrix(AffineMotion((dx, dy))), dx == dy == 0
-    degrees = progress * math.degrees(float(torch.tensor(motion.angle, dtype=torch.float32)))
-    angle = math.radians(round(degrees / 2) * 2 if moving else degrees)
-    anchor = (round(motion.anchor[0] * kx) - 0.5, round(motion.anchor[1] * ky) - 0.5)
-    return motion_matrix(AffineMotion((dx, dy), angle, anchor=anchor)), False
-
-
 def sampling_grid(matrix: Tensor, size: Grid) -> Tensor:
     """(H, W, 2) float64: for every destination cell the (x, y) source cell it comes from."""
     inverse = torch.linalg.inv(matrix)

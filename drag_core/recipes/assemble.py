@@ -11,9 +11,9 @@ from typing import Any, Literal
 
 from torch import Tensor
 
-from ..features.supervise import RegionSupervision
 from ..motion.masks import EDITABLE, on_grid
 from ..ranges import check_mode
+from ..trajectory.background import BackgroundSource, background_of
 from ..trajectory.constrain import HardBackground
 from ..trajectory.solvers import Solver, ddim, fireflow
 from ..types import DragError, Family, FeatureTap, KVCache, Schedule, Task, Trajectory, Variant
@@ -27,16 +27,16 @@ from .placing import taps_on
 from .presets import Preset, adapt, adapt_shape, starting
 from .recipe import Recipe
 from .record import Way
+from .released import KVPairing, kv_view
 from .ways import WAYS, Ground, with_numbers
 
 KVUse = Literal["recipe", "off", "drag and denoise", "denoise"]
 Effort = Literal["recipe", "until settled", "fast"]
-Pairing = Literal["recipe", "level", "released"]
-BackgroundSource = Literal["trajectory", "reconstruction"]
+Pairing = Literal["recipe"] | KVPairing
 
 
 @dataclass(frozen=True)
-class Background:
+class KeepBackground:
     """Keep the picture outside `editable` (H, W) in {0, 1}, in image pixels, as the trajectory has it, or as
     a reconstruction denoised beside the edit.
     """
@@ -105,7 +105,8 @@ class Choice:
         check_mode("method", self.method, Way)
         check_mode("kv", self.kv, KVUse)
         check_mode("effort", self.effort, Effort)
-        check_mode("kv_pairing", self.kv_pairing, Pairing)
+        if self.kv_pairing != "recipe":
+            kv_view(self.kv_pairing)  # refuses what is none
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,7 @@ class Given:
 
     filled: Trajectory | None = None
     warped: Tensor | None = None
-    background: Background | None = None
+    background: KeepBackground | None = None
 
 
 def read_taps(text: str, auto: tuple[FeatureTap, ...]) -> tuple[FeatureTap, ...]:
@@ -150,9 +151,10 @@ def assemble(task: Task, ground: ModelGround, choice: Choice, given: Given = Giv
         recipe = replace(recipe, taps=read_taps(choice.taps, recipe.taps))
     if given.background is not None:
         cells = on_grid(given.background.editable, task.latent, ground.share)
-        recipe = replace(recipe, constraint=HardBackground(cells), background=given.background.source)
+        kept = background_of(given.background.source)
+        recipe = replace(recipe, constraint=HardBackground(cells), background=kept)
     if choice.kv_pairing != "recipe":
-        recipe = replace(recipe, kv_pairing=choice.kv_pairing)
+        recipe = replace(recipe, kv_view=kv_view(choice.kv_pairing))
     return use_kv(recipe, choice.kv, ground.stored) if ground.inverted else recipe
 
 
@@ -165,7 +167,7 @@ def _custom(task: Task, ground: ModelGround, choice: Choice, given: Given) -> Re
     numbers = with_numbers(usual_numbers(choice.method), choice.numbers)
     recipe = WAYS[choice.method](task, Ground((), ground.kv, schedule, solver), numbers)
     # points compare one block, as GoodDrag and AdaptiveDrag; regions all of them, as DragNeXt
-    one = ground.family == "sd" and not isinstance(recipe.supervision, RegionSupervision)
+    one = ground.family == "sd" and not recipe.supervision.moves_regions
     recipe = replace(recipe, taps=ground.taps(SD_UP[2:3]) if one else ground.usual_taps)
     return recipe if ground.preset is None else adapt_shape(recipe, ground.preset, task)
 

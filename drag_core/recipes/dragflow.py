@@ -15,12 +15,14 @@ from functools import partial
 import torch
 
 from ..features.supervise import RegionSupervision
+from ..trajectory.background import Reconstructed
 from ..trajectory.solvers import fireflow
 from ..types import FeatureTap, Task, Variant
 from .common import linear, need_regions
 from .numbers import RegionNumbers
 from .recipe import Recipe
 from .record import InversionSettings, Method, Paper
+from .released import Cleaner, HalfStepAhead, Unpacked
 from .ways import Ground, region
 
 PAPER = Paper(
@@ -54,15 +56,15 @@ def dragflow(task: Task, variant: Variant = "ours") -> Recipe:
     recipe = replace(recipe, optimizer=partial(torch.optim.SGD, lr=NUMBERS.step))
     if variant == "paper":
         ramp = (linear(NUMBERS.iterations, hold=NUMBERS.hold, first=0),)
-        return replace(recipe, ramp=ramp, background="reconstruction")
+        return replace(recipe, ramp=ramp, background=Reconstructed())
     side = (task.image.height + task.image.width) / 2
     part = 4 if side > 1000 else 3 if side > 600 else 2
     return replace(
         recipe,
-        supervision=RegionSupervision(task.regions, task.image, task.grid(part), mean="map", unpack=True),
-        kv_pairing="released",
+        supervision=Unpacked(RegionSupervision(task.regions, task.image, task.grid(part), mean="map")),
+        kv_view=Cleaner,
         kv_text=True,
-        background="released",
+        background=HalfStepAhead(),
         hold_gain=1.0,
     )
 

@@ -8,18 +8,20 @@ Equations: 5 (motions of regions), 6-7 (progressive backward self-intervention).
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 
 from ..features.supervise import RegionSupervision
+from ..trajectory.background import Reconstructed
 from ..trajectory.constrain import SoftBackground
 from ..trajectory.solvers import ddim
-from ..types import Grid, Region, Task, Variant
+from ..types import Task, Variant
 from .common import SD_KV, SD_UP, linear, need_regions, per_level
 from .gooddrag import gooddrag
 from .numbers import PBSINumbers
 from .recipe import Recipe
 from .record import InversionSettings, Method, Paper
+from .released import CoarseRegions, CountedBackground
+from .released.dragnext import begins
 from .ways import Ground, pbsi
 
 PAPER = Paper(
@@ -47,26 +49,18 @@ def dragnext(task: Task, variant: Variant = "ours") -> Recipe:
     regions = tuple(replace(r, weight=10.0) for r in task.regions)
     constraint = recipe.constraint
     if isinstance(constraint, SoftBackground):
-        constraint = replace(constraint, since=tuple(_begins(r, task.image, task.grid(2)) for r in regions))
+        since = tuple(begins(r, task.image, task.grid(2)) for r in regions)
+        constraint = CountedBackground(constraint, since)
     points = gooddrag(task, variant) if task.handles else None
     return replace(
         recipe,
         taps=SD_UP[2:3],
-        supervision=RegionSupervision(regions, task.image, task.grid(2), mean="region", coarse=True),
+        supervision=CoarseRegions(RegionSupervision(regions, task.image, task.grid(2), mean="region")),
         constraint=constraint,
         ramp=per_level(linear(30, hold=20), NUMBERS.updates),
-        background="reconstruction",
+        background=Reconstructed(),
         first=None if points is None else replace(points, ramp=points.ramp[:3]),
     )
-
-
-def _begins(region: Region, image: Grid, grid: Grid) -> float:
-    """The progress from which released DragNeXt moves a region at all: its shift has reached one cell."""
-    if region.motion.angle != 0:
-        return 0.0
-    x, y = region.motion.shift
-    cells = max(abs(x) * grid.width / image.width, abs(y) * grid.height / image.height)
-    return 1 / cells - 1e-6 if cells >= 1 else math.inf
 
 
 METHOD = Method(

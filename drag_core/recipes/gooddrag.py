@@ -12,12 +12,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ..features.supervise import PointSupervision
+from ..trajectory.background import Reconstructed
 from ..trajectory.solvers import ddim
 from ..types import Task, Variant
 from .common import SD_KV, SD_UP, need_handles
 from .numbers import PointNumbers
 from .recipe import Recipe
 from .record import InversionSettings, Method, Paper
+from .released import Patience
 from .ways import Ground, point
 
 PAPER = Paper(
@@ -55,9 +57,8 @@ def gooddrag(task: Task, variant: Variant = "ours") -> Recipe:
     assert isinstance(recipe.supervision, PointSupervision)
     return replace(
         recipe,
-        supervision=replace(recipe.supervision, factor=float((2 * NUMBERS.radius) ** 2)),
-        background="reconstruction",
-        patience=10,
+        supervision=Patience(replace(recipe.supervision, factor=float((2 * NUMBERS.radius) ** 2))),
+        background=Reconstructed(),
         stale_tracking=True,
     )
 

@@ -16,8 +16,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..features.descent import NormalisedDescent
-from ..features.semantic import SemanticSupervision
-from ..features.supervise import PointSupervision, RegionSupervision, Supervision
 from ..motion.exchange import with_points
 from ..motion.masks import TOUCHED, discs, moved, on_grid
 from ..trajectory.constrain import FreeBackground, HardBackground
@@ -103,32 +101,18 @@ def adapt(
         hold_gain=1.0,
         start=starting(task, filled, warped),
     )
-    if isinstance(out.supervision, RegionSupervision):
+    if out.supervision.moves_regions:
         return replace(out, ramp=((1.0,) * preset.updates,) * preset.levels, first=None)
     own = preset.points
     if own is None or warped is not None:
         return out
     return replace(
         out,
-        supervision=_wider(out.supervision, own, task),
+        supervision=out.supervision.wider(with_points(task, own.samples).handles, own.radius, own.patches),
         optimizer=partial(NormalisedDescent, lr=own.step),
         ramp=(out.ramp[0][: own.most],) if len(out.ramp) == 1 else ((1.0,) * own.updates,) * preset.levels,
         start=emptied(task, filled),
     )
-
-
-def _wider(supervision: Supervision, own: PointPreset, task: Task) -> Supervision:
-    """The point supervision with the samples of the regions' outlines, and patches that a small network
-    knows apart.
-    """
-    handles = with_points(task, own.samples).handles
-    if isinstance(supervision, PointSupervision):
-        side = float((2 * own.radius + 1) ** 2)
-        search = max(supervision.search, 4)
-        return replace(supervision, handles=handles, radius=own.radius, factor=side, search=search)
-    if isinstance(supervision, SemanticSupervision):
-        return replace(supervision, handles=handles, count=own.patches)
-    return supervision
 
 
 def emptied(task: Task, filled: Trajectory | None) -> Start | None:
@@ -143,13 +127,10 @@ def emptied(task: Task, filled: Trajectory | None) -> Start | None:
 def adapt_shape(recipe: Recipe, preset: Preset, task: Task) -> Recipe:
     """Only what the model's size asks for: taps, grid, normalisation, masks; steps and rates stay."""
     editable = _editable(task, preset.share)
-    supervision = recipe.supervision
-    if isinstance(supervision, RegionSupervision):
-        supervision = replace(supervision, grid=task.grid(4), mean="region", equal_taps=True, unpack=False)
     return replace(
         recipe,
         taps=preset.taps,
-        supervision=supervision,
+        supervision=recipe.supervision.on_small(task.grid(4)),
         constraint=FreeBackground() if editable is None else HardBackground(editable),
         kv_blocks=preset.kv_blocks,
         update_mask=around_targets(task, task.latent),

@@ -1,12 +1,76 @@
-"""The background of an edit at any noise level, for samplers that stop elsewhere than the trajectory did."""
+"""The background of an edit: which picture its constraint compares with, level by level, and what the source
+is between the levels, for samplers that stop elsewhere than the trajectory did.
+"""
 
 from __future__ import annotations
 
 from bisect import bisect_left
+from dataclasses import dataclass
+from typing import Literal, Protocol, get_args
 
 from torch import Tensor
 
-from ..types import Trajectory
+from ..types import KV, Backbone, DragError, Trajectory
+from .solvers import Solver
+
+BackgroundSource = Literal["trajectory", "reconstruction"]
+Denoised = tuple[Tensor, Tensor | None]  # the background at a level, and its solver's velocity there
+
+
+class Background(Protocol):
+    """What the rest of the picture is held against; its state goes in and out of `step`."""
+
+    @property
+    def needs_prediction(self) -> bool:
+        """Whether `held` wants the background one step ahead."""
+        ...
+
+    def held(self, here: Tensor, ahead: Tensor) -> Tensor:
+        """What an update puts back, of the background at its level and one plain step ahead."""
+        ...
+
+    def step(
+        self, backbone: Backbone, source: Trajectory, solver: Solver, i: int, now: Denoised, kv: KV
+    ) -> Denoised:
+        """The background at level i + 1, of the one `now` at level i; `kv` is the edit's."""
+        ...
+
+
+@dataclass(frozen=True)
+class Stored:
+    """The inversion's own latents: exact, and without a model call."""
+
+    needs_prediction: bool = False
+
+    def held(self, here: Tensor, ahead: Tensor) -> Tensor:
+        return here
+
+    def step(
+        self, backbone: Backbone, source: Trajectory, solver: Solver, i: int, now: Denoised, kv: KV
+    ) -> Denoised:
+        return source.z[i + 1], now[1]
+
+
+@dataclass(frozen=True)
+class Reconstructed:
+    """The inverted picture denoised beside the edit, without its K/V (the papers' way)."""
+
+    needs_prediction: bool = False
+
+    def held(self, here: Tensor, ahead: Tensor) -> Tensor:
+        return here
+
+    def step(
+        self, backbone: Backbone, source: Trajectory, solver: Solver, i: int, now: Denoised, kv: KV
+    ) -> Denoised:
+        return solver(backbone, now[0], source.schedule, i, i + 1, None, now[1])
+
+
+def background_of(source: BackgroundSource) -> Background:
+    """The background that a node or a command calls `source`."""
+    if source not in get_args(BackgroundSource):
+        raise DragError(f"there is no background {source!r}: use {' or '.join(get_args(BackgroundSource))}")
+    return Stored() if source == "trajectory" else Reconstructed()
 
 
 def background_at(source: Trajectory, sigma: float) -> Tensor:

@@ -48,23 +48,18 @@ class HardBackground:
 @dataclass(frozen=True)
 class SoftBackground:
     """GoodDrag eq. 7's second term (also DragDiffusion, DragNeXt R_M): weight · |(z_{t-1} − ref)·(1 − B)|_1,
-    summed, once; or once for each of `since` that the update's progress has reached (released DragNeXt: once
-    for every region that moves yet).
+    summed.
     """
 
     editable: Tensor
     weight: float
     needs_prediction: bool = True
-    since: tuple[float, ...] = (0.0,)
 
     def beside(self, z: Tensor) -> SoftBackground:
         return replace(self, editable=self.editable.to(z))
 
     def penalty(self, z_next: Tensor, ref_next: Tensor, progress: float = 1.0) -> Tensor:
-        times = sum(progress >= s for s in self.since)
-        if not times:
-            return z_next.new_zeros(())
-        return times * self.weight * ((z_next - ref_next) * (1 - self.editable.to(z_next))).abs().sum()
+        return self.weight * ((z_next - ref_next) * (1 - self.editable.to(z_next))).abs().sum()
 
     def project(self, z: Tensor, ref: Tensor) -> Tensor:
         return z

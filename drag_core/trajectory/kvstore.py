@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -108,10 +109,8 @@ class KVStore(KVCache):
             return list(self.latents) if block in self.wanted[0] else []
         return [t for t, blocks in self.packed.items() if block in blocks]
 
-    def get(
-        self, t: float, block: str, like: Tensor | None = None, cleaner: bool = False
-    ) -> tuple[Tensor | None, Tensor]:
-        return self.copy().get(t, block, like, cleaner)
+    def get(self, t: float, block: str, like: Tensor | None = None) -> tuple[Tensor | None, Tensor]:
+        return self.copy().get(t, block, like)
 
     def copy(self) -> KVReader:
         self.finish()
@@ -154,10 +153,8 @@ class KVReader(KVCache):
     def _holding(self, block: str) -> list[float]:
         return sorted({*super()._holding(block), *self.store._holding(block)})
 
-    def get(
-        self, t: float, block: str, like: Tensor | None = None, cleaner: bool = False
-    ) -> tuple[Tensor | None, Tensor]:
-        level = self.level(t, block, cleaner)
+    def get(self, t: float, block: str, like: Tensor | None = None) -> tuple[Tensor | None, Tensor]:
+        level = self.level(t, block)
         if block in self._kv.get(level, {}):
             k, v = self._kv[level][block]
             return (k, v) if like is None else (None if k is None else k.to(like), v.to(like))
@@ -185,11 +182,10 @@ class KVReader(KVCache):
         if following is not None and following not in self._coming:
             self._coming = {following: _Copy(self.store.packed[following], device)}
 
-    def replay(self, t: float, kv: KVInject, origin: Backbone, like: Tensor) -> None:
-        """Make what get() will be asked at `t`, from the latent that the inversion had there."""
+    def make_anew(self, wanted: Mapping[str, float], origin: Backbone, like: Tensor) -> None:
+        """From the latents that the inversion had at the wanted levels (rung "recompute")."""
         blocks, text = self.store.wanted
-        found = {b: self.level(t, b, kv.cleaner) for b in kv.blocks}
-        needed = {level for b, level in found.items() if b not in self._kv.get(level, {})}
+        needed = {level for b, level in wanted.items() if b not in self._kv.get(level, {})}
         self._forget(needed)
         for level in needed - self._here.keys():
             made = KVCache()
@@ -270,8 +266,8 @@ class Replayed:
         if isinstance(kv, KVRecord) and isinstance(kv.cache, KVStore):
             kv.cache.note(t, z, kv.blocks, kv.text)
             return None
-        if isinstance(kv, KVInject) and isinstance(kv.cache, KVReader):
-            kv.cache.replay(t, kv, self.origin, z)
+        if isinstance(kv, KVInject):
+            kv.cache.make_anew({b: kv.cache.level(t, b) for b in kv.blocks}, self.origin, z)
         return kv
 
     def predict(self, z: Tensor, t: float, kv: KV = None) -> Tensor:

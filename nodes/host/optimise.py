@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ...drag_core.drag import drag
-from ...drag_core.recipes.assemble import Background
+from ...drag_core.recipes.assemble import KeepBackground
 from ...drag_core.result import Result
 from ...drag_core.trajectory.kvstore import replays
 from ...drag_core.types import Task
@@ -39,7 +39,7 @@ def drag_latent(
     inversion: Inversion,
     task: Task,
     wish: Wish,
-    background: Background | None = None,
+    background: KeepBackground | None = None,
     refill: Inversion | None = None,
     warped: Tensor | None = None,
     prune: bool | None = None,
@@ -92,7 +92,8 @@ def drag_latent(
     if prune is None:
         prune = not patcher.is_dynamic() and device.type != "cpu"
     half: Result | None = None
-    one_part = len(recipe.ramp) == 1 and not need.whole and recipe.background != "released" and not anew
+    whole = need.whole or recipe.background.needs_prediction
+    one_part = len(recipe.ramp) == 1 and not whole and not anew
     if prune and family.joint and updates and one_part:
         with memory.while_pruned(patcher, recipe.taps) as part:
             half = run(part, positive, samples, body(True, None), need, sigmas, wish.seed)
@@ -110,7 +111,7 @@ def drag_latent(
         "model": family.label,
         "taps": [f"{t.block}:{t.site}" for t in recipe.taps],
         "kv_layers": list(recipe.kv_blocks),
-        "kv_pairing": recipe.kv_pairing if recipe.kv_blocks else None,
+        "kv_pairing": ("level" if recipe.kv_view is None else "released") if recipe.kv_blocks else None,
         "levels": len(source.schedule.t) - 1,
         "updates": len(result.losses),
         "updates_by_level": [len(u) for u in recipe.ramp],

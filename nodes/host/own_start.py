@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ...drag_core.autocast import uncast
 from ...drag_core.pictures.inpaint import painted_over, pixel_warp
-from ...drag_core.recipes.assemble import Background
+from ...drag_core.recipes.assemble import KeepBackground
 from ...drag_core.trajectory.invert import invert
 from ...drag_core.types import DragError, Task, Trajectory
 from .family import family_in
@@ -64,7 +64,7 @@ def start_of(
     inversion: Inversion,
     task: Task,
     wish: Wish,
-    background: Background | None = None,
+    background: KeepBackground | None = None,
     refill: Inversion | None = None,
     warped: Tensor | None = None,
     vae: Any = None,
@@ -94,7 +94,7 @@ def start_of(
 
 
 def _made(
-    patcher: Any, inversion: Inversion, task: Task, wish: Wish, background: Background | None, vae: Any
+    patcher: Any, inversion: Inversion, task: Task, wish: Wish, background: KeepBackground | None, vae: Any
 ) -> Start:
     began = time.perf_counter()
     channels, own = getattr(vae, "latent_channels", None), patcher.model.latent_format.latent_channels

@@ -8,7 +8,13 @@ import torch
 from comfy.patcher_extension import WrappersMP
 from torch import Tensor
 
-from ...drag_core.trajectory.background import background_at
+from ...drag_core.recipes.released import KVPairing, kv_view
+from ...drag_core.trajectory.background import (
+    BackgroundSource,
+    Reconstructed,
+    background_at,
+    background_of,
+)
 from ...drag_core.trajectory.kvstore import replays
 from ...drag_core.types import DragError, KVInject
 from .backbones import joint_kv, unet
@@ -82,10 +88,10 @@ class _Background:
         return self._keep(out, sampling.inverse_noise_scaling(sigmas[-1:], background.to(sigmas.device)))
 
 
-def keep_background(patcher: Any, inversion: Inversion, cells: Tensor, source: str) -> Any:
+def keep_background(patcher: Any, inversion: Inversion, cells: Tensor, source: BackgroundSource) -> Any:
     """A clone of `patcher` with which any sampler keeps the picture outside `cells` (1, 1, h, w)."""
     inversion.need_model(patcher)
-    patch = _Background(patcher.model, inversion, cells, source == "reconstruction")
+    patch = _Background(patcher.model, inversion, cells, background_of(source) == Reconstructed())
     clone = patcher.clone()
     clone.add_wrapper_with_key(WrappersMP.PREDICT_NOISE, "drag_background", patch.predict)
     clone.add_wrapper_with_key(WrappersMP.SAMPLER_SAMPLE, "drag_background", patch.sample)
@@ -97,7 +103,7 @@ def inject_kv(
     inversion: Inversion,
     layers: tuple[str, ...],
     sigmas: tuple[float, float],
-    pairing: str = "level",
+    pairing: KVPairing = "level",
 ) -> Any:
     """A clone of `patcher` whose self-attentions look at the inverted picture's K and V while the sampler's
     sigma is within `sigmas` (low, high), each at the stored level nearest to it, or at the next cleaner one
@@ -119,7 +125,9 @@ def inject_kv(
             "DragOptimize does; raise kv_budget_gb in DragInvert"
         )
     net = net_of(patcher)
-    kv, sampling = KVInject(cache.copy(), layers, pairing == "released"), sampling_of(patcher)
+    view, stored_kv = kv_view(pairing), cache.copy()
+    kv = KVInject(stored_kv if view is None else view(stored_kv), layers)
+    sampling = sampling_of(patcher)
 
     def level(options: dict[str, Any]) -> float:
         return core_level(sampling, float(options["sigmas"].flatten()[0]))

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...drag_core.recipes.assemble import Background, Choice, Given, ModelGround, assemble
+from ...drag_core.recipes.assemble import Choice, Given, KeepBackground, ModelGround, assemble
 from ...drag_core.recipes.choice import AUTO, automatic
 from ...drag_core.recipes.recipe import Recipe
 from ...drag_core.types import DragError, Task, Trajectory
@@ -73,7 +73,7 @@ def planned(
     inversion: Inversion,
     task: Task,
     wish: Wish,
-    background: Background | None = None,
+    background: KeepBackground | None = None,
     warped: Tensor | None = None,
     refill: Inversion | None = None,
 ) -> tuple[Wish, Recipe]:

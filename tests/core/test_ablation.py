@@ -13,6 +13,7 @@ from drag_core.bench.cases import held_out
 from drag_core.features.supervise import PointSupervision, RegionSupervision
 from drag_core.recipes.dragflow import dragflow
 from drag_core.recipes.presets import PRESETS, adapt
+from drag_core.recipes.released import Cleaner
 from drag_core.trajectory.constrain import FreeBackground, HardBackground
 
 CASES = held_out(1)
@@ -59,5 +60,5 @@ def test_each_row_adds_one_step() -> None:
     assert [isinstance(made[n].constraint, HardBackground) for n in names] == [False, False] + [True] * 5
     assert isinstance(made[names[1]].constraint, FreeBackground)
     assert [bool(made[n].kv_blocks) for n in names] == [False] * 3 + [True, True, False, True]
-    assert made["the same as released"].kv_pairing == "released"
+    assert made["the same as released"].kv_view is Cleaner
     assert all(sum(map(len, made[n].ramp)) == 70 for n in names[:5])

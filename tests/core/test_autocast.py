@@ -13,6 +13,7 @@ from torch import Tensor
 from drag_core.drag import drag
 from drag_core.features.correspondence import correspondence
 from drag_core.features.supervise import PointSupervision, RegionSupervision, Supervision
+from drag_core.recipes.released import CoarseRegions, Unpacked
 from drag_core.result import Result
 from drag_core.trajectory.constrain import SoftBackground
 from drag_core.types import AffineMotion, Grid, Handle, Region, Task
@@ -34,9 +35,9 @@ def supervisions() -> dict[str, Supervision]:
     out: dict[str, Supervision] = {}
     for angle, mean, equal, kind in product((0.0, 0.3), ("map", "region"), (False, True), READ):
         region = Region(mask, AffineMotion((9.5, 4.25), angle, anchor=(22.0, 20.0)))
-        out[f"region turned {angle} {mean} {kind} {equal}"] = RegionSupervision(
-            (region,), IMAGE, GRID, mean, equal, unpack=kind == "2x2", coarse=kind == "cells"
-        )
+        s = RegionSupervision((region,), IMAGE, GRID, mean, equal)
+        wrapped: dict[str, Supervision] = {"": s, "2x2": Unpacked(s), "cells": CoarseRegions(s)}
+        out[f"region turned {angle} {mean} {kind} {equal}"] = wrapped[kind]
     pairs = (Handle((20.0, 20.0), (40.0, 33.0)), Handle((30.0, 31.0), (12.0, 44.0)))
     for preserve in (False, True):
         out[f"points {preserve}"] = PointSupervision(

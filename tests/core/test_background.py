@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
-from drag_core.trajectory.background import background_at
-from drag_core.types import Schedule, Trajectory
+from drag_core.trajectory.background import Reconstructed, Stored, background_at, background_of
+from drag_core.types import DragError, Schedule, Trajectory
 
 CLEAN, NOISE = torch.full((1, 1, 2, 2), 3.0), torch.full((1, 1, 2, 2), -1.0)
 
@@ -40,3 +41,9 @@ def test_vp_is_given_in_the_samplers_frame() -> None:
     for sigma in (0.0, 0.3, 0.75, 1.0, 1.2, 5.0):  # this path is straight: clean + sigma·noise everywhere
         assert torch.allclose(background_at(source, sigma), CLEAN + sigma * NOISE, atol=1e-5), sigma
     assert torch.equal(background_at(source, 0.0), CLEAN)
+
+
+def test_a_source_by_its_name() -> None:
+    assert background_of("trajectory") == Stored() and background_of("reconstruction") == Reconstructed()
+    with pytest.raises(DragError, match="no background 'relased': use trajectory or reconstruction"):
+        background_of("relased")  # type: ignore[arg-type]

@@ -15,6 +15,7 @@ from drag_core.features.descent import NormalisedDescent
 from drag_core.features.supervise import NoSupervision, PointSupervision, RegionSupervision, Supervision
 from drag_core.motion.masks import discs
 from drag_core.recipes.recipe import Recipe
+from drag_core.trajectory.background import Background, Reconstructed, Stored
 from drag_core.trajectory.constrain import Constraint, FreeBackground, HardBackground, SoftBackground
 from drag_core.trajectory.invert import clean_estimate, denoise, invert
 from drag_core.trajectory.solvers import Solver, alf, ddim, euler, fireflow
@@ -99,7 +100,7 @@ def test_reconstruction_as_background(solver: Solver) -> None:
     """The branch denoised beside the edit: without injected K/V, a plain denoise of the inverted latent."""
     backbone = Linear(rate=0.4)
     path = source(backbone, solver=solver)
-    result = drag(backbone, path, recipe(solver=solver, background="reconstruction"))
+    result = drag(backbone, path, recipe(solver=solver, background=Reconstructed()))
     z = denoise(backbone, path.z[0], FLOW, solver)
     assert torch.equal(result.reconstruction, z) and not torch.equal(z, picture())
     outside = EDITABLE.expand_as(z) == 0
@@ -235,9 +236,11 @@ def test_hold_gain_and_update_mask() -> None:
     assert (plain[(mask == 0).expand_as(plain)] == 0).all()
 
 
-@pytest.mark.parametrize("background", ["trajectory", "reconstruction"])
+@pytest.mark.parametrize("background", [Stored(), Reconstructed()], ids=["trajectory", "reconstruction"])
 @pytest.mark.parametrize("ramp", [((1.0, 1.0),), ((0.5,), (1.0, 1.0)), ((1.0,), ())])
-def test_pause_and_resume_give_the_whole_drag(ramp: tuple[tuple[float, ...], ...], background: str) -> None:
+def test_pause_and_resume_give_the_whole_drag(
+    ramp: tuple[tuple[float, ...], ...], background: Background
+) -> None:
     backbone = Linear(rate=0.3)
     path = source(backbone)
     r = replace(recipe(ramp=ramp), background=background)

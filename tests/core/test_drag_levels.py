@@ -14,6 +14,8 @@ from drag_core.drag import drag
 from drag_core.features.supervise import NoSupervision
 from drag_core.recipes.gooddrag import gooddrag
 from drag_core.recipes.recipe import Recipe
+from drag_core.recipes.released import HalfStepAhead, Patience
+from drag_core.trajectory.background import background_of
 from drag_core.trajectory.constrain import FreeBackground, SoftBackground
 from drag_core.trajectory.invert import denoise, invert
 from drag_core.trajectory.solvers import Solver, alf, ddim, euler, fireflow
@@ -22,9 +24,9 @@ from tests.core.analytic import Linear, Mixture, levels
 from tests.core.test_drag import FLOW, GOAL, IMAGE, POINTS, START, VP, at, picture, recipe
 
 
-def beside(r: Recipe, background: str) -> Recipe:
+def beside(r: Recipe, background: Any) -> Recipe:
     """The recipe with this background: "reconstruction", or that one as released, under the edit's K/V."""
-    return replace(r, background=background)
+    return replace(r, background=HalfStepAhead() if background == "released" else background_of(background))
 
 
 class Pushed(NoSupervision):
@@ -143,9 +145,12 @@ def test_patience_counts_the_trackings_in_a_row() -> None:
     """Before update 2 the handle stays, before 3 it moves, before 4 and 5 it stays: two in a row end it."""
     backbone = Linear()
     source = invert(backbone, picture(), FLOW, euler)
-    choices = {"track_every": 1, "ramp": ((1.0,) * 9,), "constraint": FreeBackground(), "patience": 2}
+    choices = {"track_every": 1, "ramp": ((1.0,) * 9,), "constraint": FreeBackground()}
     optimizer = partial(torch.optim.SGD, lr=0.01)
-    assert len(drag(backbone, source, recipe(Followed(), optimizer=optimizer, **choices)).losses) == 4
+    assert (
+        len(drag(backbone, source, recipe(Patience(Followed(), 2), optimizer=optimizer, **choices)).losses)
+        == 4
+    )
 
 
 class Watched(Linear):

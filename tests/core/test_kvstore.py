@@ -15,6 +15,7 @@ from drag_core.drag import drag
 from drag_core.recipes.dragflow import KV as FLUX_KV
 from drag_core.recipes.dragflow import dragflow
 from drag_core.recipes.recipe import Recipe
+from drag_core.recipes.released import Cleaner, HalfStepAhead, KVPairing, kv_view
 from drag_core.trajectory.invert import invert
 from drag_core.trajectory.kvplan import RUNGS, KVSize
 from drag_core.trajectory.kvstore import KVReader, KVStore
@@ -93,15 +94,15 @@ COST = {"pinned": 0.0, "pageable": 0.0, "fp8": 1e-2, "v fp8": 0.1, "recompute": 
 
 
 @cache
-def whole(pairing: str) -> Tensor:
-    return edited(network(), None, recipe(kv_pairing=pairing))[0]
+def whole(pairing: KVPairing) -> Tensor:
+    return edited(network(), None, recipe(kv_view=kv_view(pairing)))[0]
 
 
 @pytest.mark.parametrize("rung", RUNGS)
 @pytest.mark.parametrize("pairing", ["level", "released"])
-def test_what_each_rung_costs_in_the_result(rung: str, pairing: str) -> None:
+def test_what_each_rung_costs_in_the_result(rung: str, pairing: KVPairing) -> None:
     backbone = network()
-    r = recipe(kv_pairing=pairing)
+    r = recipe(kv_view=kv_view(pairing))
     kept, _ = edited(backbone, KVStore(rung), r)
     error = float((kept - whole(pairing)).norm() / (whole(pairing) - latent()).norm())
     print(rung, pairing, error)
@@ -140,13 +141,13 @@ def test_released_pairing_is_the_released_codes() -> None:
     assert tuple(f"double.{i}" for i in data["double"].tolist()) == FLUX_KV[:6]
     assert tuple(f"single.{i}" for i in data["single"].tolist()) == FLUX_KV[6:]
     r = dragflow(task(), "released")
-    assert (r.kv_pairing, r.kv_text, r.background) == ("released", True, "released")
+    assert (r.kv_view, r.kv_text, r.background) == (Cleaner, True, HalfStepAhead())
     s = r.schedule.t
     middles = [(a + b) / 2 for a, b in zip(s, s[1:], strict=False)]
     captures, store = [0.0, *reversed(middles)], KVCache()
     filled(store, captures)
-    assert captures.index(store.level(s[0], "a", True)) == int(data["index_drag_round0"]) == 19
-    got = [captures.index(store.level(t, "a", True)) for t in middles]
+    assert captures.index(Cleaner(store).level(s[0], "a")) == int(data["index_drag_round0"]) == 19
+    got = [captures.index(Cleaner(store).level(t, "a")) for t in middles]
     assert got == data["index_mid"].tolist()
     aligned = [captures.index(store.level(t, "a")) for t in middles]
     assert aligned == [i + 1 for i in got]
@@ -208,20 +209,20 @@ class Spy:
 def test_the_released_background_is_half_a_step_ahead() -> None:
     """z + (t' - t)/2 · v(z) outside the mask after every update; afterwards denoised beside the edit."""
     backbone = network()
-    r = recipe(kv_pairing="released", background="released", kv_text=True)
+    r = recipe(kv_view=Cleaner, background=HalfStepAhead(), kv_text=True)
     source = invert(backbone, latent(), r.schedule, fireflow, r.kv_blocks, kv_text=True)
     spy, seen = Spy(backbone), list[Tensor]()
     result = drag(spy, source, r, lambda step: seen.append(step.z.clone()), pause=True)  # type: ignore[arg-type]
     assert source.kv is not None
     with torch.no_grad():
-        v = backbone.predict(source.z[0], SCHEDULE.t[0], KVInject(source.kv, BLOCKS, cleaner=True))
+        v = backbone.predict(source.z[0], SCHEDULE.t[0], KVInject(Cleaner(source.kv), BLOCKS))
     ahead = source.z[0] + (SCHEDULE.t[1] - SCHEDULE.t[0]) / 2 * v
     outside = (r.constraint.editable < 0.5).expand_as(v)  # type: ignore[attr-defined]
     for z in seen:
         assert torch.allclose(z[outside], ahead[outside], atol=1e-5)
         assert not torch.allclose(z[outside], source.z[0][outside], atol=1e-3)
     assert [c[0] for c in spy.calls] == ["features False False"] + ["features True True"] * 3
-    assert all(isinstance(c[2], KVInject) and c[2].cleaner for c in spy.calls)
+    assert all(isinstance(c[2], KVInject) and isinstance(c[2].cache, Cleaner) for c in spy.calls)
     assert torch.equal(result.handoff.background, source.z[0])
     done = drag(backbone, source, r, resume=result)
     assert torch.equal(done.z[outside], done.reconstruction[outside])
@@ -255,3 +256,9 @@ def test_a_plain_read_of_the_recompute_rung_is_refused() -> None:
     with pytest.raises(DragError, match="made anew at every step"):
         store.get(0.5, "a")
     assert store.bytes == latent().numel() * 4 and store.blocks == ("a",) and store.levels == (0.5,)
+
+
+def test_a_pairing_by_its_name() -> None:
+    assert kv_view("level") is None and kv_view("released") is Cleaner
+    with pytest.raises(DragError, match="no K/V pairing 'Level': use level or released"):
+        kv_view("Level")  # type: ignore[arg-type]

@@ -22,6 +22,15 @@ from drag_core.recipes.dragnext import dragnext
 from drag_core.recipes.fast import fast
 from drag_core.recipes.gooddrag import gooddrag
 from drag_core.recipes.recipe import Recipe
+from drag_core.recipes.released import (
+    Cleaner,
+    CoarseRegions,
+    CountedBackground,
+    HalfStepAhead,
+    Patience,
+    Unpacked,
+)
+from drag_core.trajectory.background import Reconstructed, Stored
 from drag_core.trajectory.constrain import FreeBackground, HardBackground, SoftBackground
 from drag_core.trajectory.schedules import ddim as ddim_levels
 from drag_core.trajectory.schedules import flow, flux_shift
@@ -70,11 +79,11 @@ def test_the_papers_numbers(name: str, variant: Variant) -> None:
     assert r.schedule == schedule and len(r.schedule.t) == kept + 1 and r.solver is solver
     assert first is None or r.schedule.t[0] == first
     beside = variant == "released" and name in ("gooddrag", "dragnext")
-    kept_by = {"paper": "reconstruction", "released": "released"} if name == "dragflow" else {}
-    assert r.background == kept_by.get(variant, "reconstruction" if beside else "trajectory")
+    kept_by = {"paper": Reconstructed(), "released": HalfStepAhead()} if name == "dragflow" else {}
+    assert r.background == kept_by.get(variant, Reconstructed() if beside else Stored())
     assert r.start is None and r.update_mask is None
     as_released = name == "dragflow" and variant == "released"
-    assert (r.kv_pairing == "released", r.kv_text) == (as_released, as_released)
+    assert (r.kv_view, r.kv_text) == (Cleaner if as_released else None, as_released)
 
 
 @pytest.mark.parametrize(
@@ -115,14 +124,16 @@ def test_point_recipes(
 def test_released_gooddrag_tracks_late_and_loses_patience() -> None:
     for variant in VARIANTS:
         r = gooddrag(task(), variant)
-        assert (r.stale_tracking, r.patience) == ((True, 10) if variant == "released" else (False, 0))
+        released = variant == "released"
+        assert r.stale_tracking is released and isinstance(r.supervision, Patience) is released
+        assert not isinstance(r.supervision, Patience) or r.supervision.most == 10
 
 
 def test_released_dragnext_moves_coarsely_after_a_point_phase() -> None:
     r = dragnext(task(), "released")
-    assert isinstance(r.supervision, RegionSupervision) and r.supervision.coarse
+    assert isinstance(r.supervision, CoarseRegions) and isinstance(r.supervision.inside, RegionSupervision)
     assert r.first is not None and tuple(map(len, r.first.ramp)) == (30,) * 3
-    assert isinstance(r.constraint, SoftBackground)
+    assert isinstance(r.constraint, CountedBackground)
     assert r.constraint.since == pytest.approx((1 / 32,), abs=1e-5)  # 64 px are 32 cells
     for variant in ("ours", "paper"):
         assert dragnext(task(), variant).first is None  # type: ignore[arg-type]
@@ -151,7 +162,7 @@ def test_dragflow() -> None:
     assert isinstance(r.constraint, HardBackground) and r.constraint.editable.shape == (1, 1, 64, 64)
     s = r.supervision
     assert isinstance(s, RegionSupervision) and s.grid == Grid(128, 128)
-    assert (s.mean, s.unpack, s.equal_taps) == ("map", False, False)
+    assert (s.mean, s.equal_taps) == ("map", False)
     assert r.track_every == 0
 
 
@@ -163,12 +174,13 @@ def test_dragflow_variants(variant: Variant, side: int, released_grid: int) -> N
     """
     r = dragflow(task(side), variant)
     s = r.supervision
+    assert isinstance(s, Unpacked) is (variant == "released")
+    s = s.inside if isinstance(s, Unpacked) else s
     assert isinstance(s, RegionSupervision)
     assert rate(r)[1] == pytest.approx(1000 * (side / 512) ** 2 if variant == "ours" else 1000)
     assert r.hold_gain == (1.0 if variant == "released" else 1.2)
     assert r.ramp[0][0] == (0.0 if variant == "paper" else 0.02)
     assert r.ramp[0][49] == (0.98 if variant == "paper" else 1.0)
-    assert s.unpack is (variant == "released")
     wanted = released_grid if variant == "released" else side // 4
     assert s.grid == Grid(wanted, wanted)
 
@@ -180,6 +192,8 @@ def test_dragnext_variants(variant: Variant) -> None:
     """
     r, released = dragnext(task(), variant), variant == "released"
     s = r.supervision
+    assert isinstance(s, CoarseRegions) is released
+    s = s.inside if isinstance(s, CoarseRegions) else s
     assert isinstance(s, RegionSupervision) and (s.grid, s.mean) == (Grid(256, 256), "region")
     flat = sum(r.ramp, ())
     if released:
@@ -191,7 +205,9 @@ def test_dragnext_variants(variant: Variant) -> None:
         assert flat == pytest.approx(formula)
     assert r.taps == (SD_UP[2:3] if released else tuple(FeatureTap(f"up.{i}") for i in range(4)))
     assert [x.weight for x in s.regions] == [10.0 if released else 1.0]
-    assert isinstance(r.constraint, SoftBackground) and r.constraint.weight == 0.2
+    assert isinstance(r.constraint, CountedBackground) is released
+    constraint = r.constraint.inside if isinstance(r.constraint, CountedBackground) else r.constraint
+    assert isinstance(constraint, SoftBackground) and constraint.weight == 0.2
     assert r.hold_gain == 1.0 and r.track_every == 0
 
 
@@ -201,7 +217,8 @@ def test_dragnext_variants(variant: Variant) -> None:
 )
 def test_gooddrag_variants(variant: Variant, factor: float, block: str) -> None:
     r = gooddrag(task(), variant)
-    assert isinstance(r.supervision, PointSupervision) and r.supervision.factor == factor
+    s = r.supervision.inside if isinstance(r.supervision, Patience) else r.supervision
+    assert isinstance(s, PointSupervision) and s.factor == factor
     assert r.taps == (FeatureTap(block),)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import pytest
 import torch
@@ -11,9 +10,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from benchmarks.equality import COARSE
-from drag_core.features.supervise import PointSupervision, RegionSupervision
+from drag_core.features.supervise import PointSupervision, RegionSupervision, Supervision
 from drag_core.kernels.lookup import lookup, lookup_all, patches, reading
 from drag_core.kernels.region import windowed
+from drag_core.recipes.released import Unpacked
 from drag_core.types import AffineMotion, Grid, Handle, Region
 
 IMAGE = Grid(120, 176)
@@ -54,7 +54,7 @@ def maps(size: tuple[int, int], dtype: torch.dtype, seed: int, channels: int = 8
     return [torch.randn(1, channels, *s, generator=g, dtype=torch.float64).to(dtype) for s in (size, other)]
 
 
-def both(s: RegionSupervision, now: list[Tensor], then: list[Tensor], progress: float) -> list[list[Tensor]]:
+def both(s: Supervision, now: list[Tensor], then: list[Tensor], progress: float) -> list[list[Tensor]]:
     """Loss and gradients from the definition and from the plan."""
     out = []
     for reference in (then, s.plan(then, (progress,))):
@@ -78,12 +78,13 @@ def test_equals_the_definition(native: tuple[int, int], grid: Grid, progress: fl
     same(*both(s, maps(native, torch.float64, 1), maps(native, torch.float64, 2), progress), 1e-12, 1e-11)
 
 
-@pytest.mark.parametrize(
-    "choices", [{"unpack": True}, {"equal_taps": True}, {"unpack": True, "equal_taps": True}]
-)
+@pytest.mark.parametrize(("unpack", "equal_taps"), [(True, False), (False, True), (True, True)])
 @pytest.mark.parametrize("progress", [0.41, 1.0])
-def test_equals_the_definition_packed_and_with_equal_taps(choices: dict[str, bool], progress: float) -> None:
-    s = replace(RegionSupervision(REGIONS, IMAGE, Grid(51, 70)), **choices)  # type: ignore[arg-type]
+def test_equals_the_definition_packed_and_with_equal_taps(
+    unpack: bool, equal_taps: bool, progress: float
+) -> None:
+    plain = RegionSupervision(REGIONS, IMAGE, Grid(51, 70), equal_taps=equal_taps)
+    s = Unpacked(plain) if unpack else plain
     now, then = maps((13, 17), torch.float64, 1), maps((13, 17), torch.float64, 2)
     then[1] *= 30
     same(*both(s, now, then, progress), 1e-12, 1e-11)
@@ -120,7 +121,7 @@ def test_sums_of_small_numbers_are_made_in_float32(dtype: torch.dtype) -> None:
 
 
 def test_many_channels_in_parts_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    s = RegionSupervision(REGIONS, IMAGE, Grid(60, 88), unpack=True)
+    s = Unpacked(RegionSupervision(REGIONS, IMAGE, Grid(60, 88)))
     now, then = maps((15, 22), torch.float64, 1, 32), maps((15, 22), torch.float64, 2, 32)
     whole = both(s, now, then, 0.8)[1]
     monkeypatch.setattr(windowed, "AT_ONCE", 3000)

@@ -20,13 +20,13 @@ from drag_core.motion.exchange import (
 from drag_core.motion.superpixels import (
     around,
     auto_mask,
-    forward_patch,
     lab,
     patch_at,
     shifted,
     superpixels,
     swept,
 )
+from drag_core.recipes.released.adaptivedrag import forward_patch
 from drag_core.types import AffineMotion, DragError, Grid, Handle, Region, Task
 
 SIZE = Grid(96, 128)

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from drag_core.features.supervise import NoSupervision, PointSupervision, RegionPlan, RegionSupervision
+from drag_core.recipes.released import Unpacked
 from drag_core.types import AffineMotion, Grid, Handle, Region
 from tests.core.analytic import blob
 
@@ -106,7 +107,7 @@ def point_loss(s: PointSupervision) -> Callable[[Tensor], Tensor]:
         lambda x: regions.loss([x], [features(0)], None, 0.7),
         lambda x: replace(regions, mean="region").loss([x], [features(0)], None, 1.0),
         lambda x: replace(regions, equal_taps=True).loss([x, x * x], [features(0), features(4)], None, 1.0),
-        lambda x: replace(regions, unpack=True).loss([x.tile(1, 4, 1, 1)], [features(0, 12)], None, 0.4),
+        lambda x: Unpacked(regions).loss([x.tile(1, 4, 1, 1)], [features(0, 12)], None, 0.4),
         point_loss(gooddrag),
         point_loss(replace(gooddrag, stride=1.3)),
     ],

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -18,12 +19,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from drag_core.drag import drag
-from drag_core.motion.superpixels import forward_patch, spacing
 from drag_core.recipes.dragnext import dragnext
 from drag_core.recipes.gooddrag import gooddrag
 from drag_core.recipes.recipe import Recipe
+from drag_core.recipes.released import CountedBackground
+from drag_core.recipes.released.adaptivedrag import forward_patch, spacing
+from drag_core.recipes.released.around import Around
 from drag_core.result import Result
-from drag_core.trajectory.constrain import SoftBackground
+from drag_core.trajectory.constrain import Constraint, SoftBackground
 from drag_core.trajectory.schedules import ddim as ddim_levels
 from drag_core.trajectory.solvers import ddim_jump
 from drag_core.types import AffineMotion, Grid, Handle, Region, Schedule, Task, Trajectory
@@ -144,22 +147,30 @@ def task(starts: list[list[float]], targets: list[list[float]], regions: tuple[R
 
 def released(net: ToyUNet, z0: Tensor, recipe: Recipe, levels: int) -> Result:
     """The recipe on the toy: its cells are the files' own, its timesteps fewer."""
-    supervision = replace(recipe.supervision, image=HALF, grid=HALF)  # type: ignore[type-var]
-    since = recipe.constraint.since if isinstance(recipe.constraint, SoftBackground) else (0.0,)
+    supervision = on_half(recipe.supervision)
+    constraint: Constraint = SoftBackground(EDITABLE, 0.2)
+    if isinstance(recipe.constraint, CountedBackground):
+        constraint = replace(recipe.constraint, inside=constraint)
     first = recipe.first
     if first is not None:
-        of_first = replace(first.supervision, image=HALF, grid=HALF)  # type: ignore[type-var]
+        of_first = on_half(first.supervision)
         first = replace(first, supervision=of_first, schedule=S, constraint=SoftBackground(EDITABLE, 0.2))
     recipe = replace(
         recipe,
         schedule=S,
         supervision=supervision,
-        constraint=SoftBackground(EDITABLE, 0.2, since=since),
+        constraint=constraint,
         ramp=recipe.ramp[:levels],
         kv_blocks=(),
         first=first,
     )
     return drag(net, Trajectory(S, (z0,) * len(S.t)), recipe)
+
+
+def on_half(supervision: Any) -> Any:
+    if isinstance(supervision, Around):
+        return replace(supervision, inside=on_half(supervision.inside))
+    return replace(supervision, image=HALF, grid=HALF)
 
 
 def turned(x: Tensor, degrees: float, row: float, column: float) -> Tensor:
@@ -226,7 +237,7 @@ def test_dragnext_released_loop(toy: tuple[ToyUNet, Tensor], points: bool) -> No
     assert (recipe.first is not None) == points
     # the recipe's grid is half the picture's: here both are the files' cells, and so is the progress of the
     # shift
-    assert isinstance(recipe.constraint, SoftBackground)
+    assert isinstance(recipe.constraint, CountedBackground)
     recipe = replace(recipe, constraint=replace(recipe.constraint, since=(1 / 12.4 - 1e-6, 0.0)))
     got = released(net, z0, recipe, 5)
     assert relative(got.z - ref, z - ref) < 1e-4

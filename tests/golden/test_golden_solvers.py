@@ -9,6 +9,7 @@ from torch import Tensor
 
 from drag_core.backends.diffusers_flux import pack, unpack
 from drag_core.features.supervise import RegionSupervision
+from drag_core.recipes.released import Unpacked
 from drag_core.trajectory.invert import invert
 from drag_core.trajectory.schedules import ddim, flow, flux_shift, sd_alphas_cumprod
 from drag_core.trajectory.solvers import ddim_jump, fireflow
@@ -98,15 +99,15 @@ def test_tokens() -> None:
 
 
 def test_unpacked_features_are_compared_at_twice_the_resolution() -> None:
-    """The token map with unpack=True gives the loss that the released code's decoded map gives without."""
+    """The token map, Unpacked, gives the loss that the released code's decoded map gives without."""
     data = golden("dragflow_tokens")
     native = data["feat_tokens"].transpose(1, 2).reshape(1, 3072, 6, 8)
     assert torch.equal(F.pixel_shuffle(native, 2), data["feat_decoded"])
     mask = torch.zeros(96, 128)
     mask[24:64, 24:72] = 1
     regions, image, grid = (Region(mask, AffineMotion(shift=(21.0, 9.0))),), Grid(96, 128), Grid(24, 32)
-    packed, plain = (RegionSupervision(regions, image, grid, unpack=u) for u in (True, False))
-    got = packed.loss([native.flip(-1)], [native], None, 0.5)
+    plain = RegionSupervision(regions, image, grid)
+    got = Unpacked(plain).loss([native.flip(-1)], [native], None, 0.5)
     decoded = F.pixel_shuffle(native.flip(-1), 2)
     assert torch.allclose(got, plain.loss([decoded], [data["feat_decoded"]], None, 0.5), rtol=1e-6)
     assert got > 0

@@ -57,13 +57,8 @@ def exact(like: Tensor) -> torch.dtype:
     return torch.float64 if like.dtype == torch.float64 else torch.float32
 
 
-def window(
-    maps: Sequence[Tensor], size: Grid, matrix: Tensor, inside: Tensor, share: float, packed: int = 1
-) -> Window | None:
-    """The plan for a mask moved by `matrix`: `inside` (H, W) bool on `size`, on the CPU. None if it is empty.
-
-    `packed` 2: maps (1, 4C, h, w) are read as pixel_shuffle(x, 2).
-    """
+def window(maps: Sequence[Tensor], size: Grid, matrix: Tensor, inside: Tensor, share: float) -> Window | None:
+    """The plan for a mask moved by `matrix`: `inside` (H, W) bool on `size`, on the CPU; None if empty."""
     at_y, at_x = torch.nonzero(inside, as_tuple=True)
     if len(at_y) == 0:
         return None
@@ -92,11 +87,11 @@ def window(
         turn = ((came_from - first + 0.5) * 2 / sides - 1)[None].to(like.device, exact(like))
     made: dict[tuple[int, int], tuple[Read, Read]] = {}
     for m in maps:
-        h, w = m.shape[-2] * packed, m.shape[-1] * packed
+        h, w = m.shape[-2:]
         if (h, w) not in made:
-            now, then = (_read(a, b, (h, w), size, m, packed) for a, b in ((y, x), (from_y, from_x)))
+            now, then = (_read(a, b, (h, w), size, m) for a, b in ((y, x), (from_y, from_x)))
             made[h, w] = now, then
-    reads = [made[m.shape[-2] * packed, m.shape[-1] * packed] for m in maps]
+    reads = [made[m.shape[-2], m.shape[-1]] for m in maps]
     return Window(
         tuple(now for now, _ in reads),
         tuple(then for _, then in reads),
@@ -106,27 +101,22 @@ def window(
     )
 
 
-def _read(y: Tensor, x: Tensor, native: tuple[int, int], size: Grid, like: Tensor, packed: int) -> Read:
-    top, down = reading(y[None], native[0], size.height, like.dtype, packed)
-    left, along = reading(x[None], native[1], size.width, like.dtype, packed)
+def _read(y: Tensor, x: Tensor, native: tuple[int, int], size: Grid, like: Tensor) -> Read:
+    top, down = reading(y[None], native[0], size.height, like.dtype)
+    left, along = reading(x[None], native[1], size.width, like.dtype)
     kind = exact(like)
     return Read(int(top), int(left), down[0].to(like.device, kind), along[0].to(like.device, kind))
 
 
-def _cut(x: Tensor, channels: slice, r: Read, packed: int) -> Tensor:
-    """The native cells beneath a window, as they lie in the map (channels counted after unpacking)."""
-    few = slice(channels.start * packed**2, channels.stop * packed**2)
-    top, left = r.top // packed, r.left // packed
-    rows, columns = r.down.shape[1] // packed, r.along.shape[1] // packed
-    return x[0, few, top : top + rows, left : left + columns]
+def _cut(x: Tensor, channels: slice, r: Read) -> Tensor:
+    """The native cells beneath a window, as they lie in the map."""
+    rows, columns = r.down.shape[1], r.along.shape[1]
+    return x[0, channels, r.top : r.top + rows, r.left : r.left + columns]
 
 
-def _spread(x: Tensor, channels: slice, r: Read, packed: int) -> Tensor:
+def _spread(x: Tensor, channels: slice, r: Read) -> Tensor:
     """Native cells of the window, upsampled along x alone: (C, k, m)."""
-    cells = _cut(x, channels, r, packed)
-    if packed > 1:
-        cells = F.pixel_shuffle(cells, packed)
-    cells = cells.to(r.along.dtype)
+    cells = _cut(x, channels, r).to(r.along.dtype)
     if cells.stride(-1) != 1:  # tokens; else the product reads the map where it lies
         cells = cells.contiguous()
     return torch.bmm(cells, r.along.T.expand(len(cells), -1, -1))
@@ -139,7 +129,6 @@ class _Pull(torch.autograd.Function):
         windows: Sequence[Window],
         then: list[Tensor],
         scale: list[Tensor] | None,
-        packed: int,
         *now: Tensor,
     ) -> Tensor:
         total = torch.zeros((), dtype=exact(now[0]), device=now[0].device)
@@ -149,25 +138,24 @@ class _Pull(torch.autograd.Function):
             for w in windows:
                 here, there = w.now[i], w.then[i]
                 share = w.share if scale is None else scale[i] * w.share
-                channels = x.shape[1] // packed**2
+                channels = x.shape[1]
                 step = max(AT_ONCE // (here.down.shape[0] * here.along.shape[0]), 1)
                 for c in (slice(a, min(a + step, channels)) for a in range(0, channels, step)):
                     count = c.stop - c.start
-                    gap = torch.bmm(there.down.expand(count, -1, -1), _spread(x0, c, there, packed))
+                    gap = torch.bmm(there.down.expand(count, -1, -1), _spread(x0, c, there))
                     if w.turn is not None:
                         gap = F.grid_sample(gap[None], w.turn, padding_mode="border", align_corners=False)[0]
                     # now - then
-                    gap.baddbmm_(here.down.expand(count, -1, -1), _spread(x, c, here, packed), beta=-1)
+                    gap.baddbmm_(here.down.expand(count, -1, -1), _spread(x, c, here), beta=-1)
                     if w.inside is not None:
                         gap.mul_(w.inside)
                     total += torch.linalg.vector_norm(gap, 1, (1, 2)).sum() * share
-                    if ctx.needs_input_grad[4 + i]:
+                    if ctx.needs_input_grad[3 + i]:
                         tall = torch.bmm(here.down.T.expand(count, -1, -1), gap.sign_())
-                        cells = (tall @ (here.along * share)).to(x.dtype)
-                        pieces.append(F.pixel_unshuffle(cells, packed) if packed > 1 else cells)
+                        pieces.append((tall @ (here.along * share)).to(x.dtype))
                         places.append((i, c, here))
         ctx.save_for_backward(*pieces)
-        ctx.places, ctx.packed = places, packed
+        ctx.places = places
         ctx.maps = [(x.shape, x.stride(), x.dtype, x.device) for x in now]
         return total
 
@@ -180,8 +168,8 @@ class _Pull(torch.autograd.Function):
                 shape, stride, dtype, device = ctx.maps[i]
                 whole = out[i] = torch.empty_strided(shape, stride, dtype=dtype, device=device).zero_()
             with uncast(piece.device):
-                _cut(whole, c, r, ctx.packed).addcmul_(piece, grad.to(piece.dtype))
-        return (None,) * 4 + tuple(out)
+                _cut(whole, c, r).addcmul_(piece, grad.to(piece.dtype))
+        return (None,) * 3 + tuple(out)
 
 
 def pull(
@@ -189,7 +177,6 @@ def pull(
     then: list[Tensor],
     windows: Sequence[Window],
     scale: list[Tensor] | None = None,
-    packed: int = 1,
 ) -> Tensor:
     """Σ share · reference.gap over `windows`, each map's part times its `scale`; differentiable in `now`.
     In `exact` precision, also where torch.autocast is open.
@@ -197,5 +184,5 @@ def pull(
     if not windows:
         return now[0].new_zeros(())
     with uncast(now[0].device):
-        out: Tensor = _Pull.apply(windows, then, scale, packed, *now)  # type: ignore[no-untyped-call]
+        out: Tensor = _Pull.apply(windows, then, scale, *now)  # type: ignore[no-untyped-call]
     return out

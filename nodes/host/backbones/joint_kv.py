@@ -31,7 +31,7 @@ def exchange(
         kv.cache.put(t, name, kept[0], kept[1], text if kv.text else 0)
         return None
     assert kv is not None
-    stored = kv.cache.get(t, name, v, kv.cleaner)
+    stored = kv.cache.get(t, name, v)
     text = kv.cache.text(name)
     image = stored[1].shape[2] - text
     check_tokens(text, first, image, min(image, room) if tokens is None else tokens)

@@ -95,7 +95,7 @@ def kv_patch(
         if isinstance(kv, KVRecord):
             kv.cache.put(t(extra), name, n, n)
             return n, context, value
-        own, stored = kv.cache.get(t(extra), name, n, kv.cleaner)
+        own, stored = kv.cache.get(t(extra), name, n)
         if stored.shape[1:] != n.shape[1:]:
             raise DragError(
                 f"the stored K/V of {name} has {stored.shape[1]} cells and this latent {n.shape[1]}: use the "
