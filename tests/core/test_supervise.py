@@ -145,6 +145,7 @@ def test_point_loss_by_hand() -> None:
         9 * float((now[..., 7:10, 15:18] - then[..., 7:10, 5:8]).abs().mean())
     )
     assert s.loss([now], [then], torch.tensor([[14.5, 8.0]], dtype=torch.float64), 1.0) == 0  # within reach
+    assert s.loss([now], [then], torch.tensor([[14.0, 8.0]], dtype=torch.float64), 1.0) > 0  # two cells left
 
 
 def test_tracking_finds_the_shifted_feature_and_keeps_the_template() -> None:
