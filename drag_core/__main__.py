@@ -99,7 +99,7 @@ def _edit(a: argparse.Namespace) -> None:
     from .backends.load import load_model
     from .edit import edit_picture
     from .lora import Training
-    from .motion.instruction import parse
+    from .motion.instruction import read_instruction
     from .pictures.files import read_mask, read_picture, to_bytes, write_json, write_png
     from .recipes.choice import check_name, default_recipe
     from .types import Step
@@ -107,10 +107,7 @@ def _edit(a: argparse.Namespace) -> None:
     if a.recipe is not None:
         check_name(a.recipe)
     picture = read_picture(a.image)
-    try:
-        instruction = parse(a.drag.read_bytes())
-    except OSError as e:
-        raise DragError(f"the drag instruction {a.drag} can't be read: {e.strerror}") from None
+    instruction = read_instruction(a.drag)
     if a.out.suffix.lower() != ".png":
         raise DragError(f"the output {a.out.name} must end in .png")
     if not a.out.parent.is_dir():

@@ -29,7 +29,9 @@ EMBEDDED = {
     "embedded-flux": "diffusion_models/drag_tiny_flux.safetensors",
 }
 EMBEDDED_VAE = "vae/drag_tiny_vae.safetensors"
-MODELS = Path(__file__).resolve().parents[2] / "models"
+# Beside the package in a checkout, in it once a wheel is installed.
+PLACES = [Path(__file__).resolve().parents[n] / "models" for n in (1, 2)]
+MODELS = next((place for place in PLACES if place.is_dir()), PLACES[-1])
 
 
 EDIT_GUIDANCE = 3.5  # FLUX's own guidance under a target prompt, as DragFlow's release; inversion has 1
@@ -72,7 +74,7 @@ def load_model(
     """
     place = Place(device, dtype, offload)
     if name in EMBEDDED:
-        return _embedded(name, models, place)
+        return _embedded(name, models / EMBEDDED[name], name, models / EMBEDDED_VAE, place)
     path = Path(name).expanduser()
     if not path.exists():
         raise DragError(f"model {name!r} is neither {' nor '.join(EMBEDDED)} nor an existing folder or file")
@@ -80,6 +82,8 @@ def load_model(
         from .folder import read_folder
 
         parts = read_folder(path, place)
+    elif own := _own_kind(path):
+        return _embedded(own, path, path.name, vae or models / EMBEDDED_VAE, place)
     else:
         parts = single_file.read_file(path, place)
     scale = parts.codec.scale if parts.codec is not None else None
@@ -154,21 +158,36 @@ def read_vae(path: Path, family: Family, scale: float | None = None) -> Codec:
     return codec
 
 
-def _embedded(name: str, models: Path, place: Place) -> Model:
-    path = models / EMBEDDED[name]
-    if not path.exists():
-        raise DragError(f"the embedded model {path} is missing: check the repository out whole")
+def _own_kind(path: Path) -> str | None:
+    """Which embedded model a file is: those say so in their metadata. None for any other file."""
+    try:
+        with safe_open(path, framework="pt") as f:
+            first = {k.split(".")[0] for k in f.keys()} if "drag" in (f.metadata() or {}) else set()
+    except Exception:  # read_weights says what is wrong with the file
+        return None
+    kinds = {"double_blocks": "embedded-flux", "model": "embedded-sd"}
+    return next((kind for start, kind in kinds.items() if start in first), None)
+
+
+def _embedded(kind: str, path: Path, name: str, vae: Path, place: Place) -> Model:
+    """An embedded model from its file: it reads no text, and small pictures suit it."""
+    for file in (path, vae):
+        if not file.exists():
+            raise DragError(
+                f"the embedded model's file {file} is missing: check the repository out whole, or install "
+                "the package anew"
+            )
     weights = read_weights(path)
     with safe_open(path, framework="pt") as f:
         facts = json.loads((f.metadata() or {}).get("drag", "{}"))
-    codec = single_file.taesd(read_weights(models / EMBEDDED_VAE))
+    codec = single_file.taesd(read_weights(vae))
     zeros = torch.zeros(1, 1, facts["text_width"], device=place.device)
     dtype = place.of(torch.float32)  # whatever the file has: small, and its numbers are known in float32
     backbone: DiffusersUNet | DiffusersFlux
-    if name == "embedded-sd":
+    if kind == "embedded-sd":
         net = single_file.sd_unet(weights, facts["head_channels"], dtype)
         backbone = DiffusersUNet(net, zeros, offload=place.offload)
     else:
         backbone = DiffusersFlux(single_file.flux(weights, dtype), zeros, zeros[0], offload=place.offload)
     rest_to(backbone.net, backbone.blocks.values() if place.offload else (), place.device)
-    return Model(name, "sd" if name == "embedded-sd" else "flux", backbone, codec, 256, 32)
+    return Model(name, "sd" if kind == "embedded-sd" else "flux", backbone, codec, 256, 32)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from ..types import DragError, Point
@@ -95,6 +96,14 @@ def parse(text: str | bytes, *, finished: bool = True) -> DragInstruction:
     finished: drafts, which lack a target or mark nothing yet, are refused.
     """
     return from_dict(load_json(text), finished=finished)
+
+
+def read_instruction(path: Path | str) -> DragInstruction:
+    """The drag instruction in a JSON file."""
+    try:
+        return parse(Path(path).read_bytes())
+    except OSError as e:
+        raise DragError(f"the drag instruction {path} can't be read: {e.strerror}") from None
 
 
 def from_dict(data: Any, *, finished: bool = True) -> DragInstruction:

@@ -34,8 +34,9 @@ class Picture:
         return self.rgb[None].float() / 255
 
 
-def read_picture(path: Path) -> Picture:
+def read_picture(path: Path | str) -> Picture:
     """Any picture that Pillow knows, turned upright; transparent ones keep their alpha."""
+    path = Path(path)
     try:
         with Image.open(path) as file:
             if file.width * file.height > MAX_PIXELS:
@@ -82,6 +83,14 @@ def write_png(path: Path, rgb: Tensor, alpha: Tensor | None = None) -> None:
     parts = rgb if alpha is None else torch.cat([rgb, alpha[None]])
     picture = Image.fromarray(parts.permute(1, 2, 0).contiguous().numpy())
     write_whole(path, lambda p: picture.save(p, format="PNG"))
+
+
+def write_picture(path: Path | str, image: Tensor, alpha: Tensor | None = None) -> None:
+    """A PNG of an image (1, 3, H, W) or (3, H, W) in [0, 1], with alpha (H, W) uint8."""
+    path = Path(path)
+    if path.suffix.lower() != ".png":
+        raise DragError(f"the output {path.name} must end in .png")
+    write_png(path, to_bytes(image.reshape(image.shape[-3:]).detach().float().cpu()), alpha)
 
 
 def write_gif(path: Path, frames: Sequence[Tensor], milliseconds: int = 80) -> None:

@@ -184,6 +184,12 @@ def test_a_drag_is_seen_while_it_runs_and_can_be_stopped(editor: Editor) -> None
     assert parts == sorted(parts) and len(set(parts)) > 4 and e.text == wanted
     # once more with another seed, and stopped by the editor's own button
     e.js("() => { app.graph.nodes.find((n) => n.type === 'DragExampleScene').widgets[1].value = 3 }")
+    # long enough that a slow page's click comes before its end
+    e.js(
+        """() => { const all = app.graph.nodes.find((n) => n.type === 'DragOptimize').widgets
+        const set = (name, value) => { all.find((w) => w.name === name).value = value }
+        set('recipe', 'custom'); set('method.iterations', 1000) }"""
+    )
     e.page.evaluate("() => { window.seen = [] }")
     before = e.queued()
     e.page.wait_for_function("() => window.seen.some(([picture]) => picture)", timeout=120_000)
