@@ -47,7 +47,7 @@ def adaptivedrag(task: Task, variant: Variant = "ours") -> Recipe:
     Its released code does none of this (methods.md §9): "released" is the paper's method with the numbers of
     the code's interface (160 steps from t = 781).
     """
-    need_handles(task, "adaptivedrag")
+    need_handles(task, "adaptivedrag", variant)
     n, inversion = NUMBERS, INVERSION
     if variant != "ours":
         n = replace(n, preserve=False)

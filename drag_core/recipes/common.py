@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from ..motion.masks import EDITABLE, adaptive_mask, on_grid
+from ..ranges import check_mode
 from ..trajectory.constrain import Constraint, FreeBackground, HardBackground, SoftBackground
-from ..types import DragError, FeatureTap, Task
+from ..types import DragError, FeatureTap, Task, Variant
 
 SD_UP = tuple(FeatureTap(f"up.{i}") for i in range(4))
 SD_KV = tuple(f"attn.{i}" for i in range(10, 16))  # MasaCtrl: self-attention from layer 10 of 16
@@ -33,14 +34,16 @@ def soft_background(task: Task, weight: float) -> Constraint:
     return SoftBackground(on_grid(task.editable, task.latent, EDITABLE), weight)
 
 
-def need_regions(task: Task, name: str) -> None:
+def need_regions(task: Task, name: str, variant: Variant = "ours") -> None:
+    check_mode("variant", variant, Variant)
     if not task.regions:
         raise DragError(
             f"recipe {name} moves regions and this drag has none: mark a region, or use gooddrag for points"
         )
 
 
-def need_handles(task: Task, name: str) -> None:
+def need_handles(task: Task, name: str, variant: Variant = "ours") -> None:
+    check_mode("variant", variant, Variant)
     if not task.handles:
         raise DragError(
             f"recipe {name} moves points and this drag has none: set a point pair, or use dragflow or "

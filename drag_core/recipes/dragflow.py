@@ -48,7 +48,7 @@ def dragflow(task: Task, variant: Variant = "ours") -> Recipe:
     pose, when they no longer lower the loss. Released: K/V of one recorded level cleaner, in single blocks
     the prompt's too; the background half a step ahead while updating, then denoised beside the edit.
     """
-    need_regions(task, "dragflow")
+    need_regions(task, "dragflow", variant)
     ground = Ground(TAPS, KV, INVERSION.schedule("flux", task.latent), fireflow)
     recipe = region(task, ground, NUMBERS)
     if variant == "ours":

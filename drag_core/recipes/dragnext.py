@@ -41,7 +41,7 @@ def dragnext(task: Task, variant: Variant = "ours") -> Recipe:
     degrees, regions times 10, the background once for each region that moves yet; where the task has points,
     GoodDrag's point phase comes first at those three timesteps.
     """
-    need_regions(task, "dragnext")
+    need_regions(task, "dragnext", variant)
     ground = Ground(SD_UP, SD_KV, INVERSION.schedule("sd", task.latent), ddim)
     recipe = pbsi(task, ground, NUMBERS)
     if variant != "released":

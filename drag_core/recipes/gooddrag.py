@@ -48,7 +48,7 @@ def gooddrag(task: Task, variant: Variant = "ours") -> Recipe:
     Released: tracks in the features from before the update, ends when ten trackings changed nothing, and
     compares with a picture denoised beside the edit.
     """
-    need_handles(task, "gooddrag")
+    need_handles(task, "gooddrag", variant)
     taps = SD_UP[3:] if variant == "paper" else SD_UP[2:3]
     ground = Ground(taps, SD_KV, INVERSION.schedule("sd", task.latent), ddim)
     recipe = point(task, ground, NUMBERS)
