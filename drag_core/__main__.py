@@ -1,5 +1,6 @@
-"""Command line: python -m drag_core edit | demo | table | convert. Bad input: one sentence, exit code 2;
-Ctrl-C: 130.
+"""The command line: python -m drag_core edit | demo | table | convert.
+
+Bad input ends in one sentence and exit code 2, Ctrl-C in exit code 130.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
-"""A whole edit of a picture: fit it to the model, invert, drag, decode, put it back so that nothing outside
-the mask changes.
+"""A whole edit of a picture: fit it to the model, invert, drag, decode, put it back.
+
+Nothing outside the mask changes.
 """
 
 from __future__ import annotations
@@ -46,8 +47,11 @@ def quiet(step: Step) -> None:
 
 @dataclass(frozen=True)
 class Edit:
-    """image (1, 3, H, W) at the input's size; decoded: the model's own output at its size; notes: sentences
-    for the user.
+    """What an edit of a picture gives.
+
+    image: (1, 3, H, W) at the input's size.
+    decoded: the model's own output at its size.
+    notes: sentences for the user.
     """
 
     image: Tensor
@@ -69,11 +73,11 @@ def edit_picture(
     identity: Training | None = None,
     automatic: bool = False,
 ) -> Edit:
-    """Drag `image` (1, 3, H, W) in [0, 1] as `instruction` says. The same seed gives the same bits on a CPU
-    with as many threads, on a GPU about the same picture.
+    """Drags `image` (1, 3, H, W) in [0, 1] as `instruction` says.
 
-    `identity`: train a LoRA on the picture first. `automatic`: what may change is AdaptiveDrag's automatic
-    mask of the points, by Lab colour.
+    seed: the same one gives the same bits on a CPU with as many threads, on a GPU about the same picture.
+    identity: train a LoRA on the picture first.
+    automatic: what may change is AdaptiveDrag's automatic mask of the points, by Lab colour.
     """
     height, width = image.shape[-2:]
     if min(height, width) < SMALLEST:
@@ -136,8 +140,9 @@ def ground_of(model: Model) -> ModelGround:
 
 
 def regions_for(task: Task, recipe: str, image: Tensor) -> Task:
-    """`task`, with regions made of the super-pixels under its points where `recipe` moves regions and has
-    none.
+    """Adds to `task` regions where `recipe` moves regions and has none.
+
+    They are the super-pixels under its points.
     """
     moves_regions = recipe == COPY_PASTE or (recipe in METHODS and METHODS[recipe].moves == "regions")
     if not moves_regions or task.regions or not task.handles:

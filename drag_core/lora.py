@@ -27,8 +27,9 @@ KOHYA, PEFT = "lora_unet_", "transformer."
 
 @dataclass(frozen=True)
 class Training(Ranged):
-    """steps of `batch` noised copies each, at a learning rate; the same seed gives the same LoRA on a CPU,
-    about the same on a GPU.
+    """How a LoRA is trained: `steps` of `batch` noised copies each, at a learning rate.
+
+    The same seed gives the same LoRA on a CPU, about the same on a GPU.
     """
 
     whose: ClassVar[str] = "the LoRA's"
@@ -42,8 +43,11 @@ class Training(Ranged):
 
 @dataclass(frozen=True)
 class LoRA:
-    """weights[path] = (down (rank, in), up (out, rank)): the linear layer at `path` of the denoiser gets
-    up @ down added. losses: the training loss of every step.
+    """A trained LoRA.
+
+    weights: by path of a linear layer of the denoiser, (down (rank, in), up (out, rank)); the layer gets
+        up @ down added.
+    losses: the training loss of every step.
     """
 
     weights: dict[str, tuple[Tensor, Tensor]]
@@ -126,8 +130,10 @@ def denoising_loss(predict: Predict, z0: Tensor, levels: Schedule, samples: int 
 
 
 def file_weights(lora: LoRA, split: bool = False) -> dict[str, Tensor]:
-    """The tensors of a file: kohya's names, which every LoRA loader reads for UNets. `split`: diffusers' own
-    names, for a transformer whose layers diffusers cuts otherwise than the original (FLUX).
+    """Makes the tensors of a file, under kohya's names, which every LoRA loader reads for UNets.
+
+    split: diffusers' own names instead, for a transformer whose layers diffusers cuts otherwise than the
+        original (FLUX).
     """
     out: dict[str, Tensor] = {}
     for path, (down, up) in lora.weights.items():

@@ -33,8 +33,12 @@ MARKS: tuple[tuple[str, Kind], ...] = (
 
 @dataclass(frozen=True)
 class AdapterFile:
-    """A whole adapter. `layers`: how many attention layers it knows (XLabs: the double blocks; the others:
-    double blocks, then single ones); `hidden`: the model's width; `context`: width of a token.
+    """A whole adapter.
+
+    layers: how many attention layers it knows (XLabs: the double blocks; the others: double blocks, then
+        single ones).
+    hidden: the model's width.
+    context: width of a token.
     """
 
     kind: Kind
@@ -49,8 +53,9 @@ class AdapterFile:
 
 
 def flat(loaded: Mapping[str, Any], prefix: str = "") -> dict[str, Tensor]:
-    """Dictionaries of dictionaries (the .bin files) as one, names joined by dots; what is no tensor is left
-    out.
+    """Flattens dictionaries of dictionaries (the .bin files) into one, with names joined by dots.
+
+    What is no tensor is left out.
     """
     out: dict[str, Tensor] = {}
     for key, value in loaded.items():

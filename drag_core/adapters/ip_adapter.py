@@ -22,8 +22,9 @@ EPS = 1e-5  # of the layer norms, and of InstantX's norm of K and V
 
 @dataclass(frozen=True)
 class Fixed:
-    """K and V (1, heads, tokens, 128) of every layer, on the CPU; `after`: where the result is added, to the
-    attention's output ("attention") or to the block's ("block").
+    """K and V of every layer, (1, heads, tokens, 128), on the CPU.
+
+    after: where the result is added, to the attention's output ("attention") or to the block's ("block").
     """
 
     kv: tuple[tuple[Tensor, Tensor], ...]

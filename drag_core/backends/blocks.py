@@ -1,5 +1,7 @@
-"""Blocks of a denoiser that run again in backward instead of keeping what they computed, and blocks whose
-weights lie in RAM and come to the device only while they run.
+"""Ways to run a denoiser's blocks in less memory.
+
+Blocks can run again in backward instead of keeping what they computed, and their weights can lie in RAM and
+come to the device only while they run.
 """
 
 from __future__ import annotations
@@ -29,8 +31,11 @@ def brought(
     dtype: torch.dtype | None = None,
     but: Container[nn.Module] = (),
 ) -> Iterator[None]:
-    """While open, the weights of `module` are copies on `device`, floating ones in `dtype` (None: their own);
-    afterwards its own again, which were never touched. Modules in `but` keep theirs where they are.
+    """Context manager: while open, the weights of `module` are copies on `device`.
+
+    dtype: of the floating ones (None: their own).
+    but: modules that keep their weights where they are.
+    Afterwards `module` has its own weights again, which were never touched.
 
     A weight that learns (a LoRA's) gets its gradient through the copy. What autograd has saved of a copy
     lives on until its backward: inside a checkpoint that is until the block's own.

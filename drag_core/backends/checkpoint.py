@@ -20,8 +20,11 @@ Conditioning = tuple[Tensor, Tensor | None]  # text (1, L, D) and, for FLUX and 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a path gave: the network, and whatever else lay with it; `encode` turns a prompt into
-    conditioning; `velocity`: a Stable Diffusion that predicts v; pictures of about side² pixels suit it.
+    """What a path gave: the network, and whatever else lay with it.
+
+    encode: turns a prompt into conditioning.
+    velocity: whether it is a Stable Diffusion that predicts v.
+    side: pictures of about side² pixels suit it.
     """
 
     family: Family

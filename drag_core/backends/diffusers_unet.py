@@ -17,10 +17,13 @@ from .scaling import scaled
 
 
 class DiffusersUNet:
-    """`text` (1, L, D) conditions every call, for SDXL with `pooled` (1, P) and the picture's size. Taps
-    "down.i", "mid", "up.i" (outputs); K/V "attn.i": self-attentions in order. `velocity`: the network
-    predicts v = alpha·noise - sigma·z0, which is turned into the noise. `remember`, `offload` and precision
-    as in DiffusersFlux; a block is a whole level.
+    """A Stable Diffusion UNet of diffusers as a Backbone.
+
+    text: (1, L, D), conditions every call, for SDXL with `pooled` (1, P) and the picture's size.
+    velocity: the network predicts v = alpha·noise - sigma·z0, which is turned into the noise.
+    `remember`, `offload` and precision are as in DiffusersFlux; a block is a whole level.
+
+    Taps are "down.i", "mid", "up.i" (outputs). K/V blocks are "attn.i", the self-attentions in order.
     """
 
     def __init__(

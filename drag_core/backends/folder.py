@@ -63,8 +63,9 @@ def _read(kind: Any, path: Path, dtype: torch.dtype) -> Any:
 
 
 def _velocity(path: Path) -> bool:
-    """Whether the folder's scheduler says v_prediction; other noise schedules than Stable Diffusion's are
-    refused.
+    """Tells whether the folder's scheduler says v_prediction.
+
+    Other noise schedules than Stable Diffusion's are refused.
     """
     file = path / "scheduler" / "scheduler_config.json"
     facts = json.loads(file.read_text()) if file.exists() else {}

@@ -19,8 +19,9 @@ PAPERS = Training()
 
 
 class Trainable(Protocol):
-    """A backbone over a torch module: `batch` predicts for several latents, each at its own level; `velocity`
-    as in DiffusersUNet.
+    """A backbone over a torch module.
+
+    `batch` predicts for several latents, each at its own level. `velocity` is as in DiffusersUNet.
     """
 
     net: nn.Module

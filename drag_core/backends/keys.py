@@ -1,8 +1,7 @@
-"""Names of weights: the original files (CompVis / Black Forest Labs / TAESD, what ComfyUI loads) against
-diffusers' modules.
+"""Names of weights: the original files' (what ComfyUI loads) against diffusers' modules.
 
-One table each, used in both directions: to read a single file and to write the embedded models. Works for any
-width and depth.
+The original files are those of CompVis, Black Forest Labs and TAESD. There is one table each, used in both
+directions: to read a single file and to write the embedded models. Works for any width and depth.
 """
 
 from __future__ import annotations
@@ -185,8 +184,10 @@ def flux_to_original(weights: Mapping[str, Tensor], double: int, single: int) ->
 
 
 def taesd_from_original(weights: Mapping[str, Tensor]) -> Weights:
-    """taesd_encoder.i / taesd_decoder.i -> AutoencoderTiny's encoder.layers.i / decoder.layers.(i-1): its
-    clamp is no layer.
+    """Renames TAESD's weights to AutoencoderTiny's.
+
+    taesd_encoder.i becomes encoder.layers.i and taesd_decoder.i becomes decoder.layers.(i-1), as its
+    clamp is no layer there.
     """
     out: Weights = {}
     for key, value in weights.items():

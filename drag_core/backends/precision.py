@@ -21,8 +21,12 @@ DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.
 
 @dataclass(frozen=True)
 class Place:
-    """`device` computes, in `dtype`: float32, float16, bfloat16, or auto, which is the file's own precision
-    on a card and float32 on a CPU. `offload`: the blocks of the denoiser wait in RAM. Refuses what can't be.
+    """Where and how precisely a model computes. Refuses what can't be.
+
+    device: what computes.
+    dtype: float32, float16, bfloat16, or auto, which is the file's own precision on a card and float32 on
+        a CPU.
+    offload: the blocks of the denoiser wait in RAM.
     """
 
     device: str = "cpu"
@@ -48,8 +52,9 @@ class Place:
         return torch.device(self.device).type == "cpu"
 
     def of(self, own: torch.dtype) -> torch.dtype:
-        """The precision for weights that a file keeps in `own`. What can't compute (8 bits) is opened to
-        bfloat16.
+        """Chooses the precision for weights that a file keeps in `own`.
+
+        What can't compute (8 bits) is opened to bfloat16.
         """
         if self.dtype != "auto":
             return DTYPES[self.dtype]

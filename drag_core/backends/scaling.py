@@ -51,9 +51,10 @@ def unscaled(x: Tensor, box: dict[str, Tensor]) -> Tensor:
 
 
 def scaled(x: Tensor) -> tuple[Tensor, Callable[[list[Tensor]], list[Tensor]]]:
-    """For models that compute in float16, whose gradients would underflow: x (float32) to give the model, and
-    what its float32 outputs must pass. Between the two every gradient is larger by one exact power of two; no
-    sync.
+    """Scales the gradients of a model that computes in float16, where they would underflow.
+
+    Returns x (float32) to give the model, and what its float32 outputs must pass. Between the two every
+    gradient is larger by one exact power of two. Needs no sync.
     """
     if not (torch.is_grad_enabled() and x.requires_grad):
         return x, lambda maps: maps

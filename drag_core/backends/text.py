@@ -116,8 +116,9 @@ def _depth(w: Weights) -> int:
 
 @torch.no_grad()
 def clip_text(weights: Weights, prompt: str, name: str) -> Tensor:
-    """The empty prompt through a Stable Diffusion 1 file's own CLIP; other prompts need a tokenizer, which no
-    such file has.
+    """Encodes the empty prompt by a Stable Diffusion 1 file's own CLIP.
+
+    Other prompts need a tokenizer, which no such file has.
     """
     _no_tokenizer(prompt, name)
     w = parts_of(weights, CLIP)

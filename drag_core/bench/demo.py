@@ -1,5 +1,6 @@
-"""The demo: objects of generated scenes moved, turned and stretched by the embedded models; strips, a table,
-a GIF.
+"""The demo: objects of generated scenes moved, turned and stretched by the embedded models.
+
+It writes strips, a table and a GIF.
 """
 
 from __future__ import annotations
@@ -24,8 +25,9 @@ from .table import COLUMNS, cells, no_edit
 
 
 def demo(out: Path) -> None:
-    """Write one strip a case (before, instruction, after, truth), summary.png and drag.gif to `out`; print
-    the table.
+    """Writes strips, summary.png and drag.gif to `out`, and prints the table.
+
+    There is one strip a case: before, instruction, after, truth.
     """
     out.mkdir(parents=True, exist_ok=True)
     began = time.perf_counter()

@@ -1,5 +1,4 @@
-"""Instruction formats of the benchmarks: DragFlow/ReD, Drag100/GoodDrag and DragNeXt folders, and our JSON
-file.
+"""Instruction formats: DragFlow/ReD, Drag100/GoodDrag and DragNeXt folders, and our JSON file.
 
 Region pictures become polygons around their connected parts, exact to the pixel, holes included, so that one
 JSON file says all. Points are (x, y) pixel centres of the mask picture. What other formats say beyond an
@@ -76,12 +75,13 @@ def write_dragflow(
     task_name: Literal["transformation", "relocation"] = "transformation",
     read_mask: MaskReader | None = None,
 ) -> tuple[str, ...]:
-    """instruction.json and operation.png of DragFlow and ReD for a picture of `size`, which the caller may
-    add.
+    """Writes instruction.json and operation.png of DragFlow and ReD and returns notes.
 
-    `task_name` is how to call a relocation: DragFlow's code knows "transformation" only, its paper says
-    "relocation". Every connected part of a region becomes an operation of its own; DragFlow fills holes and
-    has no weights. Returns notes.
+    size: of the picture, which the caller may add.
+    task_name: how to call a relocation: DragFlow's code knows "transformation" only, its paper says
+        "relocation".
+    Every connected part of a region becomes an operation of its own. DragFlow fills holes and has no
+    weights.
     """
     if odd := next((r for r in instruction.regions if r.task == "scale"), None):
         raise DragError(
@@ -154,8 +154,9 @@ def write_dragflow(
 def write_drag100(
     instruction: DragInstruction, folder: Path, size: Grid, *, read_mask: MaskReader | None = None
 ) -> tuple[str, ...]:
-    """points.json (whole pixels) and mask.png of Drag100 for a picture of `size`; without points, a handle a
-    region. Notes.
+    """Writes points.json (whole pixels) and mask.png of Drag100 for a picture of `size` and returns notes.
+
+    Without points, every region gives a handle.
     """
     task, notes = build_task(instruction, size, read_mask)
     points = [_pixel(p, size) for h in task.handles for p in (h.start, h.target)]

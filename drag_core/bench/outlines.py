@@ -23,8 +23,10 @@ SPECK = 5  # px: smaller parts count only if a point lies on them (DragFlow's co
 
 
 def mask_picture(path: Path) -> Mask:
-    """Set where brighter than 1 of 255, as in DragFlow's code, or above 0 in a picture of zeros and ones;
-    clear is unset.
+    """Reads a mask from a picture; clear pixels are unset.
+
+    Set is what is brighter than 1 of 255, as in DragFlow's code, or above 0 in a picture of zeros and
+    ones.
     """
     picture = read_picture(path)
     level = picture.rgb.amax(0)
@@ -66,8 +68,9 @@ def part_at(labels: Labels, p: Point) -> Mask:
 
 
 def outlines(mask: Mask) -> list[list[list[int]]]:
-    """Polygons whose union, drawn with their edges, is exactly the mask: a cut at the first column of every
-    hole opens it.
+    """Returns polygons whose union, drawn with their edges, is exactly the mask.
+
+    A cut at the first column of every hole opens it.
     """
     contours, tree = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
     holes = [c for c, links in zip(contours, tree[0], strict=True) if links[3] >= 0] if len(contours) else []

@@ -1,5 +1,6 @@
-"""The object families of the generated scenes: signed distance, texture and parts in local coordinates (u,
-v).
+"""The object families of the generated scenes.
+
+Each has its signed distance, texture and parts in local coordinates (u, v).
 """
 
 from __future__ import annotations

@@ -52,8 +52,9 @@ def no_edit(model: Model, image: Tensor) -> Tensor:
 
 
 def run_row(name: str, model: Model | None, case: Case) -> tuple[Tensor, bool]:
-    """The picture (3, H, W) of one row on one case, and whether latents outside the editable mask are the
-    source's bit for bit.
+    """Runs one row of the table on one case and returns its picture (3, H, W).
+
+    The second item tells whether latents outside the editable mask are the source's bit for bit.
     """
     image = case.source[None]
     if model is None:
@@ -83,8 +84,9 @@ def mean(rows: list[Row]) -> Row:
 
 
 def table(cases: int, folder: Path | None, say: Callable[[str], None] = print) -> dict[str, dict[str, Row]]:
-    """Print the table (markdown) and the bars for moves; with `folder` write strips and every case's numbers
-    there.
+    """Prints the table (markdown) and the bars for moves.
+
+    folder: where strips and every case's numbers are written (None: nowhere).
     """
     models = {name: load_model(name) for name in PRESETS}
     drawn = held_out(cases)

@@ -1,5 +1,6 @@
-"""Correspondence guidance (AdaptiveDrag §3.5, "CLoss"): while denoising, what is drawn around each target
-shall match what the picture has around its handle.
+"""Correspondence guidance (AdaptiveDrag §3.5, "CLoss").
+
+While denoising, what is drawn around each target shall match what the picture has around its handle.
 """
 
 from __future__ import annotations
@@ -35,10 +36,12 @@ class Correspondence:
     temperature: float = 0.07
 
     def loss(self, clean: Tensor, source: Tensor) -> Tensor:
-        """Σ_i of the symmetric cross-entropy between the cells around handle i in `source` and those around
-        target i in `clean`, both (1, C, h, w) clean latents (eq. 4): each cell, described by its 3x3
-        neighbourhood, must be more like its counterpart than like any other. Cells outside the latent in
-        either place don't count; 0 if none is left.
+        """Computes CLoss (eq. 4).
+
+        This is Σ_i of the symmetric cross-entropy between the cells around handle i in `source` and
+        those around target i in `clean`, both (1, C, h, w) clean latents. Each cell, described by its
+        3x3 neighbourhood, must be more like its counterpart than like any other. Cells outside the
+        latent in either place don't count; the loss is 0 if none is left.
         """
         size = Grid(*clean.shape[-2:])
         now, then = _described(clean), _described(source.to(clean))
@@ -63,8 +66,10 @@ class Correspondence:
         return middle + torch.stack([dx, dy], -1).reshape(-1, 2)
 
     def gradient(self, clean: Tensor, source: Tensor, leaf: Tensor) -> Tensor | None:
-        """How `clean`, made from `leaf`, must change to match better: CLoss's gradient at `leaf`, scaled to
-        root mean square 1 over the cells where it acts. None where nothing acts.
+        """Computes how `clean`, made from `leaf`, must change to match better.
+
+        This is CLoss's gradient at `leaf`, scaled to root mean square 1 over the cells where it acts.
+        None where nothing acts.
         """
         with uncast(clean.device):
             loss = self.loss(clean, source)
@@ -74,8 +79,9 @@ class Correspondence:
         return found / acting_size(found)
 
     def solver(self, inner: Solver, source: Trajectory) -> Solver:
-        """A first-order step whose clean estimate is shifted against the gradient. Inversions go on as
-        with `inner`.
+        """Makes a first-order step whose clean estimate is shifted against the gradient.
+
+        Inversions go on as with `inner`.
         """
 
         def guided(

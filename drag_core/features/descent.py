@@ -17,8 +17,9 @@ def acting_size(gradient: Tensor) -> Tensor:
 
 
 class NormalisedDescent(Optimizer):
-    """Gradient descent whose step has root-mean-square `lr` over the cells where the gradient acts, whatever
-    its size.
+    """Gradient descent by steps of one size, whatever the gradient's.
+
+    A step has root mean square `lr` over the cells where the gradient acts.
     """
 
     def __init__(self, params: list[Tensor], lr: float) -> None:

@@ -1,5 +1,6 @@
-"""Which features carry a drag? Asked of any model, without labels: warp the picture by a known motion, invert
-both, and see whose features came along.
+"""A test of any model, without labels, that finds which features carry a drag.
+
+It warps the picture by a known motion, inverts both, and sees whose features came along.
 """
 
 from __future__ import annotations
@@ -23,10 +24,12 @@ TOGETHER = 8  # taps in one forward pass: a map of FLUX at 1024x1024 takes 50 MB
 
 @dataclass(frozen=True)
 class TapScore:
-    """At schedule level `level` (noise level `t`): `pck`, the share of cells whose nearest neighbour in the
-    warped picture's features lies within RADIUS of where the motion takes them; `ratio`, the drag's L1 loss
-    of the true answer over that of the unchanged picture: 1 says that the loss knows nothing there, 0 that
-    the answer is its minimum.
+    """How well a tap follows a known motion, at schedule level `level` (noise level `t`).
+
+    pck: share of cells whose nearest neighbour in the warped picture's features lies within RADIUS of
+        where the motion takes them.
+    ratio: the drag's L1 loss of the true answer over that of the unchanged picture. 1 says that the loss
+        knows nothing there, 0 that the answer is its minimum.
     """
 
     tap: FeatureTap
@@ -93,8 +96,11 @@ def probe(
     levels: Sequence[int],
     on_pass: Callable[[int, int], None] = lambda done, total: None,
 ) -> tuple[TapScore, ...]:
-    """Every tap at every level; `source` and `moved` are the inversions of a picture (of size `image`) and of
-    the same after `motion`, on one schedule. `on_pass` is told (done, total) after each pair of passes.
+    """Scores every tap at every level.
+
+    source, moved: inversions of a picture (of size `image`) and of the same after `motion`, on one
+        schedule.
+    on_pass: is told (done, total) after each pair of passes.
     """
     if not taps:
         raise DragError("there is no feature tap to probe: name some, or write all")

@@ -28,8 +28,9 @@ class Supervision(Protocol):
         ...
 
     def plan(self, reference: Maps, ramp: tuple[float, ...]) -> Any:
-        """All that the updates of one level need of the source's features and that no update changes; loss
-        and track take it, or the features themselves, as `reference`.
+        """Precomputes, once per noise level, what all its updates read from the source's features.
+
+        Pass the result as `reference` to `loss` and `track`, which take the features themselves, too.
         """
         ...
 
@@ -48,8 +49,10 @@ class Supervision(Protocol):
         ...
 
     def wider(self, handles: tuple[Handle, ...], radius: int, patches: int) -> Supervision:
-        """The same for points `handles`, their patches wider: squares of `radius`, or super-pixels of which
-        the picture has `patches`.
+        """Returns the same for points `handles` with wider patches.
+
+        radius: of the squares.
+        patches: how many super-pixels the picture has, where those are the patches.
         """
         ...
 
@@ -65,13 +68,14 @@ class RegionPlan:
 
 @dataclass(frozen=True)
 class RegionSupervision:
-    """DragFlow eq. 1 and DragNeXt eq. 6-7 (PBSI): moved reference features against current ones inside the
-    moved mask.
+    """Compares moved reference features with current ones inside the moved mask.
 
-    `grid` is where features are compared (they are read from native maps as if upsampled to it).
-    `mean` "map": the sum over moved cells divided by C·H·W of the whole grid (DragFlow's released
-    normalisation, which its step size presumes); "region": by C times the moved cells. `equal_taps` divides
-    each tap by its mean magnitude.
+    This is DragFlow's eq. 1 and DragNeXt's eq. 6-7 (PBSI).
+
+    grid: where features are compared (they are read from native maps as if upsampled to it).
+    mean: "map" divides the sum over moved cells by C·H·W of the whole grid (DragFlow's released
+        normalisation, which its step size presumes), "region" by C times the moved cells.
+    equal_taps: divides each tap by its mean magnitude.
     """
 
     regions: tuple[Region, ...]
@@ -88,8 +92,10 @@ class RegionSupervision:
         return None
 
     def loss(self, features: Maps, reference: Any, state: None, progress: float) -> Tensor:
-        """Σ_i γ_i |F(p) - F_0(A_i(s)⁻¹p)|_1 over the cells p of region i moved to progress s, per cell and
-        channel. From features this is the definition; from a plan the same without large maps.
+        """Computes Σ_i γ_i |F(p) - F_0(A_i(s)⁻¹p)|_1, per cell and channel.
+
+        The sum is over the cells p of region i moved to progress s. From features this is the
+        definition; from a plan it is the same without large maps.
         """
         if isinstance(reference, RegionPlan):
             return kernel.pull(features, reference.then, reference.windows[progress], reference.scale)
@@ -159,13 +165,17 @@ class PointPlan:
 
 @dataclass(frozen=True)
 class PointSupervision:
-    """Motion supervision and point tracking of DragDiffusion (drift: `preserve` False) and GoodDrag eq. 3-6
-    (`preserve` True).
+    """Motion supervision and point tracking of DragDiffusion and GoodDrag.
 
-    Points and lengths are cells of `grid` (half the image's resolution in the papers): patch radius `radius`
-    (r1), search radius `search` (r2), step `stride` (β). `factor` multiplies the mean over the patch:
-    (2r+1)², or GoodDrag's released (2r)². A handle within `reach` of its target is left alone; all within:
-    done. The search stays inside the picture.
+    preserve: False is DragDiffusion's loss, which drifts, True GoodDrag's (eq. 3-6).
+    radius: of the patch (r1).
+    search: radius of the search (r2).
+    stride: length of a step (β).
+    factor: multiplies the mean over the patch: (2r+1)², or GoodDrag's released (2r)².
+    reach: a handle within it of its target is left alone. If all are, the drag is done.
+
+    Points and lengths are cells of `grid` (half the image's resolution in the papers). The search stays
+    inside the picture.
     """
 
     handles: tuple[Handle, ...]

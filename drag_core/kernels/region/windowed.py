@@ -26,8 +26,9 @@ AT_ONCE = 3 * 2**21  # differences held at a time (24 MiB in float32); more are 
 
 @dataclass(frozen=True)
 class Read:
-    """A window of an upsampled map: native rows from `top` by `down` (n, k), columns from `left` by `along`
-    (m, l).
+    """A window of an upsampled map.
+
+    Native rows count from `top` by `down` (n, k), columns from `left` by `along` (m, l).
     """
 
     top: int
@@ -178,8 +179,9 @@ def pull(
     windows: Sequence[Window],
     scale: list[Tensor] | None = None,
 ) -> Tensor:
-    """Σ share · reference.gap over `windows`, each map's part times its `scale`; differentiable in `now`.
-    In `exact` precision, also where torch.autocast is open.
+    """Sums share · reference.gap over `windows`, each map's part times its `scale`.
+
+    Differentiable in `now`. In `exact` precision, also where torch.autocast is open.
     """
     if not windows:
         return now[0].new_zeros(())
