@@ -58,8 +58,9 @@ class Region:
 
 @dataclass(frozen=True)
 class Handle:
-    """One point to move from `start` to `target`; `region` (H, W) optionally limits which pixels belong to
-    it.
+    """One point to move from `start` to `target`.
+
+    region: (H, W), optionally limits which pixels belong to it.
     """
 
     start: Point
@@ -79,8 +80,10 @@ class Schedule:
 
 @dataclass(frozen=True)
 class FeatureTap:
-    """Where to read features: block "double.17", "single.3", "up.1"; site "norm1" (its input norm) or
-    "out".
+    """Where to read features.
+
+    block: "double.17", "single.3", "up.1".
+    site: "norm1" (its input norm) or "out".
     """
 
     block: str
@@ -107,8 +110,11 @@ class KVCache:
         self._text: dict[str, int] = {}
 
     def put(self, t: float, block: str, k: Tensor, v: Tensor, text: int = 0) -> None:
-        """Keep K and V of `block` at level `t`; one tensor given for both is kept once. `text`: how many of
-        the tokens, the first, are the prompt's.
+        """Keeps K and V of `block` at level `t`.
+
+        One tensor given for both is kept once.
+
+        text: how many of the tokens, the first, are the prompt's.
         """
         kept = k.detach()
         self._note_text(block, text)
@@ -192,8 +198,9 @@ class KVView(Protocol):
 
 @dataclass(frozen=True)
 class KVRecord:
-    """Store K and V of the image tokens of `blocks` under the level of each call; with `text` also of the
-    prompt's tokens, where a block has both in one sequence (FLUX's single blocks).
+    """Stores K and V of the image tokens of `blocks` under the level of each call.
+
+    text: also of the prompt's tokens, where a block has both in one sequence (FLUX's single blocks).
     """
 
     cache: KVCache
@@ -227,11 +234,11 @@ class Trajectory:
 
 @dataclass(frozen=True)
 class Task:
-    """What the user asked for, on the picture that the model sees: regions and/or handles, and where it may
-    change.
+    """What the user asked for, on the picture that the model sees.
 
-    `editable` is (H, W) in {0, 1}; None means that everything may change. `cell`: pixels along a cell of the
-    model's latent.
+    regions, handles: what moves; one of them or both.
+    editable: where it may change, (H, W) in {0, 1}; None means everywhere.
+    cell: pixels along a cell of the model's latent.
     """
 
     image: Grid
@@ -259,17 +266,21 @@ class Backbone(Protocol):
     def features(
         self, z: Tensor, t: float, taps: tuple[FeatureTap, ...], kv: KV = None, *, stop: bool = True
     ) -> tuple[list[Tensor], Tensor | None]:
-        """One native-resolution map (1, F, fh, fw) per tap; with `stop` nothing past the last tap runs and
-        the
-        second item is None, else it is the prediction. Gradients flow to z, never to weights."""
+        """Runs the network and returns (maps, prediction).
+
+        maps: one (1, F, fh, fw) tensor per tap, at the block's own resolution.
+        stop: True: nothing after the last tap runs, prediction is None.
+        Gradients flow to z, never to weights.
+        """
         ...
 
 
 @dataclass(frozen=True)
 class Step:
-    """Told after every update and every denoising step; an exception raised by the listener cancels
-    cleanly. `check` raises DragError where the updates so far have left the range of latents: it waits for
-    the device, so that it is for listeners which do anyway.
+    """What a listener is told after every update and every denoising step.
+
+    An exception raised by the listener cancels cleanly. `check` raises DragError where the updates so far
+    have left the range of latents. It waits for the device, so it is for listeners which do anyway.
     """
 
     done: int

@@ -16,7 +16,10 @@ from .types import KV, Backbone, KVCache, KVRecord, Schedule, Step, Trajectory
 
 
 class Updates:
-    """One recipe's updates: supervision state and whether they are over."""
+    """Runs one recipe's updates, level by level.
+
+    Holds the supervision's state between levels, and `finished` once the drag has ended.
+    """
 
     def __init__(
         self,

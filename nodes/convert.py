@@ -8,8 +8,9 @@ from ..drag_core.types import DragError, Grid
 
 
 def picture(image: Tensor) -> Tensor:
-    """IMAGE (B, H, W, C) in [0, 1] -> (1, 3, H, W) float32, a copy. One picture; a fourth channel is left
-    out.
+    """Turns an IMAGE (B, H, W, C) in [0, 1] into (1, 3, H, W) float32, a copy.
+
+    Takes one picture; a fourth channel is left out.
     """
     if image.shape[0] != 1:
         raise DragError(

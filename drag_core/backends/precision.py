@@ -21,7 +21,9 @@ DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.
 
 @dataclass(frozen=True)
 class Place:
-    """Where and how precisely a model computes. Refuses what can't be.
+    """Where and how precisely a model computes.
+
+    Refuses what can't be.
 
     device: what computes.
     dtype: float32, float16, bfloat16, or auto, which is the file's own precision on a card and float32 on

@@ -1,4 +1,4 @@
-"""GoodDrag's Dragging Accuracy Index: is the patch around each handle now found around its target?"""
+"""GoodDrag's Dragging Accuracy Index: whether the patch around each handle is now found around its target."""
 
 from __future__ import annotations
 

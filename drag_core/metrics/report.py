@@ -1,8 +1,8 @@
-"""Every number of a drag that needs no network, beside the same number for no edit at all; as a table and as
-data.
+"""Every number of a drag that needs no network, as a table and as data.
 
-Both columns matter: on a flat or repetitive picture an edit that did nothing scores well. All numbers are of
-8-bit pixels as the host's SaveImage writes them, so that the saved files give the same.
+Beside each stands the same number for no edit at all. Both columns matter: on a flat or repetitive picture an
+edit that did nothing scores well. All numbers are of 8-bit pixels as the host's SaveImage writes them, so
+that the saved files give the same.
 """
 
 from __future__ import annotations
@@ -58,8 +58,10 @@ class Report:
 
 
 def measure(original: Tensor, edited: Tensor, task: Task, reference: Tensor | None = None) -> Report:
-    """All metrics of an edit. Pictures (3, H, W) in [0, 1] of the task's size; `reference`: the right result,
-    if there is one.
+    """Computes all metrics of an edit.
+
+    original, edited: (3, H, W) in [0, 1] of the task's size.
+    reference: the right result, if there is one.
     """
     given = {"original": original, "edited": edited} | ({} if reference is None else {"reference": reference})
     _check(given, task.image)
@@ -153,8 +155,9 @@ def _content(a: Tensor, b: Tensor, regions: tuple[Region, ...]) -> list[Line]:
 
 
 def carried(image: Tensor, regions: tuple[Region, ...]) -> tuple[Tensor, list[Tensor]]:
-    """Picture (3, H, W) with every region's content at its target, later regions on top; and of each target
-    the part (H, W) not under a later one. Sources stay where they were.
+    """Moves every region's content of a picture (3, H, W) to its target, later regions on top.
+
+    Also returns of each target the part (H, W) not under a later one. Sources stay where they were.
     """
     out, own = image, list[Tensor]()
     for region in regions:
@@ -192,8 +195,9 @@ def _compared(
     hint: str = "",
     why: str = "",
 ) -> list[Line]:
-    """Edit and no edit against `wanted` inside the mask. Outside it all are made equal, so that SSIM's
-    windows at the rim judge the inside alone.
+    """Compares edit and no edit with `wanted` inside the mask.
+
+    Outside it all are made equal, so that SSIM's windows at the rim judge the inside alone.
     """
     out = []
     for kind in kinds:

@@ -1,5 +1,6 @@
-"""Points from regions and regions from points: what one kind of method needs of a drag drawn for the
-other.
+"""Points from regions and regions from points.
+
+This is what one kind of method needs of a drag drawn for the other.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ DEPTH = 0.3  # how far inside boundary samples lie, as a share of the region's g
 
 
 def nearest_inside(mask: Tensor, point: Point) -> Point:
-    """`point` if the pixel there is set, else the nearest set pixel: a concave region's centroid lies
-    outside it.
+    """Returns `point` if the pixel there is set, else the nearest set pixel.
+
+    A concave region's centroid lies outside it.
     """
     x, y = int(point[0] + 0.5), int(point[1] + 0.5)
     if 0 <= y < mask.shape[0] and 0 <= x < mask.shape[1] and mask[y, x] > 0.5:
@@ -39,8 +41,10 @@ def centroid_pair(region: Region) -> Handle:
 
 
 def boundary_points(mask: Tensor, count: int, depth: float = DEPTH) -> tuple[Point, ...]:
-    """At most `count` set pixels of mask (H, W), evenly along its outline drawn in by `depth` of its greatest
-    depth; the outline of the largest part. Fewer where the outline has fewer pixels.
+    """Picks at most `count` set pixels of mask (H, W), evenly along its outline.
+
+    The outline is that of the largest part, drawn in by `depth` of its greatest depth. Fewer pixels where
+    it has fewer.
     """
     array = np.pad((mask.cpu().numpy() > 0.5).astype(np.uint8), 1)
     inner = cv2.distanceTransform(array, cv2.DIST_L2, 5)
@@ -61,8 +65,10 @@ def handles_of(region: Region, boundary: int = 8) -> tuple[Handle, ...]:
 
 
 def regions_of(handles: Sequence[Handle], labels: Tensor) -> tuple[Region, ...]:
-    """One region a handle: its own `region`, or the super-pixel of `labels` (H, W) under it, moved by target
-    - start; γ among them. Handles that move the same pixels the same way give one region.
+    """Makes one region a handle: its own `region`, or the super-pixel of `labels` (H, W) under it.
+
+    It is moved by target - start and weighted by its γ among them. Handles that move the same pixels the
+    same way give one region.
     """
     found: list[Region] = []
     for h in handles:

@@ -120,7 +120,8 @@ def sample(x: Tensor, points: Tensor, mode: str = "bilinear", padding: str = "ze
 
 
 def warp(x: Tensor, matrix: Tensor, mode: str = "bilinear", padding: str = "zeros") -> Tensor:
-    """x (1, C, H, W) moved by `matrix` (in x's own cells); `padding` "zeros" or "border" where nothing
-    arrives.
+    """Moves x (1, C, H, W) by `matrix` (in x's own cells).
+
+    padding: "zeros" or "border" where nothing arrives.
     """
     return sample(x, sampling_grid(matrix, Grid(*x.shape[-2:])), mode, padding)[None]

@@ -39,8 +39,9 @@ class Stroke:
 
 @dataclass(frozen=True)
 class Shape:
-    """A painted area: polygons, strokes, and/or the name of a mask picture beside the document, without
-    `holes`.
+    """A painted area, without `holes`.
+
+    Made of polygons, strokes, and/or the name of a mask picture beside the document.
     """
 
     polygons: tuple[tuple[Point, ...], ...] = ()
@@ -51,9 +52,13 @@ class Shape:
 
 @dataclass(frozen=True)
 class RegionSpec:
-    """`target`: where the region's centroid goes (relocation, deformation) or the point that shows the turn
-    (rotation, unless `angle`, in degrees, is given); `scale` (sx, sy) about `anchor`, which defaults to the
-    centroid; `path`: places of the centroid on its way to `target` (relocation, deformation)."""
+    """A region of the document and its motion.
+
+    target: where the region's centroid goes (relocation, deformation) or the point that shows the turn
+        (rotation, unless `angle`, in degrees, is given).
+    scale: (sx, sy) about `anchor`, which defaults to the centroid.
+    path: places of the centroid on its way to `target` (relocation, deformation).
+    """
 
     shape: Shape
     task: str

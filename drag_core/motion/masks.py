@@ -86,8 +86,9 @@ def discs(points: Sequence[Point], radius: float, size: Grid) -> Tensor:
 
 
 def edge_distance(mask: Tensor) -> Tensor:
-    """Euclidean distance, in pixels, of every set pixel to the nearest unset one; the picture's border is no
-    edge.
+    """Computes the Euclidean distance, in pixels, of every set pixel to the nearest unset one.
+
+    The picture's border is no edge.
     """
     return torch.from_numpy(cv2.distanceTransform(mask.cpu().numpy().astype(np.uint8), cv2.DIST_L2, 5)).to(
         mask

@@ -1,5 +1,6 @@
-"""Regions from painted masks, from a drag instruction, or both, added to those of before: one task, and a
-sentence for everything odd about it.
+"""Regions from painted masks, from a drag instruction, or both, added to those of before.
+
+They make one task, and a sentence for everything odd about it.
 """
 
 from __future__ import annotations

@@ -32,11 +32,13 @@ def lab(image: Tensor) -> Tensor:
 def superpixels(
     features: Tensor, size: Grid, count: int = COUNT, compactness: float = 0.1, edges: bool = True
 ) -> Tensor:
-    """Labels (H, W) of about `count` connected patches of a picture of `size`, alike in `features` (1, C, h,
-    w).
+    """Labels (H, W) about `count` connected patches of a picture of `size`.
 
-    `compactness` weighs nearness against likeness once the map's spread is 1: 0.01 follows every edge, 1
-    gives squares. Deterministic. Raises DragError where scikit-image is missing or the map is not finite.
+    features: (1, C, h, w), which pixels of a patch are alike in.
+    compactness: weighs nearness against likeness once the map's spread is 1: 0.01 follows every edge, 1
+        gives squares.
+
+    Deterministic. Raises DragError where scikit-image is missing or the map is not finite.
     """
     if not torch.isfinite(features).all():
         raise DragError("the features for the super-pixels are not finite: choose another feature source")
@@ -97,8 +99,9 @@ def patch_at(labels: Tensor, point: Point) -> Tensor:
 
 
 def means(features: Tensor, labels: Tensor) -> Tensor:
-    """(N, C): every patch's mean of `features` (1, C, h, w), spread to 1 in all; zeros for labels that no
-    pixel has.
+    """Computes every patch's mean of `features` (1, C, h, w), spread to 1 in all, as (N, C).
+
+    Zeros for labels that no pixel has.
     """
     maps = F.interpolate(_principal(features.detach().float().cpu()), tuple(labels.shape), mode="bilinear")
     rows, at = maps[0].flatten(1).T, labels.flatten()
@@ -122,8 +125,10 @@ def neighbours(labels: Tensor) -> dict[int, list[int]]:
 
 
 def around(labels: Tensor, features: Tensor, points: Sequence[Point], likeness: float) -> list[Tensor]:
-    """For each point, (H, W) in {0, 1}: the patch under it with every patch connected to it through patches
-    whose mean lies within `likeness` of its own (in units of the map's spread; 0: the one patch).
+    """Returns, for each point, the patch under it with those like it around it, (H, W) in {0, 1}.
+
+    These are the patches connected to it through patches whose mean lies within `likeness` of its own (in
+    units of the map's spread; 0: the one patch).
     """
     if likeness <= 0:
         return [patch_at(labels, point) for point in points]
@@ -175,9 +180,10 @@ def auto_mask(
     likeness: float = 0.0,
     margin: int = 0,
 ) -> Tensor:
-    """(H, W) in {0, 1}: what may change for these (handle, target) pairs (AdaptiveDrag §3.3): the patches
-    under the handles, extended along the lines to the targets, and the patches that the lines touch; grown by
-    `margin` px.
+    """Finds what may change for these (handle, target) pairs, (H, W) in {0, 1} (AdaptiveDrag §3.3).
+
+    It is the patches under the handles, extended along the lines to the targets, and the patches that the
+    lines touch, grown by `margin` px.
     """
     if not pairs:
         raise DragError("an automatic mask follows from points and there is none: set a point pair")

@@ -1,5 +1,6 @@
-"""From what the user drew to what the loop needs: masks, motions, handles, and a sentence for everything
-odd.
+"""From what the user drew to what the loop needs.
+
+That is masks, motions, handles, and a sentence for everything odd.
 """
 
 from __future__ import annotations
@@ -202,8 +203,9 @@ def _around(handles: list[Handle], size: Grid) -> Tensor:
 
 
 def _handle(region: Region) -> Handle:
-    """A point of the region that shows its motion: the set pixel nearest to the centroid; off the anchor for
-    turn and scale.
+    """Picks a point of the region that shows its motion.
+
+    It is the set pixel nearest to the centroid; for turn and scale it lies off the anchor.
     """
     y, x = torch.nonzero(region.mask > 0.5, as_tuple=True)
     cx, cy = centroid(region.mask)

@@ -27,11 +27,12 @@ Span = tuple[int, int]  # first pixel, number of pixels
 
 @dataclass(frozen=True)
 class Crop:
-    """A rectangle of whole pixels of the picture `original`, resized to `size`; scale = size.width / width =
-    size.height / height.
+    """A rectangle of whole pixels of the picture `original`, resized to `size`.
 
-    Where no rectangle of these proportions lies inside the picture, it reaches past it: x or y below 0, or
-    ends beyond.
+    Its scale is size.width / width = size.height / height.
+
+    Where no rectangle of these proportions lies inside the picture, it reaches past it: x or y below 0,
+    or ends beyond.
     """
 
     x: int
@@ -110,11 +111,13 @@ def _whole(want: int, must: int, side: int, multiple: int) -> int:
 def _proportions(
     must: tuple[int, int], want: tuple[int, int], image: Grid, side: int, multiple: int
 ) -> tuple[int, int, Grid]:
-    """Width and height of the rectangle, and the crop's size, of one proportion.
+    """Chooses the crop's size so that one factor scales both sides.
 
-    A crop of (a, b) multiples is cut as a rectangle of (t·a/g, t·b/g) pixels, g = gcd(a, b), for a whole t.
-    Of the (a, b) near the wanted shape and area the one that reaches past the picture least, then the one
-    nearest to both.
+    Tries sizes (a, b)·multiple near the wanted one; a rectangle of that ratio needs whole t·(a, b)/gcd(a,
+    b) pixels. Takes the one that reaches past the picture least, then the one nearest to the wanted shape
+    and area.
+
+    Returns width and height of the rectangle, and the crop's size.
     """
     ratio = math.sqrt(want[0] / want[1])
     ideal = (side * ratio / multiple, side / ratio / multiple)

@@ -1,5 +1,6 @@
-"""Picture files: read as RGB in [0, 1] with alpha aside, written through a temporary file so that a stop
-leaves none half-done.
+"""Picture files, read as RGB in [0, 1] with alpha aside.
+
+They are written through a temporary file so that a stop leaves none half-done.
 """
 
 from __future__ import annotations

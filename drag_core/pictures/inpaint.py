@@ -1,5 +1,6 @@
-"""Pixel warp and inpainting, without any model: the upper reference on rigid scenes, and what refills a
-vacated source.
+"""Pixel warp and inpainting, without any model.
+
+This is the upper reference on rigid scenes, and what refills a vacated source.
 """
 
 from __future__ import annotations

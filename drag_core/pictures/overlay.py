@@ -1,5 +1,6 @@
-"""Pictures that show a drag: source region blue, target region green, an arrow between; strips and
-captions.
+"""Pictures that show a drag; strips and captions.
+
+The source region is blue, the target region green, with an arrow between.
 """
 
 from __future__ import annotations
@@ -30,8 +31,9 @@ def overlay(image: Tensor, task: Task) -> Tensor:
 
 
 def outlines(image: Tensor, task: Task) -> Tensor:
-    """Picture (3, H, W) in [0, 1], its colours left to see: source regions outlined blue, targets green,
-    arrows.
+    """Draws the outlines of a drag on a picture (3, H, W) in [0, 1], its colours left to see.
+
+    Source regions are outlined blue, targets green, with arrows.
     """
     canvas = np.array(image.permute(1, 2, 0).cpu().numpy(), np.float32, order="C")
     for region in task.regions:

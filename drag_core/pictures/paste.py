@@ -14,11 +14,14 @@ SEAM = 6.0  # px inside the editable mask over which the edit fades in
 
 
 def put_back(image: Tensor, edited: Tensor, editable: Tensor | None, seam: float = SEAM) -> Tensor:
-    """The edit in the input's own pixels: outside the editable mask they stay bit for bit, inside the edit
-    fades in over `seam` pixels.
+    """Puts the edit into the input's own pixels.
 
-    image (1, C, H, W); edited (1, C, h, w), resized where its size differs; editable (h', w') in {0, 1} or
-    None (everything is replaced); seam 0: no fading.
+    Outside the editable mask they stay bit for bit, inside the edit fades in over `seam` pixels.
+
+    image: (1, C, H, W).
+    edited: (1, C, h, w), resized where its size differs.
+    editable: (h', w') in {0, 1} or None (everything is replaced).
+    seam: in pixels; 0: no fading.
     """
     height, width = image.shape[-2:]
     new = resized(edited, Grid(height, width)).to(image).clamp(0, 1)

@@ -56,8 +56,11 @@ def tap_chart(
     width: int = 960,
     height: int = 480,
 ) -> Tensor:
-    """(3, H, W) in [0, 1]: PCK above and loss ratio below, from 0 to 1, over the taps `names` in the order of
-    the model; a line for each noise level of `series` (what it is called, (PCK, ratio)). A bar marks `best`.
+    """Draws PCK above and loss ratio below, from 0 to 1, as (3, H, W) in [0, 1].
+
+    names: the taps, in the order of the model.
+    series: a line for each noise level: what it is called, (PCK, ratio).
+    best: the tap that a bar marks.
     """
     canvas = np.full((height, width, 3), 255, np.uint8)
     left, right, face, dark = 46, width - 14, cv2.FONT_HERSHEY_SIMPLEX, (25, 25, 25)

@@ -38,14 +38,16 @@ NUMBERS = SemanticNumbers(
 
 
 def adaptivedrag(task: Task, variant: Variant = "ours") -> Recipe:
-    """AdaptiveDrag: an update is kept if it moves towards the target by the drag's 80th part, and more follow
-    until all handles have arrived.
+    """Builds AdaptiveDrag, which updates until all handles have arrived.
 
-    Ours compares with the picture's own features (GoodDrag's information preservation); the paper with the
-    last update's, as DragDiffusion does: 3 dB worse in the target area of the held-out scenes looked at.
+    An update is kept if it moves towards the target by the drag's 80th part.
 
-    Its released code does none of this (methods.md §9): "released" is the paper's method with the numbers of
-    the code's interface (160 steps from t = 781).
+    Ours compares with the picture's own features (GoodDrag's information preservation); the paper with
+    the last update's, as DragDiffusion does: 3 dB worse in the target area of the held-out scenes looked
+    at.
+
+    Its released code does none of this (methods.md §9): "released" is the paper's method with the numbers
+    of the code's interface (160 steps from t = 781).
     """
     need_handles(task, "adaptivedrag")
     n, inversion = NUMBERS, INVERSION

@@ -37,8 +37,9 @@ Pairing = Literal["recipe"] | KVPairing
 
 @dataclass(frozen=True)
 class KeepBackground:
-    """Keep the picture outside `editable` (H, W) in {0, 1}, in image pixels, as the trajectory has it, or as
-    a reconstruction denoised beside the edit.
+    """Keeps the picture outside `editable`, (H, W) in {0, 1} in image pixels.
+
+    source: as the trajectory has it, or as a reconstruction denoised beside the edit.
     """
 
     editable: Tensor
@@ -86,8 +87,11 @@ class ModelGround:
 
 @dataclass(frozen=True)
 class Choice:
-    """What the user set. `recipe`: a name; "custom" goes the way `method` with `numbers` (those left out are
-    the way's usual ones). taps: "auto", or a list as read_taps() reads it.
+    """What the user set.
+
+    recipe: a name. "custom" goes the way `method` with `numbers` (those left out are the way's usual
+        ones).
+    taps: "auto", or a list as read_taps() reads it.
     """
 
     recipe: str

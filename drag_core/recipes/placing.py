@@ -32,8 +32,9 @@ def unet_taps(wanted: tuple[FeatureTap, ...], blocks: Iterable[str]) -> tuple[Fe
 def taps_on(
     wanted: tuple[FeatureTap, ...], family: Family, blocks: tuple[str, ...]
 ) -> tuple[FeatureTap, ...]:
-    """A recipe's taps on a model of `family` with `blocks`: by depth in FLUX and its kin, from the last up
-    block on in a UNet.
+    """Places a recipe's taps on a model of `family` with `blocks`.
+
+    By depth in FLUX and its kin, from the last up block on in a UNet.
     """
     if family == "sd":
         return unet_taps(wanted, blocks)

@@ -1,5 +1,6 @@
-"""The background of an edit: which picture its constraint compares with, level by level, and what the source
-is between the levels, for samplers that stop elsewhere than the trajectory did.
+"""The background of an edit: which picture its constraint compares with, level by level.
+
+Also what the source is between the levels, for samplers that stop elsewhere than the trajectory did.
 """
 
 from __future__ import annotations
@@ -74,11 +75,13 @@ def background_of(source: BackgroundSource) -> Background:
 
 
 def background_at(source: Trajectory, sigma: float) -> Tensor:
-    """The source's own latent (1, C, h, w) at noise level `sigma`: exact at the stored levels, straight
-    between them, and the noisiest level's noise scaled beyond it; the clean latent at 0.
+    """Computes the source's own latent (1, C, h, w) at noise level `sigma`.
 
-    Flow schedules: sigma is t in [0, 1]. VP schedules: sigma = sigma_t / alpha_t and the latent is divided by
-    alpha_t, the frame that ComfyUI's and k-diffusion's samplers work in.
+    It is exact at the stored levels, straight between them, the noisiest level's noise scaled beyond it,
+    and the clean latent at 0.
+
+    Flow schedules: sigma is t in [0, 1]. VP schedules: sigma = sigma_t / alpha_t and the latent is
+        divided by alpha_t, the frame that ComfyUI's and k-diffusion's samplers work in.
     """
     s, clean = source.schedule, source.z[-1]
     flow = s.prediction == "velocity"

@@ -23,8 +23,12 @@ class Diverged(DragError):
 
 @dataclass(frozen=True)
 class Size:
-    """A latent beside the source's at its level: `moved` the largest |z - source|, `spread` z's standard
-    deviation; `largest` |value| and `source_spread` of the source's, at least 1.
+    """How large a latent is beside the source's at its level.
+
+    moved: the largest |z - source|.
+    spread: z's standard deviation.
+    largest: the largest |value| of the source's, at least 1.
+    source_spread: the source's standard deviation, at least 1.
     """
 
     moved: float
@@ -58,8 +62,12 @@ def extent(source: Tensor) -> Tensor:
 
 @torch.no_grad()
 def measured(loss: Tensor, z: Tensor, source: Tensor, of_source: Tensor) -> Tensor:
-    """(5,) on its device, the loss () and a Size's numbers, without waiting for them and in five operations:
-    of all cells, as those that may not change don't; `of_source` is extent(source).
+    """Measures (5,) on its device: the loss () and a Size's numbers.
+
+    It waits for none of them and takes five operations. All cells are read, as those that may not change
+    don't.
+
+    of_source: extent(source).
     """
     far = torch.linalg.vector_norm(z - source, torch.inf)
     return torch.cat((loss.detach()[None], far[None], z.std()[None], of_source))

@@ -18,8 +18,10 @@ class Constraint(Protocol):
         ...
 
     def penalty(self, z_next: Tensor, ref_next: Tensor, progress: float = 1.0) -> Tensor:
-        """Added to the loss; z_next, ref_next are the latents one denoising step ahead, `progress` the
-        update's.
+        """Computes what is added to the loss.
+
+        z_next, ref_next: the latents one denoising step ahead.
+        progress: the update's.
         """
         ...
 
@@ -47,8 +49,9 @@ class HardBackground:
 
 @dataclass(frozen=True)
 class SoftBackground:
-    """GoodDrag eq. 7's second term (also DragDiffusion, DragNeXt R_M): weight · |(z_{t-1} − ref)·(1 − B)|_1,
-    summed.
+    """Adds weight · Σ |(z_next - ref_next)·(1 - editable)| to the loss.
+
+    This is GoodDrag eq. 7's second term (also DragDiffusion, DragNeXt R_M).
     """
 
     editable: Tensor

@@ -45,8 +45,9 @@ def pack(x: Tensor, eight_bit: bool) -> Packed:
 
 
 class KVStore(KVCache):
-    """A trajectory's K/V in the host's memory on one rung of the ladder. Filled once, then only read, by
-    the reader that copy() gives.
+    """Keeps all K/V of an inversion in RAM, in the form `rung` names.
+
+    Write with put(); read through the reader that copy() returns.
     """
 
     def __init__(self, rung: str = "pageable") -> None:
@@ -85,8 +86,10 @@ class KVStore(KVCache):
         return out
 
     def _pinned(self, like: Tensor) -> Tensor:
-        """Empty host memory that the device copies to at full speed. Registered, not taken from PyTorch's
-        pinned allocator, which rounds every size up to a power of two (24 MiB to 32).
+        """Allocates host memory that the device copies to at full speed.
+
+        It is registered, not taken from PyTorch's pinned allocator, which rounds every size up to a
+        power of two (24 MiB to 32).
         """
         out = torch.empty(like.shape, dtype=like.dtype)
         if not pin(out, self, like.device):
@@ -138,8 +141,10 @@ class KVStore(KVCache):
 
 
 class KVReader(KVCache):
-    """One run's way into a store. What the run records stays on the device, whole; of the store there is one
-    level at a time, and on a GPU the next cleaner one already on its way.
+    """Reads a KVStore during one drag.
+
+    Only one level is on the device; on CUDA the next cleaner one is copied ahead. What the drag records
+    itself stays there whole.
     """
 
     def __init__(self, store: KVStore, ahead: bool | None = None) -> None:
@@ -255,8 +260,10 @@ def replays(cache: KVCache) -> bool:
 
 
 class Replayed:
-    """A Backbone for the rung "recompute": notes latents where K/V would be stored, and where they are asked
-    for runs `origin` (None: itself) at the noted one first.
+    """A Backbone for the rung "recompute".
+
+    It notes latents where K/V would be stored, and where they are asked for runs `origin` (None: itself)
+    at the noted one first.
     """
 
     def __init__(self, inner: Backbone, origin: Backbone | None = None) -> None:

@@ -63,8 +63,10 @@ def qwen_shift(tokens: int) -> float:
 
 
 def flux2_shift(tokens: int, steps: int) -> float:
-    """FLUX.2's mu, an empirical fit of its authors: linear in the tokens at 200 steps and at 10, linear in
-    the steps between and beyond; above 4300 tokens that of 200 steps.
+    """Computes FLUX.2's mu, an empirical fit of its authors.
+
+    It is linear in the tokens at 200 steps and at 10, linear in the steps between and beyond; above 4300
+    tokens it is that of 200 steps.
     """
     many, few = 0.00016927 * tokens + 0.45666666, 8.73809524e-05 * tokens + 1.89833333
     return many if tokens > 4300 else many + (few - many) * (200 - steps) / 190

@@ -1,5 +1,6 @@
-"""Moving a latent from one level of a schedule to the next, either way: plain functions that carry their own
-velocity.
+"""Moving a latent from one level of a schedule to the next, either way.
+
+Solvers are plain functions that carry their own velocity.
 """
 
 from __future__ import annotations
@@ -37,8 +38,9 @@ def euler(
 def fireflow(
     backbone: Backbone, z: Tensor, s: Schedule, i: int, j: int, kv: KV, carry: Tensor | None
 ) -> tuple[Tensor, Tensor]:
-    """FireFlow: a midpoint step whose first slope is the last midpoint velocity; second order at one call a
-    step.
+    """Takes FireFlow's step: a midpoint step whose first slope is the last midpoint velocity.
+
+    Second order at one call a step.
     """
     _need_flow(s, "fireflow")
     dt, middle = s.t[j] - s.t[i], (s.t[i] + s.t[j]) / 2
@@ -50,8 +52,9 @@ def fireflow(
 def alf(
     backbone: Backbone, z: Tensor, s: Schedule, i: int, j: int, kv: KV, carry: Tensor | None
 ) -> tuple[Tensor, Tensor]:
-    """Asynchronous leapfrog (MALI, ICLR 2021): FireFlow's cost, and exactly reversible with its carried
-    velocity.
+    """Takes a step of asynchronous leapfrog (MALI, ICLR 2021).
+
+    It has FireFlow's cost and is exactly reversible with its carried velocity.
     """
     _need_flow(s, "alf")
     dt, middle = s.t[j] - s.t[i], (s.t[i] + s.t[j]) / 2

@@ -60,11 +60,11 @@ class Paste:
 
 @dataclass(frozen=True)
 class Refill:
-    """At level 0 the cells of `area` (1, 1, h, w) take the latent of `background`: the same picture, its
-    regions painted over, inverted.
+    """Gives the cells of `area`, at level 0, the latent of `background`.
 
-    `area` is best the whole editable mask: around a vacated source the inverted noise still remembers the
-    object.
+    background: the same picture, its regions painted over, inverted.
+    area: (1, 1, h, w), best the whole editable mask: around a vacated source the inverted noise still
+        remembers the object.
     """
 
     background: Trajectory
@@ -79,7 +79,7 @@ class Refill:
 
 @dataclass(frozen=True)
 class Both:
-    """One after the other."""
+    """Applies `first`, then `second`."""
 
     first: Refill | Paste
     second: Refill | Paste

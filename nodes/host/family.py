@@ -1,5 +1,6 @@
-"""What kind of model the user connected: its family, its layers for taps and K/V, and what stands in a drag's
-way.
+"""What kind of model the user connected.
+
+Its family, its layers for taps and K/V, and what stands in a drag's way.
 """
 
 from __future__ import annotations
@@ -26,10 +27,17 @@ SKIPS_STEPS = ("easycache", "lazycache", "teacache", "torch.compile")
 
 @dataclass(frozen=True)
 class Family:
-    """name: "sd" or "flux" (joint transformers), as recipes are made for; label for people; blocks that can
-    be tapped; `kv`: the K/V layers of the papers, counted for this model, out of `attentions`; `preset`:
-    settings of an embedded model, else None; `layout` of a joint transformer; `cell`: pixels along a latent
-    cell; `multiple`: latent cells a side must be divisible by; `guided`: it takes FLUX's guidance.
+    """A kind of model.
+
+    name: "sd" or "flux" (joint transformers), as recipes are made for.
+    label: for people.
+    blocks: that can be tapped.
+    kv: the K/V layers of the papers, counted for this model, out of `attentions`.
+    preset: settings of an embedded model, else None.
+    layout: of a joint transformer.
+    cell: pixels along a latent cell.
+    multiple: latent cells a side must be divisible by.
+    guided: it takes FLUX's guidance.
     """
 
     name: FamilyName
@@ -77,8 +85,12 @@ def family_in(patcher: Any) -> Family:
 
 
 def family_of(model: Any, net: Any = None) -> Family:
-    """`model` is the host's BaseModel, `net` its network (None: as it is loaded now). Anything that a drag
-    cannot use is refused in one sentence.
+    """Finds the family of a model.
+
+    Anything that a drag cannot use is refused in one sentence.
+
+    model: the host's BaseModel.
+    net: its network (None: as it is loaded now).
     """
     net = model.diffusion_model if net is None else net
     preset = preset_for(geometry_or_none(net))

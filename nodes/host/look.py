@@ -44,8 +44,10 @@ def choose_taps(text: str, family: Family) -> tuple[FeatureTap, ...]:
 def view_features(
     patcher: Any, positive: Any, inversion: Inversion, text: str, level: int
 ) -> tuple[list[View], float]:
-    """Pictures of the features at the taps `text`, of the inverted picture at a level of its trajectory (0:
-    the noisiest); and that level's t. Nothing runs after the last tap.
+    """Draws pictures of the inverted picture's features at the taps `text`.
+
+    level: of its trajectory (0: the noisiest). The second item is that level's t.
+    Nothing runs after the last tap.
     """
     inversion.need_model(patcher)
     family, path = family_in(patcher), inversion.trajectory
@@ -95,8 +97,10 @@ def probe_taps(
     strength: float,
     levels: int,
 ) -> tuple[TapScore, ...]:
-    """`pictures`: the LATENT samples of a picture of size `image` and of the same after probe_motion(image).
-    `levels`: how many noise levels, evenly from the noisiest on.
+    """Scores taps by a known motion.
+
+    pictures: the LATENT samples of a picture of size `image` and of the same after probe_motion(image).
+    levels: how many noise levels, evenly from the noisiest on.
     """
     family = family_in(patcher)
     taps, cell = choose_taps(text, family), family.cell

@@ -31,8 +31,10 @@ UNET_XL = {"up.0": 212.0, "up.1": 255.0, "up.2": 271.0}
 def activation_bytes(
     net: Any, size: tuple[int, int], taps: tuple[FeatureTap, ...], whole: bool, remember: bool, item: int = 2
 ) -> int:
-    """Of one forward and backward on a latent (h, w). `whole`: past the last tap; `remember`: with
-    checkpoints.
+    """Estimates the bytes of one forward and backward on a latent (h, w).
+
+    whole: past the last tap.
+    remember: with checkpoints.
     """
     h, w = size
     layout = layout_of(net)
@@ -86,8 +88,9 @@ def largest_side(patcher: Any, size: tuple[int, int], need: int, cell: int = 8) 
 
 
 class _Constant(nn.Module):
-    """Replaces a modulation layer while only one noise level is visited: computes its output once, then
-    returns it. Saves loading a third of a double block's weights.
+    """Replaces a modulation layer while only one noise level is visited.
+
+    Computes its output once, then returns it. Saves loading a third of a double block's weights.
     """
 
     def __init__(self, own: Any) -> None:
@@ -108,8 +111,10 @@ class _Constant(nn.Module):
 
 
 def _parts(patcher: Any, taps: tuple[FeatureTap, ...]) -> tuple[dict[str, int], dict[str, Any], list[str]]:
-    """How many blocks of each list a drag runs, the modulations of these that no LoRA patches, and the names
-    of all that it does not run.
+    """Lists what a drag runs and what it does not.
+
+    Returns how many blocks of each list a drag runs, the modulations of these that no LoRA patches, and
+    the names of all that it does not run.
     """
     net = net_of(patcher)
     layout = layout_of(net)
@@ -145,11 +150,13 @@ def drag_bytes(patcher: Any, taps: tuple[FeatureTap, ...]) -> int:
 
 
 def pruned(patcher: Any, taps: tuple[FeatureTap, ...]) -> Any:
-    """A clone of a joint transformer's patcher that has only the blocks up to the last tap, and their
-    modulations as constants: only what is left is loaded. For updates at one level.
+    """Clones a joint transformer's patcher with only the blocks up to the last tap.
 
-    The host loads the largest layers first, not the first blocks: on a card that is too small for the whole
-    model half of what a drag runs would be left outside. The blocks are back when the patcher is unpatched.
+    Their modulations are constants, so this is for updates at one level. Only what is left is loaded.
+
+    The host loads the largest layers first, not the first blocks: on a card that is too small for the
+    whole model half of what a drag runs would be left outside. The blocks are back when the patcher is
+    unpatched.
     """
     layout = layout_of(net_of(patcher))
     assert layout is not None

@@ -45,9 +45,12 @@ def drag_latent(
     prune: bool | None = None,
     told: int = 0,
 ) -> Edited:
-    """The edited latent. `refill`: the inversion of the picture with its regions painted over; `warped`: the
-    LATENT samples of the picture warped in pixels. `prune`: load only the blocks that the updates run, for
-    them (None: where it helps); `told`: steps that the node's progress bar has shown before.
+    """Drags a latent and returns the edited one.
+
+    refill: the inversion of the picture with its regions painted over.
+    warped: the LATENT samples of the picture warped in pixels.
+    prune: loads only the blocks that the updates run, for them (None: where it helps).
+    told: steps that the node's progress bar has shown before.
     """
     family, asked = family_in(patcher), wish.recipe
     device = patcher.load_device

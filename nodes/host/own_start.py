@@ -1,5 +1,6 @@
-"""What a drag starts from where nothing is connected: the refill and the warped picture, made from the
-trajectory's own picture.
+"""What a drag starts from where nothing is connected.
+
+The refill and the warped picture, made from the trajectory's own picture.
 """
 
 from __future__ import annotations
@@ -38,8 +39,13 @@ KEPT = 2  # refills remembered: a region that goes elsewhere leaves the same hol
 
 @dataclass(frozen=True)
 class Start:
-    """What DragOptimize hands to the drag: refill and warped (LATENT samples), given or made; `said` for the
-    report, `notes` for the user; `calls`, `seconds` and `steps` of the progress bar that making them took.
+    """What DragOptimize hands to the drag.
+
+    refill, warped: (LATENT samples) given or made.
+    said: for the report.
+    notes: for the user.
+    calls, seconds: that making them took.
+    steps: of the progress bar, that making them took.
     """
 
     refill: Inversion | None
@@ -123,8 +129,9 @@ def _made(
 
 
 def _inverted(patcher: Any, like: Inversion, samples: Tensor, after: int) -> tuple[Inversion, int, int]:
-    """The inversion of another picture as `like` was made, without K/V; its calls and steps here, 0 if it is
-    remembered.
+    """Inverts another picture as `like` was made, without K/V.
+
+    Returns also the calls and steps made here, 0 if the inversion is remembered.
     """
     key = digest([samples, like.key])
     if (before := _last.get(key, patcher)) is not None:

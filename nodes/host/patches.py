@@ -105,9 +105,10 @@ def inject_kv(
     sigmas: tuple[float, float],
     pairing: KVPairing = "level",
 ) -> Any:
-    """A clone of `patcher` whose self-attentions look at the inverted picture's K and V while the sampler's
-    sigma is within `sigmas` (low, high), each at the stored level nearest to it, or at the next cleaner one
-    (`pairing` "released").
+    """Clones `patcher` so that its self-attentions look at the inverted picture's K and V.
+
+    sigmas: (low, high): they do so while the sampler's sigma is within.
+    pairing: each at the stored level nearest to it, or at the next cleaner one ("released").
     """
     inversion.need_model(patcher)
     cache = inversion.trajectory.kv

@@ -24,8 +24,9 @@ STREAMED = 0.35  # of the drag's weights at most may come from RAM in every upda
 
 @dataclass(frozen=True)
 class Fit:
-    """Bytes on the device while updating at (width, height): activations, K/V; the verdict, and whether it
-    fits without streaming weights.
+    """Bytes on the device while updating at (width, height): activations and K/V.
+
+    Besides the verdict, and whether it fits without streaming weights.
     """
 
     size: tuple[int, int]
@@ -90,8 +91,9 @@ def fit(
 
 
 def largest(patcher: Any, room: int, shape: float, *rest: Any) -> tuple[int, int] | None:
-    """The largest picture of width / height `shape` (sides in steps of 64) whose updates fit without
-    streaming.
+    """Finds the largest picture of width / height `shape` whose updates fit without streaming.
+
+    Sides go in steps of 64.
     """
     found: tuple[int, int] | None = None
     for side in range(256, 4097, 64):

@@ -1,5 +1,7 @@
-"""What was last made of a model: kept beside the host's own cache, so that a changed setting elsewhere in the
-graph does not cost it again.
+"""What was last made of a model.
+
+It is kept beside the host's own cache, so that a changed setting elsewhere in the graph does not cost it
+again.
 """
 
 from __future__ import annotations

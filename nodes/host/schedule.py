@@ -51,8 +51,11 @@ def schedule_for(
     tokens: int,
     rule: Callable[[int, int], float] | None = None,
 ) -> Schedule:
-    """The noisiest `strength` of `steps` kept. `shift`: "model", or "auto" by the model's own `rule` (mu by
-    image tokens and steps), where it has one and no node put other levels on it.
+    """Makes the schedule: the noisiest `strength` of `steps` kept.
+
+    shift: "model", or "auto" by the model's own `rule`, where it has one and no node put other levels on
+        it.
+    rule: mu by image tokens and steps.
     """
     if not 0 < strength <= 1:
         raise DragError(f"strength is {strength:g}; it must be above 0 and at most 1")

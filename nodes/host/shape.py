@@ -1,5 +1,6 @@
-"""The core's latents (1, C, h, w) <-> the host's, which have an axis of time in models whose VAE is one of
-videos (Qwen-Image).
+"""The core's latents (1, C, h, w) <-> the host's.
+
+The host's have an axis of time in models whose VAE is one of videos (Qwen-Image).
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ def core_shape(x: Tensor) -> Tensor:
 
 
 def frames(model: Any) -> bool:
-    """Whether latents of `model` (the host's BaseModel, or what holds its latent format) have an axis of
-    time.
+    """Tells whether latents of `model` have an axis of time.
+
+    model: the host's BaseModel, or what holds its latent format.
     """
     return getattr(model.latent_format, "latent_dimensions", 2) == 3
 

@@ -77,7 +77,9 @@ def planned(
     warped: Tensor | None = None,
     refill: Inversion | None = None,
 ) -> tuple[Wish, Recipe]:
-    """`wish` with its recipe's name, and what drag_latent() runs for it; `warped` the core's clean latent.
+    """Completes `wish` with its recipe's name and builds what drag_latent() runs for it.
+
+    warped: the core's clean latent.
     Refuses all that needs no model call.
     """
     family = family_in(patcher)

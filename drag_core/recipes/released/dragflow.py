@@ -23,8 +23,9 @@ Reads = tuple[kernel.Read, ...]  # one a map
 
 @dataclass(frozen=True)
 class Cleaner:
-    """Reads from a cache, in place of the K/V of a level, those of the next one recorded below it; of the
-    last one where there is none.
+    """Reads from a cache, in place of the K/V of a level, those of the next one recorded below it.
+
+    Where there is none, it reads those of the last one.
     """
 
     cache: KVCache
@@ -56,8 +57,9 @@ def kv_view(pairing: KVPairing) -> type[Cleaner] | None:
 
 @dataclass(frozen=True)
 class HalfStepAhead:
-    """The picture denoised beside the edit under the edit's K/V; an update puts back what lies half a step
-    ahead of its own level.
+    """The picture denoised beside the edit under the edit's K/V.
+
+    An update puts back what lies half a step ahead of its own level.
     """
 
     needs_prediction: bool = True
@@ -73,8 +75,10 @@ class HalfStepAhead:
 
 @dataclass(frozen=True)
 class Unpacked(Around):
-    """Reads the channels of FLUX' token maps as 2x2 cells, as its latent's are: (1, 4C, h, w) as (1, C, 2h,
-    2w), where cells side by side are features that have nothing to do with each other.
+    """Reads the channels of FLUX' token maps as 2x2 cells, as its latent's are.
+
+    (1, 4C, h, w) becomes (1, C, 2h, 2w), where cells side by side are features that have nothing to do
+    with each other.
     """
 
     inside: RegionSupervision

@@ -20,9 +20,12 @@ from .around import Around
 
 @dataclass(frozen=True)
 class CellPlan:
-    """For every progress of a level the regions' weights, moved cells (N, 2) and the whole cells they come
-    from, and the reference maps: read one by one, so that equal features differ by nothing (a sign is all
-    that L1 passes on).
+    """What the updates of a level need.
+
+    places: for every progress the regions' weights, moved cells (N, 2) and the whole cells they come
+        from.
+    then: the reference maps, read one by one, so that equal features differ by nothing (a sign is all
+        that L1 passes on).
     """
 
     places: dict[float, list[tuple[float, Tensor, Tensor]]]
@@ -31,8 +34,10 @@ class CellPlan:
 
 @dataclass(frozen=True)
 class CoarseRegions(Around):
-    """Shifts by whole cells, towards zero, and none below one; turns in steps of 2 degrees while a level
-    still moves; nearest cells. Taps weigh as they come.
+    """Moves regions by whole and nearest cells.
+
+    Shifts are rounded towards zero, and there is none below one cell. Turns go in steps of 2 degrees
+    while a level still moves. Taps weigh as they come.
     """
 
     inside: RegionSupervision
@@ -72,9 +77,10 @@ class CoarseRegions(Around):
 def coarse_matrix(
     motion: AffineMotion, progress: float, moving: bool, image: Grid, grid: Grid
 ) -> tuple[Tensor, bool]:
-    """The motion in cells of `grid`: whole cells, towards zero; turns, while `moving`, in steps of 2 degrees,
-    about a point counted from the picture's corner. And whether it has begun, which a shift below one cell
-    has not.
+    """Computes the motion in cells of `grid`, and whether it has begun.
+
+    Shifts are whole cells, towards zero; one below a cell has not begun. Turns, while `moving`, go in
+    steps of 2 degrees, about a point counted from the picture's corner.
     """
     kx, ky = grid.width / image.width, grid.height / image.height
     # in its precision: 0.1 of ten cells is one cell
@@ -99,8 +105,9 @@ def begins(region: Region, image: Grid, grid: Grid) -> float:
 
 @dataclass(frozen=True)
 class CountedBackground:
-    """Adds the penalty once for every region that moves yet, that is for each of `since` which the update's
-    progress has reached.
+    """Adds the penalty once for every region that moves yet.
+
+    That is for each of `since` which the update's progress has reached.
     """
 
     inside: SoftBackground

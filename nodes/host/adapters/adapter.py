@@ -19,8 +19,11 @@ from ..whole import net_of
 
 @dataclass(frozen=True)
 class Found:
-    """What an adapted MODEL has on top of the plain one: names for people, and whether it can be taken off
-    within a run (`options`), scaled in the weights (`weights`), or only used whole (`fixed`).
+    """What an adapted MODEL has on top of the plain one, as names for people.
+
+    weights: can be scaled in the weights.
+    options: can be taken off within a run.
+    fixed: can only be used whole.
     """
 
     weights: int

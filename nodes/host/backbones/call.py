@@ -22,8 +22,11 @@ class StopForward(BaseException):
 
 @dataclass
 class Call:
-    """`model` is the host's BaseModel, `cond` the one processed conditioning, `options` the run's model
-    options.
+    """One call of the host's model.
+
+    model: the host's BaseModel.
+    cond: the one processed conditioning.
+    options: the run's model options.
     """
 
     model: Any
@@ -38,9 +41,11 @@ class Call:
         self.kind = prediction_of(self.sampling)
 
     def __call__(self, z: Tensor, t: float | Tensor, changes: dict[str, Any]) -> Tensor:
-        """Noise or velocity at the core's latents z (B, C, h, w), all at level t or each at its own (B,).
-        `changes` are merged into a copy of the transformer options. Gradients flow to z when it asks for them
-        and frozen() is open.
+        """Predicts noise or velocity at the core's latents z (B, C, h, w).
+
+        t: one level for all, or each latent's own (B,).
+        changes: merged into a copy of the transformer options.
+        Gradients flow to z when it asks for them and frozen() is open.
         """
         if torch.is_tensor(t):
             at = torch.tensor([host_sigma(self.sampling, x) for x in t.tolist()], device=z.device)
@@ -94,8 +99,9 @@ def forced_attention(transformer_options: dict[str, Any]) -> dict[str, Any]:
 
 
 def plain_conds(cond: dict[str, Any], device: torch.device) -> dict[str, Any]:
-    """The conditioning with tensors made outside inference mode, which autograd may save, on `device`, where
-    the host would copy them at every call.
+    """Copies the conditioning, with tensors made outside inference mode, which autograd may save.
+
+    They are on `device`, where the host would copy them at every call.
 
     Without its range of sigmas, which check_cond has found to hold: the host would wait for the device at
     every call to compare.

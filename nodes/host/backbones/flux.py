@@ -1,5 +1,6 @@
-"""Backbone over the host's FLUX and the other joint transformers: taps, early stop, K/V exchange, per-block
-checkpoints. What differs between them is in layouts.py.
+"""Backbone over the host's FLUX and the other joint transformers.
+
+Taps, early stop, K/V exchange, per-block checkpoints. What differs between the models is in layouts.py.
 """
 
 from __future__ import annotations
@@ -43,8 +44,11 @@ Replacement = Callable[[dict[str, Any], dict[str, Any]], dict[str, Any]]  # what
 
 @dataclass(frozen=True, eq=False)
 class Around:
-    """A drag's replacement of a block, `run`, which has another pack's, `inner`, inside; `bare` is the same
-    without it, for an adapter that takes its own patches out of a call.
+    """A drag's replacement of a block, inside of which another pack's runs.
+
+    run: the drag's.
+    inner: the other pack's.
+    bare: `run` without it, for an adapter that takes its own patches out of a call.
     """
 
     run: Replacement
@@ -62,8 +66,10 @@ def modulations(block: nn.Module) -> list[nn.Module]:
 
 
 def _only_q(qkv: Any, tokens: int) -> Callable[[Tensor], Tensor]:
-    """For a block whose `tokens` K and V are replaced afterwards: zeros in their place. `qkv`: one of the
-    host's linear layers, not all of which are an nn.Linear.
+    """Makes a block's forward of `qkv` that gives zeros for K and V.
+
+    tokens: how many K and V are replaced afterwards.
+    qkv: one of the host's linear layers, not all of which are an nn.Linear.
     """
     whole = qkv.forward
 
@@ -78,12 +84,13 @@ def _only_q(qkv: Any, tokens: int) -> Callable[[Tensor], Tensor]:
 
 
 class ComfyFlux:
-    """A joint transformer of the host as a Backbone. `remember` checkpoints every block: four tenths more
-    work, a sixth of the memory. `origin` is the same model under the conditioning of the inversion, where a
-    run has both.
+    """A joint transformer of the host as a Backbone.
 
-    For features, what the level alone decides is computed once for all updates of a level, and K and V that
-    are injected are not computed; not where other packs' patches might see or change them.
+    remember: checkpoints every block: four tenths more work, a sixth of the memory.
+    origin: the same model under the conditioning of the inversion, where a run has both.
+
+    For features, what the level alone decides is computed once for all updates of a level, and K and V
+    that are injected are not computed; not where other packs' patches might see or change them.
     """
 
     by_block = True  # checkpoints

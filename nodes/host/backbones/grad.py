@@ -29,8 +29,9 @@ NORMS = (nn.GroupNorm, nn.LayerNorm, nn.RMSNorm)
 
 @contextmanager
 def fetched(m: nn.Module, like: Tensor) -> Iterator[tuple[Any, Any]]:
-    """Weight and bias of `m` as the host would use them on `like`: cast, moved, patched; given back
-    afterwards.
+    """Context manager: weight and bias of `m` as the host would use them on `like`.
+
+    They are cast, moved and patched, and given back afterwards.
     """
     own = getattr(m, "cast_bias_weight", None)  # GGUF modules bring their own
     if own is not None:

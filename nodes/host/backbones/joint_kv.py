@@ -20,9 +20,12 @@ def host_key(name: str) -> tuple[str, int]:
 def exchange(
     kv: KV, name: str, t: float, k: Tensor, v: Tensor, first: int, tokens: int | None, text: int = 0
 ) -> tuple[Tensor, Tensor] | None:
-    """Records K and V (b, heads, tokens, d) of the image tokens, which start at `first`, under `name`; or
-    gives both with the stored ones in their place. `tokens`: how many (None: all to the end); a reference
-    picture's come after them. `text`: how many of the prompt's before them are recorded, if kv wants them.
+    """Records K and V of the image tokens under `name`, or returns both with the stored ones in their place.
+
+    k, v: (b, heads, tokens, d).
+    first: where the image tokens start.
+    tokens: how many they are (None: all to the end). A reference picture's come after them.
+    text: how many of the prompt's before them are recorded, if kv wants them.
     """
     room = k.shape[2] - first
     if isinstance(kv, KVRecord):

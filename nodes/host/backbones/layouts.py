@@ -1,6 +1,7 @@
-"""How the host builds its joint transformers (MMDiT): where their blocks hang, which module reads a block's
-normalised input, how K/V are reached, what noise levels the model was made for. One row per class; the rest
-of the pack asks the row.
+"""How the host builds its joint transformers (MMDiT).
+
+One row per class says where their blocks hang, which module reads a block's normalised input, how K/V are
+reached, and what noise levels the model was made for. The rest of the pack asks the row.
 """
 
 from __future__ import annotations
@@ -23,9 +24,12 @@ Args = dict[str, Any]
 
 @dataclass(frozen=True)
 class Stream:
-    """One list of blocks. `kind`: "double" (picture and text apart) or "single" (one sequence, text first),
-    as in the host's key (kind + "_block", i); `attribute` of the network; `reader`: the submodule of a block
-    that is given the modulated output of its first norm.
+    """One list of blocks.
+
+    kind: "double" (picture and text apart) or "single" (one sequence, text first), as in the host's key
+        (kind + "_block", i).
+    attribute: the list's name in the network.
+    reader: the submodule of a block that is given the modulated output of its first norm.
     """
 
     kind: str
@@ -35,10 +39,13 @@ class Stream:
 
 @dataclass(frozen=True)
 class Layout:
-    """`end`: the modules after the last block. `shift`: the model's own rule for mu by image tokens and
-    steps, None where it has a fixed one. `patches_kv`: the blocks call attn1_patch; else K/V are exchanged
-    where attention is called. `wrapped`: the network runs the host's DIFFUSION_MODEL wrappers. `call`: a
-    block in the host's way where its own closure does something else.
+    """How one class of joint transformers is built.
+
+    end: the modules after the last block.
+    shift: the model's own rule for mu by image tokens and steps, None where it has a fixed one.
+    patches_kv: the blocks call attn1_patch; else K/V are exchanged where attention is called.
+    wrapped: the network runs the host's DIFFUSION_MODEL wrappers.
+    call: a block in the host's way where its own closure does something else.
     """
 
     label: str

@@ -1,8 +1,7 @@
-"""A few tiny passes before a model's first drag: are its gradients right, are all hooks reached, and does it
-stay whole when passes stop early?
+"""A few tiny passes before a model's first drag.
 
-Nothing tells when a host update or another pack makes a gradient silently wrong; this does, in a fraction of
-a step.
+Are its gradients right, are all hooks reached, and does it stay whole when passes stop early? Nothing tells
+when a host update or another pack makes a gradient silently wrong; this does, in a fraction of a step.
 """
 
 from __future__ import annotations
@@ -48,13 +47,14 @@ def self_test(
     kv_blocks: tuple[str, ...] = (),
     again: bool = False,
 ) -> None:
-    """Once per model class, precision, kind of weights, set of patches, taps and K/V layers; raises what is
-    wrong.
+    """Tests a backbone and raises what is wrong.
+
+    Runs once per model class, precision, kind of weights, set of patches, taps and K/V layers.
 
     A whole pass after two that stopped early must give the features of the first; the gradient of a plain
-    loss with and without checkpoints must agree, be finite and not zero, and in float32 agree with a finite
-    difference along itself, which finds what both share; every K/V layer must have been reached. Needs
-    frozen() open.
+    loss with and without checkpoints must agree, be finite and not zero, and in float32 agree with a
+    finite difference along itself, which finds what both share; every K/V layer must have been reached.
+    Needs frozen() open.
     """
     key = (*_identity(backbone), taps, kv_blocks)
     if key in _passed and not again:
@@ -124,8 +124,10 @@ def _stored(
 
 
 def _repeated(backbone: Any, z: Tensor, t: float, taps: tuple[FeatureTap, ...], kv: Any) -> float:
-    """How much the maps of two passes that stop early and of a whole one after them differ from the first's:
-    a host that records and replays passes goes wrong there.
+    """Measures how much the maps of repeated passes differ from the first's.
+
+    These are two passes that stop early and a whole one after them: a host that records and replays
+    passes goes wrong there.
     """
     with torch.no_grad():
         passes = [backbone.features(z, t, taps, kv)[0] for _ in range(2)]
@@ -176,8 +178,10 @@ def _square(maps: list[Tensor]) -> Tensor:
 
 
 def _identity(backbone: Any) -> tuple[Any, ...]:
-    """What decides whether a gradient is right: class, shapes, precision, how weights are kept and patched
-    (their kind, not their numbers), and everybody's hooks.
+    """Collects what decides whether a gradient is right.
+
+    Class, shapes, precision, how weights are kept and patched (their kind, not their numbers), and
+    everybody's hooks.
     """
     model, net = backbone.call.model, backbone.call.model.diffusion_model
     patcher = model.current_patcher

@@ -34,8 +34,9 @@ def tap_modules(net: Any) -> dict[str, nn.Module]:
 
 
 def self_attentions(net: Any) -> dict[Place, str]:
-    """Where each self-attention sits -> "attn.i", counted from the input to the output as the papers count
-    them.
+    """Maps where each self-attention sits to "attn.i".
+
+    They are counted from the input to the output as the papers count them.
     """
     parts = [("input", i, b) for i, b in enumerate(net.input_blocks)]
     if net.middle_block is not None:
