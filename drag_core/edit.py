@@ -42,7 +42,7 @@ LIKE = 0.9
 
 
 def quiet(step: Step) -> None:
-    """No listener."""
+    """Does nothing: no listener."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,10 @@ def edit_picture(
 
 
 def working_size(height: int, width: int, model: Model) -> Grid:
-    """The picture's shape at the model's own area, sides rounded to what its latent can be cut into."""
+    """Computes the picture's shape at the model's own area.
+
+    Its sides are rounded to what the model's latent can be cut into.
+    """
     k = model.side / (height * width) ** 0.5
     low, high = model.multiple, 4 * model.side
     sides = [min(max(round(n * k / model.multiple) * model.multiple, low), high) for n in (height, width)]
@@ -123,7 +126,7 @@ def working_size(height: int, width: int, model: Model) -> Grid:
 def identity_lora(
     model: Model, image: Tensor, training: Training = PAPERS, on_step: OnTrain = lambda done, total: None
 ) -> LoRA:
-    """A LoRA of the picture (1, 3, H, W), of the model's size, for run_task."""
+    """Trains a LoRA of the picture (1, 3, H, W), of the model's size, for run_task."""
     z0 = model.codec.encode(image)
     tokens = z0.shape[-2] * z0.shape[-1] // 4
     levels = flow(1000, shift=flux_shift(tokens)) if model.family == "flux" else every_level()
@@ -131,7 +134,7 @@ def identity_lora(
 
 
 def ground_of(model: Model) -> ModelGround:
-    """What a model gives a recipe: our own are told by their geometry, not by their name."""
+    """Collects what a model gives a recipe: our own are told by their geometry, not by their name."""
     backbone = model.backbone
     preset = preset_for(getattr(backbone, "geometry", None))
     blocks = tuple(getattr(backbone, "blocks", ()))
@@ -163,12 +166,13 @@ def run_task(
     cache: KVCache | None = None,
     lora: LoRA | None = None,
 ) -> tuple[Result, Tensor]:
-    """The edited latent and its picture (1, 3, H, W), for a picture of the model's size.
+    """Edits a picture of the model's size and returns the latent and its picture (1, 3, H, W).
 
-    `updates` False: the recipe's starting point is only denoised, to see what the updates add. `change` has
-    the last word on the recipe, as recipes.fast. `cache`: where K/V go (None: into RAM, in as few bits as it
-    takes to fit). `lora`: in the model while it inverts, drags and denoises. Updates run with checkpoints if
-    they would not fit otherwise.
+    updates: False: the recipe's starting point is only denoised, to see what the updates add.
+    change: has the last word on the recipe, as recipes.fast.
+    cache: where K/V go (None: into RAM, in as few bits as it takes to fit).
+    lora: in the model while it inverts, drags and denoises.
+    Updates run with checkpoints if they would not fit otherwise.
     """
     if lora is not None:
         with applied(model.backbone.net, lora):  # type: ignore[attr-defined]
@@ -195,9 +199,10 @@ def run_task(
 def _start(
     model: Model, ground: ModelGround, choice: Choice, task: Task, image: Tensor, on_step: OnStep
 ) -> Given:
-    """What an embedded model's drag starts from: its source emptied, and regions in place. Others need none.
+    """Makes what an embedded model's drag starts from: its source emptied, and regions in place.
 
-    Refuses what assemble() would refuse before the inversion of the emptied picture.
+    Other models need none. Refuses what assemble() would refuse before the inversion of the emptied
+    picture.
     """
     if ground.preset is None or choice.recipe == COPY_PASTE or not task.regions:
         return Given()
@@ -211,7 +216,7 @@ def _start(
 
 
 def _dragged(model: Model, source: Trajectory, recipe: Recipe, on_step: OnStep) -> Result:
-    """The drag; with checkpoints where it would not fit without, or has turned out not to."""
+    """Runs the drag; with checkpoints where it would not fit without, or has turned out not to."""
     backbone, z = model.target or model.backbone, source.z[0]
     whole, size = recipe.constraint.needs_prediction, Grid(z.shape[-2], z.shape[-1])
     before = getattr(backbone, "remember", None)  # None: it has no such choice

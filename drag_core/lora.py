@@ -59,7 +59,7 @@ class LoRA:
 
 
 def low_rank(rank: int, inputs: int, outputs: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """(down, up) that add nothing yet: down normal with deviation 1/rank, up zero."""
+    """Makes (down, up) that add nothing yet: down normal with deviation 1/rank, up zero."""
     return torch.randn(rank, inputs, generator=generator) / rank, torch.zeros(outputs, rank)
 
 
@@ -83,11 +83,14 @@ def fit(
     rows: int | None = None,
     v_prediction: bool = False,
 ) -> tuple[float, ...]:
-    """Train `parameters` in place until `predict` denoises z0 (1, C, h, w) better; the loss of every step.
+    """Trains `parameters` in place until `predict` denoises z0 (1, C, h, w) better.
 
-    `levels`: every level of the model's training, its clean end last (left out). `rows`: how many copies go
-    through the model at once (None: all); the result is the same. `v_prediction`: the model behind `predict`
-    has learnt v = alpha·noise - sigma·z0, whose own loss is the noise's over alpha².
+    Returns the loss of every step.
+
+    levels: every level of the model's training, its clean end last (left out).
+    rows: how many copies go through the model at once (None: all); the result is the same.
+    v_prediction: the model behind `predict` has learnt v = alpha·noise - sigma·z0, whose own loss is the
+        noise's over alpha².
     """
     owned = list(parameters)
     optimizer = torch.optim.AdamW(owned, lr=training.rate, weight_decay=training.decay)
@@ -118,7 +121,10 @@ def fit(
 
 @torch.no_grad()
 def denoising_loss(predict: Predict, z0: Tensor, levels: Schedule, samples: int = 40, seed: int = 1) -> float:
-    """The mean squared error of the prediction on z0, over levels spread evenly and noise of `seed`."""
+    """Computes the mean squared error of the prediction on z0.
+
+    It is over levels spread evenly and noise of `seed`.
+    """
     draw = torch.Generator().manual_seed(seed)
     index = torch.linspace(0, len(levels.t) - 2, samples).round().long().to(z0.device)
     noise = torch.randn(samples, *z0.shape[1:], generator=draw).to(z0)
@@ -147,7 +153,7 @@ def file_weights(lora: LoRA, split: bool = False) -> dict[str, Tensor]:
 
 
 def save_lora(lora: LoRA, path: Path, split: bool = False, about: dict[str, str] | None = None) -> None:
-    """A .safetensors file of `file_weights`; `about` goes into its metadata."""
+    """Writes a .safetensors file of `file_weights`; `about` goes into its metadata."""
     facts = {"ss_network_module": "networks.lora", "ss_network_dim": str(lora.rank)}
     facts |= {"ss_network_alpha": str(lora.rank), "drag": json.dumps(about or {})}
     try:
@@ -157,7 +163,10 @@ def save_lora(lora: LoRA, path: Path, split: bool = False, about: dict[str, str]
 
 
 def read_lora(path: Path, layers: Iterable[str]) -> LoRA:
-    """A LoRA file for a model whose linear layers have the paths `layers`; others in it are refused."""
+    """Reads a LoRA file for a model whose linear layers have the paths `layers`.
+
+    Others in it are refused.
+    """
     try:
         with safe_open(path, framework="pt") as f:
             found = {k: f.get_tensor(k) for k in f.keys()}

@@ -84,7 +84,7 @@ class Log:
         return losses, sizes
 
     def note(self, row: Tensor) -> None:
-        """An update's numbers (5,), on the device."""
+        """Notes an update's numbers (5,), on the device."""
         if self.rows is None:
             self.rows = row.new_zeros(self.updates, len(row))
         self.rows[self.made] = row

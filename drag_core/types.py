@@ -70,7 +70,10 @@ class Handle:
 
 @dataclass(frozen=True)
 class Schedule:
-    """Noise levels, noisy to clean: z_t = alpha · z_0 + sigma · noise; `t` is what the backbone is given."""
+    """Noise levels, noisy to clean: z_t = alpha · z_0 + sigma · noise.
+
+    t: what the backbone is given.
+    """
 
     t: tuple[float, ...]
     alpha: tuple[float, ...]
@@ -100,9 +103,10 @@ def check_text(stored: int, here: int) -> None:
 
 
 class KVCache:
-    """Self-attention keys and values of one branch, by (level t, block). Owned by the run that fills it.
+    """Self-attention keys and values of one branch, by (level t, block).
 
-    They stay where they are made; drag_core.trajectory.kvstore has the one that keeps many within a budget.
+    Owned by the run that fills it. They stay where they are made; drag_core.trajectory.kvstore has the
+    one that keeps many within a budget.
     """
 
     def __init__(self) -> None:
@@ -124,16 +128,19 @@ class KVCache:
         check_text(self._text.setdefault(block, text), text)
 
     def get(self, t: float, block: str, like: Tensor | None = None) -> tuple[Tensor | None, Tensor]:
-        """K (None: only V is kept) and V of `block` at its level for `t`, on `like`'s device in its dtype."""
+        """Returns K (None: only V is kept) and V of `block` at its level for `t`.
+
+        They are on `like`'s device in its dtype.
+        """
         k, v = self._kv[self.level(t, block)][block]
         return (k, v) if like is None else (None if k is None else k.to(like), v.to(like))
 
     def level(self, t: float, block: str) -> float:
-        """The stored level nearest to `t` (aligned by noise level, not by call order)."""
+        """Finds the stored level nearest to `t` (aligned by noise level, not by call order)."""
         return min(self.holding(block), key=lambda level: abs(level - t))
 
     def holding(self, block: str) -> list[float]:
-        """The levels that `block` is stored at, one at least."""
+        """Lists the levels that `block` is stored at, one at least."""
         levels = self._holding(block)
         if not levels:
             raise KeyError(f"no K/V stored for block {block!r}; record it first (KVRecord with this block)")
@@ -143,10 +150,10 @@ class KVCache:
         return [level for level, blocks in self._kv.items() if block in blocks]
 
     def make_anew(self, wanted: Mapping[str, float], origin: Backbone, like: Tensor) -> None:
-        """Make what get() will be asked, by block and level, where it is not kept but made with `origin`."""
+        """Makes what get() will be asked, by block and level, where it is not kept but made with `origin`."""
 
     def text(self, block: str) -> int:
-        """How many prompt tokens stand before the image's in what is stored for `block`."""
+        """Counts the prompt tokens that stand before the image's in what is stored for `block`."""
         return self._text.get(block, 0)
 
     @property
@@ -160,7 +167,7 @@ class KVCache:
         return any(self._text.values())
 
     def copy(self) -> KVCache:
-        """The same tensors under a list of their own: what is added to the copy does not reach this one."""
+        """Copies the list, not the tensors: what is added to the copy does not reach this one."""
         out = KVCache()
         out._kv = {t: dict(blocks) for t, blocks in self._kv.items()}
         out._text = dict(self._text)
@@ -221,9 +228,10 @@ KV = KVRecord | KVInject | None
 
 @dataclass(frozen=True)
 class Trajectory:
-    """Latents of one branch: z[i] belongs to schedule.t[i]; each (1, C, h, w); z[-1] is the clean latent.
+    """Latents of one branch.
 
-    `carry` is the solver's velocity at z[0] (alf needs it to return exactly).
+    z: z[i], (1, C, h, w), belongs to schedule.t[i]; z[-1] is the clean latent.
+    carry: the solver's velocity at z[0] (alf needs it to return exactly).
     """
 
     schedule: Schedule
@@ -248,7 +256,7 @@ class Task:
     cell: int = 8
 
     def grid(self, step: int) -> Grid:
-        """The picture in cells of `step` pixels."""
+        """Returns the picture in cells of `step` pixels."""
         return Grid(self.image.height // step, self.image.width // step)
 
     @property
@@ -257,10 +265,13 @@ class Task:
 
 
 class Backbone(Protocol):
-    """A denoiser bound to its conditioning. Everything model-specific is behind it."""
+    """A denoiser bound to its conditioning.
+
+    Everything model-specific is behind it.
+    """
 
     def predict(self, z: Tensor, t: float, kv: KV = None) -> Tensor:
-        """Noise or velocity at z (1, C, h, w), level t of its schedule; same shape."""
+        """Predicts noise or velocity at z (1, C, h, w), level t of its schedule; same shape."""
         ...
 
     def features(

@@ -60,5 +60,5 @@ class Strength:
 
 
 def token_mask(mask: Tensor, rows: int, columns: int) -> Tensor:
-    """mask (H, W) in 0 to 1 -> (1, rows·columns, 1): the share of each token's area that is white."""
+    """Turns mask (H, W) in 0 to 1 into (1, rows·columns, 1), the share of each token's area that is white."""
     return F.adaptive_avg_pool2d(mask[None, None].float(), (rows, columns)).reshape(1, -1, 1)

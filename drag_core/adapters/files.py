@@ -67,7 +67,7 @@ def flat(loaded: Mapping[str, Any], prefix: str = "") -> dict[str, Tensor]:
 
 
 def read(loaded: Mapping[str, Any]) -> AdapterFile:
-    """The adapter in a loaded file; DragError names the missing keys or the wrong shape."""
+    """Reads the adapter in a loaded file; DragError names the missing keys or the wrong shape."""
     weights = flat(loaded)
     kind = next((k for mark, k in MARKS if any(re.match(mark, name) for name in weights)), None)
     if kind is None:
@@ -104,7 +104,7 @@ def need(weights: Weights, names: Iterable[str], what: str) -> None:
 
 
 def _numbered(weights: Weights, stem: str) -> int:
-    """How many of stem.0, stem.1, ... there are, by the highest number; at least one."""
+    """Counts stem.0, stem.1, ... by the highest number; at least one."""
     pattern = re.compile(re.escape(stem) + r"\.(\d+)\.")
     return max((int(m[1]) for n in weights if (m := pattern.match(n))), default=0) + 1
 

@@ -42,9 +42,10 @@ class Subject:
 
 
 def views(picture: Tensor, side: int = VIEW) -> Tensor:
-    """(1, H, W, 3) in 0 to 1 -> (5, side, side, 3): the whole picture, then its quarters in reading order.
+    """Turns (1, H, W, 3) in 0 to 1 into (5, side, side, 3).
 
-    Pictures are squeezed to a square and rounded to 8 bits, as the released pipeline does with PIL.
+    These are the whole picture, then its quarters in reading order. They are squeezed to a square and
+    rounded to 8 bits, as the released pipeline does with PIL.
     """
     x = picture[..., :3].movedim(-1, 1)
 
@@ -84,7 +85,7 @@ def _attention(part: Part, x: Tensor, y: Tensor) -> Tensor:
 
 
 def _block(part: Part, x: Tensor, context: Tensor) -> Tensor:
-    """A transformer block: self-attention, attention to `context`, a gated (GEGLU) feed-forward."""
+    """Runs a transformer block: self-attention, attention to `context`, a gated (GEGLU) feed-forward."""
     y = part.norm("norm1", x, EPS)
     x = x + _attention(part["attn1"], y, y)
     x = x + _attention(part["attn2"], part.norm("norm2", x, EPS), context)
@@ -145,7 +146,10 @@ class Character:
     )
 
     def tokens(self, t: float, like: Tensor) -> Tensor:
-        """Those of the last level asked for are kept: a drag asks at one level many times."""
+        """Computes the tokens of a level.
+
+        Those of the last level asked for are kept: a drag asks at one level many times.
+        """
         key = (t, like.device, like.dtype)
         if key not in self._last:
             self._last.clear()
@@ -153,7 +157,7 @@ class Character:
         return self._last[key]
 
     def keys_values(self, layer: int, t: float, like: Tensor) -> tuple[Tensor, Tensor]:
-        """(1, heads, tokens, 128) each, of a layer at level t, as `like` is."""
+        """Computes K and V of a layer at level t, (1, heads, tokens, 128) each, as `like` is."""
         part, x = Part(self.weights, f"ip_adapter.{layer}"), self.tokens(t, like)
         k, v = heads(part.linear("to_k_ip", x)), heads(part.linear("to_v_ip", x))
         return _rms(k, self.weights[f"ip_adapter.{layer}.norm_ip_k.scale"]), v
@@ -164,6 +168,9 @@ class Character:
 
 
 def sampling_weights(file: AdapterFile) -> dict[str, Tensor]:
-    """What is needed at every level: the resampler and the attention layers, 1.5 of 2.8 billion weights."""
+    """Selects what is needed at every level.
+
+    That is the resampler and the attention layers, 1.5 of 2.8 billion weights.
+    """
     wanted = ("ip_adapter.", f"{PREFIX}.resampler.")
     return {n: w for n, w in file.weights.items() if n.startswith(wanted)}

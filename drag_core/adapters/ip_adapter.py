@@ -35,7 +35,7 @@ class Fixed:
     )
 
     def keys_values(self, layer: int, t: float, like: Tensor) -> tuple[Tensor, Tensor]:
-        """Of a layer, as `like` is; the same at every level t."""
+        """Returns K and V of a layer, as `like` is; they are the same at every level t."""
         key = (layer, like.device, like.dtype)
         if key not in self._moved:
             k, v = self.kv[layer]
@@ -66,7 +66,7 @@ def tokens(file: AdapterFile, embeds: Tensor) -> Tensor:
 
 
 def fixed(file: AdapterFile, embeds: Tensor) -> Fixed:
-    """What the file adds for embeddings (pictures, width); computed where and as precisely as they are."""
+    """Computes what the file adds for embeddings (pictures, width), where and as precisely as they are."""
     x = tokens(file, embeds)
     found = []
     for i in range(file.layers):

@@ -31,7 +31,7 @@ class Part:
         return out
 
     def norm(self, name: str, x: Tensor, eps: float) -> Tensor:
-        """Layer norm over the channels."""
+        """Applies layer norm over the channels."""
         return F.layer_norm(x, x.shape[-1:], self.get(f"{name}.weight", x), self.get(f"{name}.bias", x), eps)
 
 
@@ -52,6 +52,6 @@ def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
 
 
 def rms(x: Tensor, eps: float) -> Tensor:
-    """x/√(mean x² + eps), in float32 at least."""
+    """Computes x/√(mean x² + eps), in float32 at least."""
     y = x if x.dtype == torch.float64 else x.float()
     return (y * torch.rsqrt(y.square().mean(-1, keepdim=True) + eps)).to(x)

@@ -67,10 +67,11 @@ def each(
     device: torch.device | None = None,
     but: Container[nn.Module] = (),
 ) -> Iterator[None]:
-    """While open, the blocks run inside `around()`, which is opened once for all of them.
+    """Context manager: the blocks run inside `around()`, which is opened once for all of them.
 
-    `again`: each is a checkpoint with an `around()` of its own, since the second run, in backward, comes when
-    nothing else is open. `device`: each one's weights are brought there while it runs, `but` as in brought().
+    again: each is a checkpoint with an `around()` of its own, since the second run, in backward, comes
+        when nothing else is open.
+    device: each one's weights are brought there while it runs, `but` as in brought().
     """
 
     def run_on(m: nn.Module, own: Callable[..., Any]) -> Callable[..., Any]:
@@ -91,7 +92,7 @@ def each(
 
 
 def rest_to(net: nn.Module, blocks: Iterable[nn.Module], device: str) -> None:
-    """Everything of `net` but its `blocks` to `device`, for good."""
+    """Moves everything of `net` but its `blocks` to `device`, for good."""
     stay = {m for b in blocks for m in b.modules()}
     for m in net.modules():
         if m in stay:

@@ -36,7 +36,7 @@ class Checkpoint:
 
 
 def read_weights(path: Path) -> Weights:
-    """All tensors of a safetensors file."""
+    """Reads all tensors of a safetensors file."""
     if path.suffix != ".safetensors":
         raise DragError(
             f"{path.name} is not a .safetensors file: pickled checkpoints can run code and are not read; "
@@ -52,7 +52,7 @@ def read_weights(path: Path) -> Weights:
 
 
 def fill(module: nn.Module, weights: Weights, what: str, dtype: torch.dtype = torch.float32) -> nn.Module:
-    """`module`, made on the meta device, with `weights` for its own, in `dtype`; not copied if they have it.
+    """Gives `module`, made on the meta device, `weights` for its own, in `dtype`; not copied if they have it.
 
     Strict: what is missing or has another shape is said in one sentence.
     """

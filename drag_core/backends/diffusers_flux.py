@@ -17,7 +17,7 @@ from .scaling import scaled
 
 
 def pack(z: Tensor) -> Tensor:
-    """Latent (1, C, h, w) -> FLUX tokens (1, h/2·w/2, 4C)."""
+    """Turns a latent (1, C, h, w) into FLUX tokens (1, h/2·w/2, 4C)."""
     if z.shape[-2] % 2 or z.shape[-1] % 2:
         size = f"{z.shape[-1]}x{z.shape[-2]}"
         raise DragError(
@@ -114,7 +114,7 @@ class DiffusersFlux:
             yield
 
     def batch(self, z: Tensor, t: Tensor) -> Tensor:
-        """The velocity for several latents (B, C, h, w), each at its own level t (B,)."""
+        """Predicts the velocity for several latents (B, C, h, w), each at its own level t (B,)."""
         with self._open(z, 0.0):
             return self._run(z, t)
 

@@ -47,7 +47,7 @@ def tapped(points: list[tuple[nn.Module, Read]], stop: bool) -> Iterator[list[Te
 
 @contextmanager
 def replaced(forwards: Mapping[nn.Module, Callable[..., Any]]) -> Iterator[None]:
-    """Modules compute what `forwards` says while open; afterwards what they did before."""
+    """Context manager: modules compute what `forwards` says, and afterwards what they did before."""
     before = {m: m.__dict__.get("forward") for m in forwards}
     try:
         for m, forward in forwards.items():

@@ -65,12 +65,14 @@ def load_model(
     dtype: str = "auto",
     offload: bool = False,
 ) -> Model:
-    """`name`: embedded-sd, embedded-flux, a diffusers folder, or a .safetensors file.
+    """Loads a model that drags.
 
-    `vae`: autoencoder for a file that has none; `text`: safetensors with `prompt_embeds` (1, L, D) (FLUX and
-    SDXL also `pooled_prompt_embeds` (1, P)) in place of encoding `prompt`, the same names after `target_`
-    for the target. `dtype`, `offload`: see precision.Place. Text is encoded on the CPU; the autoencoder is on
-    the device only while it runs.
+    name: embedded-sd, embedded-flux, a diffusers folder, or a .safetensors file.
+    vae: autoencoder for a file that has none.
+    text: safetensors with `prompt_embeds` (1, L, D) (FLUX and SDXL also `pooled_prompt_embeds` (1, P)) in
+        place of encoding `prompt`, the same names after `target_` for the target.
+    dtype, offload: see precision.Place.
+    Text is encoded on the CPU; the autoencoder is on the device only while it runs.
     """
     place = Place(device, dtype, offload)
     if name in EMBEDDED:

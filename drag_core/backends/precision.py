@@ -67,7 +67,7 @@ HERE = Place()  # the CPU, in float32
 
 
 def own_dtype(weights: Iterable[Tensor]) -> torch.dtype:
-    """The floating precision of most of the bytes; float32 of none."""
+    """Finds the floating precision of most of the bytes; float32 of none."""
     found: Counter[torch.dtype] = Counter()
     for x in weights:
         if x.is_floating_point():
@@ -76,7 +76,7 @@ def own_dtype(weights: Iterable[Tensor]) -> torch.dtype:
 
 
 def folder_dtype(folder: Path) -> torch.dtype:
-    """The same of the .safetensors files of one part of a diffusers folder, whose weights are not read."""
+    """Does the same for the .safetensors files of one part of a diffusers folder, without reading weights."""
     found: Counter[str] = Counter()
     for file in weight_files(folder):
         with safe_open(file, framework="pt") as f:
@@ -87,7 +87,7 @@ def folder_dtype(folder: Path) -> torch.dtype:
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """The file or index that from_pretrained() reads, else every .safetensors file."""
+    """Lists the file or index that from_pretrained() reads, else every .safetensors file."""
     usual = ("diffusion_pytorch_model", "model")  # what from_pretrained() reads, no variant beside it
     first = [folder / f"{stem}.safetensors{end}" for stem in usual for end in ("", ".index.json")]
     for file in (*first, *sorted(folder.glob("*.safetensors.index.json"))):

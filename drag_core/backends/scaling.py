@@ -39,13 +39,16 @@ class _Down(torch.autograd.Function):
 
 
 def amplified(x: Tensor, box: dict[str, Tensor]) -> Tensor:
-    """x with its gradient scaled for float16; `unscaled` takes it back where the gradient arrives."""
+    """Returns x with its gradient scaled for float16; `unscaled` takes it back where the gradient arrives."""
     out: Tensor = _Up.apply(box, x)[0]  # type: ignore[no-untyped-call]
     return out
 
 
 def unscaled(x: Tensor, box: dict[str, Tensor]) -> Tensor:
-    """x; its gradient without the scale of `amplified`, which a backward before this one left in `box`."""
+    """Returns x, its gradient without the scale of `amplified`.
+
+    A backward before this one has left the scale in `box`.
+    """
     out: Tensor = _Down.apply(x, box)  # type: ignore[no-untyped-call]
     return out
 

@@ -85,7 +85,10 @@ def _count(weights: Weights, start: str) -> int:
 def sd_unet(
     weights: Weights, head_channels: int | None = None, dtype: torch.dtype = torch.float32
 ) -> nn.Module:
-    """UNet2DConditionModel of an SD1, SD2 or SDXL file; `head_channels`: width of the attention heads."""
+    """Builds the UNet2DConditionModel of an SD1, SD2 or SDXL file.
+
+    head_channels: width of the attention heads.
+    """
     from diffusers import UNet2DConditionModel
 
     w = {k.removeprefix(LDM_PREFIX): v for k, v in weights.items()}
@@ -140,7 +143,7 @@ def sd_unet(
 
 
 def flux(weights: Weights, dtype: torch.dtype = torch.float32) -> nn.Module:
-    """FluxTransformer2DModel of a FLUX file of any width and depth."""
+    """Builds the FluxTransformer2DModel of a FLUX file of any width and depth."""
     from diffusers import FluxTransformer2DModel
 
     head = weights["double_blocks.0.img_attn.norm.query_norm.scale"].shape[0]

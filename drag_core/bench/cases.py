@@ -50,7 +50,7 @@ class Case:
 
 
 def _motion(kind: str, thing: Thing, scene: Scene, r: random.Random) -> tuple[AffineMotion, Point] | None:
-    """A motion that fits, and a handle on the thing that shows it."""
+    """Draws a motion that fits, and a handle on the thing that shows it."""
     x, y = place(thing)
     unit = scene.size / 256
     if kind == "move":
@@ -87,7 +87,7 @@ def _motion(kind: str, thing: Thing, scene: Scene, r: random.Random) -> tuple[Af
 
 
 def make_case(seed: int, kind: str, size: int = 256) -> Case | None:
-    """The case of `seed`, or None where the scene allows no such motion."""
+    """Makes the case of `seed`, or None where the scene allows no such motion."""
     scene = sample_scene(seed, size)
     found = _motion(kind, scene.things[-1], scene, random.Random(seed + 77))
     if found is None:

@@ -40,7 +40,7 @@ PICTURES = ("original_image.png", "original.jpg", "original.png", "image.jpg", "
 
 
 def read_any(path: Path) -> tuple[DragInstruction, Path | None]:
-    """The instruction in a file or folder of any known format, and the picture beside it if there is one."""
+    """Reads the instruction in a file or folder of any known format, and the picture beside it, if any."""
     document = next((path / n for n in DOCUMENTS if (path / n).is_file()), path) if path.is_dir() else path
     if document.suffix.lower() in (".pkl", ".pickle") or (document.is_dir() and any(document.glob("*.pkl"))):
         raise DragError(
@@ -267,7 +267,7 @@ def _xy(data: Any, at: str) -> Point:
 
 
 def _is(data: dict[str, Any], key: str, kind: type) -> Any:
-    """data[key], empty if missing or null."""
+    """Returns data[key], empty if missing or null."""
     value = kind() if data.get(key) is None else data[key]
     if not isinstance(value, kind):
         raise DragError(f"{key} is {str(value)[:60]}; it must be a JSON {kind.__name__}")

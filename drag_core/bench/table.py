@@ -40,12 +40,12 @@ Row = dict[str, float]
 
 
 def cells(row: Row, columns: tuple[str, ...]) -> str:
-    """A table row's numbers; a dash where there is none."""
+    """Formats a table row's numbers; a dash where there is none."""
     return " | ".join("–" if math.isnan(row[c]) else f"{row[c]:.1f}" for c in columns)
 
 
 def no_edit(model: Model, image: Tensor) -> Tensor:
-    """Inverted from the model's own starting level and denoised again."""
+    """Inverts from the model's own starting level and denoises again."""
     solver, schedule = usual_solver(model.family), PRESETS[model.name].schedule
     source = invert(model.backbone, model.codec.encode(image), schedule, solver)
     return model.codec.decode(denoise(model.backbone, source.z[0], schedule, solver))
@@ -75,7 +75,7 @@ def run_row(name: str, model: Model | None, case: Case) -> tuple[Tensor, bool]:
 
 
 def mean(rows: list[Row]) -> Row:
-    """Column means over the cases where a value exists."""
+    """Averages columns over the cases where a value exists."""
     out = {}
     for key in COLUMNS:
         values = [r[key] for r in rows if not math.isnan(r[key])]
@@ -132,7 +132,7 @@ def table(cases: int, folder: Path | None, say: Callable[[str], None] = print) -
 
 
 def bars(moves: dict[str, Row], name: str, model: str, share: float) -> str:
-    """One line: what the issue asks of the moves, and whether it holds."""
+    """Says in one line what the issue asks of the moves, and whether it holds."""
     ours, none, paste = (moves[f"{n} ({model})"] for n in (name, "no edit", "copy_paste"))
     checks = (
         (

@@ -59,7 +59,10 @@ class Correspondence:
         return total
 
     def _cells(self, point: tuple[float, float], size: Grid) -> Tensor:
-        """(N, 2): the latent cells of the square around `point`, (x, y), between cells where the point is."""
+        """Lists the latent cells (N, 2), (x, y), of the square around `point`.
+
+        They lie between cells where the point does.
+        """
         middle = on_cells([point], self.image, size)
         o = torch.arange(-self.radius, self.radius + 1, dtype=torch.float64)
         dy, dx = torch.meshgrid(o, o, indexing="ij")
@@ -112,11 +115,14 @@ def correspondence(task: Task, step: float) -> Correspondence:
 
 
 def usual_radius(task: Task) -> int:
-    """Half side of the compared squares in latent cells: the released size, which is meant at 512 pixels."""
+    """Computes the half side of the compared squares in latent cells.
+
+    It is the released size, which is meant at 512 pixels.
+    """
     side = min(task.image.height, task.image.width)
     return max(1, round(RADIUS * side / 512))
 
 
 def _described(z: Tensor) -> Tensor:
-    """(1, 9·C, h, w): every cell with its 3x3 neighbourhood, the border repeated."""
+    """Describes every cell by its 3x3 neighbourhood, (1, 9·C, h, w), the border repeated."""
     return F.unfold(F.pad(z, (1, 1, 1, 1), mode="replicate"), 3).reshape(1, -1, *z.shape[-2:])

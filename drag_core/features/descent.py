@@ -10,7 +10,7 @@ from torch.optim import Optimizer
 
 
 def acting_size(gradient: Tensor) -> Tensor:
-    """Root mean square over the cells where the gradient acts; never 0."""
+    """Computes the root mean square over the cells where the gradient acts; never 0."""
     acts = (gradient != 0).sum().clamp_min(1)
     size: Tensor = (gradient.square().sum() / acts).sqrt() + 1e-12
     return size

@@ -45,19 +45,19 @@ class TapScore:
 
 
 def probe_motion(image: Grid) -> AffineMotion:
-    """Right and down by a sixth and a tenth, turned by 8 degrees, a tenth smaller."""
+    """Makes the motion: right and down by a sixth and a tenth, turned by 8 degrees, a tenth smaller."""
     middle = ((image.width - 1) / 2, (image.height - 1) / 2)
     shift = (image.width / 6, image.height / 10)
     return AffineMotion(shift, math.radians(8), (0.9, 0.9), middle)
 
 
 def warped_picture(image: Tensor, motion: AffineMotion) -> Tensor:
-    """image (1, 3, H, W) after the motion; mirrored where nothing arrives."""
+    """Warps image (1, 3, H, W) by the motion; mirrored where nothing arrives."""
     return warp(image, motion_matrix(motion), padding="reflection")
 
 
 def compare(source: Tensor, moved: Tensor, motion: AffineMotion, image: Grid) -> tuple[float, float]:
-    """(pck, ratio) of a pair of maps (1, C, h, w) of a picture and the picture after `motion`."""
+    """Computes (pck, ratio) of a pair of maps (1, C, h, w), of a picture and the picture after `motion`."""
     longer = max(image.height, image.width)
     part = min(CELLS, longer // 8) / longer
     grid = Grid(max(round(image.height * part), 2), max(round(image.width * part), 2))
@@ -119,7 +119,10 @@ def probe(
 
 
 def ranked(scores: Sequence[TapScore]) -> list[tuple[FeatureTap, float]]:
-    """The taps by their mean score over the levels, best first; equal ones in the order of the model."""
+    """Sorts the taps by their mean score over the levels, best first.
+
+    Equal ones stay in the order of the model.
+    """
     by_tap: dict[FeatureTap, list[float]] = {}
     for s in scores:
         by_tap.setdefault(s.tap, []).append(s.score)
@@ -128,12 +131,12 @@ def ranked(scores: Sequence[TapScore]) -> list[tuple[FeatureTap, float]]:
 
 
 def tap_text(tap: FeatureTap) -> str:
-    """ "double.17" or "double.17:norm1", as DragOptimize reads it."""
+    """Writes a tap as "double.17" or "double.17:norm1", as DragOptimize reads it."""
     return tap.block if tap.site == "out" else f"{tap.block}:{tap.site}"
 
 
 def score_table(scores: Sequence[TapScore]) -> str:
-    """Taps in the order of their rank; PCK and loss ratio at each level, the mean score."""
+    """Lists taps in the order of their rank: PCK and loss ratio at each level, the mean score."""
     levels = list(dict.fromkeys((s.level, s.t) for s in scores))
     at = {(s.tap, s.level): s for s in scores}
     heads = [f"level {level}, t {t:.3g}: PCK, ratio" for level, t in levels]

@@ -73,7 +73,7 @@ class SemanticSupervision:
         return on_cells([h.target for h in self.handles], self.image, self.grid)
 
     def ideal(self) -> Tensor:
-        """(P,): the step d = l/n that every kept update covers at least."""
+        """Computes (P,), the step d = l/n that every kept update covers at least."""
         out: Tensor = (self._targets() - self._starts()).norm(dim=-1) / self.steps
         return out
 

@@ -24,7 +24,7 @@ class Supervision(Protocol):
         ...
 
     def init(self, reference: Maps) -> Any:
-        """State before the first update, from the source's features at the first drag level."""
+        """Returns the state before the first update, from the source's features at the first drag level."""
         ...
 
     def plan(self, reference: Maps, ramp: tuple[float, ...]) -> Any:
@@ -37,15 +37,15 @@ class Supervision(Protocol):
     def loss(self, features: Maps, reference: Any, state: Any, progress: float) -> Tensor: ...
 
     def track(self, features: Maps, reference: Any, state: Any) -> tuple[Any, bool]:
-        """State after an update, and whether every target is reached."""
+        """Returns the state after an update, and whether every target is reached."""
         ...
 
     def trace(self, state: Any) -> tuple[tuple[float, float], ...]:
-        """Where the handles are now, in image pixels."""
+        """Returns where the handles are now, in image pixels."""
         ...
 
     def on_small(self, grid: Grid) -> Supervision:
-        """The same for a small network, whose taps differ in size: regions are compared on `grid`."""
+        """Returns the same for a small network, whose taps differ in size: regions are compared on `grid`."""
         ...
 
     def wider(self, handles: tuple[Handle, ...], radius: int, patches: int) -> Supervision:
@@ -126,11 +126,11 @@ class RegionSupervision:
         return [1 / (r.abs().mean() + 1e-6) if self.equal_taps else 1.0 for r in reference]
 
     def cells(self, moved: int) -> int:
-        """By how many cells the sum over `moved` ones is divided."""
+        """Counts the cells by which the sum over `moved` ones is divided."""
         return self.grid.height * self.grid.width if self.mean == "map" else moved
 
     def _moved(self, region: Region, progress: float) -> tuple[Tensor, Tensor]:
-        """The motion on `grid`, and where (H, W) the moved mask covers more than half a cell."""
+        """Computes the motion on `grid`, and where (H, W) the moved mask covers more than half a cell."""
         mask = on_grid(region.mask.cpu(), self.grid)
         matrix = rescale(motion_matrix(region.motion, progress), self.image, self.grid)
         share = warp(mask, matrix)[0, 0]
@@ -222,7 +222,7 @@ class PointSupervision:
 
     @torch.no_grad()
     def track(self, features: Maps, reference: Any, state: Tensor) -> tuple[Tensor, bool]:
-        """Nearest cell, in L1 over channels, to the handle's first features (GoodDrag eq. 4)."""
+        """Finds the cell nearest, in L1 over channels, to the handle's first features (GoodDrag eq. 4)."""
         want = self._planned(reference).middle
         gap = (patches(features, self.grid, state, self.search) - want).abs().sum(0)
         new = state + nearest_shift(gap, state, self.search, self.grid)

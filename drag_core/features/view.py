@@ -44,7 +44,7 @@ def principal(x: Tensor, count: int = 3) -> tuple[Tensor, Tensor]:
 
 
 def _top(a: Tensor) -> tuple[Tensor, Tensor]:
-    """Leading right singular vectors (n, k) and singular values (k,) of a (m, n)."""
+    """Computes leading right singular vectors (n, k) and singular values (k,) of a (m, n)."""
     k = min(SPACE, *a.shape)
     start = torch.randn(a.shape[1], k, generator=torch.Generator().manual_seed(0), dtype=a.dtype)
     q = torch.linalg.qr(start).Q

@@ -82,7 +82,7 @@ def lookup(x: Tensor, size: Grid, points: Tensor, padding: str = "border") -> Te
 
 
 def lookup_all(maps: list[Tensor], size: Grid, points: Tensor, padding: str = "border") -> Tensor:
-    """`lookup` of several maps, channels concatenated -> (ΣC, ...)."""
+    """Does `lookup` of several maps, channels concatenated -> (ΣC, ...)."""
     return torch.cat([lookup(x, size, points, padding) for x in maps])
 
 

@@ -35,7 +35,7 @@ ALL = tuple(KINDS)
 
 @dataclass(frozen=True)
 class Line:
-    """One metric: its value for the edit, for the original taken as the edit (nan: none); a hint."""
+    """One metric: its value for the edit and for the original taken as the edit (nan: none), and a hint."""
 
     key: str
     name: str
@@ -48,7 +48,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Report:
-    """What `measure` found; `notes` are sentences on how to read it."""
+    """What `measure` found, with sentences on how to read it as `notes`."""
 
     size: Grid
     regions: int
@@ -80,7 +80,10 @@ def measure(original: Tensor, edited: Tensor, task: Task, reference: Tensor | No
 
 
 def as_saved(image: Tensor) -> Tensor:
-    """The picture as the host's SaveImage keeps it: 8 bits, cut off, not rounded; float64 in [0, 1]."""
+    """Makes the picture as the host's SaveImage keeps it.
+
+    It has 8 bits, cut off, not rounded; float64 in [0, 1].
+    """
     return (image.detach().cpu().float() * 255).clamp(0, 255).byte().double() / 255
 
 
@@ -125,7 +128,10 @@ def _background(a: Tensor, b: Tensor, task: Task) -> list[Line]:
 
 
 def _content(a: Tensor, b: Tensor, regions: tuple[Region, ...]) -> list[Line]:
-    """What the regions should look like after their motion against what is there, and what stayed behind."""
+    """Compares what the regions should look like after their motion with what is there.
+
+    And measures what stayed behind.
+    """
     wanted, own = carried(a, regions)
     target = _union(own)
     out = _compared("moved", "moved content", wanted, a, b, target)
@@ -173,7 +179,7 @@ def _union(masks: list[Tensor]) -> Tensor:
 
 
 def _reach(region: Region) -> int:
-    """How far to search: as far as an unmoved region lies from its target, and a quarter more."""
+    """Computes how far to search: as far as an unmoved region lies from its target, and a quarter more."""
     centre = centroid(region.mask)
     return max(16, round(1.25 * math.dist(centre, apply(motion_matrix(region.motion), centre))))
 
@@ -229,7 +235,7 @@ def _notes(task: Task) -> tuple[str, ...]:
 
 
 def table(report: Report) -> str:
-    """Aligned text: a heading, one metric a line, then the notes."""
+    """Writes the report as aligned text: a heading, one metric a line, then the notes."""
     size = f"{report.size.width}x{report.size.height}"
     parts = f"{_count(report.regions, 'region')}, {_count(report.pairs, 'point pair')}"
     rows = [("metric", "edited", "no edit", "")]
@@ -240,7 +246,10 @@ def table(report: Report) -> str:
 
 
 def as_dict(report: Report) -> dict[str, Any]:
-    """The report for JSON: metrics by key, each {edited, no_edit, unit, hint}, None for no value."""
+    """Turns the report into JSON's form, metrics by key.
+
+    Each is {edited, no_edit, unit, hint}, with None for no value.
+    """
     return {
         "width": report.size.width,
         "height": report.size.height,

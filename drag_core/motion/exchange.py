@@ -35,7 +35,7 @@ def nearest_inside(mask: Tensor, point: Point) -> Point:
 
 
 def centroid_pair(region: Region) -> Handle:
-    """The region's middle and where its motion takes it."""
+    """Returns the region's middle and where its motion takes it."""
     start = nearest_inside(region.mask, centroid(region.mask))
     return Handle(start, apply(motion_matrix(region.motion), start), region.mask)
 
@@ -58,7 +58,10 @@ def boundary_points(mask: Tensor, count: int, depth: float = DEPTH) -> tuple[Poi
 
 
 def handles_of(region: Region, boundary: int = 8) -> tuple[Handle, ...]:
-    """The centroid's pair and `boundary` samples of the outline, each carried by the region's motion."""
+    """Makes the centroid's pair and `boundary` samples of the outline.
+
+    Each is carried by the region's motion.
+    """
     matrix = motion_matrix(region.motion)
     samples = boundary_points(region.mask, boundary)
     return (centroid_pair(region), *(Handle(p, apply(matrix, p), region.mask) for p in samples))
@@ -81,11 +84,11 @@ def regions_of(handles: Sequence[Handle], labels: Tensor) -> tuple[Region, ...]:
 
 
 def with_points(task: Task, boundary: int) -> Task:
-    """The task with boundary samples of its regions among its handles; as it is without regions."""
+    """Adds boundary samples of the task's regions to its handles; without regions it is as it was."""
     more = tuple(replace(h, region=None) for r in task.regions for h in handles_of(r, boundary)[1:])
     return replace(task, handles=(*task.handles, *more))
 
 
 def with_regions(task: Task, labels: Tensor) -> Task:
-    """The task with its points as super-pixel regions; as it is if it has regions."""
+    """Turns the task's points into super-pixel regions; with regions it is as it was."""
     return task if task.regions else replace(task, regions=regions_of(task.handles, labels))

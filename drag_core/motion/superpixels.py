@@ -24,7 +24,7 @@ CHANNELS = 16  # principal components kept of a wide map
 
 
 def lab(image: Tensor) -> Tensor:
-    """(1, 3, H, W): CIE Lab colour of an RGB picture (1, 3, H, W) in [0, 1]."""
+    """Computes the CIE Lab colour (1, 3, H, W) of an RGB picture (1, 3, H, W) in [0, 1]."""
     rgb = image[0].detach().cpu().float().clamp(0, 1).permute(1, 2, 0).contiguous().numpy()
     return torch.from_numpy(cv2.cvtColor(rgb, cv2.COLOR_RGB2LAB)).permute(2, 0, 1)[None]
 
@@ -75,7 +75,7 @@ def _slic() -> Any:
 
 
 def _principal(x: Tensor) -> Tensor:
-    """The map's principal components, at most CHANNELS of them, spread to 1 in all."""
+    """Computes the map's principal components, at most CHANNELS of them, spread to 1 in all."""
     _, c, h, w = x.shape
     rows = x[0].flatten(1).T.double()
     rows = rows - rows.mean(0)
@@ -87,14 +87,14 @@ def _principal(x: Tensor) -> Tensor:
 
 
 def label_at(labels: Tensor, point: Point) -> int:
-    """The super-pixel under `point`; a point outside counts as the nearest pixel."""
+    """Returns the super-pixel under `point`; a point outside counts as the nearest pixel."""
     h, w = labels.shape
     x, y = (min(max(int(v + 0.5), 0), n - 1) for v, n in zip(point, (w, h), strict=True))
     return int(labels[y, x])
 
 
 def patch_at(labels: Tensor, point: Point) -> Tensor:
-    """(H, W) in {0, 1}: the super-pixel under `point`."""
+    """Masks the super-pixel under `point`, (H, W) in {0, 1}."""
     return (labels == label_at(labels, point)).float()
 
 
@@ -110,7 +110,7 @@ def means(features: Tensor, labels: Tensor) -> Tensor:
 
 
 def neighbours(labels: Tensor) -> dict[int, list[int]]:
-    """The labels that share an edge with a label."""
+    """Lists the labels that share an edge with a label."""
     pairs = torch.cat(
         [
             torch.stack([labels[:, :-1].flatten(), labels[:, 1:].flatten()], 1),
@@ -148,12 +148,12 @@ def around(labels: Tensor, features: Tensor, points: Sequence[Point], likeness: 
 
 
 def _covered(labels: Tensor, wanted: set[int]) -> Tensor:
-    """(H, W) in {0, 1}: the pixels of the `wanted` labels."""
+    """Masks the pixels of the `wanted` labels, (H, W) in {0, 1}."""
     return torch.isin(labels, torch.tensor(sorted(wanted))).float()
 
 
 def swept(mask: Tensor, start: Point, target: Point) -> Tensor:
-    """(H, W) in {0, 1}: all that `mask` covers while it moves straight by `target` - `start`."""
+    """Covers all that `mask` does while it moves straight by `target` - `start`, (H, W) in {0, 1}."""
     dx, dy = target[0] - start[0], target[1] - start[1]
     steps = max(1, int(np.ceil(max(abs(dx), abs(dy)))))
     out = mask.clone()
@@ -163,7 +163,7 @@ def swept(mask: Tensor, start: Point, target: Point) -> Tensor:
 
 
 def shifted(mask: Tensor, dx: int, dy: int) -> Tensor:
-    """`mask` (H, W) moved by whole pixels, zeros coming in."""
+    """Moves `mask` (H, W) by whole pixels, zeros coming in."""
     h, w = mask.shape
     out = torch.zeros_like(mask)
     if abs(dx) < w and abs(dy) < h:

@@ -28,7 +28,10 @@ MaskReader = Callable[[str], Tensor]  # name -> (H, W) in {0, 1}
 
 
 def draw(shape: Shape, size: Grid, read_mask: MaskReader | None = None) -> Tensor:
-    """(H, W) in {0, 1}: the painted area. A hole takes away its edge too, as a polygon adds its own."""
+    """Draws the painted area, (H, W) in {0, 1}.
+
+    A hole takes away its edge too, as a polygon adds its own.
+    """
     out = np.zeros((size.height, size.width), np.uint8)
     for poly in shape.polygons:
         cv2.fillPoly(out, [_pixels(poly)], 1)
@@ -59,12 +62,12 @@ def _pixels(points: tuple[Point, ...]) -> np.ndarray:
 
 
 def motion_of(spec: RegionSpec, mask: Tensor) -> AffineMotion:
-    """The affine motion of a region at full progress (DragFlow eq. 2, 18-21)."""
+    """Computes the affine motion of a region at full progress (DragFlow eq. 2, 18-21)."""
     return motion_at(spec, centroid(mask))
 
 
 def motion_at(spec: RegionSpec, centre: Point) -> AffineMotion:
-    """The motion of a region whose centroid is `centre`."""
+    """Computes the motion of a region whose centroid is `centre`."""
     anchor = spec.anchor or centre
     if spec.task == "scale":
         assert spec.scale is not None
@@ -89,7 +92,10 @@ def motion_at(spec: RegionSpec, centre: Point) -> AffineMotion:
 
 
 def fitted(x: DragInstruction, size: Grid) -> tuple[DragInstruction, tuple[str, ...]]:
-    """The instruction in the pixels of a picture of `size`, and a note where that changed its numbers."""
+    """Turns the instruction into the pixels of a picture of `size`.
+
+    Also returns a note where that changed its numbers.
+    """
     given = (x.width or size.width, x.height or size.height)
     note = (
         f"the drag was drawn on {given[0]}x{given[1]} and the picture is {size.width}x{size.height}: it was "
@@ -99,7 +105,7 @@ def fitted(x: DragInstruction, size: Grid) -> tuple[DragInstruction, tuple[str, 
 
 
 def weighted(regions: Sequence[Region], weights: Sequence[float]) -> tuple[Region, ...]:
-    """The regions with the user's weights, each times its γ among these regions (DragFlow eq. 22-24)."""
+    """Weights the regions by the user's, each times its γ among these regions (DragFlow eq. 22-24)."""
     if not regions:
         return ()
     gamma = region_weights([r.mask for r in regions])
@@ -107,13 +113,13 @@ def weighted(regions: Sequence[Region], weights: Sequence[float]) -> tuple[Regio
 
 
 def user_weights(regions: Sequence[Region]) -> tuple[float, ...]:
-    """The weights that the user gave: what weighted() multiplied by γ."""
+    """Returns the weights that the user gave: what weighted() multiplied by γ."""
     gamma = region_weights([r.mask for r in regions])
     return tuple(r.weight / g for r, g in zip(regions, gamma, strict=True))
 
 
 def joined(a: Task, b: Task) -> Task:
-    """Both drags in one: all regions and handles, γ over all of them; what either may change may change."""
+    """Joins both drags: all regions and handles, γ over all of them; what either may change may change."""
     if a.image != b.image:
         here, there = (f"{t.image.width}x{t.image.height}" for t in (a, b))
         raise DragError(
@@ -127,7 +133,10 @@ def joined(a: Task, b: Task) -> Task:
 def build_task(
     instruction: DragInstruction, size: Grid, read_mask: MaskReader | None = None
 ) -> tuple[Task, tuple[str, ...]]:
-    """The task on a picture of `size`, and notes: sentences about what will hardly work or was adapted."""
+    """Builds the task on a picture of `size`, and notes.
+
+    Notes are sentences about what will hardly work or was adapted.
+    """
     x, fitting = fitted(instruction, size)
     notes = list(fitting)
     if not x.regions and not x.points:
@@ -218,7 +227,7 @@ def _handle(region: Region) -> Handle:
 
 
 def _travel(region: Region) -> float:
-    """How far the region's furthest pixel goes."""
+    """Computes how far the region's furthest pixel goes."""
     points = torch.nonzero(region.mask > 0.5).flip(1).double()
     m = motion_matrix(region.motion)
     return float((points @ m[:2, :2].T + m[:2, 2] - points).norm(dim=-1).max())

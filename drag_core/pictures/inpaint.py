@@ -18,7 +18,7 @@ from ..types import Region
 
 
 def painted_over(image: Tensor, mask: Tensor, margin: int = 5, radius: float = 5.0) -> Tensor:
-    """Picture (3, H, W) in [0, 1] with the masked part filled in from around it (Telea)."""
+    """Fills the masked part of a picture (3, H, W) in [0, 1] in from around it (Telea)."""
     rgb = (image.permute(1, 2, 0).cpu().numpy() * 255).round().astype(np.uint8)
     hole = grow(mask, margin).cpu().numpy().astype(np.uint8)
     filled = cv2.inpaint(np.ascontiguousarray(rgb), hole, radius, cv2.INPAINT_TELEA)

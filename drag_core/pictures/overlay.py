@@ -17,7 +17,7 @@ BLUE, GREEN, ORANGE = (0.25, 0.45, 1.0), (0.2, 0.85, 0.35), (1.0, 0.6, 0.1)
 
 
 def overlay(image: Tensor, task: Task) -> Tensor:
-    """Picture (3, H, W) in [0, 1] with the instruction drawn on it."""
+    """Draws the instruction on a picture (3, H, W) in [0, 1]."""
     out = image.clone()
     for region in task.regions:
         out = _tint(out, region.mask, BLUE)

@@ -15,10 +15,12 @@ from torch import Tensor
 def loss_curve(
     losses: Sequence[float], levels: Sequence[int] = (), width: int = 384, height: int = 192
 ) -> Tensor:
-    """(3, H, W) in [0, 1]: the loss from the first update to the last, zero at the bottom, ends in figures.
+    """Draws the loss from the first update to the last, (3, H, W) in [0, 1].
 
-    `levels`: how many updates each noise level had; a line stands where a level ends, since losses of
-    different levels don't compare.
+    Zero is at the bottom, the ends are in figures.
+
+    levels: how many updates each noise level had; a line stands where a level ends, since losses of
+        different levels don't compare.
     """
     canvas = np.full((height, width, 3), 255, np.uint8)
     finite = [x for x in losses if math.isfinite(x)]

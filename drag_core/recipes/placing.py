@@ -11,13 +11,13 @@ SD1_UP_BLOCKS = 4
 
 
 def at_depth_of(block: str, blocks: tuple[str, ...]) -> str:
-    """The one of `blocks` that is as deep as `block` is in FLUX.1, where the papers measured it."""
+    """Finds the one of `blocks` that is as deep as `block` is in FLUX.1, where the papers measured it."""
     here = FLUX1_BLOCKS.index(block) if block in FLUX1_BLOCKS else 0
     return blocks[round(here * (len(blocks) - 1) / (len(FLUX1_BLOCKS) - 1))]
 
 
 def layers_at_depth(wanted: Iterable[str], blocks: tuple[str, ...]) -> tuple[str, ...]:
-    """FLUX.1's K/V layers on a joint transformer with `blocks`; each once."""
+    """Places FLUX.1's K/V layers on a joint transformer with `blocks`; each once."""
     return tuple(dict.fromkeys(at_depth_of(b, blocks) for b in wanted))
 
 

@@ -92,18 +92,18 @@ PRESETS = {"embedded-sd": EMBEDDED_SD, "embedded-flux": EMBEDDED_FLUX}
 
 
 def preset_for(geometry: tuple[int, ...] | None) -> Preset | None:
-    """The settings of the embedded model of this geometry; None for any other model."""
+    """Returns the settings of the embedded model of this geometry; None for any other model."""
     return next((p for p in PRESETS.values() if p.geometry == geometry), None)
 
 
 def adapt(
     recipe: Recipe, preset: Preset, task: Task, filled: Trajectory | None = None, warped: Tensor | None = None
 ) -> Recipe:
-    """`recipe` with the settings of `preset`.
+    """Gives `recipe` the settings of `preset`.
 
-    `filled`: the trajectory of the picture with its regions painted over (empties the source); `warped`: the
-    clean latent of the picture warped in pixels (where the paste starts). Points without it do the moving
-    themselves, by longer steps; with it they only touch up.
+    filled: the trajectory of the picture with its regions painted over (empties the source).
+    warped: the clean latent of the picture warped in pixels (where the paste starts). Points without it
+        do the moving themselves, by longer steps; with it they only touch up.
     """
     out = replace(
         adapt_shape(recipe, preset, task),
@@ -137,7 +137,10 @@ def emptied(task: Task, filled: Trajectory | None) -> Start | None:
 
 
 def adapt_shape(recipe: Recipe, preset: Preset, task: Task) -> Recipe:
-    """Only what the model's size asks for: taps, grid, normalisation, masks; steps and rates stay."""
+    """Gives a recipe only what the model's size asks for: taps, grid, normalisation, masks.
+
+    Steps and rates stay.
+    """
     editable = _editable(task, preset.share)
     return replace(
         recipe,
@@ -165,12 +168,12 @@ def starting(task: Task, filled: Trajectory | None, warped: Tensor | None) -> St
 
 
 def _editable(task: Task, share: float) -> Tensor | None:
-    """The editable mask in latent cells: those of which it covers more than `share`."""
+    """Selects the latent cells of which the editable mask covers more than `share`."""
     return None if task.editable is None else on_grid(task.editable, task.latent, share)
 
 
 def around_targets(task: Task, size: Grid) -> Tensor | None:
-    """(1, 1, h, w): where regions or handles arrive, one cell wider: elsewhere updates leave debris."""
+    """Masks where regions or handles arrive, one cell wider, (1, 1, h, w): elsewhere updates leave debris."""
     goals = [moved(r) for r in task.regions]
     if not goals:
         if not task.handles:

@@ -16,7 +16,7 @@ Way = Literal["region", "pbsi", "point", "semantic"]
 
 @dataclass(frozen=True)
 class Paper:
-    """Where a method was published; `arxiv` is the number, as "2404.07206"."""
+    """Where a method was published, with arXiv's number, as "2404.07206", as `arxiv`."""
 
     title: str
     authors: str

@@ -19,7 +19,10 @@ Denoised = tuple[Tensor, Tensor | None]  # the background at a level, and its so
 
 
 class Background(Protocol):
-    """What the rest of the picture is held against; its state goes in and out of `step`."""
+    """What the rest of the picture is held against.
+
+    Its state goes in and out of `step`.
+    """
 
     @property
     def needs_prediction(self) -> bool:
@@ -27,13 +30,13 @@ class Background(Protocol):
         ...
 
     def held(self, here: Tensor, ahead: Tensor) -> Tensor:
-        """What an update puts back, of the background at its level and one plain step ahead."""
+        """Returns what an update puts back, of the background at its level and one plain step ahead."""
         ...
 
     def step(
         self, backbone: Backbone, source: Trajectory, solver: Solver, i: int, now: Denoised, kv: KV
     ) -> Denoised:
-        """The background at level i + 1, of the one `now` at level i; `kv` is the edit's."""
+        """Takes the background `now` at level i to level i + 1; `kv` is the edit's."""
         ...
 
 
@@ -68,7 +71,7 @@ class Reconstructed:
 
 
 def background_of(source: BackgroundSource) -> Background:
-    """The background that a node or a command calls `source`."""
+    """Finds the background that a node or a command calls `source`."""
     if source not in get_args(BackgroundSource):
         raise DragError(f"there is no background {source!r}: use {' or '.join(get_args(BackgroundSource))}")
     return Stored() if source == "trajectory" else Reconstructed()

@@ -18,7 +18,10 @@ LEAST = 1.0  # of either, a latent's own unit: a flat picture has hardly any
 
 
 class Diverged(DragError):
-    """The drag has left the range of latents; the sentence ends with advice that one may add to."""
+    """The error of a drag that has left the range of latents.
+
+    The sentence ends with advice that one may add to.
+    """
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,10 @@ class Size:
 
 @torch.no_grad()
 def extent(source: Tensor) -> Tensor:
-    """(2,) on its device: largest |value| and standard deviation of a level's source latent (1, C, h, w)."""
+    """Measures the largest |value| and standard deviation of a level's source latent (1, C, h, w).
+
+    Returns (2,) on its device, each at least LEAST.
+    """
     return torch.stack((source.abs().amax(), source.std())).clamp_min(LEAST)
 
 
@@ -82,7 +88,7 @@ def check(losses: Sequence[float], sizes: Sequence[Size], updates: int) -> None:
 
 
 def check_end(z: Tensor, source: Tensor) -> None:
-    """The same of the clean latent after denoising."""
+    """Checks the same of the clean latent after denoising."""
     size = Size(*measured(z.new_zeros(()), z, source, extent(source)).tolist()[1:])
     if size.wrong:
         raise Diverged(f"the drag diverged: after denoising {size.wrong}: use a smaller step")

@@ -14,7 +14,7 @@ class Constraint(Protocol):
     def needs_prediction(self) -> bool: ...
 
     def beside(self, z: Tensor) -> Constraint:
-        """The same with its masks on z's device, for many calls."""
+        """Returns the same with its masks on z's device, for many calls."""
         ...
 
     def penalty(self, z_next: Tensor, ref_next: Tensor, progress: float = 1.0) -> Tensor:
@@ -26,13 +26,16 @@ class Constraint(Protocol):
         ...
 
     def project(self, z: Tensor, ref: Tensor) -> Tensor:
-        """z with its background put back; `ref` is the background of the same level."""
+        """Puts z's background back; `ref` is the background of the same level."""
         ...
 
 
 @dataclass(frozen=True)
 class HardBackground:
-    """DragFlow eq. 4: outside `editable` (1, 1, h, w) in {0, 1} the latent is the source's, bit for bit."""
+    """Keeps the latent outside `editable` the source's, bit for bit (DragFlow eq. 4).
+
+    editable: (1, 1, h, w) in {0, 1}.
+    """
 
     editable: Tensor
     needs_prediction: bool = False

@@ -52,5 +52,8 @@ def denoise(
 
 
 def clean_estimate(z: Tensor, source: Trajectory, level: int) -> Tensor:
-    """Where z (1, C, h, w) at `level` is going, without a model call: the source plus what z has changed."""
+    """Estimates where z (1, C, h, w) at `level` is going, without a model call.
+
+    It is the source plus what z has changed.
+    """
     return source.z[-1] + (z - source.z[level]) / max(source.schedule.alpha[level], 0.05)

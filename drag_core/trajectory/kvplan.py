@@ -36,7 +36,7 @@ class KVSize:
     shared: bool = False
 
     def bytes(self, rung: str) -> int:
-        """In the host's memory on this rung."""
+        """Counts the bytes in the host's memory on this rung."""
         n = self.numbers * self.evaluations
         if rung in ("pinned", "pageable"):
             return n * self.item

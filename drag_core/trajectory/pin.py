@@ -26,7 +26,7 @@ def pin(x: Tensor, owner: object, device: torch.device) -> bool:
 
 
 def _take_back(cudart: Any, device: torch.device) -> None:
-    """The error that a refused call leaves for this thread's next kernel, wherever that is."""
+    """Takes back the error that a refused call leaves for this thread's next kernel, wherever that is."""
     if hasattr(cudart, "cudaGetLastError"):  # not in every PyTorch
         cudart.cudaGetLastError()
         return

@@ -15,7 +15,7 @@ Solver = Callable[[Backbone, Tensor, Schedule, int, int, KV, Tensor | None], tup
 
 
 def ddim_jump(z: Tensor, noise: Tensor, s: Schedule, i: int, j: int) -> Tensor:
-    """z at level i carried to level j along the predicted noise (DDIM, eta 0)."""
+    """Carries z at level i to level j along the predicted noise (DDIM, eta 0)."""
     clean = (z - s.sigma[i] * noise) / s.alpha[i]
     return s.alpha[j] * clean + s.sigma[j] * noise
 
@@ -23,14 +23,17 @@ def ddim_jump(z: Tensor, noise: Tensor, s: Schedule, i: int, j: int) -> Tensor:
 def ddim(
     backbone: Backbone, z: Tensor, s: Schedule, i: int, j: int, kv: KV, carry: Tensor | None
 ) -> tuple[Tensor, Tensor | None]:
-    """DDIM; inverting (j < i) evaluates at the noisier level, where denoising will evaluate too."""
+    """Takes DDIM's step.
+
+    Inverting (j < i) evaluates at the noisier level, where denoising will evaluate too.
+    """
     return ddim_jump(z, backbone.predict(z, s.t[min(i, j)], kv), s, i, j), None
 
 
 def euler(
     backbone: Backbone, z: Tensor, s: Schedule, i: int, j: int, kv: KV, carry: Tensor | None
 ) -> tuple[Tensor, Tensor | None]:
-    """First order, one call a step."""
+    """Takes Euler's step: first order, one call a step."""
     _need_flow(s, "euler")
     return z + (s.t[j] - s.t[i]) * backbone.predict(z, s.t[i], kv), None
 

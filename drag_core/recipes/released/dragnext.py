@@ -95,7 +95,7 @@ def coarse_matrix(
 
 
 def begins(region: Region, image: Grid, grid: Grid) -> float:
-    """The progress from which a region moves at all: its shift has reached one cell."""
+    """Computes the progress from which a region moves at all: its shift has reached one cell."""
     if region.motion.angle != 0:
         return 0.0
     x, y = region.motion.shift
