@@ -70,10 +70,7 @@ class Handle:
 
 @dataclass(frozen=True)
 class Schedule:
-    """Noise levels, noisy to clean: z_t = alpha · z_0 + sigma · noise.
-
-    t: what the backbone is given.
-    """
+    """Noise levels, noisy to clean: z_t = alpha · z_0 + sigma · noise, where the backbone is given `t`."""
 
     t: tuple[float, ...]
     alpha: tuple[float, ...]
@@ -128,10 +125,7 @@ class KVCache:
         check_text(self._text.setdefault(block, text), text)
 
     def get(self, t: float, block: str, like: Tensor | None = None) -> tuple[Tensor | None, Tensor]:
-        """Returns K (None: only V is kept) and V of `block` at its level for `t`.
-
-        They are on `like`'s device in its dtype.
-        """
+        """Returns K (None: only V is kept) and V of `block` at its level for `t`, placed as `like`."""
         k, v = self._kv[self.level(t, block)][block]
         return (k, v) if like is None else (None if k is None else k.to(like), v.to(like))
 
@@ -265,10 +259,7 @@ class Task:
 
 
 class Backbone(Protocol):
-    """A denoiser bound to its conditioning.
-
-    Everything model-specific is behind it.
-    """
+    """A denoiser bound to its conditioning, with everything model-specific behind it."""
 
     def predict(self, z: Tensor, t: float, kv: KV = None) -> Tensor:
         """Predicts noise or velocity at z (1, C, h, w), level t of its schedule; same shape."""

@@ -23,13 +23,16 @@ def picture(image: Tensor) -> Tensor:
 
 
 def host_image(pixels: Tensor) -> Tensor:
-    """(B, 3, H, W) or (3, H, W) in [0, 1] -> IMAGE (B, H, W, 3)."""
+    """Turns (B, 3, H, W) or (3, H, W) in [0, 1] into an IMAGE (B, H, W, 3)."""
     batch = pixels if pixels.ndim == 4 else pixels[None]
     return batch.detach().float().cpu().clamp(0, 1).movedim(1, -1).contiguous()
 
 
 def masks(mask: Tensor, size: Grid | None = None) -> list[Tensor]:
-    """MASK (B, H, W) or (H, W) -> one (H, W) in {0, 1} each (set above one half); wrong sizes are refused."""
+    """Turns a MASK (B, H, W) or (H, W) into one (H, W) in {0, 1} each, set above one half.
+
+    Wrong sizes are refused.
+    """
     batch = mask if mask.ndim == 3 else mask[None]
     here = (batch.shape[-2], batch.shape[-1])
     if size is not None and here != (size.height, size.width):
@@ -41,7 +44,7 @@ def masks(mask: Tensor, size: Grid | None = None) -> list[Tensor]:
 
 
 def host_mask(mask: Tensor) -> Tensor:
-    """(H, W) -> MASK (1, H, W)."""
+    """Turns (H, W) into a MASK (1, H, W)."""
     return mask.detach().float().cpu()[None].clone()
 
 

@@ -57,7 +57,7 @@ class Family:
         return self.layout is not None
 
     def ground(self) -> ModelGround:
-        """What the model gives a recipe."""
+        """Collects what the model gives a recipe."""
         return ModelGround(
             family=self.name, label=self.label, blocks=self.blocks, kv=self.kv, preset=self.preset
         )
@@ -73,14 +73,14 @@ class Family:
 
 
 def geometry(net: Any) -> tuple[int, ...]:
-    """Width and depth: what tells one of our own models from all others."""
+    """Computes width and depth: what tells one of our own models from all others."""
     if isinstance(net, Flux):
         return (net.hidden_size, len(net.double_blocks), len(net.single_blocks), net.params.context_in_dim)
     return (net.model_channels, *net.channel_mult, net.in_channels)
 
 
 def family_in(patcher: Any) -> Family:
-    """Of the model as `patcher` has it, also while another clone of it is loaded."""
+    """Finds the family of the model as `patcher` has it, also while another clone of it is loaded."""
     return family_of(patcher.model, net_of(patcher))
 
 
@@ -141,7 +141,10 @@ def _context(net: UNetModel) -> int | None:
 
 
 def in_the_way(patcher: Any) -> str | None:
-    """What another node put on the model that keeps a drag from working, and what to do; None if nothing."""
+    """Says what another node put on the model that keeps a drag from working, and what to do.
+
+    None if nothing.
+    """
     options = patcher.model_options
     if "model_function_wrapper" in options:
         owner = getattr(options["model_function_wrapper"], "__module__", "a pack")

@@ -51,7 +51,7 @@ def unet_features(patcher: Any, positive: Any, vae: Any, image: Tensor) -> tuple
 
 
 def _level(host: float) -> tuple[float, float]:
-    """alpha and sigma of a VP level from the host's sigma / alpha."""
+    """Computes alpha and sigma of a VP level from the host's sigma / alpha."""
     alpha = 1 / (1 + host**2) ** 0.5
     return alpha, host * alpha
 

@@ -31,7 +31,7 @@ class View:
 
 
 def choose_taps(text: str, family: Family) -> tuple[FeatureTap, ...]:
-    """ "auto" (the papers' taps on this model), "all", "all:norm1" or a list."""
+    """Reads taps: "auto" (the papers' taps on this model), "all", "all:norm1" or a list."""
     word = text.strip().lower()
     if word in ("all", "all:norm1"):
         return tuple(FeatureTap(b, "norm1" if word != "all" else "out") for b in family.blocks)
@@ -79,7 +79,7 @@ def view_features(
 
 
 def described(views: list[View], t: float, blocks: tuple[str, ...]) -> str:
-    """What is seen, a line a picture; and what else could be."""
+    """Says what is seen, a line a picture, and what else could be."""
     lines = [f"t {t:.3g}"]
     for i, view in enumerate(views, 1):
         shares = ", ".join(f"{100 * s:.0f} %" for s in view.shares)

@@ -56,7 +56,10 @@ def activation_bytes(
 def kv_size(
     patcher: Any, size: tuple[int, int], blocks: tuple[str, ...], evaluations: int, text: int = 0
 ) -> KVSize:
-    """What the K/V of `blocks` take for a latent (h, w); `text`: prompt tokens kept in single blocks."""
+    """Computes what the K/V of `blocks` take for a latent (h, w).
+
+    text: prompt tokens kept in single blocks.
+    """
     h, w = size
     net, model = net_of(patcher), patcher.model
     item = int(model.get_dtype_inference().itemsize)
@@ -76,12 +79,12 @@ def kv_size(
 
 
 def free_bytes(patcher: Any) -> int:
-    """Free on the model's device if the model itself were not there."""
+    """Counts the bytes free on the model's device if the model itself were not there."""
     return int(mm.get_free_memory(patcher.load_device)) + int(patcher.loaded_size())
 
 
 def largest_side(patcher: Any, size: tuple[int, int], need: int, cell: int = 8) -> int:
-    """The side in pixels, a multiple of 64, of the square picture whose gradient pass would fit."""
+    """Finds the side in pixels, a multiple of 64, of the square picture whose gradient pass would fit."""
     room = max(free_bytes(patcher) - int(patcher.model_size()), 0) * 0.9
     side = (size[0] * size[1] * cell**2 * min(room / max(need, 1), 1.0)) ** 0.5
     return int(side // 64 * 64)
@@ -139,7 +142,7 @@ def _parts(patcher: Any, taps: tuple[FeatureTap, ...]) -> tuple[dict[str, int], 
 
 
 def drag_bytes(patcher: Any, taps: tuple[FeatureTap, ...]) -> int:
-    """Of the weights that a drag's updates have to have on the device."""
+    """Counts the bytes of the weights that a drag's updates have to have on the device."""
     net = net_of(patcher)
     if layout_of(net) is None:
         return int(patcher.model_size())
@@ -188,9 +191,10 @@ def pruned(patcher: Any, taps: tuple[FeatureTap, ...]) -> Any:
 
 @contextmanager
 def while_pruned(patcher: Any, taps: tuple[FeatureTap, ...]) -> Iterator[Any]:
-    """The pruned clone to run inside; afterwards the model has all its blocks, whatever happened.
+    """Context manager: the pruned clone to run inside.
 
-    The host would give them back only when it loads another clone of the model. Weights stay where they are.
+    Afterwards the model has all its blocks, whatever happened. The host would give them back only when it
+    loads another clone of the model. Weights stay where they are.
     """
     clone = pruned(patcher, taps)
     try:
@@ -200,7 +204,7 @@ def while_pruned(patcher: Any, taps: tuple[FeatureTap, ...]) -> Iterator[Any]:
 
 
 def peak_bytes(device: torch.device) -> int:
-    """The most memory held since reset_peak(); on a CPU that of the process since its start."""
+    """Reads the most memory held since reset_peak(); on a CPU that of the process since its start."""
     if device.type == "cuda":
         return int(torch.cuda.max_memory_allocated(device))
     try:

@@ -57,7 +57,7 @@ class Start:
     steps: int = 0
 
     def report(self) -> dict[str, Any]:
-        """For DragOptimize's report."""
+        """Writes what DragOptimize's report has of it."""
         cost = {"start_model_calls": self.calls, "start_seconds": round(self.seconds, 3)}
         return {"start": self.said, **(cost if self.seconds else {})}
 
@@ -75,10 +75,12 @@ def start_of(
     warped: Tensor | None = None,
     vae: Any = None,
 ) -> Start:
-    """As connected; or, if nothing is, made with `vae`, which an embedded model need not be given.
+    """Makes the start as connected or, if nothing is, with `vae`, which an embedded model need not be given.
 
-    The refill is inverted at the trajectory's levels, under its prompt, with `patcher` (an adapter that is on
-    it and was not on the inverted model acts here too). Everything that needs no model call is refused first.
+    The refill is inverted at the trajectory's levels, under its prompt, with `patcher` (an adapter that
+    is on
+    it and was not on the inverted model acts here too). Everything that needs no model call is refused
+    first.
     """
     given = [name for name, x in (("refill", refill), ("warped", warped)) if x is not None]
     if given:

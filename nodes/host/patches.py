@@ -89,7 +89,7 @@ class _Background:
 
 
 def keep_background(patcher: Any, inversion: Inversion, cells: Tensor, source: BackgroundSource) -> Any:
-    """A clone of `patcher` with which any sampler keeps the picture outside `cells` (1, 1, h, w)."""
+    """Clones `patcher` so that any sampler keeps the picture outside `cells` (1, 1, h, w)."""
     inversion.need_model(patcher)
     patch = _Background(patcher.model, inversion, cells, background_of(source) == Reconstructed())
     clone = patcher.clone()
@@ -164,7 +164,10 @@ def inject_kv(
 
 
 def sigma_range(patcher: Any, start_percent: float, end_percent: float) -> tuple[float, float]:
-    """The host's sigmas (low, high) between two percentages of sampling, as its own nodes count them."""
+    """Computes the host's sigmas (low, high) between two percentages of sampling.
+
+    They count as in its own nodes.
+    """
     if not 0 <= start_percent < end_percent <= 1:
         raise DragError(
             f"the range goes from {start_percent:g} to {end_percent:g}; start must be below end, both within "

@@ -39,13 +39,13 @@ class Fit:
 
 
 def taps_of(patcher: Any) -> tuple[tuple[FeatureTap, ...], bool]:
-    """The usual recipe's taps on this model, and whether its updates run the whole network."""
+    """Finds the usual recipe's taps on this model, and whether its updates run the whole network."""
     family = family_in(patcher)
     return family.ground().usual_taps, family.preset is None and not family.joint
 
 
 def available(patcher: Any, gb: float) -> tuple[int, str]:
-    """Bytes, and where they come from."""
+    """Counts the bytes there are, and says where they come from."""
     if gb > 0:
         return int(gb * GIB), f"a card of {gb:g} GB"
     if mm.is_device_cpu(patcher.load_device):
@@ -62,7 +62,11 @@ def fit(
     budget: float,
     rung: str,
 ) -> Fit:
-    """`size` (width, height) in pixels; `calls`: evaluations whose K/V are kept."""
+    """Computes what updating at `size` takes.
+
+    size: (width, height) in pixels.
+    calls: evaluations whose K/V are kept.
+    """
     net, taps = net_of(patcher), taps_of(patcher)
     family = family_in(patcher)
     cells = (size[1] // family.cell, size[0] // family.cell)
@@ -115,7 +119,7 @@ def report(
     budget: float,
     rung: str,
 ) -> str:
-    """A table in plain text: one line a size."""
+    """Writes a table in plain text, one line a size."""
     family = family_in(patcher)
     layers = choose_kv(kv, *kv_layers(patcher))
     solver = choose_solver("auto", prediction_of(sampling_of(patcher)))

@@ -17,7 +17,7 @@ from ...drag_core.types import DragError, OnStep, Step, Trajectory
 
 
 def quiet(step: Step) -> None:
-    """Only listens for the user's interrupt."""
+    """Listens only for the user's interrupt."""
     mm.throw_exception_if_processing_interrupted()
 
 

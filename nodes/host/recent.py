@@ -14,7 +14,10 @@ T = TypeVar("T")
 
 
 class Recent(Generic[T]):
-    """The last `kept` things by key; each belongs to one MODEL object, which it does not keep alive."""
+    """The last `kept` things by key.
+
+    Each belongs to one MODEL object, which it does not keep alive.
+    """
 
     def __init__(self, kept: int) -> None:
         self.kept = kept

@@ -11,7 +11,7 @@ from torch import Tensor
 
 
 def core_shape(x: Tensor) -> Tensor:
-    """Without an axis of time that is one frame long."""
+    """Takes a latent's axis of time away, which is one frame long."""
     return x.squeeze(2) if x.ndim == 5 and x.shape[2] == 1 else x
 
 
@@ -29,13 +29,13 @@ def host_shape(model: Any, z: Tensor) -> Tensor:
 
 
 def latent_out(model: Any, z: Tensor) -> Tensor:
-    """A LATENT's samples of the core's clean latent."""
+    """Makes a LATENT's samples of the core's clean latent."""
     out: Tensor = model.process_latent_out(host_shape(model, z))
     return out
 
 
 def latent_in(model: Any, samples: Tensor) -> Tensor:
-    """The core's clean latent of a LATENT's samples."""
+    """Makes the core's clean latent of a LATENT's samples."""
     return core_shape(model.process_latent_in(host_shape(model, samples)))
 
 

@@ -44,7 +44,7 @@ def _put(view: nn.Module, path: list[str], value: nn.Module) -> None:
 
 
 def _shallow(module: nn.Module) -> nn.Module:
-    """The same module with a list of submodules of its own."""
+    """Copies a module with a list of submodules of its own."""
     out: nn.Module = object.__new__(type(module))
     out.__dict__ = {**module.__dict__, "_modules": dict(module._modules)}
     return out

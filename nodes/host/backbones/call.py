@@ -17,7 +17,10 @@ from .layouts import FLUX1, layout_of
 
 
 class StopForward(BaseException):
-    """Raised by the hook of the last tap: nothing after it runs. No pack's `except Exception` swallows it."""
+    """Raised by the hook of the last tap: nothing after it runs.
+
+    No pack's `except Exception` swallows it.
+    """
 
 
 @dataclass
@@ -84,7 +87,10 @@ def owners_of(options: dict[str, Any]) -> tuple[str, ...]:
 
 
 def forced_attention(transformer_options: dict[str, Any]) -> dict[str, Any]:
-    """PyTorch's attention for the pass that has gradients: sage and int8 kernels lose them silently."""
+    """Chooses PyTorch's attention for the pass that has gradients.
+
+    Sage and int8 kernels lose them silently.
+    """
     before = transformer_options.get("optimized_attention_override")
 
     def plain(_: Any, *args: Any, **kw: Any) -> Any:
@@ -123,7 +129,10 @@ def plain_conds(cond: dict[str, Any], device: torch.device) -> dict[str, Any]:
 
 
 def check_cond(conds: list[dict[str, Any]], sigmas: tuple[float, float], net: Any) -> None:
-    """One plain conditioning, active over the whole range of sigmas (low, high) that the run visits."""
+    """Checks for one plain conditioning, active over the whole range of sigmas that the run visits.
+
+    sigmas: (low, high).
+    """
     if len(conds) != 1:
         raise DragError(
             f"the conditioning has {len(conds)} parts and a drag takes one: don't combine prompts here"

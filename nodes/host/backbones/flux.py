@@ -30,7 +30,7 @@ SESSION = (
 
 @contextmanager
 def _input_of(module: nn.Module) -> Iterator[list[Tensor]]:
-    """What `module` is called with while open."""
+    """Context manager: holds what `module` is called with."""
     seen: list[Tensor] = []
     handle = module.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
     try:
@@ -60,7 +60,10 @@ class Around:
 
 
 def modulations(block: nn.Module) -> list[nn.Module]:
-    """The linear layers of a block that see only time and prompt: a third of a double block's weights."""
+    """Lists the linear layers of a block that see only time and prompt.
+
+    They are a third of a double block's weights.
+    """
     parts = (getattr(block, name, None) for name in ("img_mod", "txt_mod", "modulation"))
     return [part.lin for part in parts if part is not None and hasattr(part, "lin")]
 
@@ -114,11 +117,11 @@ class ComfyFlux:
         return list(self.modules)
 
     def reached(self, layers: tuple[str, ...], taps: tuple[FeatureTap, ...]) -> tuple[str, ...]:
-        """Those of the K/V `layers` that a pass which stops at the last tap comes to."""
+        """Lists those of the K/V `layers` that a pass which stops at the last tap comes to."""
         return tuple(b for b in layers if b in self._up_to(taps))
 
     def _up_to(self, taps: tuple[FeatureTap, ...]) -> list[str]:
-        """The blocks up to the last tapped one."""
+        """Lists the blocks up to the last tapped one."""
         names = self.blocks
         return names[: 1 + max((names.index(t.block) for t in taps if t.block in names), default=-1)]
 
@@ -184,7 +187,7 @@ class ComfyFlux:
         others: dict[Any, Any],
         kv: KV,
     ) -> dict[tuple[str, int], Replacement]:
-        """A replacement for every block up to the last tapped one: the host's own block on cloned inputs."""
+        """Replaces every block up to the last tapped one by the host's own block on cloned inputs."""
         size, names = self._tokens(z), self.blocks
         for tap in taps:
             if tap.block not in names:

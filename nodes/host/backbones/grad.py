@@ -99,12 +99,15 @@ def _linear(m: nn.Module, forward: Forward, x: Tensor) -> Tensor:
 
 
 def first_rows(m: nn.Module, x: Tensor, rows: int) -> Tensor:
-    """The first `rows` outputs of a linear layer that plain() says yes to, with a gradient for x alone."""
+    """Computes the first `rows` outputs of a linear layer that plain() says yes to.
+
+    Has a gradient for x alone.
+    """
     return _linear_op(x.reshape(-1, x.shape[-1]), m, None, rows).view(*x.shape[:-1], -1)
 
 
 def plain(m: nn.Module) -> bool:
-    """Whether a linear layer holds its weight as numbers, of which some rows can be taken."""
+    """Tells whether a linear layer holds its weight as numbers, of which some rows can be taken."""
     weight = getattr(m, "weight", None)
     return (
         type(weight) is nn.Parameter
@@ -148,20 +151,23 @@ def replaced(root: nn.Module) -> list[tuple[str, nn.Module]]:
 
 
 def _own(m: nn.Module) -> bool:
-    """The module's own forward, kept on the instance: so the host leaves it after a bypass LoRA."""
+    """Returns the module's own forward, kept on the instance: so the host leaves it after a bypass LoRA."""
     f = m.__dict__["forward"]
     return getattr(f, "__self__", None) is m and getattr(f, "__func__", None) is type(m).forward
 
 
 def _alias(x: Tensor) -> Tensor:
-    """The same memory as a tensor that is no inference tensor."""
+    """Returns the same memory as a tensor that is no inference tensor."""
     out = torch.empty(0, dtype=x.dtype, device=x.device)
     return out.set_(x.untyped_storage(), x.storage_offset(), x.size(), x.stride())
 
 
 @contextmanager
 def _aliased(root: nn.Module) -> Iterator[None]:
-    """Inference parameters that no op of the host's fetches (a bare nn.Parameter) as plain ones, and back."""
+    """Context manager: inference parameters that no op of the host's fetches as plain ones, and back.
+
+    These are bare nn.Parameter.
+    """
     kept: list[tuple[nn.Module, str, nn.Parameter]] = []
     try:
         for m in root.modules():
@@ -179,9 +185,10 @@ def _aliased(root: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def frozen(root: nn.Module) -> Iterator[None]:
-    """While open, gradients flow through `root` to its inputs and to nothing else. Backward must run inside.
+    """Context manager: gradients flow through `root` to its inputs and to nothing else.
 
-    Every module's own forward is back afterwards, whatever happened. Must be entered outside inference mode.
+    Backward must run inside. Every module's own forward is back afterwards, whatever happened. Must be
+    entered outside inference mode.
     """
     if taken := replaced(root):
         name, m = taken[0]

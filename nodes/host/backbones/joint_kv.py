@@ -12,7 +12,7 @@ from ....drag_core.types import KV, KVRecord
 
 
 def host_key(name: str) -> tuple[str, int]:
-    """ "double.3" -> ("double_block", 3), the host's key of patches_replace["dit"]."""
+    """Turns "double.3" into ("double_block", 3), the host's key of patches_replace["dit"]."""
     kind, index = name.split(".")
     return f"{kind}_block", int(index)
 
@@ -50,10 +50,12 @@ def exchange(
 def kv_patch(
     kv: KV, t: Callable[[dict[str, Any]], float], hits: set[str] | None = None
 ) -> Callable[..., Any]:
-    """An attn1_patch of the host's blocks: records or replaces K and V of the image tokens.
+    """Makes an attn1_patch of the host's blocks: records or replaces K and V of the image tokens.
 
-    `t` gives the core's level from the block's options; `hits` collects the blocks that were reached. After
-    the norm and before RoPE, which act per token: the same as exchanging the projections' outputs.
+    t: gives the core's level from the block's options.
+    hits: collects the blocks that were reached.
+    It acts after the norm and before RoPE, which act per token: the same as exchanging the projections'
+    outputs.
     """
     wanted = set(kv.blocks) if kv is not None else set()
 
@@ -78,10 +80,11 @@ def kv_blocks(
     others: dict[Any, Any],
     hits: set[str] | None = None,
 ) -> dict[tuple[str, int], Callable[..., Any]]:
-    """The same for blocks without attn1_patch: replacements that take part in the blocks' own attention.
+    """Does the same for blocks without attn1_patch, by replacements in the blocks' own attention.
 
-    A block with a second attention, of the picture alone (SD3.5 medium), has both exchanged. `others`: what
-    is there already, which runs inside.
+    A block with a second attention, of the picture alone (SD3.5 medium), has both exchanged.
+
+    others: what is there already, which runs inside.
     """
 
     def made(name: str) -> Callable[..., Any]:

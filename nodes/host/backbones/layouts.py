@@ -57,7 +57,7 @@ class Layout:
     call: Callable[[nn.Module, Args], Args] | None = None
 
     def blocks(self, net: Any) -> dict[str, tuple[nn.Module, Stream]]:
-        """ "double.0" ... -> (block, its stream), in the order in which they run."""
+        """Maps "double.0" ... to (block, its stream), in the order in which they run."""
         return {
             f"{s.kind}.{i}": (block, s)
             for s in self.streams
@@ -106,25 +106,32 @@ _BY_CLASS = {
 
 
 def layout_of(net: Any) -> Layout | None:
-    """None: no joint transformer that we know. A subclass is somebody's own and not known."""
+    """Finds the layout of a network; None: no joint transformer that we know.
+
+    A subclass is somebody's own and not known.
+    """
     found = _BY_CLASS.get(type(net))
     return FLUX2 if found is FLUX1 and net.params.global_modulation else found
 
 
 def attentions_of(block: nn.Module) -> int:
-    """Self-attentions of the picture in a block: SD3.5 medium's have a second one, of the picture alone."""
+    """Lists the self-attentions of the picture in a block.
+
+    SD3.5 medium's have a second one, of the picture alone.
+    """
     return 2 if hasattr(getattr(block, "x_block", None), "attn2") else 1
 
 
 def patch_of(net: Any) -> int:
-    """Latent cells along a token's side."""
+    """Returns the latent cells along a token's side."""
     return int(net.patch_size)
 
 
 def as_it_is(original: Callable[[Args], Args]) -> Callable[[Args], Args]:
-    """The host's own way of calling a block, bound to this block for good.
+    """Makes the host's own way of calling a block, bound to this block for good.
 
-    Its closures read the host's loop variables, which have gone on when a checkpoint runs a block again. They
+    Its closures read the host's loop variables, which have gone on when a checkpoint runs a block again.
+    They
     also hold what a patch is not given: Qwen's text mask, the modulation of reference pictures.
     """
     cells = getattr(original, "__closure__", None)

@@ -32,7 +32,10 @@ _passed: set[tuple[Any, ...]] = set()
 
 @dataclass(frozen=True)
 class Measure:
-    """How far "features" or "gradient" are from `against`, relative in the 2-norm; right up to `bar`."""
+    """How far "features" or "gradient" are from `against`, relative in the 2-norm.
+
+    bar: up to which they are right.
+    """
 
     what: str
     against: str
@@ -107,7 +110,7 @@ def _measures(
 def _stored(
     backbone: Any, z: Tensor, t: float, taps: tuple[FeatureTap, ...], kv_blocks: tuple[str, ...]
 ) -> KVInject | None:
-    """The model's own K/V at z, for injection; raises where a layer's hook was not reached."""
+    """Records the model's own K/V at z, for injection; raises where a layer's hook was not reached."""
     if not kv_blocks:
         return None
     cache = KVCache()
@@ -142,7 +145,7 @@ def _repeated(backbone: Any, z: Tensor, t: float, taps: tuple[FeatureTap, ...], 
 
 
 def _cut(net: Any) -> bool:
-    """Whether the blocks behind the last tap were taken off (memory.pruned): no pass is whole then."""
+    """Tells whether the blocks behind the last tap were taken off (memory.pruned): no pass is whole then."""
     layout = layout_of(net)
     return layout is not None and any(isinstance(getattr(net, n, None), nn.Identity) for n in layout.end)
 
@@ -201,7 +204,7 @@ def _identity(backbone: Any) -> tuple[Any, ...]:
 
 
 def _adapter(entry: Any) -> str:
-    """The kind of one weight patch: "diff", a class of the host's (LoRA, LoKr) or of a pack."""
+    """Names the kind of one weight patch: "diff", a class of the host's (LoRA, LoKr) or of a pack."""
     value = entry[1]
     if isinstance(value, (list, tuple)) and value and isinstance(value[0], str):
         return value[0]
@@ -224,14 +227,14 @@ def _others(backbone: Any) -> list[str]:
 
 
 def _about(backbone: Any, *facts: str) -> str:
-    """What a reader of a message has to know, in brackets: `facts`, and whose parts are on the model."""
+    """Says what a reader of a message has to know, in brackets: `facts`, and whose parts are on the model."""
     others = _others(backbone)
     told = [*facts, *([f"patches on it: {', '.join(others)}"] if others else [])]
     return f" ({'; '.join(told)})" if told else ""
 
 
 def _sentence(backbone: Any, m: Measure) -> str:
-    """What is wrong by how much, by which measure, and what to do."""
+    """Says what is wrong by how much, by which measure, and what to do."""
     facts = _about(backbone, f"against {m.against}", f"{m.bar:.1e} is allowed", _where(backbone))
     without = "connect the model without that, or " if _others(backbone) else ""
     said = {
@@ -242,5 +245,5 @@ def _sentence(backbone: Any, m: Measure) -> str:
 
 
 def forget() -> None:
-    """For tests: every model is new again."""
+    """Makes every model new again, for tests."""
     _passed.clear()
