@@ -125,7 +125,7 @@ class KVCache:
         check_text(self._text.setdefault(block, text), text)
 
     def get(self, t: float, block: str, like: Tensor | None = None) -> tuple[Tensor | None, Tensor]:
-        """Returns K (None: only V is kept) and V of `block` at its level for `t`, placed as `like`."""
+        """Returns K (None: only V is kept) and V of `block` at `t`'s level, in device and dtype as `like`."""
         k, v = self._kv[self.level(t, block)][block]
         return (k, v) if like is None else (None if k is None else k.to(like), v.to(like))
 

@@ -8,6 +8,7 @@ instruction is dropped.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,7 +23,7 @@ from ..motion.masks import centroid
 from ..motion.task import MaskReader, build_task
 from ..motion.untrusted import MAX_BYTES, load_json
 from ..pictures.files import write_json, write_whole
-from ..types import DragError, Grid, Point
+from ..types import AffineMotion, DragError, Grid, Point
 from .outlines import (
     SPECK,
     Mask,
@@ -88,13 +89,10 @@ def write_dragflow(
             f"region {odd.label!r} is scaled by {odd.scale}, which DragFlow can't say: leave it out"
         )
     task, found = build_task(instruction, size, read_mask)
-    notes, operations, picture = (
-        list(found),
-        list[dict[str, Any]](),
-        np.zeros((size.height, size.width), np.uint8),
-    )
+    notes, operations = list(found), list[dict[str, Any]]()
+    picture = np.zeros((size.height, size.width), np.uint8)
     for i, (spec, region) in enumerate(zip(instruction.regions, task.regions, strict=True)):
-        name, anchor = spec.label or f"region {i + 1}", region.motion.anchor
+        name = spec.label or f"region {i + 1}"
         free = (cv2.dilate(picture, np.ones((3, 3), np.uint8)) == 0) & (region.mask.numpy() > 0.5)
         if not free.any():
             raise DragError(
@@ -110,26 +108,9 @@ def write_dragflow(
             )
         if region.motion.path:
             notes.append(f"{name} goes to its target over a path: DragFlow goes straight")
-        labels = components(free.astype(np.uint8))
-        area = np.bincount(labels.ravel())[1:]
-        for k in 1 + np.flatnonzero((area >= SPECK) | (area.max() < SPECK)):
-            part = (labels == k).astype(np.uint8)
-            centre = centroid(torch.from_numpy(part))
-            if spec.task == "rotation" and math.dist(centre, anchor) < 1:
-                at = f"({centre[0]:g}, {centre[1]:g})"
-                raise DragError(
-                    f"{name} turns about its own centre {at}, which DragFlow can't say: move the anchor"
-                )
-            target = apply(motion_matrix(region.motion), centre)
-            operations.append(
-                {
-                    "task": task_name if spec.task == "relocation" else spec.task,
-                    "centroids": [inner_pixel(part, centre), [round(v, 2) for v in target]],
-                    "anchors": [round(v, 2) for v in anchor]
-                    if spec.task == "rotation"
-                    else None,  # the code needs the key
-                }
-            )
+        called = task_name if spec.task == "relocation" else spec.task
+        for part, operation in _operations(name, called, region.motion, free.astype(np.uint8)):
+            operations.append(operation)
             picture |= part
     ends = {
         "begin_points": [h.start for h in task.handles],
@@ -149,6 +130,26 @@ def write_dragflow(
     }
     _write(folder, "instruction.json", document, "operation.png", picture)
     return tuple(notes)
+
+
+def _operations(
+    name: str, task: str, motion: AffineMotion, free: Mask
+) -> Iterator[tuple[Mask, dict[str, Any]]]:
+    """Yields every connected part of `free` that is no speck, with its operation."""
+    labels, turns = components(free), task == "rotation"
+    area = np.bincount(labels.ravel())[1:]
+    for k in 1 + np.flatnonzero((area >= SPECK) | (area.max() < SPECK)):
+        part = (labels == k).astype(np.uint8)
+        centre = centroid(torch.from_numpy(part))
+        if turns and math.dist(centre, motion.anchor) < 1:
+            at = f"({centre[0]:g}, {centre[1]:g})"
+            raise DragError(
+                f"{name} turns about its own centre {at}, which DragFlow can't say: move the anchor"
+            )
+        target = apply(motion_matrix(motion), centre)
+        anchors = [round(v, 2) for v in motion.anchor] if turns else None  # the code needs the key
+        centroids = [inner_pixel(part, centre), [round(v, 2) for v in target]]
+        yield part, {"task": task, "centroids": centroids, "anchors": anchors}
 
 
 def write_drag100(
