@@ -31,13 +31,11 @@ def drag(
 ) -> Result:
     """Edits the inverted picture `source` as `recipe` says.
 
-    origin: what it was inverted with, asked for K/V that are made anew instead of stored (None:
-        `backbone`).
+    origin: what it was inverted with, asked for K/V that are made anew instead of stored (None: `backbone`).
     pause: return after the last update, before the denoising that follows it (z is then the handoff).
     resume: the result of a paused drag, to go on from; the two may run on differently loaded models.
 
-    Raises DragError where an update or the end has left the range of latents
-    (drag_core.trajectory.bounds).
+    Raises DragError where an update or the end has left the range of latents (drag_core.trajectory.bounds).
     """
     s, r = source.schedule, recipe
     store = source.kv.copy() if source.kv and r.kv_blocks else None  # the source's own is never added to

@@ -201,8 +201,7 @@ def _start(
 ) -> Given:
     """Makes what an embedded model's drag starts from: its source emptied, and regions in place.
 
-    Other models need none. Refuses what assemble() would refuse before the inversion of the emptied
-    picture.
+    Other models need none. Refuses what assemble() would refuse before the inversion of the emptied picture.
     """
     if ground.preset is None or choice.recipe == COPY_PASTE or not task.regions:
         return Given()

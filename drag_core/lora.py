@@ -45,8 +45,8 @@ class Training(Ranged):
 class LoRA:
     """A trained LoRA.
 
-    weights: by path of a linear layer of the denoiser, (down (rank, in), up (out, rank)); the layer gets
-        up @ down added.
+    weights: by path of a linear layer of the denoiser, (down (rank, in), up (out, rank)); the layer gets up @
+        down added.
     losses: the training loss of every step.
     """
 

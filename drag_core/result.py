@@ -16,8 +16,7 @@ from .types import KVCache, OnStep, Point
 class Handoff:
     """The latent as the last update or start left it, at `level` of the schedule.
 
-    Any sampler can go on from there. Beside it are the background and the solver's velocities of that
-    level.
+    Any sampler can go on from there. Beside it are the background and the solver's velocities of that level.
     """
 
     level: int
@@ -36,8 +35,8 @@ class Result:
     losses: one an update.
     sizes: of the latent, one an update.
     traces: handle places after each tracking.
-    kv: of a paused edit the K/V that it goes on with, which hold the source's at the level of the
-        updates. Of a finished one None, so that nothing is kept alive.
+    kv: of a paused edit the K/V that it goes on with, which hold the source's at the level of the updates. Of
+        a finished one None, so that nothing is kept alive.
     """
 
     z: Tensor

@@ -102,8 +102,8 @@ def check_text(stored: int, here: int) -> None:
 class KVCache:
     """Self-attention keys and values of one branch, by (level t, block).
 
-    Owned by the run that fills it. They stay where they are made; drag_core.trajectory.kvstore has the
-    one that keeps many within a budget.
+    Owned by the run that fills it. They stay where they are made; drag_core.trajectory.kvstore has the one
+    that keeps many within a budget.
     """
 
     def __init__(self) -> None:

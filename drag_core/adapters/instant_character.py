@@ -44,8 +44,8 @@ class Subject:
 def views(picture: Tensor, side: int = VIEW) -> Tensor:
     """Turns (1, H, W, 3) in 0 to 1 into (5, side, side, 3).
 
-    These are the whole picture, then its quarters in reading order. They are squeezed to a square and
-    rounded to 8 bits, as the released pipeline does with PIL.
+    These are the whole picture, then its quarters in reading order. They are squeezed to a square and rounded
+    to 8 bits, as the released pipeline does with PIL.
     """
     x = picture[..., :3].movedim(-1, 1)
 
@@ -100,8 +100,7 @@ def _mlp(part: Part, x: Tensor) -> Tensor:
 def features(weights: Weights, subject: Subject) -> Tensor:
     """Joins a subject's features to what the resampler reads, (1, 2·tokens, channels).
 
-    First the last layer's features joined by those of the quarters, then those joined by the shallow
-    layers'.
+    First the last layer's features joined by those of the quarters, then those joined by the shallow layers'.
     """
     part = Part(weights, PREFIX)
     width = weights[f"{PREFIX}.cross_layer_blocks.0.norm1.weight"].shape[0]

@@ -69,8 +69,8 @@ def each(
 ) -> Iterator[None]:
     """Context manager: the blocks run inside `around()`, which is opened once for all of them.
 
-    again: each is a checkpoint with an `around()` of its own, since the second run, in backward, comes
-        when nothing else is open.
+    again: each is a checkpoint with an `around()` of its own, since the second run, in backward, comes when
+        nothing else is open.
     device: each one's weights are brought there while it runs, `but` as in brought().
     """
 

@@ -44,14 +44,13 @@ class DiffusersFlux:
     offload: the blocks' weights lie in RAM and come to the latent's device while they run. Every gradient
         pass then has checkpoints.
 
-    Taps are "double.i" and "single.i" at "out" and "norm1" (the modulated attention input), as token maps
-    (1, D, h/2, w/2). K/V blocks have the same names and hold image tokens only.
+    Taps are "double.i" and "single.i" at "out" and "norm1" (the modulated attention input), as token maps (1,
+    D, h/2, w/2). K/V blocks have the same names and hold image tokens only.
 
-    The network computes in its weights' precision; latents, maps and gradients keep the latent's
-    (float32).
+    The network computes in its weights' precision; latents, maps and gradients keep the latent's (float32).
 
-    What depends on the level alone (the embedding of time and the modulations, a third of a double
-    block's weights) is computed once for all updates of a level.
+    What depends on the level alone (the embedding of time and the modulations, a third of a double block's
+    weights) is computed once for all updates of a level.
     """
 
     def __init__(

@@ -85,11 +85,10 @@ def exchanging(
 ) -> Iterator[None]:
     """Context manager: records or replaces the outputs of (to_k, to_v) of the blocks that `kv` names.
 
-    tokens: by block, where the image tokens start. The prompt's are left alone unless they are wanted
-        too.
+    tokens: by block, where the image tokens start. The prompt's are left alone unless they are wanted too.
 
-    Norm and RoPE come later and act per token, so this equals doing it after them. What is replaced is
-    not computed.
+    Norm and RoPE come later and act per token, so this equals doing it after them. What is replaced is not
+    computed.
     """
     handles = []
     half: dict[str, Tensor] = {}  # K of a block until its V comes

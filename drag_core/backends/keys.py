@@ -187,8 +187,8 @@ def flux_to_original(weights: Mapping[str, Tensor], double: int, single: int) ->
 def taesd_from_original(weights: Mapping[str, Tensor]) -> Weights:
     """Renames TAESD's weights to AutoencoderTiny's.
 
-    taesd_encoder.i becomes encoder.layers.i and taesd_decoder.i becomes decoder.layers.(i-1), as its
-    clamp is no layer there.
+    taesd_encoder.i becomes encoder.layers.i and taesd_decoder.i becomes decoder.layers.(i-1), as its clamp is
+    no layer there.
     """
     out: Weights = {}
     for key, value in weights.items():

@@ -26,8 +26,8 @@ class Place:
     Refuses what can't be.
 
     device: what computes.
-    dtype: float32, float16, bfloat16, or auto, which is the file's own precision on a card and float32 on
-        a CPU.
+    dtype: float32, float16, bfloat16, or auto, which is the file's own precision on a card and float32 on a
+        CPU.
     offload: the blocks of the denoiser wait in RAM.
     """
 

@@ -29,8 +29,8 @@ VELOCITY = 0.09  # deviation of the last self-attention's norm bias above which 
 def read_file(path: Path, place: Place = HERE) -> Checkpoint:
     """Reads the parts of a single .safetensors file, on the CPU.
 
-    Of SD1.x, SD2.x or SDXL (whole checkpoint) or FLUX (transformer, perhaps with autoencoder). The file's
-    own tensors are the weights wherever their precision is the wanted one.
+    Of SD1.x, SD2.x or SDXL (whole checkpoint) or FLUX (transformer, perhaps with autoencoder). The file's own
+    tensors are the weights wherever their precision is the wanted one.
     """
     weights = read_weights(path)
     inner = {k.removeprefix(LDM_PREFIX): v for k, v in weights.items() if k.startswith(LDM_PREFIX)} or weights

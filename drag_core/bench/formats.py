@@ -81,8 +81,7 @@ def write_dragflow(
     size: of the picture, which the caller may add.
     task_name: how to call a relocation: DragFlow's code knows "transformation" only, its paper says
         "relocation".
-    Every connected part of a region becomes an operation of its own. DragFlow fills holes and has no
-    weights.
+    Every connected part of a region becomes an operation of its own. DragFlow fills holes and has no weights.
     """
     if odd := next((r for r in instruction.regions if r.task == "scale"), None):
         raise DragError(

@@ -25,8 +25,8 @@ SPECK = 5  # px: smaller parts count only if a point lies on them (DragFlow's co
 def mask_picture(path: Path) -> Mask:
     """Reads a mask from a picture.
 
-    Set is what is brighter than 1 of 255, as in DragFlow's code, or above 0 in a picture of zeros and
-    ones. Clear pixels are unset.
+    Set is what is brighter than 1 of 255, as in DragFlow's code, or above 0 in a picture of zeros and ones.
+    Clear pixels are unset.
     """
     picture = read_picture(path)
     level = picture.rgb.amax(0)

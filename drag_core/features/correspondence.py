@@ -38,10 +38,10 @@ class Correspondence:
     def loss(self, clean: Tensor, source: Tensor) -> Tensor:
         """Computes CLoss (eq. 4).
 
-        This is Σ_i of the symmetric cross-entropy between the cells around handle i in `source` and
-        those around target i in `clean`, both (1, C, h, w) clean latents. Each cell, described by its
-        3x3 neighbourhood, must be more like its counterpart than like any other. Cells outside the
-        latent in either place don't count; the loss is 0 if none is left.
+        This is Σ_i of the symmetric cross-entropy between the cells around handle i in `source` and those
+        around target i in `clean`, both (1, C, h, w) clean latents. Each cell, described by its 3x3
+        neighbourhood, must be more like its counterpart than like any other. Cells outside the latent in
+        either place don't count; the loss is 0 if none is left.
         """
         size = Grid(*clean.shape[-2:])
         now, then = _described(clean), _described(source.to(clean))
@@ -71,8 +71,8 @@ class Correspondence:
     def gradient(self, clean: Tensor, source: Tensor, leaf: Tensor) -> Tensor | None:
         """Computes how `clean`, made from `leaf`, must change to match better.
 
-        This is CLoss's gradient at `leaf`, scaled to root mean square 1 over the cells where it acts.
-        None where nothing acts.
+        This is CLoss's gradient at `leaf`, scaled to root mean square 1 over the cells where it acts. None
+        where nothing acts.
         """
         with uncast(clean.device):
             loss = self.loss(clean, source)

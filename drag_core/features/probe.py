@@ -26,8 +26,8 @@ TOGETHER = 8  # taps in one forward pass: a map of FLUX at 1024x1024 takes 50 MB
 class TapScore:
     """How well a tap follows a known motion, at schedule level `level` (noise level `t`).
 
-    pck: share of cells whose nearest neighbour in the warped picture's features lies within RADIUS of
-        where the motion takes them.
+    pck: share of cells whose nearest neighbour in the warped picture's features lies within RADIUS of where
+        the motion takes them.
     ratio: the drag's L1 loss of the true answer over that of the unchanged picture. 1 says that the loss
         knows nothing there, 0 that the answer is its minimum.
     """
@@ -98,8 +98,7 @@ def probe(
 ) -> tuple[TapScore, ...]:
     """Scores every tap at every level.
 
-    source, moved: inversions of a picture (of size `image`) and of the same after `motion`, on one
-        schedule.
+    source, moved: inversions of a picture (of size `image`) and of the same after `motion`, on one schedule.
     on_pass: is told (done, total) after each pair of passes.
     """
     if not taps:

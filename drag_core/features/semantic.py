@@ -40,15 +40,15 @@ class SemanticPlan:
 class SemanticSupervision:
     """Motion supervision and tracking over the super-pixel of each handle, not a square (AdaptiveDrag §3.4).
 
-    A handle's super-pixel is the patch of `labels` (H, W) under it, else its `region`, else one of SLIC
-    on the reference's own features. The loss is drift-prone (`preserve` False, as DragDiffusion's that
-    the paper goes on from) or information-preserving.
+    A handle's super-pixel is the patch of `labels` (H, W) under it, else its `region`, else one of SLIC on
+    the reference's own features. The loss is drift-prone (`preserve` False, as DragDiffusion's that the paper
+    goes on from) or information-preserving.
 
-    Tracking (§3.4.1) keeps a new place only if it lies towards the target and at least the ideal step
-    away, a `steps`-th of the drag. Else it goes on at the same place, which is what makes the loop as
-    long as the drag needs. Towards means a positive cosine with the way to the target from here. Until a
-    handle has overshot that is the paper's way (from the start); afterwards it lets the handle come back.
-    Lengths are cells of `grid`.
+    Tracking (§3.4.1) keeps a new place only if it lies towards the target and at least the ideal step away, a
+    `steps`-th of the drag. Else it goes on at the same place, which is what makes the loop as long as the
+    drag needs. Towards means a positive cosine with the way to the target from here. Until a handle has
+    overshot that is the paper's way (from the start); afterwards it lets the handle come back. Lengths are
+    cells of `grid`.
     """
 
     handles: tuple[Handle, ...]

@@ -94,8 +94,8 @@ class RegionSupervision:
     def loss(self, features: Maps, reference: Any, state: None, progress: float) -> Tensor:
         """Computes Σ_i γ_i |F(p) - F_0(A_i(s)⁻¹p)|_1, per cell and channel.
 
-        The sum is over the cells p of region i moved to progress s. From features this is the
-        definition; from a plan it is the same without large maps.
+        The sum is over the cells p of region i moved to progress s. From features this is the definition;
+        from a plan it is the same without large maps.
         """
         if isinstance(reference, RegionPlan):
             return kernel.pull(features, reference.then, reference.windows[progress], reference.scale)

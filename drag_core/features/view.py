@@ -15,12 +15,12 @@ REACH = 2.5  # standard deviations from grey to full colour
 def principal(x: Tensor, count: int = 3) -> tuple[Tensor, Tensor]:
     """Computes the principal components of the channels of x (1, C, h, w).
 
-    Returns scores (count, h, w), float64 on the CPU, and each one's share of the variance (count,). They
-    are zeros beyond the rank.
+    Returns scores (count, h, w), float64 on the CPU, and each one's share of the variance (count,). They are
+    zeros beyond the rank.
 
-    Subspace iteration (Halko et al. 2011, algorithm 4.4) from a fixed start. The sign makes the third
-    moment positive: the rarer side, often the thing before its background, is the bright one. So the
-    result depends on the map alone, not on the order or rotation of its channels.
+    Subspace iteration (Halko et al. 2011, algorithm 4.4) from a fixed start. The sign makes the third moment
+    positive: the rarer side, often the thing before its background, is the bright one. So the result depends
+    on the map alone, not on the order or rotation of its channels.
     """
     h, w = x.shape[-2:]
     flat = x[0].detach().flatten(1).T.double().cpu()  # (cells, C)

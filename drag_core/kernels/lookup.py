@@ -12,8 +12,8 @@ from ..types import Grid
 def neighbours(cells: Tensor, native: int, large: int, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
     """Finds between which native cells F.interpolate(mode="bilinear") reads, for whole cells of a line.
 
-    The line is upsampled from `native` to `large` cells. Returns the two native cells and the share of
-    the second, in `dtype`'s precision.
+    The line is upsampled from `native` to `large` cells. Returns the two native cells and the share of the
+    second, in `dtype`'s precision.
 
     Rounded as ATen does it (below float64: scale in float32, fused multiply-add), so that the values are
     equal and not only close; its kernels for processors without AVX2 round once more.
@@ -32,9 +32,8 @@ def reading(at: Tensor, native: int, large: int, dtype: torch.dtype) -> tuple[Te
     """Writes bilinear reads of an upsampled line as a matrix product.
 
     at: places (P, n) on a line of `large` cells, upsampled from `native`. Outside it the border counts.
-    Returns start (P,), the first native cell, and weights (P, n, k): value = weights @ line[start : start
-    + k].
-    All on the CPU, the weights in float64.
+    Returns start (P,), the first native cell, and weights (P, n, k): value = weights @ line[start : start +
+    k]. All on the CPU, the weights in float64.
     """
     count, n = at.shape
     low = at.double().floor()
@@ -59,8 +58,7 @@ def lookup(x: Tensor, size: Grid, points: Tensor, padding: str = "border") -> Te
     points: (..., 2), (x, y) cells of `size`. Returns (C, ...).
 
     Equal to F.interpolate(x, size, mode="bilinear") followed by grid_sample, without the large map: each
-    fractional point is a blend of the four upsampled cells around it, and each of these of four cells of
-    x.
+    fractional point is a blend of the four upsampled cells around it, and each of these of four cells of x.
     """
     h, w = x.shape[-2:]
     low = points.double().floor()

@@ -32,8 +32,7 @@ def dai(original: Tensor, edited: Tensor, pairs: Sequence[tuple[Point, Point]], 
     """Computes DAI (GoodDrag Eq. 8) of pictures (3, H, W) in [0, 1] over (handle, target) pairs.
 
     Per pair the squared differences of two patches of (1 + 2·radius)² pixels, summed over the three
-    channels, per pixel of the patch. Points go to the nearest pixel. A pair whose patch leaves the
-    picture is
+    channels, per pixel of the patch. Points go to the nearest pixel. A pair whose patch leaves the picture is
     skipped and counted: the script fails there, and padding would change the number.
     """
     found = []

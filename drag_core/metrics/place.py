@@ -59,8 +59,8 @@ def locate(template: Tensor, mask: Tensor, image: Tensor, reach: int) -> Match |
     mask: (H, W), its set pixels.
     reach: at most so many px away in x and y, and wholly inside the picture.
 
-    The best fit has the least mean squared error over the set pixels. Of places that fit equally well,
-    the nearest counts. None under 20 set pixels.
+    The best fit has the least mean squared error over the set pixels. Of places that fit equally well, the
+    nearest counts. None under 20 set pixels.
 
     Finds a shift only, and finds some place even where the thing is gone: the PSNR says which.
     """

@@ -43,8 +43,8 @@ def centroid_pair(region: Region) -> Handle:
 def boundary_points(mask: Tensor, count: int, depth: float = DEPTH) -> tuple[Point, ...]:
     """Picks at most `count` set pixels of mask (H, W), evenly along its outline.
 
-    The outline is that of the largest part, drawn in by `depth` of its greatest depth. Fewer pixels where
-    it has fewer.
+    The outline is that of the largest part, drawn in by `depth` of its greatest depth. Fewer pixels where it
+    has fewer.
     """
     array = np.pad((mask.cpu().numpy() > 0.5).astype(np.uint8), 1)
     inner = cv2.distanceTransform(array, cv2.DIST_L2, 5)
@@ -70,8 +70,8 @@ def handles_of(region: Region, boundary: int = 8) -> tuple[Handle, ...]:
 def regions_of(handles: Sequence[Handle], labels: Tensor) -> tuple[Region, ...]:
     """Makes one region a handle: its own `region`, or the super-pixel of `labels` (H, W) under it.
 
-    It is moved by target - start and weighted by its γ among them. Handles that move the same pixels the
-    same way give one region.
+    It is moved by target - start and weighted by its γ among them. Handles that move the same pixels the same
+    way give one region.
     """
     found: list[Region] = []
     for h in handles:

@@ -62,8 +62,8 @@ def enclosing_box(mask: Tensor) -> Tensor:
 def adaptive_mask(regions: Sequence[Region]) -> Tensor:
     """Builds the editable mask of DragFlow eq. 25-27.
 
-    Per region it is the box around source and moved region; these are united. The places of a region's
-    path lie in its box too.
+    Per region it is the box around source and moved region; these are united. The places of a region's path
+    lie in its box too.
     """
     parts = [touched(r) for r in regions]
     return torch.stack([*parts, *map(enclosing_box, parts)]).amax(0)

@@ -35,8 +35,8 @@ def superpixels(
     """Labels (H, W) about `count` connected patches of a picture of `size`.
 
     features: (1, C, h, w), which pixels of a patch are alike in.
-    compactness: weighs nearness against likeness once the map's spread is 1: 0.01 follows every edge, 1
-        gives squares.
+    compactness: weighs nearness against likeness once the map's spread is 1: 0.01 follows every edge, 1 gives
+        squares.
 
     Deterministic. Raises DragError where scikit-image is missing or the map is not finite.
     """

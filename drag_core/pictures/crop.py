@@ -31,8 +31,8 @@ class Crop:
 
     Its scale is size.width / width = size.height / height.
 
-    Where no rectangle of these proportions lies inside the picture, it reaches past it: x or y below 0,
-    or ends beyond.
+    Where no rectangle of these proportions lies inside the picture, it reaches past it: x or y below 0, or
+    ends beyond.
     """
 
     x: int
@@ -118,9 +118,9 @@ def _proportions(
 ) -> tuple[int, int, Grid]:
     """Chooses the crop's size so that one factor scales both sides.
 
-    Tries sizes (a, b)·multiple near the wanted one; a rectangle of that ratio needs whole t·(a, b)/gcd(a,
-    b) pixels. Takes the one that reaches past the picture least, then the one nearest to the wanted shape
-    and area.
+    Tries sizes (a, b)·multiple near the wanted one; a rectangle of that ratio needs whole t·(a, b)/gcd(a, b)
+    pixels. Takes the one that reaches past the picture least, then the one nearest to the wanted shape and
+    area.
 
     Returns width and height of the rectangle, and the crop's size.
     """

@@ -19,8 +19,8 @@ def loss_curve(
 
     Zero is at the bottom, the ends are in figures.
 
-    levels: how many updates each noise level had; a line stands where a level ends, since losses of
-        different levels don't compare.
+    levels: how many updates each noise level had; a line stands where a level ends, since losses of different
+        levels don't compare.
     """
     canvas = np.full((height, width, 3), 255, np.uint8)
     finite = [x for x in losses if math.isfinite(x)]

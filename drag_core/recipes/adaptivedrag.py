@@ -42,12 +42,11 @@ def adaptivedrag(task: Task, variant: Variant = "ours") -> Recipe:
 
     An update is kept if it moves towards the target by the drag's 80th part.
 
-    Ours compares with the picture's own features (GoodDrag's information preservation); the paper with
-    the last update's, as DragDiffusion does: 3 dB worse in the target area of the held-out scenes looked
-    at.
+    Ours compares with the picture's own features (GoodDrag's information preservation); the paper with the
+    last update's, as DragDiffusion does: 3 dB worse in the target area of the held-out scenes looked at.
 
-    Its released code does none of this (methods.md §9): "released" is the paper's method with the numbers
-    of the code's interface (160 steps from t = 781).
+    Its released code does none of this (methods.md §9): "released" is the paper's method with the numbers of
+    the code's interface (160 steps from t = 781).
     """
     need_handles(task, "adaptivedrag")
     n, inversion = NUMBERS, INVERSION

@@ -89,8 +89,7 @@ class ModelGround:
 class Choice:
     """What the user set.
 
-    recipe: a name. "custom" goes the way `method` with `numbers` (those left out are the way's usual
-        ones).
+    recipe: a name. "custom" goes the way `method` with `numbers` (those left out are the way's usual ones).
     taps: "auto", or a list as read_taps() reads it.
     """
 

@@ -45,8 +45,8 @@ NUMBERS = PointNumbers(
 def gooddrag(task: Task, variant: Variant = "ours") -> Recipe:
     """Builds GoodDrag: information-preserving points, alternated with denoising.
 
-    There are J updates before each tracking. Released: tracks in the features from before the update,
-    ends when ten trackings changed nothing, and compares with a picture denoised beside the edit.
+    There are J updates before each tracking. Released: tracks in the features from before the update, ends
+    when ten trackings changed nothing, and compares with a picture denoised beside the edit.
     """
     need_handles(task, "gooddrag")
     taps = SD_UP[3:] if variant == "paper" else SD_UP[2:3]

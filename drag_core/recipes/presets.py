@@ -29,8 +29,8 @@ from .recipe import Recipe, Start
 class Preset:
     """Settings of one embedded model.
 
-    geometry: tells the model: the UNet's (channels, multipliers ..., latent channels), FLUX's (width,
-        double blocks, single blocks, text width).
+    geometry: tells the model: the UNet's (channels, multipliers ..., latent channels), FLUX's (width, double
+        blocks, single blocks, text width).
     taps: where features are compared.
     schedule: noise levels, from where the drag starts.
     levels: how many have updates.
@@ -102,8 +102,8 @@ def adapt(
     """Gives `recipe` the settings of `preset`.
 
     filled: the trajectory of the picture with its regions painted over (empties the source).
-    warped: the clean latent of the picture warped in pixels (where the paste starts). Points without it
-        do the moving themselves, by longer steps; with it they only touch up.
+    warped: the clean latent of the picture warped in pixels (where the paste starts). Points without it do
+        the moving themselves, by longer steps; with it they only touch up.
     """
     out = replace(
         adapt_shape(recipe, preset, task),

@@ -117,8 +117,8 @@ def point(task: Task, ground: Ground, n: PointNumbers) -> Recipe:
 def semantic(task: Task, ground: Ground, n: SemanticNumbers) -> Recipe:
     """Builds AdaptiveDrag's way: super-pixels as patches, at most `n.updates` at the noisiest level.
 
-    An update is kept if it goes towards the target by at least an `n.steps`-th of the drag. CLoss of
-    strength `n.guidance` acts while denoising.
+    An update is kept if it goes towards the target by at least an `n.steps`-th of the drag. CLoss of strength
+    `n.guidance` acts while denoising.
     """
     _handles(task)
     return Recipe(
@@ -155,8 +155,7 @@ WAYS: dict[str, Callable[..., Recipe]] = {
 def with_numbers(usual: Numbers, set_by_hand: Mapping[str, Any]) -> Numbers:
     """Returns `usual` with what the user set.
 
-    Raises DragError for a number that the way has not, or out of range. JSON may say a whole number as
-    50.0.
+    Raises DragError for a number that the way has not, or out of range. JSON may say a whole number as 50.0.
     """
     if unknown := [name for name in set_by_hand if not hasattr(usual, name)]:
         known = ", ".join(vars(usual))

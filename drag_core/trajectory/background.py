@@ -80,11 +80,11 @@ def background_of(source: BackgroundSource) -> Background:
 def background_at(source: Trajectory, sigma: float) -> Tensor:
     """Computes the source's own latent (1, C, h, w) at noise level `sigma`.
 
-    It is exact at the stored levels, straight between them, the noisiest level's noise scaled beyond it,
-    and the clean latent at 0.
+    It is exact at the stored levels, straight between them, the noisiest level's noise scaled beyond it, and
+    the clean latent at 0.
 
-    Flow schedules: sigma is t in [0, 1]. VP schedules: sigma = sigma_t / alpha_t and the latent is
-        divided by alpha_t, the frame that ComfyUI's and k-diffusion's samplers work in.
+    Flow schedules: sigma is t in [0, 1]. VP schedules: sigma = sigma_t / alpha_t and the latent is divided by
+    alpha_t, the frame that ComfyUI's and k-diffusion's samplers work in.
     """
     s, clean = source.schedule, source.z[-1]
     flow = s.prediction == "velocity"

@@ -91,8 +91,8 @@ class KVStore(KVCache):
     def _pinned(self, like: Tensor) -> Tensor:
         """Allocates host memory that the device copies to at full speed.
 
-        It is registered, not taken from PyTorch's pinned allocator, which rounds every size up to a
-        power of two (24 MiB to 32).
+        It is registered, not taken from PyTorch's pinned allocator, which rounds every size up to a power of
+        two (24 MiB to 32).
         """
         out = torch.empty(like.shape, dtype=like.dtype)
         if not pin(out, self, like.device):
@@ -265,8 +265,8 @@ def replays(cache: KVCache) -> bool:
 class Replayed:
     """A Backbone for the rung "recompute".
 
-    It notes latents where K/V would be stored, and where they are asked for runs `origin` (None: itself)
-    at the noted one first.
+    It notes latents where K/V would be stored, and where they are asked for runs `origin` (None: itself) at
+    the noted one first.
     """
 
     def __init__(self, inner: Backbone, origin: Backbone | None = None) -> None:

@@ -18,10 +18,9 @@ class Paste:
 
     The noisy latent moves by whole cells (nearest: blending would shrink its noise).
 
-    split: only the noise does, and the clean part of the latent is carried along to the fraction of a
-        cell.
-    warped: the clean latent of the picture warped in pixels; it gives that part for turns and stretches
-        too, which a latent does not follow.
+    split: only the noise does, and the clean part of the latent is carried along to the fraction of a cell.
+    warped: the clean latent of the picture warped in pixels; it gives that part for turns and stretches too,
+        which a latent does not follow.
     fill: "noise": at level 0 the vacated cells get fresh noise of the level's own deviation (RegionDrag);
         "keep": they stay.
     """

@@ -19,8 +19,8 @@ from .shape import cell_of, core_shape, latent_in
 class _Guide:
     """Shifts the sampler's clean estimate, which is the leaf.
 
-    Whatever the model and its precision, no gradient goes through it, and a step costs no more memory
-    than before.
+    Whatever the model and its precision, no gradient goes through it, and a step costs no more memory than
+    before.
     """
 
     def __init__(

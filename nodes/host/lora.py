@@ -86,8 +86,8 @@ def beside(
 ) -> Iterator[None]:
     """Context manager: every layer adds up @ down of its input to its output.
 
-    Its own weight is not touched. A model that computes in half precision has its loss's gradients scaled
-    by box["scale"].
+    Its own weight is not touched. A model that computes in half precision has its loss's gradients scaled by
+    box["scale"].
     """
     handles = []
     try:
@@ -114,8 +114,7 @@ def train(
     """Trains the LoRA with which `patcher` denoises samples better under `positive`.
 
     samples: a LATENT's (1, C, h, w).
-    The model is left as it was. The same picture, prompt, model object and numbers give the remembered
-    one.
+    The model is left as it was. The same picture, prompt, model object and numbers give the remembered one.
     """
     key = digest([samples, positive, list(astuple(training))])
     if (before := _last.get(key, patcher)) is not None:

@@ -116,8 +116,8 @@ class _Constant(nn.Module):
 def _parts(patcher: Any, taps: tuple[FeatureTap, ...]) -> tuple[dict[str, int], dict[str, Any], list[str]]:
     """Lists what a drag runs and what it does not.
 
-    Returns how many blocks of each list a drag runs, the modulations of these that no LoRA patches, and
-    the names of all that it does not run.
+    Returns how many blocks of each list a drag runs, the modulations of these that no LoRA patches, and the
+    names of all that it does not run.
     """
     net = net_of(patcher)
     layout = layout_of(net)
@@ -157,9 +157,8 @@ def pruned(patcher: Any, taps: tuple[FeatureTap, ...]) -> Any:
 
     Their modulations are constants, so this is for updates at one level. Only what is left is loaded.
 
-    The host loads the largest layers first, not the first blocks: on a card that is too small for the
-    whole model half of what a drag runs would be left outside. The blocks are back when the patcher is
-    unpatched.
+    The host loads the largest layers first, not the first blocks: on a card that is too small for the whole
+    model half of what a drag runs would be left outside. The blocks are back when the patcher is unpatched.
     """
     layout = layout_of(net_of(patcher))
     assert layout is not None

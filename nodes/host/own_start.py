@@ -77,10 +77,8 @@ def start_of(
 ) -> Start:
     """Makes the start as connected or, if nothing is, with `vae`, which an embedded model need not be given.
 
-    The refill is inverted at the trajectory's levels, under its prompt, with `patcher` (an adapter that
-    is on
-    it and was not on the inverted model acts here too). Everything that needs no model call is refused
-    first.
+    The refill is inverted at the trajectory's levels, under its prompt, with `patcher` (an adapter that is on
+    it and was not on the inverted model acts here too). Everything that needs no model call is refused first.
     """
     given = [name for name, x in (("refill", refill), ("warped", warped)) if x is not None]
     if given:

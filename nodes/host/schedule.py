@@ -53,8 +53,7 @@ def schedule_for(
 ) -> Schedule:
     """Makes the schedule: the noisiest `strength` of `steps` kept.
 
-    shift: "model", or "auto" by the model's own `rule`, where it has one and no node put other levels on
-        it.
+    shift: "model", or "auto" by the model's own `rule`, where it has one and no node put other levels on it.
     rule: mu by image tokens and steps.
     """
     if not 0 < strength <= 1:
@@ -146,8 +145,7 @@ def restart_noise(patcher: Any, z: Tensor, schedule: Schedule, level: int) -> Re
 def restart_latent(patcher: Any, z: Tensor, schedule: Schedule, level: int) -> Tensor | None:
     """Makes the LATENT samples that start a sampler at z when it is given no noise (DisableNoise).
 
-    None at full noise of a flow, where the sampler multiplies the latent by zero: only a noise starts
-    there.
+    None at full noise of a flow, where the sampler multiplies the latent by zero: only a noise starts there.
     """
     x = to_host(z, schedule, level).detach().float().cpu()
     if schedule.prediction == "velocity":

@@ -142,8 +142,7 @@ def run(
 ) -> T:
     """Runs body(backbone, clean latent) inside the host's sampling of `patcher` with one conditioning.
 
-    samples: a LATENT's (1, C, h, w), or with an axis of time that is one frame long. The body runs
-        outside
+    samples: a LATENT's (1, C, h, w), or with an axis of time that is one frame long. The body runs outside
     inference mode with gradients on; it may be run a second time, with checkpoints, when memory did not
     suffice. Afterwards nothing of ours is left on the model.
     """

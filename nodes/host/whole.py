@@ -17,8 +17,8 @@ ROOT = "diffusion_model"
 def net_of(patcher: Any) -> Any:
     """Returns the patcher's network to be read, never to be run.
 
-    Its own object patches are there, those of another clone that is loaded are not. The same class;
-    without patches the network itself.
+    Its own object patches are there, those of another clone that is loaded are not. The same class; without
+    patches the network itself.
     """
     net = patcher.get_model_object(ROOT)
     names = {*patcher.object_patches, *getattr(patcher, "object_patches_backup", ())}

@@ -41,8 +41,8 @@ class Read:
 class Window:
     """One region at one progress, with reads of each map's current and reference features.
 
-    turn: (1, n, m, 2), where in the reference's window the cells come from, for motions that rows and
-        columns cannot say.
+    turn: (1, n, m, 2), where in the reference's window the cells come from, for motions that rows and columns
+        cannot say.
     inside: (n, m) in {0, 1}, the moved mask (None: the whole window).
     share: multiplies the sum.
     """

@@ -33,8 +33,8 @@ def forward_patch(
 ) -> Tensor:
     """Selects the cells of the patch under `point` that lie towards `target`, (h, w) bool on `size`.
 
-    Where they are fewer than a quarter of an average patch, it is the half disc of `radius`
-    (AdaptiveDrag's released regions). Points are cells of `size`.
+    Where they are fewer than a quarter of an average patch, it is the half disc of `radius` (AdaptiveDrag's
+    released regions). Points are cells of `size`.
     """
     y, x = torch.meshgrid(
         torch.arange(size.height, dtype=torch.float64),

@@ -80,8 +80,8 @@ class HalfStepAhead:
 class Unpacked(Around):
     """Reads the channels of FLUX' token maps as 2x2 cells, as its latent's are.
 
-    (1, 4C, h, w) becomes (1, C, 2h, 2w), where cells side by side are features that have nothing to do
-    with each other.
+    (1, 4C, h, w) becomes (1, C, 2h, 2w), where cells side by side are features that have nothing to do with
+    each other.
     """
 
     inside: RegionSupervision

@@ -22,10 +22,9 @@ from .around import Around
 class CellPlan:
     """What the updates of a level need.
 
-    places: for every progress the regions' weights, moved cells (N, 2) and the whole cells they come
-        from.
-    then: the reference maps, read one by one, so that equal features differ by nothing (a sign is all
-        that L1 passes on).
+    places: for every progress the regions' weights, moved cells (N, 2) and the whole cells they come from.
+    then: the reference maps, read one by one, so that equal features differ by nothing (a sign is all that L1
+        passes on).
     """
 
     places: dict[float, list[tuple[float, Tensor, Tensor]]]
@@ -36,8 +35,8 @@ class CellPlan:
 class CoarseRegions(Around):
     """Moves regions by whole and nearest cells.
 
-    Shifts are rounded towards zero, and there is none below one cell. Turns go in steps of 2 degrees
-    while a level still moves. Taps weigh as they come.
+    Shifts are rounded towards zero, and there is none below one cell. Turns go in steps of 2 degrees while a
+    level still moves. Taps weigh as they come.
     """
 
     inside: RegionSupervision
@@ -79,8 +78,8 @@ def coarse_matrix(
 ) -> tuple[Tensor, bool]:
     """Computes the motion in cells of `grid`, and whether it has begun.
 
-    Shifts are whole cells, towards zero; one below a cell has not begun. Turns, while `moving`, go in
-    steps of 2 degrees, about a point counted from the picture's corner.
+    Shifts are whole cells, towards zero; one below a cell has not begun. Turns, while `moving`, go in steps
+    of 2 degrees, about a point counted from the picture's corner.
     """
     kx, ky = grid.width / image.width, grid.height / image.height
     # in its precision: 0.1 of ten cells is one cell

@@ -135,8 +135,8 @@ class Injection:
     def unweighted(self, q: Tensor, kind: str, index: int) -> Tensor:
         """Undoes the weight of the model's own norm.
 
-        Its length is not undone, as the adapter's norm divides it out again (measured: the model's
-        output is that of the query before the norm within 1e-6).
+        Its length is not undone, as the adapter's norm divides it out again (measured: the model's output is
+        that of the query before the norm within 1e-6).
         """
         block = (self.net.double_blocks if kind == "double" else self.net.single_blocks)[index]
         norm = (block.img_attn.norm if kind == "double" else block.norm).query_norm

@@ -17,7 +17,7 @@ from .layouts import FLUX1, layout_of
 
 
 class StopForward(BaseException):
-    """Raised by the hook of the last tap: nothing after it runs.
+    """The signal that the hook of the last tap raises: nothing after it runs.
 
     No pack's `except Exception` swallows it.
     """

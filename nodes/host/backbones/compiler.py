@@ -26,8 +26,7 @@ def uncompiled() -> Iterator[None]:
     """Context manager: while open the host neither compiles nor records.
 
     Afterwards its switches are as they were, and what a stopped pass left in its queues is gone. May be
-    nested.
-    Where the host has no such switch it does nothing.
+    nested. Where the host has no such switch it does nothing.
     """
     args = comfy.cli_args.args
     before = {name: getattr(args, name) for name in SWITCHES if hasattr(args, name)}

@@ -14,8 +14,8 @@ import torch
 def exact() -> Iterator[None]:
     """Context manager: no TF32, and one algorithm for all passes.
 
-    TF32's 10 bits of mantissa make two right passes differ by up to 9e-3 where cuDNN takes another
-    algorithm for the second. Everything is as it was afterwards.
+    TF32's 10 bits of mantissa make two right passes differ by up to 9e-3 where cuDNN takes another algorithm
+    for the second. Everything is as it was afterwards.
     """
     cudnn = torch.backends.cudnn
     parts: list[Any] = []

@@ -92,8 +92,8 @@ class ComfyFlux:
     remember: checkpoints every block: four tenths more work, a sixth of the memory.
     origin: the same model under the conditioning of the inversion, where a run has both.
 
-    For features, what the level alone decides is computed once for all updates of a level, and K and V
-    that are injected are not computed; not where other packs' patches might see or change them.
+    For features, what the level alone decides is computed once for all updates of a level, and K and V that
+    are injected are not computed; not where other packs' patches might see or change them.
     """
 
     by_block = True  # checkpoints

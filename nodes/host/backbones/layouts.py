@@ -26,8 +26,8 @@ Args = dict[str, Any]
 class Stream:
     """One list of blocks.
 
-    kind: "double" (picture and text apart) or "single" (one sequence, text first), as in the host's key
-        (kind + "_block", i).
+    kind: "double" (picture and text apart) or "single" (one sequence, text first), as in the host's key (kind
+        + "_block", i).
     attribute: the list's name in the network.
     reader: the submodule of a block that is given the modulated output of its first norm.
     """
@@ -130,8 +130,7 @@ def patch_of(net: Any) -> int:
 def as_it_is(original: Callable[[Args], Args]) -> Callable[[Args], Args]:
     """Makes the host's own way of calling a block, bound to this block for good.
 
-    Its closures read the host's loop variables, which have gone on when a checkpoint runs a block again.
-    They
+    Its closures read the host's loop variables, which have gone on when a checkpoint runs a block again. They
     also hold what a patch is not given: Qwen's text mask, the modulation of reference pictures.
     """
     cells = getattr(original, "__closure__", None)

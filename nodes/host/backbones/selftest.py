@@ -55,9 +55,9 @@ def self_test(
     Runs once per model class, precision, kind of weights, set of patches, taps and K/V layers.
 
     A whole pass after two that stopped early must give the features of the first; the gradient of a plain
-    loss with and without checkpoints must agree, be finite and not zero, and in float32 agree with a
-    finite difference along itself, which finds what both share; every K/V layer must have been reached.
-    Needs frozen() open.
+    loss with and without checkpoints must agree, be finite and not zero, and in float32 agree with a finite
+    difference along itself, which finds what both share; every K/V layer must have been reached. Needs
+    frozen() open.
     """
     key = (*_identity(backbone), taps, kv_blocks)
     if key in _passed and not again:
@@ -129,8 +129,8 @@ def _stored(
 def _repeated(backbone: Any, z: Tensor, t: float, taps: tuple[FeatureTap, ...], kv: Any) -> float:
     """Measures how much the maps of repeated passes differ from the first's.
 
-    These are two passes that stop early and a whole one after them: a host that records and replays
-    passes goes wrong there.
+    These are two passes that stop early and a whole one after them: a host that records and replays passes
+    goes wrong there.
     """
     with torch.no_grad():
         passes = [backbone.features(z, t, taps, kv)[0] for _ in range(2)]

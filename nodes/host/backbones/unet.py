@@ -21,8 +21,7 @@ Place = tuple[str, int, int]  # ("input" | "middle" | "output", block, transform
 def tap_modules(net: Any) -> dict[str, nn.Module]:
     """Maps "down.i", "mid", "up.i", as diffusers numbers them, to the module whose output is that block's.
 
-    Each level has num_res_blocks blocks, and one more on the way up; a downsampler ends all levels but
-    the
+    Each level has num_res_blocks blocks, and one more on the way up; a downsampler ends all levels but the
     last. The host walks through a block's layers itself, so the hook sits on the last layer.
     """
     counts, levels = list(net.num_res_blocks), len(net.channel_mult)
