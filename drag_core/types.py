@@ -211,7 +211,7 @@ class KVRecord:
 
 @dataclass(frozen=True)
 class KVInject:
-    """Replace K and V of `blocks` by those that `cache` has for the level of each call."""
+    """Replaces K and V of `blocks` by those that `cache` has for the level of each call."""
 
     cache: KVView
     blocks: tuple[str, ...]

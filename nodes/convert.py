@@ -49,5 +49,5 @@ def host_mask(mask: Tensor) -> Tensor:
 
 
 def said(notes: tuple[str, ...]) -> str:
-    """Notes as one text, a sentence a line."""
+    """Joins notes into one text, a sentence a line."""
     return "\n".join(notes)

@@ -92,7 +92,10 @@ def motion(task: dict[str, Any] | None, weight: float) -> RegionSpec:
 
 
 def unused(task: dict[str, Any] | None, weight: float) -> tuple[str, ...]:
-    """Notes where the motion was set and there is no mask that it could move: what moves has its own."""
+    """Returns a note where the motion was set and there is no mask that it could move.
+
+    What moves has its own motion.
+    """
     given = {k: v for k, v in (task or {}).items() if k != "anchor"} | {"weight": weight}
     usual = {"task": "relocation", "target_x": 256.0, "target_y": 256.0, "weight": 1.0}
     if given.get("task") != usual["task"]:

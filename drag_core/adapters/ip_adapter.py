@@ -47,7 +47,10 @@ class Fixed:
 
 
 def tokens(file: AdapterFile, embeds: Tensor) -> Tensor:
-    """Tokens (1, n, context) of CLIP's or SigLIP's embeddings (pictures, width), of all pictures in a row."""
+    """Computes tokens (1, n, context) of CLIP's or SigLIP's embeddings, of all pictures in a row.
+
+    embeds: (pictures, width).
+    """
     if file.kind == "xlabs":
         part, first = Part(file.weights, "ip_adapter_proj_model"), "proj"
     else:

@@ -43,7 +43,10 @@ def _layer(part: Part, x: Tensor, latents: Tensor, time: Tensor) -> Tensor:
 
 
 def resample(weights: Weights, features: Tensor, t: float) -> Tensor:
-    """Tokens (b, n, context) of features (b, tokens, channels) at level t in 0 (clean) to 1."""
+    """Resamples features (b, tokens, channels) to tokens (b, n, context).
+
+    The level t is in 0 (clean) to 1.
+    """
     part = Part(weights, PREFIX)
     time = _time(part, t, features)
     x = part.linear("proj_in", features) + time[:, None]

@@ -15,7 +15,7 @@ Read = Callable[[Any], Tensor]
 
 
 class _Stop(Exception):
-    """Raised by the hook of the last tap: nothing after it runs."""
+    """The signal that the hook of the last tap raises: nothing after it runs."""
 
 
 @contextmanager

@@ -24,7 +24,7 @@ UNET_XL = {"up.0": (252, 110), "up.1": (307, 115), "up.2": (323, 117)}
 
 
 def free_ram() -> tuple[int, int]:
-    """Bytes of RAM that are free, and all."""
+    """Counts the bytes of RAM that are free, and all."""
     import psutil
 
     memory = psutil.virtual_memory()

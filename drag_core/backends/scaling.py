@@ -10,9 +10,10 @@ from torch import Tensor
 
 
 class _Up(torch.autograd.Function):
-    """Identity; in backward all gradients times one power of two that brings the largest near 1.
+    """Identity whose backward multiplies all gradients by one power of two.
 
-    Inside a network they grow (377 times in the embedded UNet), and float16 ends at 65504.
+    It brings the largest near 1. Inside a network they grow (377 times in the embedded UNet), and float16
+    ends at 65504.
     """
 
     @staticmethod

@@ -160,7 +160,10 @@ def folder_clip(path: Path, prompt: str) -> tuple[Tensor, Tensor]:
 
 @torch.no_grad()
 def folder_xl(path: Path, prompt: str) -> tuple[Tensor, Tensor]:
-    """As StableDiffusionXLPipeline: both encoders' last layer but one, the second's projected end token."""
+    """Computes, as StableDiffusionXLPipeline, both encoders' last layer but one.
+
+    And the second's projected end token.
+    """
     a = _run(path, prompt, "tokenizer", "text_encoder", "CLIPTextModel")
     b = _run(path, prompt, "tokenizer_2", "text_encoder_2", "CLIPTextModelWithProjection")
     return torch.cat([a.hidden_states[-2], b.hidden_states[-2]], -1), b.text_embeds

@@ -61,7 +61,7 @@ def _row(label: str, method: str, picture: Tensor, case: Case) -> None:
 
 
 def film(model: Model, case: Case, count: int = 16) -> list[Tensor]:
-    """Frames (3, H, W) bytes: the instruction, then the edit as it forms."""
+    """Makes frames (3, H, W) of bytes: the instruction, then the edit as it forms."""
     solver = usual_solver(model.family)
     source = invert(
         model.backbone, model.codec.encode(case.source[None]), PRESETS[model.name].schedule, solver

@@ -110,7 +110,7 @@ class Correspondence:
 
 
 def correspondence(task: Task, step: float) -> Correspondence:
-    """CLoss of a drag's handles with squares of the released size."""
+    """Builds CLoss of a drag's handles with squares of the released size."""
     return Correspondence(task.handles, task.image, usual_radius(task), step)
 
 

@@ -138,7 +138,7 @@ class RegionSupervision:
         return matrix, share > min(0.5, 0.999 * float(share.max())) if share.any() else share > 0.5
 
     def places(self, region: Region, progress: float) -> tuple[Tensor, Tensor]:
-        """Cells of the moved mask (N, 2) and the places (N, 2) they come from, (x, y) on `grid`."""
+        """Lists the cells of the moved mask (N, 2) and the places (N, 2) they come from, (x, y) on `grid`."""
         matrix, inside = self._moved(region, progress)
         return torch.nonzero(inside).flip(1).double(), sampling_grid(matrix, self.grid)[inside]
 

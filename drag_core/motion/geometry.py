@@ -100,7 +100,7 @@ def on_cells(points: list[Point], image: Grid, grid: Grid) -> Tensor:
 
 
 def in_pixels(cells: Tensor, grid: Grid, image: Grid) -> tuple[Point, ...]:
-    """Cells (P, 2) of `grid` as points of the picture."""
+    """Turns cells (P, 2) of `grid` into points of the picture."""
     m = to_grid(grid, image)
     return tuple((float(x), float(y)) for x, y in cells @ m[:2, :2].T + m[:2, 2])
 

@@ -204,7 +204,10 @@ def _editable(
 
 
 def _around(handles: list[Handle], size: Grid) -> Tensor:
-    """Points alone: a brush along every way from handle to target, a quarter of the picture's side wide."""
+    """Masks what may change for points alone.
+
+    That is a brush along every way from handle to target, a quarter of the picture's side wide.
+    """
     return draw(
         Shape(strokes=tuple(Stroke((h.start, h.target), min(size.height, size.width) / 8) for h in handles)),
         size,

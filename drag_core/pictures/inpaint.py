@@ -26,7 +26,7 @@ def painted_over(image: Tensor, mask: Tensor, margin: int = 5, radius: float = 5
 
 
 def pixel_warp(image: Tensor, regions: Sequence[Region]) -> Tensor:
-    """Regions cut out, moved, and pasted on the painted-over picture."""
+    """Cuts regions out, moves them, and pastes them on the painted-over picture."""
     out = painted_over(image, torch.stack([r.mask for r in regions]).amax(0))
     for r in regions:
         matrix = motion_matrix(r.motion)

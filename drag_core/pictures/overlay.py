@@ -62,7 +62,7 @@ def _arrow(canvas: np.ndarray, start: Point, end: Point) -> None:
 
 
 def strip(pictures: list[Tensor], captions: list[str], gap: int = 4) -> Tensor:
-    """Pictures (3, H, W) side by side under their captions."""
+    """Puts pictures (3, H, W) side by side under their captions."""
     cells = []
     for picture, caption in zip(pictures, captions, strict=True):
         bar = np.full((18, picture.shape[-1], 3), 255, np.uint8)  # OpenCV 5 writes text on bytes only
@@ -75,7 +75,7 @@ def strip(pictures: list[Tensor], captions: list[str], gap: int = 4) -> Tensor:
 
 
 def stack(rows: list[Tensor], gap: int = 4) -> Tensor:
-    """Rows of one width, one under the other."""
+    """Puts rows of one width one under the other."""
     spaced: list[Tensor] = []
     for row in rows:
         spaced += [row, torch.ones(3, gap, row.shape[-1])]

@@ -126,7 +126,7 @@ class Given:
 
 
 def read_taps(text: str, auto: tuple[FeatureTap, ...]) -> tuple[FeatureTap, ...]:
-    """Taps from "auto", which are `auto`, or from a list as "double.17, double.18:norm1"."""
+    """Reads taps from "auto", which are `auto`, or from a list as "double.17, double.18:norm1"."""
     if text.strip().lower() in ("", "auto"):
         return auto
     taps = []

@@ -87,7 +87,7 @@ def shown_numbers() -> dict[str, tuple[Way, dict[str, Any]]]:
 
 
 def ignored(recipe: str, method: str, numbers: dict[str, Any]) -> str | None:
-    """Warns the user if `numbers` of the way `method` were set by hand and `recipe` ignores them.
+    """Tells the user that `recipe` ignores `numbers` of the way `method`, where they were set by hand.
 
     None for recipe "custom", and where they are what an editor shows unasked: a paper's numbers, of which
     each way's defaults are one set.

@@ -21,13 +21,16 @@ def per_level(progress: tuple[float, ...], updates: int) -> tuple[tuple[float, .
 
 
 def hard_background(task: Task) -> Constraint:
-    """Keeps everything outside the editable mask; without one, outside DragFlow's adaptive mask."""
+    """Builds the constraint that nothing changes outside the editable mask.
+
+    Without one, nothing changes outside DragFlow's adaptive mask.
+    """
     editable = adaptive_mask(task.regions) if task.editable is None and task.regions else task.editable
     return FreeBackground() if editable is None else HardBackground(on_grid(editable, task.latent, EDITABLE))
 
 
 def soft_background(task: Task, weight: float) -> Constraint:
-    """Weighs in the loss what is outside the editable mask."""
+    """Builds the constraint by which what is outside the editable mask weighs in the loss."""
     if task.editable is None or weight == 0:
         return FreeBackground()
     return SoftBackground(on_grid(task.editable, task.latent, EDITABLE), weight)

@@ -21,7 +21,7 @@ PRESERVE = span(
 
 @dataclass(frozen=True, kw_only=True)
 class RegionNumbers(Ranged):
-    """DragFlow's way."""
+    """Numbers of DragFlow's way."""
 
     whose: ClassVar[str] = "method region's"
 
@@ -36,7 +36,7 @@ class RegionNumbers(Ranged):
 
 @dataclass(frozen=True, kw_only=True)
 class PBSINumbers(Ranged):
-    """DragNeXt's way."""
+    """Numbers of DragNeXt's way."""
 
     whose: ClassVar[str] = "method pbsi's"
 

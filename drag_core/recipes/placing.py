@@ -22,7 +22,10 @@ def layers_at_depth(wanted: Iterable[str], blocks: tuple[str, ...]) -> tuple[str
 
 
 def unet_taps(wanted: tuple[FeatureTap, ...], blocks: Iterable[str]) -> tuple[FeatureTap, ...]:
-    """Taps for SD1.5's four up blocks on a UNet with `blocks`: counted from the last one (SDXL has three)."""
+    """Places taps for SD1.5's four up blocks on a UNet with `blocks`.
+
+    They are counted from the last one (SDXL has three).
+    """
     ups = sum(b.startswith("up.") for b in blocks)
     of_ups = [t for t in wanted if t.block.startswith("up.")]
     placed = [(int(t.block.split(".")[1]) - SD1_UP_BLOCKS + ups, t) for t in of_ups]

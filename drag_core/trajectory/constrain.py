@@ -73,7 +73,7 @@ class SoftBackground:
 
 @dataclass(frozen=True)
 class FreeBackground:
-    """No mask was given: everything may change."""
+    """The constraint where no mask was given: everything may change."""
 
     needs_prediction: bool = False
 

@@ -70,7 +70,7 @@ class KVPlan:
 
 
 def amount(count: int) -> str:
-    """Bytes for people."""
+    """Writes bytes for people."""
     return f"{count / 2**30:.2f} GiB" if count >= 2**29 else f"{count / 2**20:.1f} MiB"
 
 

@@ -24,7 +24,7 @@ def frames(model: Any) -> bool:
 
 
 def host_shape(model: Any, z: Tensor) -> Tensor:
-    """As `model` takes latents."""
+    """Shapes a latent as `model` takes latents."""
     return z.unsqueeze(2) if frames(model) and z.ndim == 4 else z
 
 
@@ -40,5 +40,5 @@ def latent_in(model: Any, samples: Tensor) -> Tensor:
 
 
 def cell_of(model: Any) -> int:
-    """Pixels of the picture along a latent cell."""
+    """Counts the pixels of the picture along a latent cell."""
     return int(getattr(model.latent_format, "spacial_downscale_ratio", 8))

@@ -65,7 +65,10 @@ class CoarseRegions(Around):
         return total
 
     def _places(self, region: Region, progress: float, moving: bool) -> tuple[Tensor, Tensor]:
-        """Cells of the moved mask (N, 2) and the whole cells (N, 2) they come from, (x, y) on the grid."""
+        """Lists the cells of the moved mask (N, 2) and the whole cells (N, 2) they come from.
+
+        Both are (x, y) on the grid.
+        """
         image, grid = self.inside.image, self.inside.grid
         matrix, begun = coarse_matrix(region.motion, progress, moving, image, grid)
         mask = (on_grid(region.mask.cpu(), grid) > 0.5).double()

@@ -96,7 +96,7 @@ class Injection:
         return _added(attention, self.seen(q, kind, index, now), first)
 
     def behind(self, previous: Callable[..., Any] | None) -> Callable[..., Any]:
-        """Replaces a double block by whatever ran there, and the adapter's share behind it."""
+        """Makes a replacement of a double block: whatever ran there, and the adapter's share behind it."""
 
         def patch(args: dict[str, Any], extra: dict[str, Any]) -> dict[str, Any]:
             def run(a: dict[str, Any]) -> dict[str, Any]:

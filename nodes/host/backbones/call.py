@@ -78,7 +78,7 @@ class Call:
 
 
 def owners_of(options: dict[str, Any]) -> tuple[str, ...]:
-    """Modules of everything that other nodes hung on this model's blocks."""
+    """Lists the modules of everything that other nodes hung on this model's blocks."""
     found = [p for several in options.get("patches", {}).values() for p in several]
     found += [p for keys in options.get("patches_replace", {}).values() for p in keys.values()]
     found += [w for kinds in options.get("wrappers", {}).values() for ws in kinds.values() for w in ws]
@@ -129,7 +129,7 @@ def plain_conds(cond: dict[str, Any], device: torch.device) -> dict[str, Any]:
 
 
 def check_cond(conds: list[dict[str, Any]], sigmas: tuple[float, float], net: Any) -> None:
-    """Checks for one plain conditioning, active over the whole range of sigmas that the run visits.
+    """Refuses all but one plain conditioning, active over the whole range of sigmas that the run visits.
 
     sigmas: (low, high).
     """

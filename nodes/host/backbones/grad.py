@@ -51,7 +51,10 @@ def dense(weight: Any) -> Tensor:
 
 
 class _Linear(torch.autograd.Function):
-    """`rows`: only the first so many outputs of the layer."""
+    """A linear layer with a gradient for its input alone.
+
+    rows: only the first so many outputs of the layer.
+    """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, m: nn.Module, forward: Forward | None, rows: int | None) -> Tensor:
@@ -146,7 +149,7 @@ def _kind(m: nn.Module) -> Callable[[nn.Module, Forward, Tensor], Tensor] | None
 
 
 def replaced(root: nn.Module) -> list[tuple[str, nn.Module]]:
-    """Modules whose forward somebody replaced on the instance (a bypass LoRA, another pack)."""
+    """Lists the modules whose forward somebody replaced on the instance (a bypass LoRA, another pack)."""
     return [(name, m) for name, m in root.named_modules() if "forward" in m.__dict__ and not _own(m)]
 
 

@@ -217,7 +217,7 @@ def _where(backbone: Any) -> str:
 
 
 def _others(backbone: Any) -> list[str]:
-    """Modules of all that is not ours: hooks, wrappers, object patches, other packs' layers."""
+    """Lists the modules of all that is not ours: hooks, wrappers, object patches, other packs' layers."""
     patcher = backbone.call.model.current_patcher
     parts = [*patcher.object_patches.values()]
     parts += [m for m in backbone.net.modules() if isinstance(m, comfy.ops.CastWeightBiasOp)]
