@@ -1,5 +1,6 @@
-"""Command line: python -m drag_core edit | demo | table | convert. Bad input: one sentence, exit code 2;
-Ctrl-C: 130.
+"""The command line: python -m drag_core edit | demo | table | convert.
+
+Bad input ends in one sentence and exit code 2, Ctrl-C in exit code 130.
 """
 
 from __future__ import annotations
@@ -9,8 +10,12 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from .types import DragError
+
+if TYPE_CHECKING:
+    from .edit import Edit
 
 FAMILIES = (("flux", "FLUX"), ("sd", "SD"))
 
@@ -92,6 +97,33 @@ def _parser() -> argparse.ArgumentParser:
     return p
 
 
+def _check_out(a: argparse.Namespace, report: Path) -> None:
+    """Raises DragError where the picture or its report can't be written, or would replace what is read."""
+    if a.out.suffix.lower() != ".png":
+        raise DragError(f"the output {a.out.name} must end in .png")
+    if not a.out.parent.is_dir():
+        raise DragError(
+            f"the folder {a.out.parent} does not exist: make it, or choose another place for {a.out.name}"
+        )
+    for written, given in ((w, g) for w in (a.out, report) for g in (a.image, a.drag)):
+        if written.exists() and written.samefile(given):
+            raise DragError(f"{written} would be written over and it is what is read: choose another --out")
+
+
+def _report(a: argparse.Namespace, model: str, recipe: str, seconds: float, edit: Edit) -> dict[str, Any]:
+    return {
+        "model": model,
+        "recipe": recipe,
+        "variant": a.variant,
+        "seed": a.seed,
+        "identity": a.identity,
+        "seconds": seconds,
+        "notes": list(edit.notes),
+        "losses": list(edit.result.losses),
+        "handles": [list(map(list, t)) for t in edit.result.traces],
+    }
+
+
 def _edit(a: argparse.Namespace) -> None:
     import torch
     from tqdm import tqdm
@@ -108,16 +140,8 @@ def _edit(a: argparse.Namespace) -> None:
         check_name(a.recipe)
     picture = read_picture(a.image)
     instruction = read_instruction(a.drag)
-    if a.out.suffix.lower() != ".png":
-        raise DragError(f"the output {a.out.name} must end in .png")
-    if not a.out.parent.is_dir():
-        raise DragError(
-            f"the folder {a.out.parent} does not exist: make it, or choose another place for {a.out.name}"
-        )
     report = a.out.with_suffix(".json")
-    for written, given in ((w, g) for w in (a.out, report) for g in (a.image, a.drag)):
-        if written.exists() and written.samefile(given):
-            raise DragError(f"{written} would be written over and it is what is read: choose another --out")
+    _check_out(a, report)
     model = load_model(
         a.model,
         prompt=instruction.source_prompt,
@@ -128,11 +152,8 @@ def _edit(a: argparse.Namespace) -> None:
         dtype=a.dtype,
         offload=a.offload,
     )
-    print(
-        f"dragging with {a.recipe or default_recipe(model.family)} on {model.name}",
-        file=sys.stderr,
-        flush=True,
-    )
+    recipe = a.recipe or default_recipe(model.family)
+    print(f"dragging with {recipe} on {model.name}", file=sys.stderr, flush=True)
     began = time.perf_counter()
     with tqdm(unit="step", disable=not sys.stderr.isatty()) as bar:
 
@@ -161,20 +182,8 @@ def _edit(a: argparse.Namespace) -> None:
                 f"{'use a smaller picture' if a.offload else 'add --offload'}"
             ) from None
     write_png(a.out, to_bytes(edit.image[0].cpu()), picture.alpha)
-    write_json(
-        report,
-        {
-            "model": model.name,
-            "recipe": a.recipe or default_recipe(model.family),
-            "variant": a.variant,
-            "seed": a.seed,
-            "identity": a.identity,
-            "seconds": round(time.perf_counter() - began, 2),
-            "notes": list(edit.notes),
-            "losses": list(edit.result.losses),
-            "handles": [list(map(list, t)) for t in edit.result.traces],
-        },
-    )
+    seconds = round(time.perf_counter() - began, 2)
+    write_json(report, _report(a, model.name, recipe, seconds, edit))
     for note in edit.notes:
         print(f"note: {note}", file=sys.stderr)
     print(a.out)

@@ -8,7 +8,7 @@ import torch
 
 
 def uncast(device: torch.device) -> AbstractContextManager[object]:
-    """torch.autocast switched off for `device`: products keep the precision of what they are given."""
+    """Context manager: torch.autocast is off for `device`, so products keep their inputs' precision."""
     if device.type == "privateuseone" or not torch.amp.is_autocast_available(device.type):  # "meta"; DirectML
         return nullcontext()
     return torch.autocast(device.type, enabled=False)

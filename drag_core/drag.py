@@ -29,11 +29,11 @@ def drag(
     resume: Result | None = None,
     origin: Backbone | None = None,
 ) -> Result:
-    """Edit the inverted picture `source` as `recipe` says. `origin` is what it was inverted with: asked for
-    K/V that are made anew instead of stored (None: `backbone`).
+    """Edits the inverted picture `source` as `recipe` says.
 
-    `pause`: return after the last update, before the denoising that follows it (z is then the handoff).
-    `resume`: such a result, to go on from; the two may run on differently loaded models.
+    origin: what it was inverted with, asked for K/V that are made anew instead of stored (None: `backbone`).
+    pause: return after the last update, before the denoising that follows it (z is then the handoff).
+    resume: the result of a paused drag, to go on from; the two may run on differently loaded models.
 
     Raises DragError where an update or the end has left the range of latents (drag_core.trajectory.bounds).
     """

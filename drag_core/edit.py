@@ -1,5 +1,6 @@
-"""A whole edit of a picture: fit it to the model, invert, drag, decode, put it back so that nothing outside
-the mask changes.
+"""A whole edit of a picture: fit it to the model, invert, drag, decode, put it back.
+
+Nothing outside the mask changes.
 """
 
 from __future__ import annotations
@@ -41,13 +42,16 @@ LIKE = 0.9
 
 
 def quiet(step: Step) -> None:
-    """No listener."""
+    """Does nothing: no listener."""
 
 
 @dataclass(frozen=True)
 class Edit:
-    """image (1, 3, H, W) at the input's size; decoded: the model's own output at its size; notes: sentences
-    for the user.
+    """What an edit of a picture gives.
+
+    image: (1, 3, H, W) at the input's size.
+    decoded: the model's own output at its size.
+    notes: sentences for the user.
     """
 
     image: Tensor
@@ -69,11 +73,11 @@ def edit_picture(
     identity: Training | None = None,
     automatic: bool = False,
 ) -> Edit:
-    """Drag `image` (1, 3, H, W) in [0, 1] as `instruction` says. The same seed gives the same bits on a CPU
-    with as many threads, on a GPU about the same picture.
+    """Drags `image` (1, 3, H, W) in [0, 1] as `instruction` says.
 
-    `identity`: train a LoRA on the picture first. `automatic`: what may change is AdaptiveDrag's automatic
-    mask of the points, by Lab colour.
+    seed: the same one gives the same bits on a CPU with as many threads, on a GPU about the same picture.
+    identity: train a LoRA on the picture first.
+    automatic: what may change is AdaptiveDrag's automatic mask of the points, by Lab colour.
     """
     height, width = image.shape[-2:]
     if min(height, width) < SMALLEST:
@@ -109,7 +113,10 @@ def edit_picture(
 
 
 def working_size(height: int, width: int, model: Model) -> Grid:
-    """The picture's shape at the model's own area, sides rounded to what its latent can be cut into."""
+    """Computes the picture's shape at the model's own area.
+
+    Its sides are rounded to what the model's latent can be cut into.
+    """
     k = model.side / (height * width) ** 0.5
     low, high = model.multiple, 4 * model.side
     sides = [min(max(round(n * k / model.multiple) * model.multiple, low), high) for n in (height, width)]
@@ -119,7 +126,7 @@ def working_size(height: int, width: int, model: Model) -> Grid:
 def identity_lora(
     model: Model, image: Tensor, training: Training = PAPERS, on_step: OnTrain = lambda done, total: None
 ) -> LoRA:
-    """A LoRA of the picture (1, 3, H, W), of the model's size, for run_task."""
+    """Trains a LoRA of the picture (1, 3, H, W), of the model's size, for run_task."""
     z0 = model.codec.encode(image)
     tokens = z0.shape[-2] * z0.shape[-1] // 4
     levels = flow(1000, shift=flux_shift(tokens)) if model.family == "flux" else every_level()
@@ -127,7 +134,7 @@ def identity_lora(
 
 
 def ground_of(model: Model) -> ModelGround:
-    """What a model gives a recipe: our own are told by their geometry, not by their name."""
+    """Collects what a model gives a recipe: our own are told by their geometry, not by their name."""
     backbone = model.backbone
     preset = preset_for(getattr(backbone, "geometry", None))
     blocks = tuple(getattr(backbone, "blocks", ()))
@@ -136,8 +143,9 @@ def ground_of(model: Model) -> ModelGround:
 
 
 def regions_for(task: Task, recipe: str, image: Tensor) -> Task:
-    """`task`, with regions made of the super-pixels under its points where `recipe` moves regions and has
-    none.
+    """Adds to `task` regions where `recipe` moves regions and has none.
+
+    They are the super-pixels under its points.
     """
     moves_regions = recipe == COPY_PASTE or (recipe in METHODS and METHODS[recipe].moves == "regions")
     if not moves_regions or task.regions or not task.handles:
@@ -158,12 +166,13 @@ def run_task(
     cache: KVCache | None = None,
     lora: LoRA | None = None,
 ) -> tuple[Result, Tensor]:
-    """The edited latent and its picture (1, 3, H, W), for a picture of the model's size.
+    """Edits a picture of the model's size and returns the latent and its picture (1, 3, H, W).
 
-    `updates` False: the recipe's starting point is only denoised, to see what the updates add. `change` has
-    the last word on the recipe, as recipes.fast. `cache`: where K/V go (None: into RAM, in as few bits as it
-    takes to fit). `lora`: in the model while it inverts, drags and denoises. Updates run with checkpoints if
-    they would not fit otherwise.
+    updates: False: the recipe's starting point is only denoised, to see what the updates add.
+    change: has the last word on the recipe, as recipes.fast.
+    cache: where K/V go (None: into RAM, in as few bits as it takes to fit).
+    lora: in the model while it inverts, drags and denoises.
+    Updates run with checkpoints if they would not fit otherwise.
     """
     if lora is not None:
         with applied(model.backbone.net, lora):  # type: ignore[attr-defined]
@@ -190,9 +199,9 @@ def run_task(
 def _start(
     model: Model, ground: ModelGround, choice: Choice, task: Task, image: Tensor, on_step: OnStep
 ) -> Given:
-    """What an embedded model's drag starts from: its source emptied, and regions in place. Others need none.
+    """Makes what an embedded model's drag starts from: its source emptied, and regions in place.
 
-    Refuses what assemble() would refuse before the inversion of the emptied picture.
+    Other models need none. Refuses what assemble() would refuse before the inversion of the emptied picture.
     """
     if ground.preset is None or choice.recipe == COPY_PASTE or not task.regions:
         return Given()
@@ -206,7 +215,7 @@ def _start(
 
 
 def _dragged(model: Model, source: Trajectory, recipe: Recipe, on_step: OnStep) -> Result:
-    """The drag; with checkpoints where it would not fit without, or has turned out not to."""
+    """Runs the drag; with checkpoints where it would not fit without, or has turned out not to."""
     backbone, z = model.target or model.backbone, source.z[0]
     whole, size = recipe.constraint.needs_prediction, Grid(z.shape[-2], z.shape[-1])
     before = getattr(backbone, "remember", None)  # None: it has no such choice

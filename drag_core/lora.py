@@ -27,8 +27,9 @@ KOHYA, PEFT = "lora_unet_", "transformer."
 
 @dataclass(frozen=True)
 class Training(Ranged):
-    """steps of `batch` noised copies each, at a learning rate; the same seed gives the same LoRA on a CPU,
-    about the same on a GPU.
+    """How a LoRA is trained: `steps` of `batch` noised copies each, at a learning rate.
+
+    The same seed gives the same LoRA on a CPU, about the same on a GPU.
     """
 
     whose: ClassVar[str] = "the LoRA's"
@@ -42,8 +43,11 @@ class Training(Ranged):
 
 @dataclass(frozen=True)
 class LoRA:
-    """weights[path] = (down (rank, in), up (out, rank)): the linear layer at `path` of the denoiser gets
-    up @ down added. losses: the training loss of every step.
+    """A trained LoRA.
+
+    weights: by path of a linear layer of the denoiser, (down (rank, in), up (out, rank)); the layer gets up @
+        down added.
+    losses: the training loss of every step.
     """
 
     weights: dict[str, tuple[Tensor, Tensor]]
@@ -55,7 +59,7 @@ class LoRA:
 
 
 def low_rank(rank: int, inputs: int, outputs: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """(down, up) that add nothing yet: down normal with deviation 1/rank, up zero."""
+    """Makes (down, up) that add nothing yet: down normal with deviation 1/rank, up zero."""
     return torch.randn(rank, inputs, generator=generator) / rank, torch.zeros(outputs, rank)
 
 
@@ -79,11 +83,14 @@ def fit(
     rows: int | None = None,
     v_prediction: bool = False,
 ) -> tuple[float, ...]:
-    """Train `parameters` in place until `predict` denoises z0 (1, C, h, w) better; the loss of every step.
+    """Trains `parameters` in place until `predict` denoises z0 (1, C, h, w) better.
 
-    `levels`: every level of the model's training, its clean end last (left out). `rows`: how many copies go
-    through the model at once (None: all); the result is the same. `v_prediction`: the model behind `predict`
-    has learnt v = alpha·noise - sigma·z0, whose own loss is the noise's over alpha².
+    Returns the loss of every step.
+
+    levels: every level of the model's training, its clean end last (left out).
+    rows: how many copies go through the model at once (None: all); the result is the same.
+    v_prediction: the model behind `predict` has learnt v = alpha·noise - sigma·z0, whose own loss is the
+        noise's over alpha².
     """
     owned = list(parameters)
     optimizer = torch.optim.AdamW(owned, lr=training.rate, weight_decay=training.decay)
@@ -114,7 +121,10 @@ def fit(
 
 @torch.no_grad()
 def denoising_loss(predict: Predict, z0: Tensor, levels: Schedule, samples: int = 40, seed: int = 1) -> float:
-    """The mean squared error of the prediction on z0, over levels spread evenly and noise of `seed`."""
+    """Computes the mean squared error of the prediction on z0.
+
+    It is over levels spread evenly and noise of `seed`.
+    """
     draw = torch.Generator().manual_seed(seed)
     index = torch.linspace(0, len(levels.t) - 2, samples).round().long().to(z0.device)
     noise = torch.randn(samples, *z0.shape[1:], generator=draw).to(z0)
@@ -126,8 +136,10 @@ def denoising_loss(predict: Predict, z0: Tensor, levels: Schedule, samples: int 
 
 
 def file_weights(lora: LoRA, split: bool = False) -> dict[str, Tensor]:
-    """The tensors of a file: kohya's names, which every LoRA loader reads for UNets. `split`: diffusers' own
-    names, for a transformer whose layers diffusers cuts otherwise than the original (FLUX).
+    """Makes the tensors of a file, under kohya's names, which every LoRA loader reads for UNets.
+
+    split: diffusers' own names instead, for a transformer whose layers diffusers cuts otherwise than the
+        original (FLUX).
     """
     out: dict[str, Tensor] = {}
     for path, (down, up) in lora.weights.items():
@@ -141,7 +153,7 @@ def file_weights(lora: LoRA, split: bool = False) -> dict[str, Tensor]:
 
 
 def save_lora(lora: LoRA, path: Path, split: bool = False, about: dict[str, str] | None = None) -> None:
-    """A .safetensors file of `file_weights`; `about` goes into its metadata."""
+    """Writes a .safetensors file of `file_weights`; `about` goes into its metadata."""
     facts = {"ss_network_module": "networks.lora", "ss_network_dim": str(lora.rank)}
     facts |= {"ss_network_alpha": str(lora.rank), "drag": json.dumps(about or {})}
     try:
@@ -151,7 +163,10 @@ def save_lora(lora: LoRA, path: Path, split: bool = False, about: dict[str, str]
 
 
 def read_lora(path: Path, layers: Iterable[str]) -> LoRA:
-    """A LoRA file for a model whose linear layers have the paths `layers`; others in it are refused."""
+    """Reads a LoRA file for a model whose linear layers have the paths `layers`.
+
+    Others in it are refused.
+    """
     try:
         with safe_open(path, framework="pt") as f:
             found = {k: f.get_tensor(k) for k in f.keys()}

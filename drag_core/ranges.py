@@ -19,12 +19,15 @@ class Span:
 
 
 def span(low: float, high: float, says: str, step: float | None = None) -> dict[str, Span]:
-    """The metadata of a dataclass's field: `steps: int = field(metadata=span(1, 100, "Training steps."))`."""
+    """Makes the metadata of a dataclass's field.
+
+    As in `steps: int = field(metadata=span(1, 100, "Training steps."))`.
+    """
     return {"span": Span(low, high, says, step)}
 
 
 def span_of(field: Field[Any]) -> Span | None:
-    """What span() has put on a field; None if nothing."""
+    """Returns what span() has put on a field; None if nothing."""
     found = field.metadata.get("span")
     return found if isinstance(found, Span) else None
 
@@ -53,7 +56,10 @@ class Ranged:
 
 
 def check_mode(what: str, value: object, modes: Any) -> None:
-    """Raises DragError if `value` is none of `modes`, a Literal; `what` names it in the sentence."""
+    """Raises DragError if `value` is none of `modes`, a Literal.
+
+    what: names it in the sentence.
+    """
     allowed = get_args(modes)
     if value not in allowed:
         listed = ", ".join(map(str, allowed[:-1])) + f" or {allowed[-1]}"

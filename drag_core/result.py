@@ -14,8 +14,9 @@ from .types import KVCache, OnStep, Point
 
 @dataclass(frozen=True)
 class Handoff:
-    """The latent as the last update or start left it, at `level` of the schedule: any sampler can go on from
-    there. Beside it the background and the solver's velocities of that level.
+    """The latent as the last update or start left it, at `level` of the schedule.
+
+    Any sampler can go on from there. Beside it are the background and the solver's velocities of that level.
     """
 
     level: int
@@ -27,9 +28,15 @@ class Handoff:
 
 @dataclass(frozen=True)
 class Result:
-    """z: the edited clean latent; reconstruction: the background's; one loss and one size of the latent an
-    update; handle places after each tracking. `kv`: of a paused edit the K/V that it goes on with, which hold
-    the source's at the level of the updates; of a finished one None, so that nothing is kept alive.
+    """What a drag gives.
+
+    z: the edited clean latent.
+    reconstruction: the background's.
+    losses: one an update.
+    sizes: of the latent, one an update.
+    traces: handle places after each tracking.
+    kv: of a paused edit the K/V that it goes on with, which hold the source's at the level of the updates. Of
+        a finished one None, so that nothing is kept alive.
     """
 
     z: Tensor
@@ -66,8 +73,9 @@ class Log:
         self.done = len(earlier.losses) + earlier.handoff.level
 
     def read(self) -> tuple[tuple[float, ...], tuple[Size, ...]]:
-        """Loss and size of every update so far, one wait for the device; raises DragError where one is
-        outside.
+        """Returns loss and size of every update so far, with one wait for the device.
+
+        Raises DragError where one is outside.
         """
         rows = [] if self.rows is None else self.rows[: self.made].tolist()
         losses, sizes = tuple(row[0] for row in rows), tuple(Size(*row[1:]) for row in rows)
@@ -75,7 +83,7 @@ class Log:
         return losses, sizes
 
     def note(self, row: Tensor) -> None:
-        """An update's numbers (5,), on the device."""
+        """Notes an update's numbers (5,), on the device."""
         if self.rows is None:
             self.rows = row.new_zeros(self.updates, len(row))
         self.rows[self.made] = row

@@ -58,8 +58,9 @@ class Region:
 
 @dataclass(frozen=True)
 class Handle:
-    """One point to move from `start` to `target`; `region` (H, W) optionally limits which pixels belong to
-    it.
+    """One point to move from `start` to `target`.
+
+    region: (H, W), optionally limits which pixels belong to it.
     """
 
     start: Point
@@ -69,7 +70,7 @@ class Handle:
 
 @dataclass(frozen=True)
 class Schedule:
-    """Noise levels, noisy to clean: z_t = alpha · z_0 + sigma · noise; `t` is what the backbone is given."""
+    """Noise levels, noisy to clean: z_t = alpha · z_0 + sigma · noise, where the backbone is given `t`."""
 
     t: tuple[float, ...]
     alpha: tuple[float, ...]
@@ -79,8 +80,10 @@ class Schedule:
 
 @dataclass(frozen=True)
 class FeatureTap:
-    """Where to read features: block "double.17", "single.3", "up.1"; site "norm1" (its input norm) or
-    "out".
+    """Where to read features.
+
+    block: "double.17", "single.3", "up.1".
+    site: "norm1" (its input norm) or "out".
     """
 
     block: str
@@ -97,9 +100,10 @@ def check_text(stored: int, here: int) -> None:
 
 
 class KVCache:
-    """Self-attention keys and values of one branch, by (level t, block). Owned by the run that fills it.
+    """Self-attention keys and values of one branch, by (level t, block).
 
-    They stay where they are made; drag_core.trajectory.kvstore has the one that keeps many within a budget.
+    Owned by the run that fills it. They stay where they are made; drag_core.trajectory.kvstore has the one
+    that keeps many within a budget.
     """
 
     def __init__(self) -> None:
@@ -107,8 +111,11 @@ class KVCache:
         self._text: dict[str, int] = {}
 
     def put(self, t: float, block: str, k: Tensor, v: Tensor, text: int = 0) -> None:
-        """Keep K and V of `block` at level `t`; one tensor given for both is kept once. `text`: how many of
-        the tokens, the first, are the prompt's.
+        """Keeps K and V of `block` at level `t`.
+
+        One tensor given for both is kept once.
+
+        text: how many of the tokens, the first, are the prompt's.
         """
         kept = k.detach()
         self._note_text(block, text)
@@ -118,16 +125,16 @@ class KVCache:
         check_text(self._text.setdefault(block, text), text)
 
     def get(self, t: float, block: str, like: Tensor | None = None) -> tuple[Tensor | None, Tensor]:
-        """K (None: only V is kept) and V of `block` at its level for `t`, on `like`'s device in its dtype."""
+        """Returns K (None: only V is kept) and V of `block` at `t`'s level, in device and dtype as `like`."""
         k, v = self._kv[self.level(t, block)][block]
         return (k, v) if like is None else (None if k is None else k.to(like), v.to(like))
 
     def level(self, t: float, block: str) -> float:
-        """The stored level nearest to `t` (aligned by noise level, not by call order)."""
+        """Finds the stored level nearest to `t` (aligned by noise level, not by call order)."""
         return min(self.holding(block), key=lambda level: abs(level - t))
 
     def holding(self, block: str) -> list[float]:
-        """The levels that `block` is stored at, one at least."""
+        """Lists the levels that `block` is stored at, one at least."""
         levels = self._holding(block)
         if not levels:
             raise KeyError(f"no K/V stored for block {block!r}; record it first (KVRecord with this block)")
@@ -137,10 +144,10 @@ class KVCache:
         return [level for level, blocks in self._kv.items() if block in blocks]
 
     def make_anew(self, wanted: Mapping[str, float], origin: Backbone, like: Tensor) -> None:
-        """Make what get() will be asked, by block and level, where it is not kept but made with `origin`."""
+        """Makes what get() will be asked, by block and level, where it is not kept but made with `origin`."""
 
     def text(self, block: str) -> int:
-        """How many prompt tokens stand before the image's in what is stored for `block`."""
+        """Counts the prompt tokens that stand before the image's in what is stored for `block`."""
         return self._text.get(block, 0)
 
     @property
@@ -154,7 +161,7 @@ class KVCache:
         return any(self._text.values())
 
     def copy(self) -> KVCache:
-        """The same tensors under a list of their own: what is added to the copy does not reach this one."""
+        """Copies the list, not the tensors: what is added to the copy does not reach this one."""
         out = KVCache()
         out._kv = {t: dict(blocks) for t, blocks in self._kv.items()}
         out._text = dict(self._text)
@@ -192,8 +199,9 @@ class KVView(Protocol):
 
 @dataclass(frozen=True)
 class KVRecord:
-    """Store K and V of the image tokens of `blocks` under the level of each call; with `text` also of the
-    prompt's tokens, where a block has both in one sequence (FLUX's single blocks).
+    """Stores K and V of the image tokens of `blocks` under the level of each call.
+
+    text: also of the prompt's tokens, where a block has both in one sequence (FLUX's single blocks).
     """
 
     cache: KVCache
@@ -203,7 +211,7 @@ class KVRecord:
 
 @dataclass(frozen=True)
 class KVInject:
-    """Replace K and V of `blocks` by those that `cache` has for the level of each call."""
+    """Replaces K and V of `blocks` by those that `cache` has for the level of each call."""
 
     cache: KVView
     blocks: tuple[str, ...]
@@ -214,9 +222,10 @@ KV = KVRecord | KVInject | None
 
 @dataclass(frozen=True)
 class Trajectory:
-    """Latents of one branch: z[i] belongs to schedule.t[i]; each (1, C, h, w); z[-1] is the clean latent.
+    """Latents of one branch.
 
-    `carry` is the solver's velocity at z[0] (alf needs it to return exactly).
+    z: z[i], (1, C, h, w), belongs to schedule.t[i]; z[-1] is the clean latent.
+    carry: the solver's velocity at z[0] (alf needs it to return exactly).
     """
 
     schedule: Schedule
@@ -227,11 +236,11 @@ class Trajectory:
 
 @dataclass(frozen=True)
 class Task:
-    """What the user asked for, on the picture that the model sees: regions and/or handles, and where it may
-    change.
+    """What the user asked for, on the picture that the model sees.
 
-    `editable` is (H, W) in {0, 1}; None means that everything may change. `cell`: pixels along a cell of the
-    model's latent.
+    regions, handles: what moves; one of them or both.
+    editable: where it may change, (H, W) in {0, 1}; None means everywhere.
+    cell: pixels along a cell of the model's latent.
     """
 
     image: Grid
@@ -241,7 +250,7 @@ class Task:
     cell: int = 8
 
     def grid(self, step: int) -> Grid:
-        """The picture in cells of `step` pixels."""
+        """Returns the picture in cells of `step` pixels."""
         return Grid(self.image.height // step, self.image.width // step)
 
     @property
@@ -250,26 +259,30 @@ class Task:
 
 
 class Backbone(Protocol):
-    """A denoiser bound to its conditioning. Everything model-specific is behind it."""
+    """A denoiser bound to its conditioning, with everything model-specific behind it."""
 
     def predict(self, z: Tensor, t: float, kv: KV = None) -> Tensor:
-        """Noise or velocity at z (1, C, h, w), level t of its schedule; same shape."""
+        """Predicts noise or velocity at z (1, C, h, w), level t of its schedule; same shape."""
         ...
 
     def features(
         self, z: Tensor, t: float, taps: tuple[FeatureTap, ...], kv: KV = None, *, stop: bool = True
     ) -> tuple[list[Tensor], Tensor | None]:
-        """One native-resolution map (1, F, fh, fw) per tap; with `stop` nothing past the last tap runs and
-        the
-        second item is None, else it is the prediction. Gradients flow to z, never to weights."""
+        """Runs the network and returns (maps, prediction).
+
+        maps: one (1, F, fh, fw) tensor per tap, at the block's own resolution.
+        stop: True: nothing after the last tap runs, prediction is None.
+        Gradients flow to z, never to weights.
+        """
         ...
 
 
 @dataclass(frozen=True)
 class Step:
-    """Told after every update and every denoising step; an exception raised by the listener cancels
-    cleanly. `check` raises DragError where the updates so far have left the range of latents: it waits for
-    the device, so that it is for listeners which do anyway.
+    """What a listener is told after every update and every denoising step.
+
+    An exception raised by the listener cancels cleanly. `check` raises DragError where the updates so far
+    have left the range of latents. It waits for the device, so it is for listeners which do anyway.
     """
 
     done: int

@@ -16,7 +16,10 @@ from .types import KV, Backbone, KVCache, KVRecord, Schedule, Step, Trajectory
 
 
 class Updates:
-    """One recipe's updates: supervision state and whether they are over."""
+    """Runs one recipe's updates, level by level.
+
+    Holds the supervision's state between levels, and `finished` once the drag has ended.
+    """
 
     def __init__(
         self,
@@ -46,7 +49,7 @@ class Updates:
         self.log.on_step(step)
 
     def optimise(self, z: Tensor, ref: Tensor, i: int) -> Tensor:
-        """The updates of level i, against the source's features at the same level."""
+        """Makes the updates of level i, against the source's features at the same level."""
         r, s, t = self.recipe, self.source.schedule, self.source.schedule.t[i]
         if self.finished or i >= len(r.ramp) or not r.ramp[i]:
             return z
@@ -102,7 +105,10 @@ class Updates:
         self.log.traces.append(self.recipe.supervision.trace(self.state))
 
     def settled(self) -> bool:
-        """Asked every five updates, and only if wanted: then the loop waits for the device."""
+        """Tells whether the last five updates lowered the loss by too little against the five before.
+
+        Asked every five updates, and only if wanted: then the loop waits for the device.
+        """
         losses, _ = self.log.read()
         assert self.log.rows is not None
         last = torch.tensor(losses[-10:], dtype=self.log.rows.dtype)
@@ -111,7 +117,7 @@ class Updates:
 
 
 def _next(z: Tensor, prediction: Tensor, s: Schedule, i: int) -> Tensor:
-    """One plain step towards the clean end."""
+    """Takes one plain step towards the clean end."""
     if s.prediction == "velocity":
         return z + (s.t[i + 1] - s.t[i]) * prediction
     return ddim_jump(z, prediction, s, i, i + 1)

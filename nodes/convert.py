@@ -8,8 +8,9 @@ from ..drag_core.types import DragError, Grid
 
 
 def picture(image: Tensor) -> Tensor:
-    """IMAGE (B, H, W, C) in [0, 1] -> (1, 3, H, W) float32, a copy. One picture; a fourth channel is left
-    out.
+    """Turns an IMAGE (B, H, W, C) in [0, 1] into (1, 3, H, W) float32, a copy.
+
+    Takes one picture; a fourth channel is left out.
     """
     if image.shape[0] != 1:
         raise DragError(
@@ -22,13 +23,16 @@ def picture(image: Tensor) -> Tensor:
 
 
 def host_image(pixels: Tensor) -> Tensor:
-    """(B, 3, H, W) or (3, H, W) in [0, 1] -> IMAGE (B, H, W, 3)."""
+    """Turns (B, 3, H, W) or (3, H, W) in [0, 1] into an IMAGE (B, H, W, 3)."""
     batch = pixels if pixels.ndim == 4 else pixels[None]
     return batch.detach().float().cpu().clamp(0, 1).movedim(1, -1).contiguous()
 
 
 def masks(mask: Tensor, size: Grid | None = None) -> list[Tensor]:
-    """MASK (B, H, W) or (H, W) -> one (H, W) in {0, 1} each (set above one half); wrong sizes are refused."""
+    """Turns a MASK (B, H, W) or (H, W) into one (H, W) in {0, 1} each, set above one half.
+
+    Wrong sizes are refused.
+    """
     batch = mask if mask.ndim == 3 else mask[None]
     here = (batch.shape[-2], batch.shape[-1])
     if size is not None and here != (size.height, size.width):
@@ -40,10 +44,10 @@ def masks(mask: Tensor, size: Grid | None = None) -> list[Tensor]:
 
 
 def host_mask(mask: Tensor) -> Tensor:
-    """(H, W) -> MASK (1, H, W)."""
+    """Turns (H, W) into a MASK (1, H, W)."""
     return mask.detach().float().cpu()[None].clone()
 
 
 def said(notes: tuple[str, ...]) -> str:
-    """Notes as one text, a sentence a line."""
+    """Joins notes into one text, a sentence a line."""
     return "\n".join(notes)

@@ -17,7 +17,10 @@ from .unfinished import Unfinished
 
 
 def _read(drag: str) -> DragInstruction:
-    """The editor's document; "" is an empty one. Drafts are read: get image shall work while one draws."""
+    """Reads the editor's document; "" is an empty one.
+
+    Drafts are read: get image shall work while one draws.
+    """
     return parse(drag, finished=False) if drag.strip() else DragInstruction()
 
 

@@ -24,7 +24,7 @@ def number(
     tooltip: str,
     step: float | None = None,
 ) -> io.Input:
-    """An io.Int or io.Float input."""
+    """Makes an io.Int or io.Float input."""
     more = {} if step is None else {"step": step}
     return kind.Input(name, default=default, min=low, max=high, tooltip=tooltip, **more)
 
@@ -32,7 +32,7 @@ def number(
 def ranged(
     record: Ranged, field: str, tooltip: str | None = None, name: str | None = None, **more: Any
 ) -> io.Input:
-    """The input for a field of a record: its value there, its range, its sentence (or `tooltip`)."""
+    """Makes the input for a field of a record: its value there, its range, its sentence (or `tooltip`)."""
     found = next(f for f in fields(record) if f.name == field)
     limits, value = span_of(found), getattr(record, field)
     assert limits is not None
@@ -46,7 +46,7 @@ def ranged(
 
 
 def sampling_range() -> list[io.Float.Input]:
-    """In which part of sampling a patch acts: see nodes.host.patches.sigma_range."""
+    """Makes the inputs for the part of sampling a patch acts in: see nodes.host.patches.sigma_range."""
     return [
         number(io.Float, "start_percent", 0.0, 0.0, 1.0, "From this share of sampling on.", 0.01),
         number(io.Float, "end_percent", 1.0, 0.0, 1.0, "Up to this share of sampling.", 0.01),
@@ -54,10 +54,10 @@ def sampling_range() -> list[io.Float.Input]:
 
 
 def stage_input(tooltip: str) -> io.Combo.Input:
-    """Where an adapter acts; `by_stage` then gives the two models."""
+    """Makes the input for where an adapter acts; `by_stage` then gives the two models."""
     return io.Combo.Input("stage", options=["both", "inversion", "editing"], default="both", tooltip=tooltip)
 
 
 def by_stage(stage: str, plain: io.Model.Type, adapted: io.Model.Type) -> tuple[io.Model.Type, ...]:
-    """The models (to invert with, to edit with)."""
+    """Returns the models (to invert with, to edit with)."""
     return tuple(plain if stage == other else adapted for other in ("editing", "inversion"))

@@ -163,7 +163,7 @@ class DragApplyIPAdapter(io.ComfyNode):
 
 
 def _area(mask: Tensor) -> Tensor:
-    """One (H, W) of a MASK, soft edges kept."""
+    """Takes one (H, W) of a MASK, soft edges kept."""
     found = (mask if mask.ndim == 3 else mask[None]).float().cpu().amax(0)
     if not found.any():
         raise DragError("the adapter's mask is empty: paint white where it may act, or leave the mask out")

@@ -16,7 +16,7 @@ FAMILIES = {"flux": "FLUX", "sd": "SD"}
 
 
 def methods() -> list[io.DynamicCombo.Option]:
-    """The ways of dragging, each with its numbers at the values of the first method that goes it."""
+    """Lists the ways of dragging, each with its numbers at the values of the first method that goes it."""
     return [io.DynamicCombo.Option(way, _inputs(way)) for way in get_args(Way)]
 
 
@@ -26,7 +26,7 @@ def _inputs(way: Way) -> list[io.Input]:
 
 
 def described() -> str:
-    """The published methods with the models and things that each is for, as "dragflow (FLUX, regions)"."""
+    """Lists the published methods, each with its models and things, as "dragflow (FLUX, regions)"."""
     groups: dict[tuple[str, str], list[str]] = {}
     for m in METHODS.values():
         groups.setdefault((FAMILIES[m.family], m.moves), []).append(m.name)

@@ -161,7 +161,10 @@ class DragOptimize(io.ComfyNode):
     def check_lazy_status(
         cls, model: io.Model.Type, regions: Task | Unfinished, recipe: str, variant: Variant, **given: Any
     ) -> list[str]:
-        """The inversions are asked for last: what they don't matter for is refused before the minutes."""
+        """Asks for the inversions last.
+
+        What they don't matter for is refused before the minutes.
+        """
         refused_early(model, drawn(regions), recipe, variant)
         return [name for name in ("trajectory", "refill", "warped") if name in given and given[name] is None]
 

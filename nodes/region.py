@@ -76,7 +76,7 @@ def _tasks() -> list[io.DynamicCombo.Option]:
 
 
 def motion(task: dict[str, Any] | None, weight: float) -> RegionSpec:
-    """The values of the task input, as the host nests them, as a region without a shape."""
+    """Turns the values of the task input, as the host nests them, into a region without a shape."""
     values = task or {}
     kind = values.get("task")
     shape = Shape()
@@ -92,7 +92,10 @@ def motion(task: dict[str, Any] | None, weight: float) -> RegionSpec:
 
 
 def unused(task: dict[str, Any] | None, weight: float) -> tuple[str, ...]:
-    """A note where the motion was set and there is no mask that it could move: what moves has its own."""
+    """Returns a note where the motion was set and there is no mask that it could move.
+
+    What moves has its own motion.
+    """
     given = {k: v for k, v in (task or {}).items() if k != "anchor"} | {"weight": weight}
     usual = {"task": "relocation", "target_x": 256.0, "target_y": 256.0, "weight": 1.0}
     if given.get("task") != usual["task"]:

@@ -9,8 +9,9 @@ from ..drag_core.types import DragError, Task
 
 @dataclass(frozen=True)
 class Unfinished:
-    """In place of a Task: the editor itself runs and shows its picture; `said` is for whoever needs a drag.
+    """What stands in place of a Task: the editor itself runs and shows its picture.
 
+    said: for whoever needs a drag.
     Not the host's ExecutionBlocker: that one ends in success, and a script would wait for its picture.
     """
 
@@ -18,7 +19,7 @@ class Unfinished:
 
 
 def drawn(regions: Task | Unfinished) -> Task:
-    """The task; DragError with the editor's sentence where it is not finished."""
+    """Returns the task; DragError with the editor's sentence where it is not finished."""
     if isinstance(regions, Unfinished):
         raise DragError(regions.said)
     return regions

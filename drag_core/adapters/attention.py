@@ -16,9 +16,11 @@ Fade = Literal["constant", "linear", "cosine"]
 
 
 class Network(Protocol):
-    """What an adapter offers: K and V of a layer at a level, and the query it takes. `after`: where the
-    result is added ("attention": to its output before the projection; "block": to the block's). `raw_query`:
-    it takes the query before the model's own norm.
+    """What an adapter offers: K and V of a layer at a level, and the query it takes.
+
+    after: where the result is added: "attention", to the attention's output before the projection, or
+        "block", to the block's.
+    raw_query: whether it takes the query before the model's own norm.
     """
 
     @property
@@ -30,8 +32,10 @@ class Network(Protocol):
 
 
 def looked_at(network: Network, layer: int, q: Tensor, t: float) -> Tensor:
-    """softmax(q K_ipᵀ/√d) V_ip (Ye et al. 2023, eq. 5): queries (b, heads, tokens, 128) before their rotation
-    -> (b, tokens, heads·128). K and V carry no gradient; q does.
+    """Computes softmax(q K_ipᵀ/√d) V_ip (Ye et al. 2023, eq. 5).
+
+    q: queries (b, heads, tokens, 128) before their rotation; the result is (b, tokens, heads·128).
+    K and V carry no gradient, q does.
     """
     with torch.inference_mode(False), torch.no_grad():  # autograd may save what was made in the executor
         k, v = network.keys_values(layer, t, q)
@@ -56,5 +60,5 @@ class Strength:
 
 
 def token_mask(mask: Tensor, rows: int, columns: int) -> Tensor:
-    """mask (H, W) in 0 to 1 -> (1, rows·columns, 1): the share of each token's area that is white."""
+    """Turns mask (H, W) in 0 to 1 into (1, rows·columns, 1), the share of each token's area that is white."""
     return F.adaptive_avg_pool2d(mask[None, None].float(), (rows, columns)).reshape(1, -1, 1)

@@ -33,8 +33,12 @@ MARKS: tuple[tuple[str, Kind], ...] = (
 
 @dataclass(frozen=True)
 class AdapterFile:
-    """A whole adapter. `layers`: how many attention layers it knows (XLabs: the double blocks; the others:
-    double blocks, then single ones); `hidden`: the model's width; `context`: width of a token.
+    """A whole adapter.
+
+    layers: how many attention layers it knows (XLabs: the double blocks; the others: double blocks, then
+        single ones).
+    hidden: the model's width.
+    context: width of a token.
     """
 
     kind: Kind
@@ -49,8 +53,9 @@ class AdapterFile:
 
 
 def flat(loaded: Mapping[str, Any], prefix: str = "") -> dict[str, Tensor]:
-    """Dictionaries of dictionaries (the .bin files) as one, names joined by dots; what is no tensor is left
-    out.
+    """Flattens dictionaries of dictionaries (the .bin files) into one, with names joined by dots.
+
+    What is no tensor is left out.
     """
     out: dict[str, Tensor] = {}
     for key, value in loaded.items():
@@ -62,7 +67,7 @@ def flat(loaded: Mapping[str, Any], prefix: str = "") -> dict[str, Tensor]:
 
 
 def read(loaded: Mapping[str, Any]) -> AdapterFile:
-    """The adapter in a loaded file; DragError names the missing keys or the wrong shape."""
+    """Reads the adapter in a loaded file; DragError names the missing keys or the wrong shape."""
     weights = flat(loaded)
     kind = next((k for mark, k in MARKS if any(re.match(mark, name) for name in weights)), None)
     if kind is None:
@@ -99,7 +104,7 @@ def need(weights: Weights, names: Iterable[str], what: str) -> None:
 
 
 def _numbered(weights: Weights, stem: str) -> int:
-    """How many of stem.0, stem.1, ... there are, by the highest number; at least one."""
+    """Counts stem.0, stem.1, ... by the highest number; at least one."""
     pattern = re.compile(re.escape(stem) + r"\.(\d+)\.")
     return max((int(m[1]) for n in weights if (m := pattern.match(n))), default=0) + 1
 

@@ -1,5 +1,6 @@
-"""InstantCharacter (Tao et al. 2025): a subject's features from SigLIP and DINOv2, at two scales and from
-several layers, as tokens that all of FLUX's attentions look at.
+"""InstantCharacter (Tao et al. 2025): a subject as tokens that all of FLUX's attentions look at.
+
+The tokens are features from SigLIP and DINOv2, at two scales and from several layers.
 
 `features` does not depend on the noise level and is computed once a picture; the resampler and K, V are
 computed at every level. Names as in the released file, code our own.
@@ -28,9 +29,11 @@ SIGLIP_LAYERS, DINO_LAYERS = (6, 12, 25), (8, 18, 28)
 
 @dataclass(frozen=True)
 class Subject:
-    """Features (1, tokens, SigLIP's and DINOv2's channels side by side) of a subject's picture: of the whole
-    picture from shallow layers (3 times the tokens) and from the last, and of its four quarters from the last
-    (4 times).
+    """Features of a subject's picture, (1, tokens, SigLIP's and DINOv2's channels side by side).
+
+    shallow: of the whole picture, from shallow layers (3 times the tokens).
+    deep: of the whole picture, from the last layer.
+    quarters: of its four quarters, from the last layer (4 times the tokens).
     """
 
     shallow: Tensor
@@ -39,9 +42,10 @@ class Subject:
 
 
 def views(picture: Tensor, side: int = VIEW) -> Tensor:
-    """(1, H, W, 3) in 0 to 1 -> (5, side, side, 3): the whole picture, then its quarters in reading order.
+    """Turns (1, H, W, 3) in 0 to 1 into (5, side, side, 3).
 
-    Pictures are squeezed to a square and rounded to 8 bits, as the released pipeline does with PIL.
+    These are the whole picture, then its quarters in reading order. They are squeezed to a square and rounded
+    to 8 bits, as the released pipeline does with PIL.
     """
     x = picture[..., :3].movedim(-1, 1)
 
@@ -55,8 +59,11 @@ def views(picture: Tensor, side: int = VIEW) -> Tensor:
 
 
 def cut_out(picture: Tensor, mask: Tensor, margin: float = 0.05) -> Tensor:
-    """The subject (mask (H, W) above 0.5) of (1, H, W, 3) on white, in the middle of a square with a margin
-    (a share of the side).
+    """Puts the subject of a picture on white, in the middle of a square.
+
+    picture: (1, H, W, 3).
+    mask: (H, W); the subject is where it is above 0.5. Raises DragError if that is nowhere.
+    margin: around the subject, as a share of the square's side.
     """
     found = (mask > 0.5).nonzero()
     if not len(found):
@@ -78,7 +85,7 @@ def _attention(part: Part, x: Tensor, y: Tensor) -> Tensor:
 
 
 def _block(part: Part, x: Tensor, context: Tensor) -> Tensor:
-    """A transformer block: self-attention, attention to `context`, a gated (GEGLU) feed-forward."""
+    """Runs a transformer block: self-attention, attention to `context`, a gated (GEGLU) feed-forward."""
     y = part.norm("norm1", x, EPS)
     x = x + _attention(part["attn1"], y, y)
     x = x + _attention(part["attn2"], part.norm("norm2", x, EPS), context)
@@ -91,8 +98,9 @@ def _mlp(part: Part, x: Tensor) -> Tensor:
 
 
 def features(weights: Weights, subject: Subject) -> Tensor:
-    """What the resampler reads, (1, 2·tokens, channels): the last layer's features joined by those of the
-    quarters, then those joined by the shallow layers'.
+    """Joins a subject's features to what the resampler reads, (1, 2·tokens, channels).
+
+    First the last layer's features joined by those of the quarters, then those joined by the shallow layers'.
     """
     part = Part(weights, PREFIX)
     width = weights[f"{PREFIX}.cross_layer_blocks.0.norm1.weight"].shape[0]
@@ -114,15 +122,18 @@ def features(weights: Weights, subject: Subject) -> Tensor:
 
 
 def _rms(x: Tensor, scale: Tensor) -> Tensor:
-    """scale·x/(√(mean x²) + eps)"""
+    """Computes scale·x/(√(mean x²) + eps)."""
     y = x if x.dtype == torch.float64 else x.float()
     return (y / (y.square().mean(-1, keepdim=True).sqrt() + EPS)).to(x) * scale.to(x)
 
 
 @dataclass(frozen=True)
 class Character:
-    """K and V of a subject at any level. `weights`: the file's, wherever they are; `read`: the features, on
-    the CPU. Its query is the model's own before the model's norm of it.
+    """K and V of a subject at any level.
+
+    weights: the file's, wherever they are.
+    read: the features, on the CPU.
+    Its query is the model's own, before the model's norm of it.
     """
 
     weights: Weights
@@ -134,7 +145,10 @@ class Character:
     )
 
     def tokens(self, t: float, like: Tensor) -> Tensor:
-        """Those of the last level asked for are kept: a drag asks at one level many times."""
+        """Computes the tokens of a level.
+
+        Those of the last level asked for are kept: a drag asks at one level many times.
+        """
         key = (t, like.device, like.dtype)
         if key not in self._last:
             self._last.clear()
@@ -142,7 +156,7 @@ class Character:
         return self._last[key]
 
     def keys_values(self, layer: int, t: float, like: Tensor) -> tuple[Tensor, Tensor]:
-        """(1, heads, tokens, 128) each, of a layer at level t, as `like` is."""
+        """Computes K and V of a layer at level t, (1, heads, tokens, 128) each, as `like` is."""
         part, x = Part(self.weights, f"ip_adapter.{layer}"), self.tokens(t, like)
         k, v = heads(part.linear("to_k_ip", x)), heads(part.linear("to_v_ip", x))
         return _rms(k, self.weights[f"ip_adapter.{layer}.norm_ip_k.scale"]), v
@@ -153,6 +167,9 @@ class Character:
 
 
 def sampling_weights(file: AdapterFile) -> dict[str, Tensor]:
-    """What is needed at every level: the resampler and the attention layers, 1.5 of 2.8 billion weights."""
+    """Selects what is needed at every level.
+
+    That is the resampler and the attention layers, 1.5 of 2.8 billion weights.
+    """
     wanted = ("ip_adapter.", f"{PREFIX}.resampler.")
     return {n: w for n, w in file.weights.items() if n.startswith(wanted)}

@@ -22,8 +22,9 @@ EPS = 1e-5  # of the layer norms, and of InstantX's norm of K and V
 
 @dataclass(frozen=True)
 class Fixed:
-    """K and V (1, heads, tokens, 128) of every layer, on the CPU; `after`: where the result is added, to the
-    attention's output ("attention") or to the block's ("block").
+    """K and V of every layer, (1, heads, tokens, 128), on the CPU.
+
+    after: where the result is added, to the attention's output ("attention") or to the block's ("block").
     """
 
     kv: tuple[tuple[Tensor, Tensor], ...]
@@ -34,7 +35,7 @@ class Fixed:
     )
 
     def keys_values(self, layer: int, t: float, like: Tensor) -> tuple[Tensor, Tensor]:
-        """Of a layer, as `like` is; the same at every level t."""
+        """Returns K and V of a layer, as `like` is; they are the same at every level t."""
         key = (layer, like.device, like.dtype)
         if key not in self._moved:
             k, v = self.kv[layer]
@@ -46,7 +47,10 @@ class Fixed:
 
 
 def tokens(file: AdapterFile, embeds: Tensor) -> Tensor:
-    """Tokens (1, n, context) of CLIP's or SigLIP's embeddings (pictures, width), of all pictures in a row."""
+    """Computes tokens (1, n, context) of CLIP's or SigLIP's embeddings, of all pictures in a row.
+
+    embeds: (pictures, width).
+    """
     if file.kind == "xlabs":
         part, first = Part(file.weights, "ip_adapter_proj_model"), "proj"
     else:
@@ -65,7 +69,7 @@ def tokens(file: AdapterFile, embeds: Tensor) -> Tensor:
 
 
 def fixed(file: AdapterFile, embeds: Tensor) -> Fixed:
-    """What the file adds for embeddings (pictures, width); computed where and as precisely as they are."""
+    """Computes what the file adds for embeddings (pictures, width), where and as precisely as they are."""
     x = tokens(file, embeds)
     found = []
     for i in range(file.layers):

@@ -10,8 +10,9 @@ from .files import HEAD, Weights
 
 
 class Part:
-    """The weights under one prefix, cast and moved to what they meet: a file on the CPU streams through the
-    device layer by layer.
+    """The weights under one prefix, cast and moved to what they meet.
+
+    A file on the CPU streams through the device layer by layer.
     """
 
     def __init__(self, weights: Weights, prefix: str) -> None:
@@ -30,19 +31,20 @@ class Part:
         return out
 
     def norm(self, name: str, x: Tensor, eps: float) -> Tensor:
-        """Layer norm over the channels."""
+        """Applies layer norm over the channels."""
         return F.layer_norm(x, x.shape[-1:], self.get(f"{name}.weight", x), self.get(f"{name}.bias", x), eps)
 
 
 def heads(x: Tensor, width: int = HEAD) -> Tensor:
-    """(b, tokens, heads·width) -> (b, heads, tokens, width)"""
+    """Splits (b, tokens, heads·width) into (b, heads, tokens, width)."""
     out: Tensor = x.unflatten(-1, (-1, width)).transpose(1, 2)
     return out
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """softmax(q kᵀ/√width) v of (b, heads, tokens, width) as (b, tokens, heads·width); k and v of one picture
-    serve a batch.
+    """Computes softmax(q kᵀ/√width) v of (b, heads, tokens, width) as (b, tokens, heads·width).
+
+    k and v of one picture serve a batch.
     """
     k, v = (x.to(q).expand(q.shape[0], -1, -1, -1) for x in (k, v))
     out: Tensor = F.scaled_dot_product_attention(q, k, v)
@@ -50,6 +52,6 @@ def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
 
 
 def rms(x: Tensor, eps: float) -> Tensor:
-    """x/√(mean x² + eps), in float32 at least."""
+    """Computes x/√(mean x² + eps), in float32 at least."""
     y = x if x.dtype == torch.float64 else x.float()
     return (y * torch.rsqrt(y.square().mean(-1, keepdim=True) + eps)).to(x)

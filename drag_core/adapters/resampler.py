@@ -22,7 +22,7 @@ TIME = 1000.0  # the adapter's times are 0 (clean) to 1000; DragFlow's released 
 
 
 def _time(part: Part, t: float, like: Tensor) -> Tensor:
-    """The time's embedding (1, channels): cosines, then sines, then two linear layers with SiLU between."""
+    """Embeds the time as (1, channels): cosines, then sines, then two linear layers with SiLU between."""
     weight = part.weights[f"{PREFIX}.time_embedding.linear_1.weight"]
     half = weight.shape[1] // 2
     rates = torch.exp(-math.log(10000) * torch.arange(half, dtype=torch.float32) / half)
@@ -43,7 +43,10 @@ def _layer(part: Part, x: Tensor, latents: Tensor, time: Tensor) -> Tensor:
 
 
 def resample(weights: Weights, features: Tensor, t: float) -> Tensor:
-    """Tokens (b, n, context) of features (b, tokens, channels) at level t in 0 (clean) to 1."""
+    """Resamples features (b, tokens, channels) to tokens (b, n, context).
+
+    The level t is in 0 (clean) to 1.
+    """
     part = Part(weights, PREFIX)
     time = _time(part, t, features)
     x = part.linear("proj_in", features) + time[:, None]

@@ -17,7 +17,7 @@ EPS = 1e-6
 
 
 def head_of(weights: Weights) -> dict[str, Tensor]:
-    """The pooling's weights out of a SigLIP file; DragError where they are not in it."""
+    """Takes the pooling's weights out of a SigLIP file; DragError where they are not in it."""
     names = [f"{PREFIX}.probe"] + [f"{PREFIX}.attention.in_proj_{p}" for p in ("weight", "bias")]
     stems = ("attention.out_proj", "layernorm", "mlp.fc1", "mlp.fc2")
     names += [f"{PREFIX}.{s}.{p}" for s in stems for p in ("weight", "bias")]
@@ -26,7 +26,7 @@ def head_of(weights: Weights) -> dict[str, Tensor]:
 
 
 def pooled(head: Weights, patches: Tensor, width: int = WIDTH) -> Tensor:
-    """(pictures, tokens, channels), the encoder's last hidden states -> (pictures, channels)."""
+    """Pools the encoder's last hidden states (pictures, tokens, channels) to (pictures, channels)."""
     part = Part(head, PREFIX)
     weight, bias = (head[f"{PREFIX}.attention.in_proj_{p}"].to(patches) for p in ("weight", "bias"))
     probe = head[f"{PREFIX}.probe"].to(patches).reshape(1, 1, -1).expand(len(patches), -1, -1)

@@ -1,5 +1,7 @@
-"""Blocks of a denoiser that run again in backward instead of keeping what they computed, and blocks whose
-weights lie in RAM and come to the device only while they run.
+"""Ways to run a denoiser's blocks in less memory.
+
+Blocks can run again in backward instead of keeping what they computed, and their weights can lie in RAM and
+come to the device only while they run.
 """
 
 from __future__ import annotations
@@ -29,8 +31,11 @@ def brought(
     dtype: torch.dtype | None = None,
     but: Container[nn.Module] = (),
 ) -> Iterator[None]:
-    """While open, the weights of `module` are copies on `device`, floating ones in `dtype` (None: their own);
-    afterwards its own again, which were never touched. Modules in `but` keep theirs where they are.
+    """Context manager: while open, the weights of `module` are copies on `device`.
+
+    dtype: of the floating ones (None: their own).
+    but: modules that keep their weights where they are.
+    Afterwards `module` has its own weights again, which were never touched.
 
     A weight that learns (a LoRA's) gets its gradient through the copy. What autograd has saved of a copy
     lives on until its backward: inside a checkpoint that is until the block's own.
@@ -62,10 +67,11 @@ def each(
     device: torch.device | None = None,
     but: Container[nn.Module] = (),
 ) -> Iterator[None]:
-    """While open, the blocks run inside `around()`, which is opened once for all of them.
+    """Context manager: the blocks run inside `around()`, which is opened once for all of them.
 
-    `again`: each is a checkpoint with an `around()` of its own, since the second run, in backward, comes when
-    nothing else is open. `device`: each one's weights are brought there while it runs, `but` as in brought().
+    again: each is a checkpoint with an `around()` of its own, since the second run, in backward, comes when
+        nothing else is open.
+    device: each one's weights are brought there while it runs, `but` as in brought().
     """
 
     def run_on(m: nn.Module, own: Callable[..., Any]) -> Callable[..., Any]:
@@ -86,7 +92,7 @@ def each(
 
 
 def rest_to(net: nn.Module, blocks: Iterable[nn.Module], device: str) -> None:
-    """Everything of `net` but its `blocks` to `device`, for good."""
+    """Moves everything of `net` but its `blocks` to `device`, for good."""
     stay = {m for b in blocks for m in b.modules()}
     for m in net.modules():
         if m in stay:

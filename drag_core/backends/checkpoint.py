@@ -20,8 +20,11 @@ Conditioning = tuple[Tensor, Tensor | None]  # text (1, L, D) and, for FLUX and 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a path gave: the network, and whatever else lay with it; `encode` turns a prompt into
-    conditioning; `velocity`: a Stable Diffusion that predicts v; pictures of about side² pixels suit it.
+    """What a path gave: the network, and whatever else lay with it.
+
+    encode: turns a prompt into conditioning.
+    velocity: whether it is a Stable Diffusion that predicts v.
+    side: pictures of about side² pixels suit it.
     """
 
     family: Family
@@ -33,7 +36,7 @@ class Checkpoint:
 
 
 def read_weights(path: Path) -> Weights:
-    """All tensors of a safetensors file."""
+    """Reads all tensors of a safetensors file."""
     if path.suffix != ".safetensors":
         raise DragError(
             f"{path.name} is not a .safetensors file: pickled checkpoints can run code and are not read; "
@@ -49,7 +52,7 @@ def read_weights(path: Path) -> Weights:
 
 
 def fill(module: nn.Module, weights: Weights, what: str, dtype: torch.dtype = torch.float32) -> nn.Module:
-    """`module`, made on the meta device, with `weights` for its own, in `dtype`; not copied if they have it.
+    """Gives `module`, made on the meta device, `weights` for its own, in `dtype`; not copied if they have it.
 
     Strict: what is missing or has another shape is said in one sentence.
     """

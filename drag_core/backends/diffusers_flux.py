@@ -17,7 +17,7 @@ from .scaling import scaled
 
 
 def pack(z: Tensor) -> Tensor:
-    """Latent (1, C, h, w) -> FLUX tokens (1, h/2·w/2, 4C)."""
+    """Turns a latent (1, C, h, w) into FLUX tokens (1, h/2·w/2, 4C)."""
     if z.shape[-2] % 2 or z.shape[-1] % 2:
         size = f"{z.shape[-1]}x{z.shape[-2]}"
         raise DragError(
@@ -27,20 +27,25 @@ def pack(z: Tensor) -> Tensor:
 
 
 def unpack(tokens: Tensor, h: int, w: int) -> Tensor:
-    """Tokens back to the latent (1, C, h, w); on a feature map it is the released DragFlow's 2x2
-    unpacking.
+    """Turns tokens back into the latent (1, C, h, w).
+
+    On a feature map it is the released DragFlow's 2x2 unpacking.
     """
     return rearrange(tokens, "b (h w) (c p q) -> b c (h p) (w q)", h=h // 2, w=w // 2, p=2, q=2)
 
 
 class DiffusersFlux:
-    """`text` (1, L, D) and `pooled` (1, P) condition every call; `guidance` is the embedded one (None: the
-    model has none).
+    """FLUX of diffusers as a Backbone.
 
-    Taps "double.i" and "single.i" at "out" and "norm1" (the modulated attention input), as token maps (1, D,
-    h/2, w/2). K/V blocks have the same names; image tokens only. With `remember` every block is checkpointed
-    in a gradient pass: four tenths more work, a sixth of the memory. With `offload` the blocks' weights lie
-    in RAM and come to the latent's device while they run; every gradient pass then has checkpoints.
+    text: (1, L, D), conditions every call.
+    pooled: (1, P), conditions every call, too.
+    guidance: the embedded one (None: the model has none).
+    remember: checkpoints every block in a gradient pass: four tenths more work, a sixth of the memory.
+    offload: the blocks' weights lie in RAM and come to the latent's device while they run. Every gradient
+        pass then has checkpoints.
+
+    Taps are "double.i" and "single.i" at "out" and "norm1" (the modulated attention input), as token maps (1,
+    D, h/2, w/2). K/V blocks have the same names and hold image tokens only.
 
     The network computes in its weights' precision; latents, maps and gradients keep the latent's (float32).
 
@@ -86,8 +91,9 @@ class DiffusersFlux:
     def _open(
         self, z: Tensor, t: float, kv: KV = None, answers: dict[nn.Module, Tensor] | None = None
     ) -> Iterator[None]:
-        """The blocks as this pass wants them; `answers`: what the level alone decides, as far as it is
-        known.
+        """Context manager: the blocks as this pass wants them.
+
+        answers: what the level alone decides, as far as it is known.
         """
 
         @contextmanager
@@ -107,7 +113,7 @@ class DiffusersFlux:
             yield
 
     def batch(self, z: Tensor, t: Tensor) -> Tensor:
-        """The velocity for several latents (B, C, h, w), each at its own level t (B,)."""
+        """Predicts the velocity for several latents (B, C, h, w), each at its own level t (B,)."""
         with self._open(z, 0.0):
             return self._run(z, t)
 
@@ -133,8 +139,9 @@ class DiffusersFlux:
 
     @contextmanager
     def _levels(self, t: Tensor) -> Iterator[None]:
-        """The network reads the exact level: diffusers would round it to the weights' precision, bfloat16's
-        eight bits.
+        """Context manager: the network reads the exact level.
+
+        Diffusers would round it to the weights' precision, bfloat16's eight bits.
         """
         embedding = self.net.time_text_embed
         handle = embedding.register_forward_pre_hook(lambda _, args: (t * 1000, *args[1:]))

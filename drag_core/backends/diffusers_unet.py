@@ -17,10 +17,13 @@ from .scaling import scaled
 
 
 class DiffusersUNet:
-    """`text` (1, L, D) conditions every call, for SDXL with `pooled` (1, P) and the picture's size. Taps
-    "down.i", "mid", "up.i" (outputs); K/V "attn.i": self-attentions in order. `velocity`: the network
-    predicts v = alpha·noise - sigma·z0, which is turned into the noise. `remember`, `offload` and precision
-    as in DiffusersFlux; a block is a whole level.
+    """A Stable Diffusion UNet of diffusers as a Backbone.
+
+    text: (1, L, D), conditions every call, for SDXL with `pooled` (1, P) and the picture's size.
+    velocity: the network predicts v = alpha·noise - sigma·z0, which is turned into the noise.
+    `remember`, `offload` and precision are as in DiffusersFlux; a block is a whole level.
+
+    Taps are "down.i", "mid", "up.i" (outputs). K/V blocks are "attn.i", the self-attentions in order.
     """
 
     def __init__(
@@ -61,13 +64,13 @@ class DiffusersUNet:
         return (widths[0], *(w // widths[0] for w in widths), self.net.config.in_channels)
 
     def _open(self, z: Tensor, t: float, kv: KV = None) -> AbstractContextManager[None]:
-        """The blocks as this pass wants them."""
+        """Context manager: the blocks as this pass wants them."""
         again = torch.is_grad_enabled() and (self.offload or (self.remember and z.requires_grad))
         device = z.device if self.offload else None
         return each(self.blocks.values(), lambda: exchanging(kv, t, self.projections, {}), again, device)
 
     def batch(self, z: Tensor, t: Tensor) -> Tensor:
-        """The noise in several latents (B, C, h, w), each at its own level t (B,)."""
+        """Predicts the noise in several latents (B, C, h, w), each at its own level t (B,)."""
         with self._open(z, 0.0):
             return self._run(z, t)
 
@@ -83,7 +86,10 @@ class DiffusersUNet:
         return alpha * out + sigma * z
 
     def _added(self, z: Tensor) -> dict[str, Tensor] | None:
-        """SDXL: the size of the original, of its crop (none) and of what is to be drawn, in pixels."""
+        """Makes SDXL's conditioning on sizes, in pixels.
+
+        These are the size of the original, of its crop (none) and of what is to be drawn.
+        """
         if self.pooled is None:
             return None
         n, _, h, w = z.shape
@@ -115,11 +121,11 @@ class DiffusersUNet:
 
 
 def has_added(unet: Any) -> bool:
-    """Whether it is conditioned on pooled text and sizes, as SDXL."""
+    """Tells whether it is conditioned on pooled text and sizes, as SDXL."""
     return bool(unet.config.get("addition_embed_type") == "text_time")
 
 
 def _first(output: Any) -> Tensor:
-    """Down blocks return (hidden, skips); the others the hidden map."""
+    """Takes the hidden map: down blocks return (hidden, skips), the others the hidden map alone."""
     out: Tensor = output[0] if isinstance(output, tuple) else output
     return out

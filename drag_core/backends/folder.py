@@ -29,7 +29,7 @@ BETAS = {
 
 
 def read_folder(path: Path, place: Place = HERE) -> Checkpoint:
-    """Denoiser, autoencoder, and the folder's text encoders (read when a prompt comes), on the CPU."""
+    """Reads denoiser, autoencoder, and the folder's text encoders (when a prompt comes), on the CPU."""
     from diffusers import FluxTransformer2DModel, UNet2DConditionModel
 
     index = path / "model_index.json"
@@ -58,13 +58,14 @@ def read_folder(path: Path, place: Place = HERE) -> Checkpoint:
 
 
 def _read(kind: Any, path: Path, dtype: torch.dtype) -> Any:
-    """A network in `dtype`; the files' own tensors where they have it, if accelerate is installed."""
+    """Reads a network in `dtype`; the files' own tensors where they have it, if accelerate is installed."""
     return kind.from_pretrained(path, torch_dtype=dtype, local_files_only=True, use_safetensors=True)
 
 
 def _velocity(path: Path) -> bool:
-    """Whether the folder's scheduler says v_prediction; other noise schedules than Stable Diffusion's are
-    refused.
+    """Tells whether the folder's scheduler says v_prediction.
+
+    Other noise schedules than Stable Diffusion's are refused.
     """
     file = path / "scheduler" / "scheduler_config.json"
     facts = json.loads(file.read_text()) if file.exists() else {}
@@ -77,7 +78,7 @@ def _velocity(path: Path) -> bool:
 
 
 def read_vae_folder(path: Path) -> Codec:
-    """AutoencoderKL or AutoencoderTiny with its own scale and shift."""
+    """Reads AutoencoderKL or AutoencoderTiny with its own scale and shift."""
     from diffusers import AutoencoderKL, AutoencoderTiny
 
     config = path / "config.json"

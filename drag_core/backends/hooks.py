@@ -15,13 +15,14 @@ Read = Callable[[Any], Tensor]
 
 
 class _Stop(Exception):
-    """Raised by the hook of the last tap: nothing after it runs."""
+    """The signal that the hook of the last tap raises: nothing after it runs."""
 
 
 @contextmanager
 def tapped(points: list[tuple[nn.Module, Read]], stop: bool) -> Iterator[list[Tensor]]:
-    """Collect `read(output)` of each module, in the order given; with `stop` the forward ends once all are
-    there.
+    """Context manager: collects `read(output)` of each module, in the order given.
+
+    stop: the forward ends once all are there.
     """
     found: dict[int, Tensor] = {}
     maps: list[Tensor] = []
@@ -46,7 +47,7 @@ def tapped(points: list[tuple[nn.Module, Read]], stop: bool) -> Iterator[list[Te
 
 @contextmanager
 def replaced(forwards: Mapping[nn.Module, Callable[..., Any]]) -> Iterator[None]:
-    """Modules compute what `forwards` says while open; afterwards what they did before."""
+    """Context manager: modules compute what `forwards` says, and afterwards what they did before."""
     before = {m: m.__dict__.get("forward") for m in forwards}
     try:
         for m, forward in forwards.items():
@@ -62,7 +63,10 @@ def replaced(forwards: Mapping[nn.Module, Callable[..., Any]]) -> Iterator[None]
 def remembered(
     modules: Iterable[nn.Module], answers: dict[nn.Module, Tensor]
 ) -> AbstractContextManager[None]:
-    """While open, `modules` compute once and then answer from `answers`: for what is constant in a loop."""
+    """Context manager: each module in `modules` runs once, later calls return the stored output.
+
+    The outputs are kept in `answers`. For layers whose input does not change within a level.
+    """
 
     def once(m: nn.Module, own: Callable[..., Tensor]) -> Callable[..., Tensor]:
         def forward(*args: Any, **kwargs: Any) -> Tensor:
@@ -79,11 +83,12 @@ def remembered(
 def exchanging(
     kv: KV, t: float, projections: Mapping[str, tuple[nn.Module, nn.Module]], tokens: Mapping[str, int]
 ) -> Iterator[None]:
-    """Record or replace the outputs of (to_k, to_v) of the blocks that `kv` names, image tokens only unless
-    the prompt's are wanted too.
+    """Context manager: records or replaces the outputs of (to_k, to_v) of the blocks that `kv` names.
 
-    `tokens[block]` is where the image tokens start. Norm and RoPE come later and act per token, so this
-    equals doing it after them. What is replaced is not computed.
+    tokens: by block, where the image tokens start. The prompt's are left alone unless they are wanted too.
+
+    Norm and RoPE come later and act per token, so this equals doing it after them. What is replaced is not
+    computed.
     """
     handles = []
     half: dict[str, Tensor] = {}  # K of a block until its V comes

@@ -19,8 +19,9 @@ PAPERS = Training()
 
 
 class Trainable(Protocol):
-    """A backbone over a torch module: `batch` predicts for several latents, each at its own level; `velocity`
-    as in DiffusersUNet.
+    """A backbone over a torch module.
+
+    `batch` predicts for several latents, each at its own level. `velocity` is as in DiffusersUNet.
     """
 
     net: nn.Module
@@ -37,10 +38,11 @@ def train_lora(
     on_step: OnTrain = lambda done, total: None,
     rows: int | None = None,
 ) -> LoRA:
-    """A LoRA of the attention layers with which `backbone` denoises the latent z0 (1, C, h, w) better.
+    """Trains a LoRA of the attention layers with which `backbone` denoises the latent z0 better.
 
-    `levels`: the model's training levels, as schedules.ddim(1000) or schedules.flow(1000). The network is
-    afterwards as it was, also after an error or a cancel.
+    z0: (1, C, h, w).
+    levels: the model's training levels, as schedules.ddim(1000) or schedules.flow(1000).
+    The network is afterwards as it was, also after an error or a cancel.
     """
     with _adapters(backbone.net, training) as layers, torch.enable_grad():
         pairs = {path: (m.lora_A["default"].weight, m.lora_B["default"].weight) for path, m in layers.items()}
@@ -52,7 +54,7 @@ def train_lora(
 
 @contextmanager
 def _adapters(net: nn.Module, training: Training) -> Iterator[dict[str, Any]]:
-    """peft's layers around the attention's own; those are back afterwards."""
+    """Context manager: peft's layers stand around the attention's own; those are back afterwards."""
     try:
         from peft import LoraConfig, inject_adapter_in_model
         from peft.tuners.lora import LoraLayer
@@ -90,7 +92,10 @@ def _adapters(net: nn.Module, training: Training) -> Iterator[dict[str, Any]]:
 
 @contextmanager
 def applied(net: nn.Module, lora: LoRA, scale: float = 1.0) -> Iterator[None]:
-    """While open, `net` has the LoRA in its weights, at no cost a step; afterwards its own, bit for bit."""
+    """Context manager: `net` has the LoRA in its weights, at no cost a step.
+
+    Afterwards it has its own, bit for bit.
+    """
     kept: list[tuple[nn.Parameter, Tensor]] = []
     try:
         for path, (down, up) in lora.weights.items():

@@ -1,8 +1,7 @@
-"""Names of weights: the original files (CompVis / Black Forest Labs / TAESD, what ComfyUI loads) against
-diffusers' modules.
+"""Names of weights: the original files' (what ComfyUI loads) against diffusers' modules.
 
-One table each, used in both directions: to read a single file and to write the embedded models. Works for any
-width and depth.
+The original files are those of CompVis, Black Forest Labs and TAESD. There is one table each, used in both
+directions: to read a single file and to write the embedded models. Works for any width and depth.
 """
 
 from __future__ import annotations
@@ -25,9 +24,10 @@ _RES = {
 
 
 def unet_blocks(layers: int, attention: Sequence[int]) -> dict[str, str]:
-    """LDM module prefix -> diffusers module prefix of an SD UNet.
+    """Maps LDM module prefixes to diffusers' of an SD UNet.
 
-    `layers` residual blocks a level; `attention[l]` is the number of transformer blocks at level l (0: none).
+    layers: residual blocks a level.
+    attention: attention[l] is the number of transformer blocks at level l (0: none).
     """
     levels, n = len(attention), 1
     out = {
@@ -71,7 +71,7 @@ def unet_blocks(layers: int, attention: Sequence[int]) -> dict[str, str]:
 
 
 def rename(weights: Mapping[str, Tensor], prefixes: Mapping[str, str]) -> Weights:
-    """Weights whose longest matching module prefix is replaced; names without a match are left out."""
+    """Replaces the longest matching module prefix of weights; names without a match are left out."""
     out: Weights = {}
     for key, value in weights.items():
         parts = key.split(".")
@@ -117,7 +117,7 @@ _SINGLE_IN = ("attn.to_q", "attn.to_k", "attn.to_v", "proj_mlp")
 
 
 def flux_from_original(weights: Mapping[str, Tensor]) -> Weights:
-    """Black Forest Labs' names and fused matrices -> diffusers'."""
+    """Turns Black Forest Labs' names and fused matrices into diffusers'."""
     out: Weights = {}
     for key, value in weights.items():
         parts, leaf = key.split("."), key.rsplit(".", 1)[-1]
@@ -152,7 +152,7 @@ def flux_from_original(weights: Mapping[str, Tensor]) -> Weights:
 
 
 def flux_to_original(weights: Mapping[str, Tensor], double: int, single: int) -> Weights:
-    """diffusers' names -> Black Forest Labs', matrices fused."""
+    """Turns diffusers' names into Black Forest Labs', matrices fused."""
     out: Weights = {}
     for old, new in _FLUX_HEAD.items():
         out |= {
@@ -185,8 +185,10 @@ def flux_to_original(weights: Mapping[str, Tensor], double: int, single: int) ->
 
 
 def taesd_from_original(weights: Mapping[str, Tensor]) -> Weights:
-    """taesd_encoder.i / taesd_decoder.i -> AutoencoderTiny's encoder.layers.i / decoder.layers.(i-1): its
-    clamp is no layer.
+    """Renames TAESD's weights to AutoencoderTiny's.
+
+    taesd_encoder.i becomes encoder.layers.i and taesd_decoder.i becomes decoder.layers.(i-1), as its clamp is
+    no layer there.
     """
     out: Weights = {}
     for key, value in weights.items():
@@ -199,7 +201,7 @@ def taesd_from_original(weights: Mapping[str, Tensor]) -> Weights:
 
 
 def taesd_to_original(weights: Mapping[str, Tensor]) -> Weights:
-    """The way back."""
+    """Renames AutoencoderTiny's weights to TAESD's, the way back."""
     out: Weights = {}
     for key, value in weights.items():
         part, _, index, rest = key.split(".", 3)

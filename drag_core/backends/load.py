@@ -1,6 +1,6 @@
-"""From a name or a path to a model that drags: the embedded ones, a diffusers folder, or a single file of
-Stable Diffusion (1.x, 2.x, XL) or FLUX.
+"""From a name or a path to a model that drags.
 
+The model is an embedded one, a diffusers folder, or a single file of Stable Diffusion (1.x, 2.x, XL) or FLUX.
 Nothing is downloaded and nothing pickled is read.
 """
 
@@ -39,9 +39,11 @@ EDIT_GUIDANCE = 3.5  # FLUX's own guidance under a target prompt, as DragFlow's 
 
 @dataclass(frozen=True)
 class Model:
-    """A backbone bound to the source prompt, with its codec; `target` is the same network under the target
-    prompt, if there is one. `side`: pictures of about side² pixels suit it, in multiples of `multiple`
-    pixels.
+    """A backbone bound to the source prompt, with its codec.
+
+    side: pictures of about side² pixels suit it.
+    multiple: sides are multiples of this many pixels.
+    target: the same network under the target prompt, if there is one.
     """
 
     name: str
@@ -65,12 +67,14 @@ def load_model(
     dtype: str = "auto",
     offload: bool = False,
 ) -> Model:
-    """`name`: embedded-sd, embedded-flux, a diffusers folder, or a .safetensors file.
+    """Loads a model that drags.
 
-    `vae`: autoencoder for a file that has none; `text`: safetensors with `prompt_embeds` (1, L, D) (FLUX and
-    SDXL also `pooled_prompt_embeds` (1, P)) in place of encoding `prompt`, the same names after `target_`
-    for the target. `dtype`, `offload`: see precision.Place. Text is encoded on the CPU; the autoencoder is on
-    the device only while it runs.
+    name: embedded-sd, embedded-flux, a diffusers folder, or a .safetensors file.
+    vae: autoencoder for a file that has none.
+    text: safetensors with `prompt_embeds` (1, L, D) (FLUX and SDXL also `pooled_prompt_embeds` (1, P)) in
+        place of encoding `prompt`, the same names after `target_` for the target.
+    dtype, offload: see precision.Place.
+    Text is encoded on the CPU; the autoencoder is on the device only while it runs.
     """
     place = Place(device, dtype, offload)
     if name in EMBEDDED:
@@ -121,8 +125,9 @@ def _moved(net: Any, name: str, device: str) -> Any:
 def _conditioning(
     parts: Checkpoint, name: str, prompt: str, target_prompt: str, text: Path | None
 ) -> tuple[Conditioning, Conditioning | None]:
-    """Source and, if asked for, target conditioning: from the `text` file, else by the model's own
-    encoders.
+    """Makes the source conditioning and, if asked for, the target's.
+
+    From the `text` file, else by the model's own encoders.
     """
     if text is not None:
         w = read_weights(text)
@@ -142,8 +147,9 @@ def _conditioning(
 
 
 def read_vae(path: Path, family: Family, scale: float | None = None) -> Codec:
-    """An autoencoder: a diffusers folder, a KL file in the original names, or TAESD's; `scale`: the latent
-    factor of the model's own, which a KL file does not say.
+    """Reads an autoencoder: a diffusers folder, a KL file in the original names, or TAESD's.
+
+    scale: the latent factor of the model's own, which a KL file does not say.
     """
     if path.is_dir():
         from .folder import read_vae_folder

@@ -21,8 +21,14 @@ DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.
 
 @dataclass(frozen=True)
 class Place:
-    """`device` computes, in `dtype`: float32, float16, bfloat16, or auto, which is the file's own precision
-    on a card and float32 on a CPU. `offload`: the blocks of the denoiser wait in RAM. Refuses what can't be.
+    """Where and how precisely a model computes.
+
+    Refuses what can't be.
+
+    device: what computes.
+    dtype: float32, float16, bfloat16, or auto, which is the file's own precision on a card and float32 on a
+        CPU.
+    offload: the blocks of the denoiser wait in RAM.
     """
 
     device: str = "cpu"
@@ -48,8 +54,9 @@ class Place:
         return torch.device(self.device).type == "cpu"
 
     def of(self, own: torch.dtype) -> torch.dtype:
-        """The precision for weights that a file keeps in `own`. What can't compute (8 bits) is opened to
-        bfloat16.
+        """Chooses the precision for weights that a file keeps in `own`.
+
+        What can't compute (8 bits) is opened to bfloat16.
         """
         if self.dtype != "auto":
             return DTYPES[self.dtype]
@@ -60,7 +67,7 @@ HERE = Place()  # the CPU, in float32
 
 
 def own_dtype(weights: Iterable[Tensor]) -> torch.dtype:
-    """The floating precision of most of the bytes; float32 of none."""
+    """Finds the floating precision of most of the bytes; float32 of none."""
     found: Counter[torch.dtype] = Counter()
     for x in weights:
         if x.is_floating_point():
@@ -69,7 +76,7 @@ def own_dtype(weights: Iterable[Tensor]) -> torch.dtype:
 
 
 def folder_dtype(folder: Path) -> torch.dtype:
-    """The same of the .safetensors files of one part of a diffusers folder, whose weights are not read."""
+    """Does the same for the .safetensors files of one part of a diffusers folder, without reading weights."""
     found: Counter[str] = Counter()
     for file in weight_files(folder):
         with safe_open(file, framework="pt") as f:
@@ -80,7 +87,7 @@ def folder_dtype(folder: Path) -> torch.dtype:
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """The file or index that from_pretrained() reads, else every .safetensors file."""
+    """Lists the file or index that from_pretrained() reads, else every .safetensors file."""
     usual = ("diffusion_pytorch_model", "model")  # what from_pretrained() reads, no variant beside it
     first = [folder / f"{stem}.safetensors{end}" for stem in usual for end in ("", ".index.json")]
     for file in (*first, *sorted(folder.glob("*.safetensors.index.json"))):

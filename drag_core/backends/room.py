@@ -24,7 +24,7 @@ UNET_XL = {"up.0": (252, 110), "up.1": (307, 115), "up.2": (323, 117)}
 
 
 def free_ram() -> tuple[int, int]:
-    """Bytes of RAM that are free, and all."""
+    """Counts the bytes of RAM that are free, and all."""
     import psutil
 
     memory = psutil.virtual_memory()
@@ -32,7 +32,7 @@ def free_ram() -> tuple[int, int]:
 
 
 def free_on(device: torch.device) -> int | None:
-    """Bytes free on `device`, PyTorch's own unused ones among them; None where nothing says."""
+    """Counts the bytes free on `device`, PyTorch's own unused ones among them; None where nothing says."""
     if device.type == "cpu":
         return free_ram()[0]
     if device.type != "cuda":
@@ -55,7 +55,10 @@ def check_weights(net: Any, device: torch.device, name: str) -> None:
 def activation_bytes(
     backbone: Ours, size: Grid, taps: tuple[FeatureTap, ...], whole: bool, remember: bool
 ) -> int:
-    """Of one forward and backward on a latent of `size`, to the last of `taps` or, if `whole`, to the end."""
+    """Estimates the bytes of one forward and backward on a latent of `size`.
+
+    They run to the last of `taps` or, if `whole`, to the end.
+    """
     net, names = backbone.net, list(backbone.blocks)
     item, cells = net.dtype.itemsize, size.height * size.width
     last = max((names.index(t.block) for t in taps if t.block in names), default=len(names) - 1)
@@ -68,7 +71,7 @@ def activation_bytes(
 
 
 def kv_size(backbone: Ours, blocks: tuple[str, ...], size: Grid, evaluations: int, text: bool) -> KVSize:
-    """What K and V of `blocks` take for a latent of `size`; with `text` the prompt's where they are kept."""
+    """Computes what K and V of `blocks` take for a latent of `size`; with `text` the prompt's where kept."""
     numbers, rows = 0, list[int]()
     for b in blocks:
         of_k, of_v = (cast(nn.Linear, m).out_features for m in backbone.projections[b])
@@ -86,9 +89,12 @@ def kv_size(backbone: Ours, blocks: tuple[str, ...], size: Grid, evaluations: in
 def kv_store(
     backbone: Backbone, blocks: tuple[str, ...], size: Grid, evaluations: int, text: bool, on: torch.device
 ) -> KVStore | None:
-    """Where the K/V of an inversion go: RAM, as far as it is free; None: they are left where they are made.
+    """Chooses where the K/V of an inversion go.
 
-    `on`: the device that makes them. The plan is logged, and warned of where it costs quality or time.
+    They go to RAM, as far as it is free. None: they are left where they are made. The plan is logged, and
+    warned of where it costs quality or time.
+
+    on: the device that makes them.
     """
     known = isinstance(backbone, Ours) and all(b in backbone.projections for b in blocks)
     if not blocks or not known:
@@ -106,7 +112,7 @@ def kv_store(
 def wants_checkpoints(
     backbone: Backbone, taps: tuple[FeatureTap, ...], whole: bool, size: Grid, on: torch.device
 ) -> bool:
-    """Whether a gradient pass at full speed would not fit into what is free beside the weights."""
+    """Tells whether a gradient pass at full speed would not fit into what is free beside the weights."""
     free = free_on(on)
     if free is None or not isinstance(backbone, Ours):
         return False

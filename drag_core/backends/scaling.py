@@ -10,9 +10,10 @@ from torch import Tensor
 
 
 class _Up(torch.autograd.Function):
-    """Identity; in backward all gradients times one power of two that brings the largest near 1.
+    """Identity whose backward multiplies all gradients by one power of two.
 
-    Inside a network they grow (377 times in the embedded UNet), and float16 ends at 65504.
+    It brings the largest near 1. Inside a network they grow (377 times in the embedded UNet), and float16
+    ends at 65504.
     """
 
     @staticmethod
@@ -39,21 +40,25 @@ class _Down(torch.autograd.Function):
 
 
 def amplified(x: Tensor, box: dict[str, Tensor]) -> Tensor:
-    """x with its gradient scaled for float16; `unscaled` takes it back where the gradient arrives."""
+    """Returns x with its gradient scaled for float16; `unscaled` takes it back where the gradient arrives."""
     out: Tensor = _Up.apply(box, x)[0]  # type: ignore[no-untyped-call]
     return out
 
 
 def unscaled(x: Tensor, box: dict[str, Tensor]) -> Tensor:
-    """x; its gradient without the scale of `amplified`, which a backward before this one left in `box`."""
+    """Returns x, its gradient without the scale of `amplified`.
+
+    A backward before this one has left the scale in `box`.
+    """
     out: Tensor = _Down.apply(x, box)  # type: ignore[no-untyped-call]
     return out
 
 
 def scaled(x: Tensor) -> tuple[Tensor, Callable[[list[Tensor]], list[Tensor]]]:
-    """For models that compute in float16, whose gradients would underflow: x (float32) to give the model, and
-    what its float32 outputs must pass. Between the two every gradient is larger by one exact power of two; no
-    sync.
+    """Scales the gradients of a model that computes in float16, where they would underflow.
+
+    Returns x (float32) to give the model, and what its float32 outputs must pass. Between the two every
+    gradient is larger by one exact power of two. Needs no sync.
     """
     if not (torch.is_grad_enabled() and x.requires_grad):
         return x, lambda maps: maps

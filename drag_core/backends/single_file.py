@@ -1,5 +1,6 @@
-"""Single files in their original names: configuration read from the weights' shapes, then diffusers' own
-modules.
+"""Single files in their original names.
+
+The configuration is read from the weights' shapes; the modules are diffusers' own.
 """
 
 from __future__ import annotations
@@ -26,9 +27,10 @@ VELOCITY = 0.09  # deviation of the last self-attention's norm bias above which 
 
 
 def read_file(path: Path, place: Place = HERE) -> Checkpoint:
-    """The parts of a single .safetensors file of SD1.x, SD2.x or SDXL (whole checkpoint) or FLUX
-    (transformer, perhaps with autoencoder), on the CPU. The file's own tensors are the weights wherever their
-    precision is the wanted one.
+    """Reads the parts of a single .safetensors file, on the CPU.
+
+    Of SD1.x, SD2.x or SDXL (whole checkpoint) or FLUX (transformer, perhaps with autoencoder). The file's own
+    tensors are the weights wherever their precision is the wanted one.
     """
     weights = read_weights(path)
     inner = {k.removeprefix(LDM_PREFIX): v for k, v in weights.items() if k.startswith(LDM_PREFIX)} or weights
@@ -64,8 +66,9 @@ def _sd(weights: Weights, name: str, place: Place) -> Checkpoint:
 
 
 def predicts_velocity(weights: Weights, unet: Weights) -> bool:
-    """Whether an SD file predicts v. SDXL files say so; of SD2's two kinds only the weights tell, as in
-    ComfyUI.
+    """Tells whether an SD file predicts v.
+
+    SDXL files say so. Of SD2's two kinds only the weights tell, as in ComfyUI.
     """
     if "v_pred" in weights:
         return True
@@ -82,7 +85,10 @@ def _count(weights: Weights, start: str) -> int:
 def sd_unet(
     weights: Weights, head_channels: int | None = None, dtype: torch.dtype = torch.float32
 ) -> nn.Module:
-    """UNet2DConditionModel of an SD1, SD2 or SDXL file; `head_channels`: width of the attention heads."""
+    """Builds the UNet2DConditionModel of an SD1, SD2 or SDXL file.
+
+    head_channels: width of the attention heads.
+    """
     from diffusers import UNet2DConditionModel
 
     w = {k.removeprefix(LDM_PREFIX): v for k, v in weights.items()}
@@ -137,7 +143,7 @@ def sd_unet(
 
 
 def flux(weights: Weights, dtype: torch.dtype = torch.float32) -> nn.Module:
-    """FluxTransformer2DModel of a FLUX file of any width and depth."""
+    """Builds the FluxTransformer2DModel of a FLUX file of any width and depth."""
     from diffusers import FluxTransformer2DModel
 
     head = weights["double_blocks.0.img_attn.norm.query_norm.scale"].shape[0]
@@ -157,8 +163,9 @@ def flux(weights: Weights, dtype: torch.dtype = torch.float32) -> nn.Module:
 
 
 def taesd(weights: Weights) -> Codec:
-    """TAESD of any latent width. ComfyUI's `vae_scale`, over FLUX's own factor, is what the model's latents
-    are divided by.
+    """Builds TAESD of any latent width.
+
+    ComfyUI's `vae_scale`, over FLUX's own factor, is what the model's latents are divided by.
     """
     from diffusers import AutoencoderTiny
 
@@ -170,8 +177,9 @@ def taesd(weights: Weights) -> Codec:
 
 
 def kl_codec(weights: Weights, family: Family, scale: float = SD_SCALE) -> Codec | None:
-    """AutoencoderKL from first_stage_model.* (or bare encoder.*, decoder.*) in the original names; None if
-    there is none.
+    """Builds AutoencoderKL from first_stage_model.* (or bare encoder.*, decoder.*) in the original names.
+
+    None if there is none.
     """
     from diffusers import AutoencoderKL
     from diffusers.loaders.single_file_utils import convert_ldm_vae_checkpoint

@@ -30,7 +30,7 @@ _OPEN_LAYER = {
 
 
 def from_open_clip(weights: Weights) -> Weights:
-    """OpenCLIP's text model -> transformers' CLIP, without its prefix "text_model."."""
+    """Renames OpenCLIP's text model to transformers' CLIP, without its prefix "text_model."."""
     out: Weights = {}
     for key, value in weights.items():
         stem, leaf = key.rpartition(".")[::2]
@@ -54,7 +54,7 @@ def from_open_clip(weights: Weights) -> Weights:
 
 
 def parts_of(weights: Weights, prefix: str) -> Weights:
-    """The text model's weights under transformers' names, without prefixes."""
+    """Selects the text model's weights, under transformers' names, without prefixes."""
     w = {
         k.removeprefix(prefix).removeprefix("text_model."): v
         for k, v in weights.items()
@@ -64,7 +64,7 @@ def parts_of(weights: Weights, prefix: str) -> Weights:
 
 
 def encoder(w: Weights, act: str, layers: int) -> Any:
-    """transformers' CLIP text model of the first `layers` layers of these weights."""
+    """Builds transformers' CLIP text model of the first `layers` layers of these weights."""
     (model_class, config_class) = _transformers("CLIPTextModel", "CLIPTextConfig")
 
     words, width = w["embeddings.token_embedding.weight"].shape
@@ -92,7 +92,7 @@ def encoder(w: Weights, act: str, layers: int) -> Any:
 
 
 def empty_prompt(w: Weights, pad: str) -> Tensor:
-    """(1, L): begin, end, and `pad` "end" or "zero" to the full length."""
+    """Makes an empty prompt's tokens (1, L): begin, end, and `pad` "end" or "zero" to the full length."""
     words, length = (
         len(w["embeddings.token_embedding.weight"]),
         len(w["embeddings.position_embedding.weight"]),
@@ -116,8 +116,9 @@ def _depth(w: Weights) -> int:
 
 @torch.no_grad()
 def clip_text(weights: Weights, prompt: str, name: str) -> Tensor:
-    """The empty prompt through a Stable Diffusion 1 file's own CLIP; other prompts need a tokenizer, which no
-    such file has.
+    """Encodes the empty prompt by a Stable Diffusion 1 file's own CLIP.
+
+    Other prompts need a tokenizer, which no such file has.
     """
     _no_tokenizer(prompt, name)
     w = parts_of(weights, CLIP)
@@ -127,7 +128,7 @@ def clip_text(weights: Weights, prompt: str, name: str) -> Tensor:
 
 @torch.no_grad()
 def open_text(weights: Weights, prompt: str, name: str) -> Tensor:
-    """The same of Stable Diffusion 2: OpenCLIP's last layer but one, through the final norm."""
+    """Does the same of Stable Diffusion 2: OpenCLIP's last layer but one, through the final norm."""
     _no_tokenizer(prompt, name)
     w = parts_of(weights, OPEN)
     out: Tensor = encoder(w, "gelu", _depth(w) - 1)(empty_prompt(w, "zero")).last_hidden_state
@@ -136,7 +137,10 @@ def open_text(weights: Weights, prompt: str, name: str) -> Tensor:
 
 @torch.no_grad()
 def xl_text(weights: Weights, prompt: str, name: str) -> tuple[Tensor, Tensor]:
-    """The same of XL: both encoders' last layer but one side by side (1, L, 2048), and the pooled (1, P)."""
+    """Does the same of XL.
+
+    Both encoders' last layer but one side by side (1, L, 2048), and the pooled (1, P).
+    """
     _no_tokenizer(prompt, name)
     small, large = parts_of(weights, XL_CLIP), parts_of(weights, XL_OPEN)
     first = encoder(small, "quick_gelu", _depth(small))
@@ -149,14 +153,17 @@ def xl_text(weights: Weights, prompt: str, name: str) -> tuple[Tensor, Tensor]:
 
 @torch.no_grad()
 def folder_clip(path: Path, prompt: str) -> tuple[Tensor, Tensor]:
-    """Last layer and pooled output of a diffusers folder's first text encoder."""
+    """Computes last layer and pooled output of a diffusers folder's first text encoder."""
     out = _run(path, prompt, "tokenizer", "text_encoder", "CLIPTextModel")
     return out.last_hidden_state, out.pooler_output
 
 
 @torch.no_grad()
 def folder_xl(path: Path, prompt: str) -> tuple[Tensor, Tensor]:
-    """As StableDiffusionXLPipeline: both encoders' last layer but one, the second's projected end token."""
+    """Computes, as StableDiffusionXLPipeline, both encoders' last layer but one.
+
+    And the second's projected end token.
+    """
     a = _run(path, prompt, "tokenizer", "text_encoder", "CLIPTextModel")
     b = _run(path, prompt, "tokenizer_2", "text_encoder_2", "CLIPTextModelWithProjection")
     return torch.cat([a.hidden_states[-2], b.hidden_states[-2]], -1), b.text_embeds
@@ -184,7 +191,10 @@ def _tokens(words: Any, prompt: str, length: int) -> Any:
 
 @torch.no_grad()
 def folder_t5(path: Path, prompt: str, wide: bool = True) -> Tensor:
-    """FLUX's T5, 512 tokens; computed in float32 or, if not `wide`, in the bfloat16 of files that have it."""
+    """Computes FLUX's T5, 512 tokens.
+
+    It runs in float32 or, if not `wide`, in the bfloat16 of files that have it.
+    """
     tokenizer_class, model_class = _transformers("AutoTokenizer", "T5EncoderModel")
     words = tokenizer_class.from_pretrained(path / "tokenizer_2", local_files_only=True)
     half = not wide and folder_dtype(path / "text_encoder_2") == torch.bfloat16

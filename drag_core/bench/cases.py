@@ -21,8 +21,9 @@ KINDS = ("move", "rotate", "deform")
 
 @dataclass(frozen=True)
 class Case:
-    """One drag: pictures (3, S, S) in [0, 1], masks (S, S), the motion, and what the user would have
-    drawn.
+    """One drag: pictures, masks, the motion, and what the user would have drawn.
+
+    Pictures are (3, S, S) in [0, 1], masks (S, S).
     """
 
     seed: int
@@ -49,7 +50,7 @@ class Case:
 
 
 def _motion(kind: str, thing: Thing, scene: Scene, r: random.Random) -> tuple[AffineMotion, Point] | None:
-    """A motion that fits, and a handle on the thing that shows it."""
+    """Draws a motion that fits, and a handle on the thing that shows it."""
     x, y = place(thing)
     unit = scene.size / 256
     if kind == "move":
@@ -86,7 +87,7 @@ def _motion(kind: str, thing: Thing, scene: Scene, r: random.Random) -> tuple[Af
 
 
 def make_case(seed: int, kind: str, size: int = 256) -> Case | None:
-    """The case of `seed`, or None where the scene allows no such motion."""
+    """Makes the case of `seed`, or None where the scene allows no such motion."""
     scene = sample_scene(seed, size)
     found = _motion(kind, scene.things[-1], scene, random.Random(seed + 77))
     if found is None:
@@ -108,8 +109,9 @@ def make_case(seed: int, kind: str, size: int = 256) -> Case | None:
 
 
 def held_out(per_kind: int = 8, first: int = HELD_OUT, kinds: tuple[str, ...] = KINDS) -> list[Case]:
-    """The first `per_kind` cases of each kind from the seeds never trained on, taken in order; none is
-    chosen by its result.
+    """Returns the first `per_kind` cases of each kind from the seeds never trained on.
+
+    They are taken in order, none is chosen by its result.
     """
     out: list[Case] = []
     seed = first
@@ -124,8 +126,9 @@ def held_out(per_kind: int = 8, first: int = HELD_OUT, kinds: tuple[str, ...] = 
 
 
 def measure(image: Tensor, case: Case) -> dict[str, float]:
-    """Centroid error (px; 99 if nothing is left of the object) and PSNR (dB): target, vacated area,
-    background.
+    """Measures the centroid's error (px) and PSNR (dB) of target, vacated area and background.
+
+    The error is 99 if nothing is left of the object.
     """
     here, there = (residue_centroid(p, case.empty, case.editable) for p in (image, case.truth))
     error = math.dist(here, there)

@@ -1,5 +1,6 @@
-"""The demo: objects of generated scenes moved, turned and stretched by the embedded models; strips, a table,
-a GIF.
+"""The demo: objects of generated scenes moved, turned and stretched by the embedded models.
+
+It writes strips, a table and a GIF.
 """
 
 from __future__ import annotations
@@ -24,8 +25,9 @@ from .table import COLUMNS, cells, no_edit
 
 
 def demo(out: Path) -> None:
-    """Write one strip a case (before, instruction, after, truth), summary.png and drag.gif to `out`; print
-    the table.
+    """Writes strips, summary.png and drag.gif to `out`, and prints the table.
+
+    There is one strip a case: before, instruction, after, truth.
     """
     out.mkdir(parents=True, exist_ok=True)
     began = time.perf_counter()
@@ -59,7 +61,7 @@ def _row(label: str, method: str, picture: Tensor, case: Case) -> None:
 
 
 def film(model: Model, case: Case, count: int = 16) -> list[Tensor]:
-    """Frames (3, H, W) bytes: the instruction, then the edit as it forms."""
+    """Makes frames (3, H, W) of bytes: the instruction, then the edit as it forms."""
     solver = usual_solver(model.family)
     source = invert(
         model.backbone, model.codec.encode(case.source[None]), PRESETS[model.name].schedule, solver

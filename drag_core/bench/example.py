@@ -14,7 +14,7 @@ from .cases import Case
 
 
 def instruction_of(case: Case) -> DragInstruction:
-    """The outline of the thing as a polygon, its motion as relocation, rotation or scale about its anchor."""
+    """Writes the thing's outline as polygon, its motion as relocation, rotation or scale about its anchor."""
     mask = case.mask.numpy().astype(np.uint8)
     outlines, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     polygons = tuple(

@@ -1,5 +1,4 @@
-"""Instruction formats of the benchmarks: DragFlow/ReD, Drag100/GoodDrag and DragNeXt folders, and our JSON
-file.
+"""Instruction formats: DragFlow/ReD, Drag100/GoodDrag and DragNeXt folders, and our JSON file.
 
 Region pictures become polygons around their connected parts, exact to the pixel, holes included, so that one
 JSON file says all. Points are (x, y) pixel centres of the mask picture. What other formats say beyond an
@@ -9,6 +8,7 @@ instruction is dropped.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,7 +23,7 @@ from ..motion.masks import centroid
 from ..motion.task import MaskReader, build_task
 from ..motion.untrusted import MAX_BYTES, load_json
 from ..pictures.files import write_json, write_whole
-from ..types import DragError, Grid, Point
+from ..types import AffineMotion, DragError, Grid, Point
 from .outlines import (
     SPECK,
     Mask,
@@ -41,7 +41,7 @@ PICTURES = ("original_image.png", "original.jpg", "original.png", "image.jpg", "
 
 
 def read_any(path: Path) -> tuple[DragInstruction, Path | None]:
-    """The instruction in a file or folder of any known format, and the picture beside it if there is one."""
+    """Reads the instruction in a file or folder of any known format, and the picture beside it, if any."""
     document = next((path / n for n in DOCUMENTS if (path / n).is_file()), path) if path.is_dir() else path
     if document.suffix.lower() in (".pkl", ".pickle") or (document.is_dir() and any(document.glob("*.pkl"))):
         raise DragError(
@@ -76,25 +76,22 @@ def write_dragflow(
     task_name: Literal["transformation", "relocation"] = "transformation",
     read_mask: MaskReader | None = None,
 ) -> tuple[str, ...]:
-    """instruction.json and operation.png of DragFlow and ReD for a picture of `size`, which the caller may
-    add.
+    """Writes instruction.json and operation.png of DragFlow and ReD and returns notes.
 
-    `task_name` is how to call a relocation: DragFlow's code knows "transformation" only, its paper says
-    "relocation". Every connected part of a region becomes an operation of its own; DragFlow fills holes and
-    has no weights. Returns notes.
+    size: of the picture, which the caller may add.
+    task_name: how to call a relocation: DragFlow's code knows "transformation" only, its paper says
+        "relocation".
+    Every connected part of a region becomes an operation of its own. DragFlow fills holes and has no weights.
     """
     if odd := next((r for r in instruction.regions if r.task == "scale"), None):
         raise DragError(
             f"region {odd.label!r} is scaled by {odd.scale}, which DragFlow can't say: leave it out"
         )
     task, found = build_task(instruction, size, read_mask)
-    notes, operations, picture = (
-        list(found),
-        list[dict[str, Any]](),
-        np.zeros((size.height, size.width), np.uint8),
-    )
+    notes, operations = list(found), list[dict[str, Any]]()
+    picture = np.zeros((size.height, size.width), np.uint8)
     for i, (spec, region) in enumerate(zip(instruction.regions, task.regions, strict=True)):
-        name, anchor = spec.label or f"region {i + 1}", region.motion.anchor
+        name = spec.label or f"region {i + 1}"
         free = (cv2.dilate(picture, np.ones((3, 3), np.uint8)) == 0) & (region.mask.numpy() > 0.5)
         if not free.any():
             raise DragError(
@@ -110,26 +107,9 @@ def write_dragflow(
             )
         if region.motion.path:
             notes.append(f"{name} goes to its target over a path: DragFlow goes straight")
-        labels = components(free.astype(np.uint8))
-        area = np.bincount(labels.ravel())[1:]
-        for k in 1 + np.flatnonzero((area >= SPECK) | (area.max() < SPECK)):
-            part = (labels == k).astype(np.uint8)
-            centre = centroid(torch.from_numpy(part))
-            if spec.task == "rotation" and math.dist(centre, anchor) < 1:
-                at = f"({centre[0]:g}, {centre[1]:g})"
-                raise DragError(
-                    f"{name} turns about its own centre {at}, which DragFlow can't say: move the anchor"
-                )
-            target = apply(motion_matrix(region.motion), centre)
-            operations.append(
-                {
-                    "task": task_name if spec.task == "relocation" else spec.task,
-                    "centroids": [inner_pixel(part, centre), [round(v, 2) for v in target]],
-                    "anchors": [round(v, 2) for v in anchor]
-                    if spec.task == "rotation"
-                    else None,  # the code needs the key
-                }
-            )
+        called = task_name if spec.task == "relocation" else spec.task
+        for part, operation in _operations(name, called, region.motion, free.astype(np.uint8)):
+            operations.append(operation)
             picture |= part
     ends = {
         "begin_points": [h.start for h in task.handles],
@@ -151,11 +131,32 @@ def write_dragflow(
     return tuple(notes)
 
 
+def _operations(
+    name: str, task: str, motion: AffineMotion, free: Mask
+) -> Iterator[tuple[Mask, dict[str, Any]]]:
+    """Yields every connected part of `free` that is no speck, with its operation."""
+    labels, turns = components(free), task == "rotation"
+    area = np.bincount(labels.ravel())[1:]
+    for k in 1 + np.flatnonzero((area >= SPECK) | (area.max() < SPECK)):
+        part = (labels == k).astype(np.uint8)
+        centre = centroid(torch.from_numpy(part))
+        if turns and math.dist(centre, motion.anchor) < 1:
+            at = f"({centre[0]:g}, {centre[1]:g})"
+            raise DragError(
+                f"{name} turns about its own centre {at}, which DragFlow can't say: move the anchor"
+            )
+        target = apply(motion_matrix(motion), centre)
+        anchors = [round(v, 2) for v in motion.anchor] if turns else None  # the code needs the key
+        centroids = [inner_pixel(part, centre), [round(v, 2) for v in target]]
+        yield part, {"task": task, "centroids": centroids, "anchors": anchors}
+
+
 def write_drag100(
     instruction: DragInstruction, folder: Path, size: Grid, *, read_mask: MaskReader | None = None
 ) -> tuple[str, ...]:
-    """points.json (whole pixels) and mask.png of Drag100 for a picture of `size`; without points, a handle a
-    region. Notes.
+    """Writes points.json (whole pixels) and mask.png of Drag100 for a picture of `size` and returns notes.
+
+    Without points, every region gives a handle.
     """
     task, notes = build_task(instruction, size, read_mask)
     points = [_pixel(p, size) for h in task.handles for p in (h.start, h.target)]
@@ -266,7 +267,7 @@ def _xy(data: Any, at: str) -> Point:
 
 
 def _is(data: dict[str, Any], key: str, kind: type) -> Any:
-    """data[key], empty if missing or null."""
+    """Returns data[key], empty if missing or null."""
     value = kind() if data.get(key) is None else data[key]
     if not isinstance(value, kind):
         raise DragError(f"{key} is {str(value)[:60]}; it must be a JSON {kind.__name__}")

@@ -23,8 +23,10 @@ SPECK = 5  # px: smaller parts count only if a point lies on them (DragFlow's co
 
 
 def mask_picture(path: Path) -> Mask:
-    """Set where brighter than 1 of 255, as in DragFlow's code, or above 0 in a picture of zeros and ones;
-    clear is unset.
+    """Reads a mask from a picture.
+
+    Set is what is brighter than 1 of 255, as in DragFlow's code, or above 0 in a picture of zeros and ones.
+    Clear pixels are unset.
     """
     picture = read_picture(path)
     level = picture.rgb.amax(0)
@@ -35,24 +37,24 @@ def mask_picture(path: Path) -> Mask:
 
 
 def size_of(mask: Mask) -> dict[str, int]:
-    """Our JSON's image entry."""
+    """Makes our JSON's image entry."""
     return {"width": mask.shape[1], "height": mask.shape[0]} if mask.size else {}
 
 
 def editable_in(path: Path) -> dict[str, Any]:
-    """Our JSON's image and editable entries; everything may change if the mask is missing or empty."""
+    """Makes our JSON's image and editable entries; everything may change if the mask is missing or empty."""
     mask = mask_picture(path) if path.is_file() else np.zeros((0, 0), np.uint8)
     painted = {"mode": "painted", "polygons": outlines(mask)} if mask.any() else {"mode": "none"}
     return {"image": size_of(mask), "editable": painted}
 
 
 def components(mask: Mask) -> Labels:
-    """8-connected parts, numbered from 1; 0 elsewhere."""
+    """Labels 8-connected parts, numbered from 1; 0 elsewhere."""
     return np.asarray(cv2.connectedComponents(mask, connectivity=8, ltype=cv2.CV_32S)[1], np.int32)
 
 
 def part_at(labels: Labels, p: Point) -> Mask:
-    """The part that contains `p`, or else the nearest one."""
+    """Finds the part that contains `p`, or else the nearest one."""
     x, y = round(p[0]), round(p[1])
     if 0 <= y < labels.shape[0] and 0 <= x < labels.shape[1] and labels[y, x]:
         return np.asarray(labels == labels[y, x], np.uint8)
@@ -66,8 +68,9 @@ def part_at(labels: Labels, p: Point) -> Mask:
 
 
 def outlines(mask: Mask) -> list[list[list[int]]]:
-    """Polygons whose union, drawn with their edges, is exactly the mask: a cut at the first column of every
-    hole opens it.
+    """Returns polygons whose union, drawn with their edges, is exactly the mask.
+
+    A cut at the first column of every hole opens it.
     """
     contours, tree = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
     holes = [c for c, links in zip(contours, tree[0], strict=True) if links[3] >= 0] if len(contours) else []
@@ -82,7 +85,7 @@ def outlines(mask: Mask) -> list[list[list[int]]]:
 
 
 def inner_pixel(part: Mask, centre: Point) -> list[int]:
-    """The pixel at `centre` if it belongs to the part, else the part's deepest."""
+    """Returns the pixel at `centre` if it belongs to the part, else the part's deepest."""
     x, y = round(centre[0]), round(centre[1])
     if not part[y, x]:
         depth = cv2.distanceTransform(np.pad(part, 1), cv2.DIST_L2, 5)[1:-1, 1:-1]

@@ -71,7 +71,7 @@ def _distance(a: Point, b: Point) -> float:
 
 
 def sample_scene(seed: int, size: int = 256, families: tuple[str, ...] = FAMILIES) -> Scene:
-    """The scene of `seed`: size x size pixels, objects 80-130 px of 256 across."""
+    """Draws the scene of `seed`: size x size pixels, objects 80-130 px of 256 across."""
     r = random.Random(seed)
     unit = size / 256
     backdrop = Backdrop(
@@ -115,7 +115,7 @@ def sample_scene(seed: int, size: int = 256, families: tuple[str, ...] = FAMILIE
 
 
 def local_to_image(thing: Thing) -> Tensor:
-    """(3, 3): the thing's own (u, v), unit = its size, to image pixels."""
+    """Computes (3, 3): the thing's own (u, v), unit = its size, to image pixels."""
     c, s, k = math.cos(thing.angle), math.sin(thing.angle), thing.size
     x, y = thing.centre
     matrix = torch.tensor([[k * c, -k * s, x], [k * s, k * c, y], [0, 0, 1]], dtype=torch.float64)
@@ -125,13 +125,13 @@ def local_to_image(thing: Thing) -> Tensor:
 
 
 def place(thing: Thing) -> Point:
-    """Where the thing's centre is after its motions."""
+    """Computes where the thing's centre is after its motions."""
     m = local_to_image(thing)
     return float(m[0, 2]), float(m[1, 2])
 
 
 def _draw(thing: Thing, size: int) -> tuple[tuple[slice, slice], Tensor, Tensor, Tensor | None]:
-    """Window, colour (3, h, w), coverage (h, w) and shadow coverage of one thing."""
+    """Draws one thing: window, colour (3, h, w), coverage (h, w) and shadow coverage."""
     matrix = local_to_image(thing)
     reach_x = 1.3 * float(matrix[0, :2].norm()) + 6
     reach_y = 1.3 * float(matrix[1, :2].norm()) + 6
@@ -154,7 +154,7 @@ def _draw(thing: Thing, size: int) -> tuple[tuple[slice, slice], Tensor, Tensor,
 
 
 def render_backdrop(b: Backdrop, size: int) -> Tensor:
-    """(3, size, size) in [0, 1]."""
+    """Draws the backdrop, (3, size, size) in [0, 1]."""
     x = torch.arange(size, dtype=torch.float32)[None, :]
     y = torch.arange(size, dtype=torch.float32)[:, None]
     c, s, unit = math.cos(b.angle), math.sin(b.angle), size / 256
@@ -179,7 +179,7 @@ def render_backdrop(b: Backdrop, size: int) -> Tensor:
 
 
 def render(scene: Scene) -> Tensor:
-    """The picture, (3, size, size) in [0, 1]."""
+    """Draws the picture, (3, size, size) in [0, 1]."""
     image = render_backdrop(scene.backdrop, scene.size)
     for thing in scene.things:
         (ys, xs), colour, coverage, shadow = _draw(thing, scene.size)
@@ -191,7 +191,10 @@ def render(scene: Scene) -> Tensor:
 
 
 def thing_mask(scene: Scene, index: int = -1) -> Tensor:
-    """(size, size) in {0, 1}: pixels that thing `index` covers by more than half (drawn as if topmost)."""
+    """Masks the pixels that thing `index` covers by more than half, drawn as if topmost.
+
+    Returns (size, size) in {0, 1}.
+    """
     mask = torch.zeros(scene.size, scene.size)
     (ys, xs), _, coverage, _ = _draw(scene.things[index], scene.size)
     mask[ys, xs] = (coverage > 0.5).float()
@@ -199,11 +202,11 @@ def thing_mask(scene: Scene, index: int = -1) -> Tensor:
 
 
 def move_top(scene: Scene, motion: AffineMotion) -> Scene:
-    """The scene with its topmost thing moved: the truth of a drag."""
+    """Returns the scene with its topmost thing moved: the truth of a drag."""
     top = scene.things[-1]
     return replace(scene, things=(*scene.things[:-1], replace(top, motions=(*top.motions, motion))))
 
 
 def without_top(scene: Scene) -> Scene:
-    """The scene with its topmost thing removed: for measuring what is left of it."""
+    """Returns the scene with its topmost thing removed, for measuring what is left of it."""
     return replace(scene, things=scene.things[:-1])

@@ -1,5 +1,6 @@
-"""The object families of the generated scenes: signed distance, texture and parts in local coordinates (u,
-v).
+"""The object families of the generated scenes.
+
+Each has its signed distance, texture and parts in local coordinates (u, v).
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ class Look(Protocol):
 
 
 def smooth_edge(distance: Tensor, width: float) -> Tensor:
-    """Coverage in [0, 1] of a signed distance (pixels, negative inside)."""
+    """Computes the coverage in [0, 1] of a signed distance (pixels, negative inside)."""
     return (0.5 - distance / width).clamp(0, 1)
 
 
@@ -54,7 +55,7 @@ def _segment(u: Tensor, v: Tensor, s: Segment, radius: float) -> Tensor:
 
 
 def _limbs(shape: float) -> tuple[Segment, ...]:
-    """Arms and legs of the articulated figure; `shape` swings them."""
+    """Makes arms and legs of the articulated figure; `shape` swings them."""
     arm, leg = -0.9 + 1.8 * shape, 0.25 + 0.35 * shape
     hand = (0.25 + 0.6 * math.cos(arm), -0.1 + 0.6 * math.sin(arm))
     return (
@@ -66,7 +67,7 @@ def _limbs(shape: float) -> tuple[Segment, ...]:
 
 
 def outline(kind: str, u: Tensor, v: Tensor, look: Look) -> Tensor:
-    """Signed distance in units of the thing's size, negative inside."""
+    """Computes the signed distance in units of the thing's size, negative inside."""
     a = look.aspect
     if kind == "ellipse":
         return (torch.hypot(u, v / a) - 1) * a
@@ -110,7 +111,10 @@ def _blend(image: Tensor, coverage: Tensor, colour: tuple[float, float, float]) 
 
 
 def paint(kind: str, u: Tensor, v: Tensor, pixels: float, look: Look) -> tuple[Tensor, Tensor]:
-    """Colour (3, h, w) and signed distance in pixels (h, w); `pixels` is the size of one local unit."""
+    """Computes colour (3, h, w) and signed distance in pixels (h, w).
+
+    pixels: size of one local unit.
+    """
     d = outline(kind, u, v, look) * pixels
     m = _texture(u, v, look)
     base, accent = (torch.tensor(k)[:, None, None] for k in (look.colour, look.accent))

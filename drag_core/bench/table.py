@@ -40,20 +40,21 @@ Row = dict[str, float]
 
 
 def cells(row: Row, columns: tuple[str, ...]) -> str:
-    """A table row's numbers; a dash where there is none."""
+    """Formats a table row's numbers; a dash where there is none."""
     return " | ".join("–" if math.isnan(row[c]) else f"{row[c]:.1f}" for c in columns)
 
 
 def no_edit(model: Model, image: Tensor) -> Tensor:
-    """Inverted from the model's own starting level and denoised again."""
+    """Inverts from the model's own starting level and denoises again."""
     solver, schedule = usual_solver(model.family), PRESETS[model.name].schedule
     source = invert(model.backbone, model.codec.encode(image), schedule, solver)
     return model.codec.decode(denoise(model.backbone, source.z[0], schedule, solver))
 
 
 def run_row(name: str, model: Model | None, case: Case) -> tuple[Tensor, bool]:
-    """The picture (3, H, W) of one row on one case, and whether latents outside the editable mask are the
-    source's bit for bit.
+    """Runs one row of the table on one case and returns its picture (3, H, W).
+
+    The second item tells whether latents outside the editable mask are the source's bit for bit.
     """
     image = case.source[None]
     if model is None:
@@ -74,7 +75,7 @@ def run_row(name: str, model: Model | None, case: Case) -> tuple[Tensor, bool]:
 
 
 def mean(rows: list[Row]) -> Row:
-    """Column means over the cases where a value exists."""
+    """Averages columns over the cases where a value exists."""
     out = {}
     for key in COLUMNS:
         values = [r[key] for r in rows if not math.isnan(r[key])]
@@ -83,8 +84,9 @@ def mean(rows: list[Row]) -> Row:
 
 
 def table(cases: int, folder: Path | None, say: Callable[[str], None] = print) -> dict[str, dict[str, Row]]:
-    """Print the table (markdown) and the bars for moves; with `folder` write strips and every case's numbers
-    there.
+    """Prints the table (markdown) and the bars for moves.
+
+    folder: where strips and every case's numbers are written (None: nowhere).
     """
     models = {name: load_model(name) for name in PRESETS}
     drawn = held_out(cases)
@@ -130,7 +132,7 @@ def table(cases: int, folder: Path | None, say: Callable[[str], None] = print) -
 
 
 def bars(moves: dict[str, Row], name: str, model: str, share: float) -> str:
-    """One line: what the issue asks of the moves, and whether it holds."""
+    """Says in one line what the issue asks of the moves, and whether it holds."""
     ours, none, paste = (moves[f"{n} ({model})"] for n in (name, "no edit", "copy_paste"))
     checks = (
         (

@@ -1,5 +1,6 @@
-"""Correspondence guidance (AdaptiveDrag §3.5, "CLoss"): while denoising, what is drawn around each target
-shall match what the picture has around its handle.
+"""Correspondence guidance (AdaptiveDrag §3.5, "CLoss").
+
+While denoising, what is drawn around each target shall match what the picture has around its handle.
 """
 
 from __future__ import annotations
@@ -35,10 +36,12 @@ class Correspondence:
     temperature: float = 0.07
 
     def loss(self, clean: Tensor, source: Tensor) -> Tensor:
-        """Σ_i of the symmetric cross-entropy between the cells around handle i in `source` and those around
-        target i in `clean`, both (1, C, h, w) clean latents (eq. 4): each cell, described by its 3x3
+        """Computes CLoss (eq. 4).
+
+        This is Σ_i of the symmetric cross-entropy between the cells around handle i in `source` and those
+        around target i in `clean`, both (1, C, h, w) clean latents. Each cell, described by its 3x3
         neighbourhood, must be more like its counterpart than like any other. Cells outside the latent in
-        either place don't count; 0 if none is left.
+        either place don't count; the loss is 0 if none is left.
         """
         size = Grid(*clean.shape[-2:])
         now, then = _described(clean), _described(source.to(clean))
@@ -56,15 +59,20 @@ class Correspondence:
         return total
 
     def _cells(self, point: tuple[float, float], size: Grid) -> Tensor:
-        """(N, 2): the latent cells of the square around `point`, (x, y), between cells where the point is."""
+        """Lists the latent cells (N, 2), (x, y), of the square around `point`.
+
+        They lie between cells where the point does.
+        """
         middle = on_cells([point], self.image, size)
         o = torch.arange(-self.radius, self.radius + 1, dtype=torch.float64)
         dy, dx = torch.meshgrid(o, o, indexing="ij")
         return middle + torch.stack([dx, dy], -1).reshape(-1, 2)
 
     def gradient(self, clean: Tensor, source: Tensor, leaf: Tensor) -> Tensor | None:
-        """How `clean`, made from `leaf`, must change to match better: CLoss's gradient at `leaf`, scaled to
-        root mean square 1 over the cells where it acts. None where nothing acts.
+        """Computes how `clean`, made from `leaf`, must change to match better.
+
+        This is CLoss's gradient at `leaf`, scaled to root mean square 1 over the cells where it acts. None
+        where nothing acts.
         """
         with uncast(clean.device):
             loss = self.loss(clean, source)
@@ -74,8 +82,9 @@ class Correspondence:
         return found / acting_size(found)
 
     def solver(self, inner: Solver, source: Trajectory) -> Solver:
-        """A first-order step whose clean estimate is shifted against the gradient. Inversions go on as
-        with `inner`.
+        """Makes a first-order step whose clean estimate is shifted against the gradient.
+
+        Inversions go on as with `inner`.
         """
 
         def guided(
@@ -101,16 +110,19 @@ class Correspondence:
 
 
 def correspondence(task: Task, step: float) -> Correspondence:
-    """CLoss of a drag's handles with squares of the released size."""
+    """Builds CLoss of a drag's handles with squares of the released size."""
     return Correspondence(task.handles, task.image, usual_radius(task), step)
 
 
 def usual_radius(task: Task) -> int:
-    """Half side of the compared squares in latent cells: the released size, which is meant at 512 pixels."""
+    """Computes the half side of the compared squares in latent cells.
+
+    It is the released size, which is meant at 512 pixels.
+    """
     side = min(task.image.height, task.image.width)
     return max(1, round(RADIUS * side / 512))
 
 
 def _described(z: Tensor) -> Tensor:
-    """(1, 9·C, h, w): every cell with its 3x3 neighbourhood, the border repeated."""
+    """Describes every cell by its 3x3 neighbourhood, (1, 9·C, h, w), the border repeated."""
     return F.unfold(F.pad(z, (1, 1, 1, 1), mode="replicate"), 3).reshape(1, -1, *z.shape[-2:])

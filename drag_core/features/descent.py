@@ -10,15 +10,16 @@ from torch.optim import Optimizer
 
 
 def acting_size(gradient: Tensor) -> Tensor:
-    """Root mean square over the cells where the gradient acts; never 0."""
+    """Computes the root mean square over the cells where the gradient acts; never 0."""
     acts = (gradient != 0).sum().clamp_min(1)
     size: Tensor = (gradient.square().sum() / acts).sqrt() + 1e-12
     return size
 
 
 class NormalisedDescent(Optimizer):
-    """Gradient descent whose step has root-mean-square `lr` over the cells where the gradient acts, whatever
-    its size.
+    """Gradient descent by steps of one size, whatever the gradient's.
+
+    A step has root mean square `lr` over the cells where the gradient acts.
     """
 
     def __init__(self, params: list[Tensor], lr: float) -> None:

@@ -1,5 +1,6 @@
-"""Which features carry a drag? Asked of any model, without labels: warp the picture by a known motion, invert
-both, and see whose features came along.
+"""A test of any model, without labels, that finds which features carry a drag.
+
+It warps the picture by a known motion, inverts both, and sees whose features came along.
 """
 
 from __future__ import annotations
@@ -23,10 +24,12 @@ TOGETHER = 8  # taps in one forward pass: a map of FLUX at 1024x1024 takes 50 MB
 
 @dataclass(frozen=True)
 class TapScore:
-    """At schedule level `level` (noise level `t`): `pck`, the share of cells whose nearest neighbour in the
-    warped picture's features lies within RADIUS of where the motion takes them; `ratio`, the drag's L1 loss
-    of the true answer over that of the unchanged picture: 1 says that the loss knows nothing there, 0 that
-    the answer is its minimum.
+    """How well a tap follows a known motion, at schedule level `level` (noise level `t`).
+
+    pck: share of cells whose nearest neighbour in the warped picture's features lies within RADIUS of where
+        the motion takes them.
+    ratio: the drag's L1 loss of the true answer over that of the unchanged picture. 1 says that the loss
+        knows nothing there, 0 that the answer is its minimum.
     """
 
     tap: FeatureTap
@@ -42,19 +45,19 @@ class TapScore:
 
 
 def probe_motion(image: Grid) -> AffineMotion:
-    """Right and down by a sixth and a tenth, turned by 8 degrees, a tenth smaller."""
+    """Makes the motion: right and down by a sixth and a tenth, turned by 8 degrees, a tenth smaller."""
     middle = ((image.width - 1) / 2, (image.height - 1) / 2)
     shift = (image.width / 6, image.height / 10)
     return AffineMotion(shift, math.radians(8), (0.9, 0.9), middle)
 
 
 def warped_picture(image: Tensor, motion: AffineMotion) -> Tensor:
-    """image (1, 3, H, W) after the motion; mirrored where nothing arrives."""
+    """Warps image (1, 3, H, W) by the motion; mirrored where nothing arrives."""
     return warp(image, motion_matrix(motion), padding="reflection")
 
 
 def compare(source: Tensor, moved: Tensor, motion: AffineMotion, image: Grid) -> tuple[float, float]:
-    """(pck, ratio) of a pair of maps (1, C, h, w) of a picture and the picture after `motion`."""
+    """Computes (pck, ratio) of a pair of maps (1, C, h, w), of a picture and the picture after `motion`."""
     longer = max(image.height, image.width)
     part = min(CELLS, longer // 8) / longer
     grid = Grid(max(round(image.height * part), 2), max(round(image.width * part), 2))
@@ -93,8 +96,10 @@ def probe(
     levels: Sequence[int],
     on_pass: Callable[[int, int], None] = lambda done, total: None,
 ) -> tuple[TapScore, ...]:
-    """Every tap at every level; `source` and `moved` are the inversions of a picture (of size `image`) and of
-    the same after `motion`, on one schedule. `on_pass` is told (done, total) after each pair of passes.
+    """Scores every tap at every level.
+
+    source, moved: inversions of a picture (of size `image`) and of the same after `motion`, on one schedule.
+    on_pass: is told (done, total) after each pair of passes.
     """
     if not taps:
         raise DragError("there is no feature tap to probe: name some, or write all")
@@ -113,7 +118,10 @@ def probe(
 
 
 def ranked(scores: Sequence[TapScore]) -> list[tuple[FeatureTap, float]]:
-    """The taps by their mean score over the levels, best first; equal ones in the order of the model."""
+    """Sorts the taps by their mean score over the levels, best first.
+
+    Equal ones stay in the order of the model.
+    """
     by_tap: dict[FeatureTap, list[float]] = {}
     for s in scores:
         by_tap.setdefault(s.tap, []).append(s.score)
@@ -122,12 +130,12 @@ def ranked(scores: Sequence[TapScore]) -> list[tuple[FeatureTap, float]]:
 
 
 def tap_text(tap: FeatureTap) -> str:
-    """ "double.17" or "double.17:norm1", as DragOptimize reads it."""
+    """Writes a tap as "double.17" or "double.17:norm1", as DragOptimize reads it."""
     return tap.block if tap.site == "out" else f"{tap.block}:{tap.site}"
 
 
 def score_table(scores: Sequence[TapScore]) -> str:
-    """Taps in the order of their rank; PCK and loss ratio at each level, the mean score."""
+    """Lists taps in the order of their rank: PCK and loss ratio at each level, the mean score."""
     levels = list(dict.fromkeys((s.level, s.t) for s in scores))
     at = {(s.tap, s.level): s for s in scores}
     heads = [f"level {level}, t {t:.3g}: PCK, ratio" for level, t in levels]

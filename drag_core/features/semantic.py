@@ -1,5 +1,6 @@
-"""Points that carry their super-pixel: AdaptiveDrag's semantic regions and position-supervised
-backtracking.
+"""Points that carry their super-pixel (AdaptiveDrag).
+
+These are its semantic regions and its position-supervised backtracking.
 """
 
 from __future__ import annotations
@@ -23,8 +24,10 @@ MOST = 32  # cells of a super-pixel that tracking reads at every shift, spread e
 
 @dataclass(frozen=True)
 class SemanticPlan:
-    """Which cells (P, n, n) in {0, 1} of the square around each handle are its super-pixel's, and the
-    reference's features there (ΣC, P, n, n).
+    """What the updates of a level need of the source's features.
+
+    shape: (P, n, n) in {0, 1}, which cells of the square around each handle are its super-pixel's.
+    patch: (ΣC, P, n, n), the reference's features there.
     """
 
     shape: Tensor
@@ -35,16 +38,17 @@ class SemanticPlan:
 
 @dataclass(frozen=True)
 class SemanticSupervision:
-    """AdaptiveDrag §3.4: motion supervision and tracking over the super-pixel of each handle in place of a
-    square.
+    """Motion supervision and tracking over the super-pixel of each handle, not a square (AdaptiveDrag §3.4).
 
     A handle's super-pixel is the patch of `labels` (H, W) under it, else its `region`, else one of SLIC on
     the reference's own features. The loss is drift-prone (`preserve` False, as DragDiffusion's that the paper
-    goes on from) or information-preserving. Tracking (§3.4.1) keeps a new place only if it lies towards the
-    target and at least the ideal step away, a `steps`-th of the drag; else it goes on at the same place,
-    which is what makes the loop as long as the drag needs. Towards: a positive cosine with the way to the
-    target from here, which is the paper's (from the start) until a handle has overshot, and then lets it come
-    back. Lengths are cells of `grid`.
+    goes on from) or information-preserving.
+
+    Tracking (§3.4.1) keeps a new place only if it lies towards the target and at least the ideal step away, a
+    `steps`-th of the drag. Else it goes on at the same place, which is what makes the loop as long as the
+    drag needs. Towards means a positive cosine with the way to the target from here. Until a handle has
+    overshot that is the paper's way (from the start); afterwards it lets the handle come back. Lengths are
+    cells of `grid`.
     """
 
     handles: tuple[Handle, ...]
@@ -69,7 +73,7 @@ class SemanticSupervision:
         return on_cells([h.target for h in self.handles], self.image, self.grid)
 
     def ideal(self) -> Tensor:
-        """(P,): the step d = l/n that every kept update covers at least."""
+        """Computes (P,), the step d = l/n that every kept update covers at least."""
         out: Tensor = (self._targets() - self._starts()).norm(dim=-1) / self.steps
         return out
 
@@ -123,8 +127,9 @@ class SemanticSupervision:
 
     @torch.no_grad()
     def track(self, features: Maps, reference: Any, state: Tensor) -> tuple[Tensor, bool]:
-        """Where the super-pixel's first features are now, in L1 (GoodDrag eq. 4, over the patch); then the
-        two tests.
+        """Finds where the super-pixel's first features are now, in L1, then makes the two tests.
+
+        The distance is GoodDrag's eq. 4, over the patch.
         """
         plan, s = self._planned(reference), self.search
         wide = patches(features, self.grid, state, plan.radius + s)

@@ -24,32 +24,35 @@ class Supervision(Protocol):
         ...
 
     def init(self, reference: Maps) -> Any:
-        """State before the first update, from the source's features at the first drag level."""
+        """Returns the state before the first update, from the source's features at the first drag level."""
         ...
 
     def plan(self, reference: Maps, ramp: tuple[float, ...]) -> Any:
-        """All that the updates of one level need of the source's features and that no update changes; loss
-        and track take it, or the features themselves, as `reference`.
+        """Precomputes, once per noise level, what all its updates read from the source's features.
+
+        Pass the result as `reference` to `loss` and `track`, which take the features themselves, too.
         """
         ...
 
     def loss(self, features: Maps, reference: Any, state: Any, progress: float) -> Tensor: ...
 
     def track(self, features: Maps, reference: Any, state: Any) -> tuple[Any, bool]:
-        """State after an update, and whether every target is reached."""
+        """Returns the state after an update, and whether every target is reached."""
         ...
 
     def trace(self, state: Any) -> tuple[tuple[float, float], ...]:
-        """Where the handles are now, in image pixels."""
+        """Returns where the handles are now, in image pixels."""
         ...
 
     def on_small(self, grid: Grid) -> Supervision:
-        """The same for a small network, whose taps differ in size: regions are compared on `grid`."""
+        """Returns the same for a small network, whose taps differ in size: regions are compared on `grid`."""
         ...
 
     def wider(self, handles: tuple[Handle, ...], radius: int, patches: int) -> Supervision:
-        """The same for points `handles`, their patches wider: squares of `radius`, or super-pixels of which
-        the picture has `patches`.
+        """Returns the same for points `handles` with wider patches.
+
+        radius: of the squares.
+        patches: how many super-pixels the picture has, where those are the patches.
         """
         ...
 
@@ -65,13 +68,14 @@ class RegionPlan:
 
 @dataclass(frozen=True)
 class RegionSupervision:
-    """DragFlow eq. 1 and DragNeXt eq. 6-7 (PBSI): moved reference features against current ones inside the
-    moved mask.
+    """Compares moved reference features with current ones inside the moved mask.
 
-    `grid` is where features are compared (they are read from native maps as if upsampled to it).
-    `mean` "map": the sum over moved cells divided by C·H·W of the whole grid (DragFlow's released
-    normalisation, which its step size presumes); "region": by C times the moved cells. `equal_taps` divides
-    each tap by its mean magnitude.
+    This is DragFlow's eq. 1 and DragNeXt's eq. 6-7 (PBSI).
+
+    grid: where features are compared (they are read from native maps as if upsampled to it).
+    mean: "map" divides the sum over moved cells by C·H·W of the whole grid (DragFlow's released
+        normalisation, which its step size presumes), "region" by C times the moved cells.
+    equal_taps: divides each tap by its mean magnitude.
     """
 
     regions: tuple[Region, ...]
@@ -88,8 +92,10 @@ class RegionSupervision:
         return None
 
     def loss(self, features: Maps, reference: Any, state: None, progress: float) -> Tensor:
-        """Σ_i γ_i |F(p) - F_0(A_i(s)⁻¹p)|_1 over the cells p of region i moved to progress s, per cell and
-        channel. From features this is the definition; from a plan the same without large maps.
+        """Computes Σ_i γ_i |F(p) - F_0(A_i(s)⁻¹p)|_1, per cell and channel.
+
+        The sum is over the cells p of region i moved to progress s. From features this is the definition;
+        from a plan it is the same without large maps.
         """
         if isinstance(reference, RegionPlan):
             return kernel.pull(features, reference.then, reference.windows[progress], reference.scale)
@@ -120,11 +126,11 @@ class RegionSupervision:
         return [1 / (r.abs().mean() + 1e-6) if self.equal_taps else 1.0 for r in reference]
 
     def cells(self, moved: int) -> int:
-        """By how many cells the sum over `moved` ones is divided."""
+        """Counts the cells by which the sum over `moved` ones is divided."""
         return self.grid.height * self.grid.width if self.mean == "map" else moved
 
     def _moved(self, region: Region, progress: float) -> tuple[Tensor, Tensor]:
-        """The motion on `grid`, and where (H, W) the moved mask covers more than half a cell."""
+        """Computes the motion on `grid`, and where (H, W) the moved mask covers more than half a cell."""
         mask = on_grid(region.mask.cpu(), self.grid)
         matrix = rescale(motion_matrix(region.motion, progress), self.image, self.grid)
         share = warp(mask, matrix)[0, 0]
@@ -132,7 +138,7 @@ class RegionSupervision:
         return matrix, share > min(0.5, 0.999 * float(share.max())) if share.any() else share > 0.5
 
     def places(self, region: Region, progress: float) -> tuple[Tensor, Tensor]:
-        """Cells of the moved mask (N, 2) and the places (N, 2) they come from, (x, y) on `grid`."""
+        """Lists the cells of the moved mask (N, 2) and the places (N, 2) they come from, (x, y) on `grid`."""
         matrix, inside = self._moved(region, progress)
         return torch.nonzero(inside).flip(1).double(), sampling_grid(matrix, self.grid)[inside]
 
@@ -159,13 +165,17 @@ class PointPlan:
 
 @dataclass(frozen=True)
 class PointSupervision:
-    """Motion supervision and point tracking of DragDiffusion (drift: `preserve` False) and GoodDrag eq. 3-6
-    (`preserve` True).
+    """Motion supervision and point tracking of DragDiffusion and GoodDrag.
 
-    Points and lengths are cells of `grid` (half the image's resolution in the papers): patch radius `radius`
-    (r1), search radius `search` (r2), step `stride` (β). `factor` multiplies the mean over the patch:
-    (2r+1)², or GoodDrag's released (2r)². A handle within `reach` of its target is left alone; all within:
-    done. The search stays inside the picture.
+    preserve: False is DragDiffusion's loss, which drifts, True GoodDrag's (eq. 3-6).
+    radius: of the patch (r1).
+    search: radius of the search (r2).
+    stride: length of a step (β).
+    factor: multiplies the mean over the patch: (2r+1)², or GoodDrag's released (2r)².
+    reach: a handle within it of its target is left alone. If all are, the drag is done.
+
+    Points and lengths are cells of `grid` (half the image's resolution in the papers). The search stays
+    inside the picture.
     """
 
     handles: tuple[Handle, ...]
@@ -212,7 +222,7 @@ class PointSupervision:
 
     @torch.no_grad()
     def track(self, features: Maps, reference: Any, state: Tensor) -> tuple[Tensor, bool]:
-        """Nearest cell, in L1 over channels, to the handle's first features (GoodDrag eq. 4)."""
+        """Finds the cell nearest, in L1 over channels, to the handle's first features (GoodDrag eq. 4)."""
         want = self._planned(reference).middle
         gap = (patches(features, self.grid, state, self.search) - want).abs().sum(0)
         new = state + nearest_shift(gap, state, self.search, self.grid)

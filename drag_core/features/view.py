@@ -13,8 +13,10 @@ REACH = 2.5  # standard deviations from grey to full colour
 
 
 def principal(x: Tensor, count: int = 3) -> tuple[Tensor, Tensor]:
-    """The principal components of the channels of x (1, C, h, w): scores (count, h, w), float64 on the CPU,
-    and each one's share of the variance (count,); zeros beyond the rank.
+    """Computes the principal components of the channels of x (1, C, h, w).
+
+    Returns scores (count, h, w), float64 on the CPU, and each one's share of the variance (count,). They are
+    zeros beyond the rank.
 
     Subspace iteration (Halko et al. 2011, algorithm 4.4) from a fixed start. The sign makes the third moment
     positive: the rarer side, often the thing before its background, is the bright one. So the result depends
@@ -42,7 +44,7 @@ def principal(x: Tensor, count: int = 3) -> tuple[Tensor, Tensor]:
 
 
 def _top(a: Tensor) -> tuple[Tensor, Tensor]:
-    """Leading right singular vectors (n, k) and singular values (k,) of a (m, n)."""
+    """Computes leading right singular vectors (n, k) and singular values (k,) of a (m, n)."""
     k = min(SPACE, *a.shape)
     start = torch.randn(a.shape[1], k, generator=torch.Generator().manual_seed(0), dtype=a.dtype)
     q = torch.linalg.qr(start).Q
@@ -53,8 +55,10 @@ def _top(a: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def feature_picture(x: Tensor, size: Grid) -> tuple[Tensor, Tensor]:
-    """(3, H, W) in [0, 1] of a feature map (1, C, h, w), every cell one flat patch; and the shares of
-    variance of its three colours. Grey is the mean; full colour is `REACH` standard deviations.
+    """Draws a feature map (1, C, h, w) as (3, H, W) in [0, 1], every cell one flat patch.
+
+    Also returns the shares of variance of its three colours. Grey is the mean; full colour is `REACH`
+    standard deviations.
     """
     scores, share = principal(x)
     spread = scores.square().mean((1, 2), keepdim=True).sqrt()

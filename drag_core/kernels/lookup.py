@@ -10,8 +10,10 @@ from ..types import Grid
 
 
 def neighbours(cells: Tensor, native: int, large: int, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
-    """For whole cells of a line upsampled from `native` to `large` cells: the two native cells between which
-    F.interpolate(mode="bilinear") reads, and the share of the second, in `dtype`'s precision.
+    """Finds between which native cells F.interpolate(mode="bilinear") reads, for whole cells of a line.
+
+    The line is upsampled from `native` to `large` cells. Returns the two native cells and the share of the
+    second, in `dtype`'s precision.
 
     Rounded as ATen does it (below float64: scale in float32, fused multiply-add), so that the values are
     equal and not only close; its kernels for processors without AVX2 round once more.
@@ -27,9 +29,11 @@ def neighbours(cells: Tensor, native: int, large: int, dtype: torch.dtype) -> tu
 
 
 def reading(at: Tensor, native: int, large: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """The bilinear reads at places `at` (P, n) of a line of `large` cells, upsampled from `native`, as one
-    product each: first native cell (P,) and matrix (P, n, k). Outside the line the border counts. All on the
-    CPU, the matrix in float64.
+    """Writes bilinear reads of an upsampled line as a matrix product.
+
+    at: places (P, n) on a line of `large` cells, upsampled from `native`. Outside it the border counts.
+    Returns start (P,), the first native cell, and weights (P, n, k): value = weights @ line[start : start +
+    k]. All on the CPU, the weights in float64.
     """
     count, n = at.shape
     low = at.double().floor()
@@ -49,8 +53,9 @@ def reading(at: Tensor, native: int, large: int, dtype: torch.dtype) -> tuple[Te
 
 
 def lookup(x: Tensor, size: Grid, points: Tensor, padding: str = "border") -> Tensor:
-    """Bilinear values at `points` (..., 2), (x, y) cells of `size`, of x (1, C, h, w) upsampled to `size` ->
-    (C, ...).
+    """Reads x (1, C, h, w), as if upsampled to `size`, bilinearly at `points`.
+
+    points: (..., 2), (x, y) cells of `size`. Returns (C, ...).
 
     Equal to F.interpolate(x, size, mode="bilinear") followed by grid_sample, without the large map: each
     fractional point is a blend of the four upsampled cells around it, and each of these of four cells of x.
@@ -75,13 +80,15 @@ def lookup(x: Tensor, size: Grid, points: Tensor, padding: str = "border") -> Te
 
 
 def lookup_all(maps: list[Tensor], size: Grid, points: Tensor, padding: str = "border") -> Tensor:
-    """`lookup` of several maps, channels concatenated -> (ΣC, ...)."""
+    """Does `lookup` of several maps, channels concatenated -> (ΣC, ...)."""
     return torch.cat([lookup(x, size, points, padding) for x in maps])
 
 
 def patches(maps: list[Tensor], size: Grid, centres: Tensor, radius: int) -> Tensor:
-    """`lookup_all` of the squares of 2·radius+1 cells around `centres` (P, 2), which lie on the CPU -> (ΣC,
-    P, 2·radius+1, 2·radius+1). As many operations for a hundred points as for one, and none that waits.
+    """Reads, as `lookup_all` does, the squares of 2·radius+1 cells around `centres`.
+
+    centres: (P, 2), on the CPU. Returns (ΣC, P, 2·radius+1, 2·radius+1).
+    Takes as many operations for a hundred points as for one, and none that waits.
     """
     o = torch.arange(-radius, radius + 1, dtype=torch.float64)
     out = []
@@ -99,8 +106,11 @@ def patches(maps: list[Tensor], size: Grid, centres: Tensor, radius: int) -> Ten
 
 
 def nearest_shift(gap: Tensor, places: Tensor, radius: int, size: Grid) -> Tensor:
-    """(P, 2) whole cells, (x, y): where around `places` (P, 2), on the CPU, `gap` (P, 2·radius+1, 2·radius+1)
-    is least, of what lies inside `size`.
+    """Finds where around `places` the `gap` is least, of what lies inside `size`.
+
+    gap: (P, 2·radius+1, 2·radius+1).
+    places: (P, 2), on the CPU.
+    Returns (P, 2) whole cells, (x, y).
     """
     o = torch.arange(-radius, radius + 1, dtype=places.dtype)
     x, y = places[:, :1] + o, places[:, 1:] + o

@@ -1,4 +1,4 @@
-"""GoodDrag's Dragging Accuracy Index: is the patch around each handle now found around its target?"""
+"""GoodDrag's Dragging Accuracy Index: whether the patch around each handle is now found around its target."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ RADII = (1, 5, 10, 20)
 
 @dataclass(frozen=True)
 class Dai:
-    """`paper` is Eq. 8, `script` what compute_DAI.py prints: Eq. 8 divided by the number of pairs once more.
+    """GoodDrag's index in both its forms.
 
+    paper: Eq. 8.
+    script: what compute_DAI.py prints, Eq. 8 divided by the number of pairs once more.
     Both on pictures in [0, 1], lower is better, nan if no pair could be measured.
     """
 
@@ -27,7 +29,7 @@ class Dai:
 
 
 def dai(original: Tensor, edited: Tensor, pairs: Sequence[tuple[Point, Point]], radius: int) -> Dai:
-    """DAI (GoodDrag Eq. 8) of pictures (3, H, W) in [0, 1] over (handle, target) pairs.
+    """Computes DAI (GoodDrag Eq. 8) of pictures (3, H, W) in [0, 1] over (handle, target) pairs.
 
     Per pair the squared differences of two patches of (1 + 2·radius)² pixels, summed over the three
     channels, per pixel of the patch. Points go to the nearest pixel. A pair whose patch leaves the picture is

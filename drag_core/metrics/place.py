@@ -1,5 +1,6 @@
-"""Where a moved thing is in a picture: with the scene known without it, and by searching for what it looked
-like.
+"""Where a moved thing is in a picture.
+
+It is found with the scene known without it, or by searching for what it looked like.
 """
 
 from __future__ import annotations
@@ -20,8 +21,10 @@ TIE = 1e-5  # mean squared errors this close count as equal: 0.8 of 255 grey lev
 
 @dataclass(frozen=True)
 class Match:
-    """The best place of a template: offset (dx, dy) in whole pixels from where it was expected, and how well
-    it fits there (PSNR in dB).
+    """The best place of a template.
+
+    offset: (dx, dy) in whole pixels from where it was expected.
+    psnr: how well it fits there, in dB.
     """
 
     offset: tuple[int, int]
@@ -33,9 +36,13 @@ class Match:
 
 
 def residue_centroid(image: Tensor, empty: Tensor, area: Tensor) -> Point:
-    """Centroid of what `image` (3, H, W) shows inside `area` (H, W) and `empty`, the same scene without the
-    thing, does not; weighted by the difference above 0.25 (summed over channels, at most 0.6). nan if there
-    is nothing.
+    """Finds the centroid of what `image` shows inside `area` and the scene without the thing does not.
+
+    image: (3, H, W).
+    empty: the same scene without the thing.
+    area: (H, W).
+    Pixels are weighted by the difference above 0.25 (summed over channels, at most 0.6). nan if there is
+    nothing.
     """
     weight = ((image - empty).abs().sum(0) - 0.25).clamp(0, 0.6) * area
     total = float(weight.sum())
@@ -46,9 +53,14 @@ def residue_centroid(image: Tensor, empty: Tensor, area: Tensor) -> Point:
 
 
 def locate(template: Tensor, mask: Tensor, image: Tensor, reach: int) -> Match | None:
-    """Where in `image` (3, H, W) the set pixels of `template` (3, H, W, at its expected place) fit best, at
-    most `reach` px away in x and y and wholly inside the picture: least mean squared error over the set
-    pixels of mask (H, W). Of places that fit equally well, the nearest. None under 20 set pixels.
+    """Finds where in `image` (3, H, W) the set pixels of a template fit best.
+
+    template: (3, H, W), at its expected place.
+    mask: (H, W), its set pixels.
+    reach: at most so many px away in x and y, and wholly inside the picture.
+
+    The best fit has the least mean squared error over the set pixels. Of places that fit equally well, the
+    nearest counts. None under 20 set pixels.
 
     Finds a shift only, and finds some place even where the thing is gone: the PSNR says which.
     """

@@ -18,19 +18,22 @@ FRAME = 5  # half of SSIM's window: closer to the border there is no SSIM
 
 
 def psnr(a: Tensor, b: Tensor, mask: Tensor | None = None) -> float:
-    """dB, from the mean squared error over the channels of the set pixels; 100 stands for equal."""
+    """Computes PSNR in dB, from the mean squared error over the channels of the set pixels.
+
+    100 stands for equal.
+    """
     d = (a.double() - b.double()).square().mean(0)
     mse = _mean(d, mask)
     return math.nan if math.isnan(mse) else -10 * math.log10(max(mse, 1e-10))
 
 
 def l1(a: Tensor, b: Tensor, mask: Tensor | None = None) -> float:
-    """Mean absolute difference, 0 to 1."""
+    """Computes the mean absolute difference, 0 to 1."""
     return _mean((a.double() - b.double()).abs().mean(0), mask)
 
 
 def ssim(a: Tensor, b: Tensor, mask: Tensor | None = None) -> float:
-    """Mean of the SSIM map over the set pixels at least 5 px inside the picture; 1 is equal.
+    """Averages the SSIM map over the set pixels at least 5 px inside the picture; 1 is equal.
 
     The map is that of the whole pictures, so the windows at a mask's rim see 5 px of what lies outside.
     """
@@ -42,10 +45,10 @@ def ssim(a: Tensor, b: Tensor, mask: Tensor | None = None) -> float:
 
 
 def ssim_map(a: Tensor, b: Tensor) -> Tensor:
-    """(H, W): SSIM of Wang et al. 2004, mean over the channels; meaningful 5 px and more inside the border.
+    """Computes SSIM of Wang et al. 2004, (H, W), mean over the channels.
 
-    11x11 Gaussian window of sigma 1.5, variances of the population, K = 0.01 and 0.03: scikit-image's with
-    gaussian_weights=True, use_sample_covariance=False.
+    Meaningful 5 px and more inside the border. 11x11 Gaussian window of sigma 1.5, variances of the
+    population, K = 0.01 and 0.03: scikit-image's with gaussian_weights=True, use_sample_covariance=False.
     """
     c1, c2 = 0.01**2, 0.03**2
     x, y = (np.ascontiguousarray(p.detach().cpu().double().permute(1, 2, 0).numpy()) for p in (a, b))

@@ -1,8 +1,8 @@
-"""Every number of a drag that needs no network, beside the same number for no edit at all; as a table and as
-data.
+"""Every number of a drag that needs no network, as a table and as data.
 
-Both columns matter: on a flat or repetitive picture an edit that did nothing scores well. All numbers are of
-8-bit pixels as the host's SaveImage writes them, so that the saved files give the same.
+Beside each stands the same number for no edit at all. Both columns matter: on a flat or repetitive picture an
+edit that did nothing scores well. All numbers are of 8-bit pixels as the host's SaveImage writes them, so
+that the saved files give the same.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ ALL = tuple(KINDS)
 
 @dataclass(frozen=True)
 class Line:
-    """One metric: its value for the edit, for the original taken as the edit (nan: none); a hint."""
+    """One metric: its value for the edit and for the original taken as the edit (nan: none), and a hint."""
 
     key: str
     name: str
@@ -48,7 +48,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Report:
-    """What `measure` found; `notes` are sentences on how to read it."""
+    """What `measure` found, with sentences on how to read it as `notes`."""
 
     size: Grid
     regions: int
@@ -58,8 +58,10 @@ class Report:
 
 
 def measure(original: Tensor, edited: Tensor, task: Task, reference: Tensor | None = None) -> Report:
-    """All metrics of an edit. Pictures (3, H, W) in [0, 1] of the task's size; `reference`: the right result,
-    if there is one.
+    """Computes all metrics of an edit.
+
+    original, edited: (3, H, W) in [0, 1] of the task's size.
+    reference: the right result, if there is one.
     """
     given = {"original": original, "edited": edited} | ({} if reference is None else {"reference": reference})
     _check(given, task.image)
@@ -78,7 +80,10 @@ def measure(original: Tensor, edited: Tensor, task: Task, reference: Tensor | No
 
 
 def as_saved(image: Tensor) -> Tensor:
-    """The picture as the host's SaveImage keeps it: 8 bits, cut off, not rounded; float64 in [0, 1]."""
+    """Makes the picture as the host's SaveImage keeps it.
+
+    It has 8 bits, cut off, not rounded; float64 in [0, 1].
+    """
     return (image.detach().cpu().float() * 255).clamp(0, 255).byte().double() / 255
 
 
@@ -123,7 +128,10 @@ def _background(a: Tensor, b: Tensor, task: Task) -> list[Line]:
 
 
 def _content(a: Tensor, b: Tensor, regions: tuple[Region, ...]) -> list[Line]:
-    """What the regions should look like after their motion against what is there, and what stayed behind."""
+    """Compares what the regions should look like after their motion with what is there.
+
+    And measures what stayed behind.
+    """
     wanted, own = carried(a, regions)
     target = _union(own)
     out = _compared("moved", "moved content", wanted, a, b, target)
@@ -153,8 +161,9 @@ def _content(a: Tensor, b: Tensor, regions: tuple[Region, ...]) -> list[Line]:
 
 
 def carried(image: Tensor, regions: tuple[Region, ...]) -> tuple[Tensor, list[Tensor]]:
-    """Picture (3, H, W) with every region's content at its target, later regions on top; and of each target
-    the part (H, W) not under a later one. Sources stay where they were.
+    """Moves every region's content of a picture (3, H, W) to its target, later regions on top.
+
+    Also returns of each target the part (H, W) not under a later one. Sources stay where they were.
     """
     out, own = image, list[Tensor]()
     for region in regions:
@@ -170,7 +179,7 @@ def _union(masks: list[Tensor]) -> Tensor:
 
 
 def _reach(region: Region) -> int:
-    """How far to search: as far as an unmoved region lies from its target, and a quarter more."""
+    """Computes how far to search: as far as an unmoved region lies from its target, and a quarter more."""
     centre = centroid(region.mask)
     return max(16, round(1.25 * math.dist(centre, apply(motion_matrix(region.motion), centre))))
 
@@ -192,8 +201,9 @@ def _compared(
     hint: str = "",
     why: str = "",
 ) -> list[Line]:
-    """Edit and no edit against `wanted` inside the mask. Outside it all are made equal, so that SSIM's
-    windows at the rim judge the inside alone.
+    """Compares edit and no edit with `wanted` inside the mask.
+
+    Outside it all are made equal, so that SSIM's windows at the rim judge the inside alone.
     """
     out = []
     for kind in kinds:
@@ -225,7 +235,7 @@ def _notes(task: Task) -> tuple[str, ...]:
 
 
 def table(report: Report) -> str:
-    """Aligned text: a heading, one metric a line, then the notes."""
+    """Writes the report as aligned text: a heading, one metric a line, then the notes."""
     size = f"{report.size.width}x{report.size.height}"
     parts = f"{_count(report.regions, 'region')}, {_count(report.pairs, 'point pair')}"
     rows = [("metric", "edited", "no edit", "")]
@@ -236,7 +246,10 @@ def table(report: Report) -> str:
 
 
 def as_dict(report: Report) -> dict[str, Any]:
-    """The report for JSON: metrics by key, each {edited, no_edit, unit, hint}, None for no value."""
+    """Turns the report into JSON's form, metrics by key.
+
+    Each is {edited, no_edit, unit, hint}, with None for no value.
+    """
     return {
         "width": report.size.width,
         "height": report.size.height,

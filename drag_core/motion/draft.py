@@ -11,7 +11,10 @@ from .task import draw, fitted
 
 
 def unfinished(x: DragInstruction) -> str | None:
-    """What the instruction lacks before it can move something, as a clause for the user; None: nothing."""
+    """Says what the instruction lacks before it can move something, as a clause for the user.
+
+    None: nothing.
+    """
     if not x.regions and not x.points:
         return "nothing is marked: mark a part of the picture and drag it, or set a pair of points"
     for i, spec in enumerate(x.regions):
@@ -24,7 +27,10 @@ def unfinished(x: DragInstruction) -> str | None:
 
 
 def shown(x: DragInstruction, size: Grid) -> tuple[Tensor, Tensor, tuple[str, ...]]:
-    """(H, W) in {0, 1}: the union of the regions; what may change as far as that is said; and notes."""
+    """Draws the union of the regions, (H, W) in {0, 1}.
+
+    Also returns what may change as far as that is said, and notes.
+    """
     x, notes = fitted(x, size)
     empty = torch.zeros(size.height, size.width)
     source = torch.stack([empty, *(draw(r.shape, size) for r in x.regions)]).amax(0)

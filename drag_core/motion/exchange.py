@@ -1,5 +1,6 @@
-"""Points from regions and regions from points: what one kind of method needs of a drag drawn for the
-other.
+"""Points from regions and regions from points.
+
+This is what one kind of method needs of a drag drawn for the other.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ DEPTH = 0.3  # how far inside boundary samples lie, as a share of the region's g
 
 
 def nearest_inside(mask: Tensor, point: Point) -> Point:
-    """`point` if the pixel there is set, else the nearest set pixel: a concave region's centroid lies
-    outside it.
+    """Returns `point` if the pixel there is set, else the nearest set pixel.
+
+    A concave region's centroid lies outside it.
     """
     x, y = int(point[0] + 0.5), int(point[1] + 0.5)
     if 0 <= y < mask.shape[0] and 0 <= x < mask.shape[1] and mask[y, x] > 0.5:
@@ -33,14 +35,16 @@ def nearest_inside(mask: Tensor, point: Point) -> Point:
 
 
 def centroid_pair(region: Region) -> Handle:
-    """The region's middle and where its motion takes it."""
+    """Returns the region's middle and where its motion takes it."""
     start = nearest_inside(region.mask, centroid(region.mask))
     return Handle(start, apply(motion_matrix(region.motion), start), region.mask)
 
 
 def boundary_points(mask: Tensor, count: int, depth: float = DEPTH) -> tuple[Point, ...]:
-    """At most `count` set pixels of mask (H, W), evenly along its outline drawn in by `depth` of its greatest
-    depth; the outline of the largest part. Fewer where the outline has fewer pixels.
+    """Picks at most `count` set pixels of mask (H, W), evenly along its outline.
+
+    The outline is that of the largest part, drawn in by `depth` of its greatest depth. Fewer pixels where it
+    has fewer.
     """
     array = np.pad((mask.cpu().numpy() > 0.5).astype(np.uint8), 1)
     inner = cv2.distanceTransform(array, cv2.DIST_L2, 5)
@@ -54,15 +58,20 @@ def boundary_points(mask: Tensor, count: int, depth: float = DEPTH) -> tuple[Poi
 
 
 def handles_of(region: Region, boundary: int = 8) -> tuple[Handle, ...]:
-    """The centroid's pair and `boundary` samples of the outline, each carried by the region's motion."""
+    """Makes the centroid's pair and `boundary` samples of the outline.
+
+    Each is carried by the region's motion.
+    """
     matrix = motion_matrix(region.motion)
     samples = boundary_points(region.mask, boundary)
     return (centroid_pair(region), *(Handle(p, apply(matrix, p), region.mask) for p in samples))
 
 
 def regions_of(handles: Sequence[Handle], labels: Tensor) -> tuple[Region, ...]:
-    """One region a handle: its own `region`, or the super-pixel of `labels` (H, W) under it, moved by target
-    - start; γ among them. Handles that move the same pixels the same way give one region.
+    """Makes one region a handle: its own `region`, or the super-pixel of `labels` (H, W) under it.
+
+    It is moved by target - start and weighted by its γ among them. Handles that move the same pixels the same
+    way give one region.
     """
     found: list[Region] = []
     for h in handles:
@@ -75,11 +84,11 @@ def regions_of(handles: Sequence[Handle], labels: Tensor) -> tuple[Region, ...]:
 
 
 def with_points(task: Task, boundary: int) -> Task:
-    """The task with boundary samples of its regions among its handles; as it is without regions."""
+    """Adds boundary samples of the task's regions to its handles; without regions it is as it was."""
     more = tuple(replace(h, region=None) for r in task.regions for h in handles_of(r, boundary)[1:])
     return replace(task, handles=(*task.handles, *more))
 
 
 def with_regions(task: Task, labels: Tensor) -> Task:
-    """The task with its points as super-pixel regions; as it is if it has regions."""
+    """Turns the task's points into super-pixel regions; with regions it is as it was."""
     return task if task.regions else replace(task, regions=regions_of(task.handles, labels))

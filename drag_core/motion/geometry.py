@@ -18,37 +18,46 @@ from ..types import AffineMotion, Grid, Point
 
 
 def translation(start: Point, target: Point, path: tuple[Point, ...] = ()) -> AffineMotion:
-    """Relocation and deformation (DragFlow eq. 2): the motion from `start` to `target`, over `path`."""
+    """Builds relocation and deformation: from `start` to `target`, over `path` (DragFlow eq. 2)."""
     x, y = start
     return AffineMotion((target[0] - x, target[1] - y), path=tuple((px - x, py - y) for px, py in path))
 
 
 def turn_angle(start: Point, target: Point, anchor: Point) -> float:
-    """Signed angle start-anchor-target on the shorter way, rad in [-pi, pi), positive from +x towards +y."""
+    """Computes the signed angle start-anchor-target on the shorter way.
+
+    In rad, in [-pi, pi), positive from +x towards +y.
+    """
     a = math.atan2(start[1] - anchor[1], start[0] - anchor[0])
     b = math.atan2(target[1] - anchor[1], target[0] - anchor[0])
     return (b - a + math.pi) % (2 * math.pi) - math.pi
 
 
 def rotation(start: Point, target: Point, anchor: Point) -> AffineMotion:
-    """DragFlow eq. 18-21 / DragNeXt eq. 5: turn about `anchor` until `start` points where `target` does."""
+    """Builds the turn about `anchor` until `start` points where `target` does.
+
+    DragFlow eq. 18-21, DragNeXt eq. 5.
+    """
     return AffineMotion(angle=turn_angle(start, target, anchor), anchor=anchor)
 
 
 def scaling(scale: Point, anchor: Point) -> AffineMotion:
-    """Stretch by (sx, sy) along the image axes about `anchor`."""
+    """Builds the stretch by (sx, sy) along the image axes about `anchor`."""
     return AffineMotion(scale=scale, anchor=anchor)
 
 
 def stops(motion: AffineMotion) -> tuple[float, ...]:
-    """Progress in (0, 1] at the places of the motion's path and at its end; (1,) without a path."""
+    """Lists the progress in (0, 1] at the places of the motion's path and at its end; (1,) without a path."""
     corners = ((0.0, 0.0), *motion.path, motion.shift)
     lengths = tuple(accumulate(math.dist(a, b) for a, b in pairwise(corners)))
     return tuple(n / lengths[-1] for n in lengths) if lengths[-1] > 0 else (1.0,)
 
 
 def shift_at(motion: AffineMotion, progress: float) -> Point:
-    """The shift at `progress`: on the straight way, or along the polyline (0, 0) - path - shift by length."""
+    """Computes the shift at `progress`.
+
+    It lies on the straight way, or along the polyline (0, 0) - path - shift by length.
+    """
     corners, start = ((0.0, 0.0), *motion.path, motion.shift), 0.0
     for (a, b), end in zip(pairwise(corners), stops(motion), strict=False):
         if progress <= end and end > start:
@@ -59,7 +68,7 @@ def shift_at(motion: AffineMotion, progress: float) -> Point:
 
 
 def motion_matrix(motion: AffineMotion, progress: float = 1.0) -> Tensor:
-    """(3, 3) pixel map at `progress` in [0, 1] of the motion."""
+    """Computes the (3, 3) pixel map of the motion at `progress` in [0, 1]."""
     c, s = math.cos(progress * motion.angle), math.sin(progress * motion.angle)
     sx, sy = motion.scale[0] ** progress, motion.scale[1] ** progress
     a, b, d, e = c * sx, -s * sy, s * sx, c * sy
@@ -70,36 +79,39 @@ def motion_matrix(motion: AffineMotion, progress: float = 1.0) -> Tensor:
 
 
 def apply(matrix: Tensor, point: Point) -> Point:
-    """`point` carried by `matrix`."""
+    """Carries `point` by `matrix`."""
     x, y, _ = (matrix @ torch.tensor([point[0], point[1], 1.0], dtype=matrix.dtype)).tolist()
     return x, y
 
 
 def to_grid(src: Grid, dst: Grid) -> Tensor:
-    """(3, 3) map of pixel-centre coordinates on `src` to those on `dst`, both grids over the same image."""
+    """Computes the (3, 3) map of pixel-centre coordinates on `src` to those on `dst`.
+
+    Both are grids over the same image.
+    """
     kx, ky = dst.width / src.width, dst.height / src.height
     return torch.tensor([[kx, 0, (kx - 1) / 2], [0, ky, (ky - 1) / 2], [0, 0, 1]], dtype=torch.float64)
 
 
 def on_cells(points: list[Point], image: Grid, grid: Grid) -> Tensor:
-    """(P, 2) float64: points of the picture as cells of `grid`."""
+    """Turns points of the picture into cells of `grid`, (P, 2) float64."""
     m = to_grid(image, grid)
     return torch.tensor(points, dtype=torch.float64) @ m[:2, :2].T + m[:2, 2]
 
 
 def in_pixels(cells: Tensor, grid: Grid, image: Grid) -> tuple[Point, ...]:
-    """Cells (P, 2) of `grid` as points of the picture."""
+    """Turns cells (P, 2) of `grid` into points of the picture."""
     m = to_grid(grid, image)
     return tuple((float(x), float(y)) for x, y in cells @ m[:2, :2].T + m[:2, 2])
 
 
 def rescale(matrix: Tensor, src: Grid, dst: Grid) -> Tensor:
-    """The motion `matrix`, given in cells of `src`, in cells of `dst`."""
+    """Turns the motion `matrix`, given in cells of `src`, into cells of `dst`."""
     return to_grid(src, dst) @ matrix @ to_grid(dst, src)
 
 
 def sampling_grid(matrix: Tensor, size: Grid) -> Tensor:
-    """(H, W, 2) float64: for every destination cell the (x, y) source cell it comes from."""
+    """Computes for every destination cell the (x, y) source cell it comes from, (H, W, 2) float64."""
     inverse = torch.linalg.inv(matrix)
     y, x = torch.meshgrid(
         torch.arange(size.height, dtype=torch.float64, device=matrix.device),
@@ -111,7 +123,10 @@ def sampling_grid(matrix: Tensor, size: Grid) -> Tensor:
 
 
 def sample(x: Tensor, points: Tensor, mode: str = "bilinear", padding: str = "zeros") -> Tensor:
-    """Values of x (1, C, H, W) at `points` (..., 2), (x, y) cells -> (C, ...). Differentiable in x."""
+    """Reads x (1, C, H, W) at `points` (..., 2), (x, y) cells, as (C, ...).
+
+    Differentiable in x.
+    """
     h, w = x.shape[-2:]
     scale = torch.tensor([2 / w, 2 / h], dtype=points.dtype, device=points.device)
     norm = ((points + 0.5) * scale - 1).reshape(1, 1, -1, 2).to(device=x.device, dtype=x.dtype)
@@ -120,7 +135,8 @@ def sample(x: Tensor, points: Tensor, mode: str = "bilinear", padding: str = "ze
 
 
 def warp(x: Tensor, matrix: Tensor, mode: str = "bilinear", padding: str = "zeros") -> Tensor:
-    """x (1, C, H, W) moved by `matrix` (in x's own cells); `padding` "zeros" or "border" where nothing
-    arrives.
+    """Moves x (1, C, H, W) by `matrix` (in x's own cells).
+
+    padding: "zeros" or "border" where nothing arrives.
     """
     return sample(x, sampling_grid(matrix, Grid(*x.shape[-2:])), mode, padding)[None]

@@ -40,8 +40,9 @@ class Stroke:
 
 @dataclass(frozen=True)
 class Shape:
-    """A painted area: polygons, strokes, and/or the name of a mask picture beside the document, without
-    `holes`.
+    """A painted area, without `holes`.
+
+    Made of polygons, strokes, and/or the name of a mask picture beside the document.
     """
 
     polygons: tuple[tuple[Point, ...], ...] = ()
@@ -52,9 +53,13 @@ class Shape:
 
 @dataclass(frozen=True)
 class RegionSpec:
-    """`target`: where the region's centroid goes (relocation, deformation) or the point that shows the turn
-    (rotation, unless `angle`, in degrees, is given); `scale` (sx, sy) about `anchor`, which defaults to the
-    centroid; `path`: places of the centroid on its way to `target` (relocation, deformation)."""
+    """A region of the document and its motion.
+
+    target: where the region's centroid goes (relocation, deformation) or the point that shows the turn
+        (rotation, unless `angle`, in degrees, is given).
+    scale: (sx, sy) about `anchor`, which defaults to the centroid.
+    path: places of the centroid on its way to `target` (relocation, deformation).
+    """
 
     shape: Shape
     task: str
@@ -77,7 +82,10 @@ class PointSpec:
 
 @dataclass(frozen=True)
 class DragInstruction:
-    """width, height: the picture that the coordinates belong to; None: whatever picture it is used on."""
+    """A drag as a document.
+
+    width, height: the picture that the coordinates belong to; None: whatever picture it is used on.
+    """
 
     width: int | None = None
     height: int | None = None
@@ -91,7 +99,7 @@ class DragInstruction:
 
 
 def parse(text: str | bytes, *, finished: bool = True) -> DragInstruction:
-    """A DragInstruction from JSON text; at most 10 MB, 256 regions, 1024 points.
+    """Reads a DragInstruction from JSON text; at most 10 MB, 256 regions, 1024 points.
 
     finished: drafts, which lack a target or mark nothing yet, are refused.
     """
@@ -107,7 +115,7 @@ def read_instruction(path: Path | str) -> DragInstruction:
 
 
 def from_dict(data: Any, *, finished: bool = True) -> DragInstruction:
-    """A DragInstruction from the parsed document."""
+    """Reads a DragInstruction from the parsed document."""
     d = dict(read_object(data, "the document"))
     if (version := d.pop("version", 1)) != 1 or isinstance(version, bool):
         raise DragError(f"the drag instruction has version {short(version)}; this release reads version 1")
@@ -154,7 +162,10 @@ def _region(data: Any, at: str, finished: bool) -> RegionSpec:
 
 
 def lacks(r: RegionSpec) -> str | None:
-    """What a draft has yet to say before it can move, as the end of a sentence about it; None: nothing."""
+    """Says what a draft has yet to say before it can move, as the end of a sentence about it.
+
+    None: nothing.
+    """
     if not (r.shape.polygons or r.shape.strokes or r.shape.mask):
         return "marks nothing: give it polygons, strokes or a mask"
     if r.task == "scale" and r.scale is None:
@@ -167,7 +178,7 @@ def lacks(r: RegionSpec) -> str | None:
 
 
 def _rest(d: dict[str, Any]) -> dict[str, Any]:
-    """What is left of an object once its own keys are popped, without the shape's."""
+    """Returns what is left of an object once its own keys are popped, without the shape's."""
     return {k: v for k, v in d.items() if k not in ("polygons", "holes", "strokes", "mask")}
 
 
@@ -215,7 +226,7 @@ def _pair(data: Any, at: str) -> PointSpec:
 
 
 def to_dict(x: DragInstruction) -> dict[str, Any]:
-    """The document; parse(to_json(x)) == x, unknown keys included."""
+    """Makes the document; parse(to_json(x)) == x, unknown keys included."""
     image, editable, prompts = (dict(x.extra.get(k, {})) for k in ("image", "editable", "prompts"))
     return {
         **x.extra,
@@ -253,7 +264,7 @@ def _shape_dict(s: Shape) -> dict[str, Any]:
 
 
 def rescaled(x: DragInstruction, width: int, height: int) -> DragInstruction:
-    """The same drag on a picture of another size (pixel centres kept; radii by the mean factor)."""
+    """Fits the same drag to a picture of another size (pixel centres kept; radii by the mean factor)."""
     if x.width in (None, width) and x.height in (None, height):
         return replace(x, width=width, height=height)
     kx, ky = width / (x.width or width), height / (x.height or height)

@@ -22,7 +22,7 @@ EDITABLE, TOUCHED = 0.5, 0.05
 
 
 def centroid(mask: Tensor) -> Point:
-    """Mean (x, y) of the set pixels; may lie outside a concave mask."""
+    """Computes the mean (x, y) of the set pixels; may lie outside a concave mask."""
     y, x = torch.nonzero(mask > 0.5, as_tuple=True)
     if len(x) == 0:
         raise DragError("a region mask is empty: paint the part that shall move")
@@ -30,26 +30,26 @@ def centroid(mask: Tensor) -> Point:
 
 
 def region_weights(masks: Sequence[Tensor]) -> tuple[float, ...]:
-    """γ of DragFlow eq. 22-24: small regions count more; the weights sum to 1."""
+    """Computes γ of DragFlow eq. 22-24: small regions count more; the weights sum to 1."""
     share = [float(m.mean()) for m in masks]
     raw = [min(max(1 + 0.5 / (s + 0.1), 1.0), 5.0) for s in share]
     return tuple(w / sum(raw) for w in raw)
 
 
 def moved(region: Region, progress: float = 1.0) -> Tensor:
-    """The region's mask after its motion, nearest pixel."""
+    """Moves the region's mask by its motion, nearest pixel."""
     out = warp(region.mask[None, None].float(), motion_matrix(region.motion, progress), mode="nearest")
     return (out[0, 0] > 0.5).float()
 
 
 def touched(region: Region) -> Tensor:
-    """The region's mask with where it goes, and every place of its path."""
+    """Joins the region's mask with where it goes, and every place of its path."""
     places = [moved(region, s) for s in stops(region.motion)]
     return torch.stack([region.mask.float(), *places]).amax(0)
 
 
 def enclosing_box(mask: Tensor) -> Tensor:
-    """The filled rotated rectangle of least area around the set pixels (DragFlow eq. 26-27)."""
+    """Fills the rotated rectangle of least area around the set pixels (DragFlow eq. 26-27)."""
     pixels = torch.nonzero(mask > 0.5).flip(1).to(torch.float32).cpu().numpy()
     if len(pixels) == 0:
         return torch.zeros_like(mask)
@@ -60,16 +60,17 @@ def enclosing_box(mask: Tensor) -> Tensor:
 
 
 def adaptive_mask(regions: Sequence[Region]) -> Tensor:
-    """Editable mask of DragFlow eq. 25-27: per region the box around source and moved region; their union.
+    """Builds the editable mask of DragFlow eq. 25-27.
 
-    The places of a region's path lie in its box too.
+    Per region it is the box around source and moved region; these are united. The places of a region's path
+    lie in its box too.
     """
     parts = [touched(r) for r in regions]
     return torch.stack([*parts, *map(enclosing_box, parts)]).amax(0)
 
 
 def grow(mask: Tensor, radius: int) -> Tensor:
-    """Dilated by a disc of `radius` pixels."""
+    """Dilates by a disc of `radius` pixels."""
     if radius <= 0:
         return mask
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
@@ -77,7 +78,7 @@ def grow(mask: Tensor, radius: int) -> Tensor:
 
 
 def discs(points: Sequence[Point], radius: float, size: Grid) -> Tensor:
-    """Union of discs around points: a region for point methods."""
+    """Unites discs around points: a region for point methods."""
     y, x = torch.meshgrid(torch.arange(size.height), torch.arange(size.width), indexing="ij")
     out = torch.zeros(size.height, size.width)
     for px, py in points:
@@ -86,8 +87,9 @@ def discs(points: Sequence[Point], radius: float, size: Grid) -> Tensor:
 
 
 def edge_distance(mask: Tensor) -> Tensor:
-    """Euclidean distance, in pixels, of every set pixel to the nearest unset one; the picture's border is no
-    edge.
+    """Computes the Euclidean distance, in pixels, of every set pixel to the nearest unset one.
+
+    The picture's border is no edge.
     """
     return torch.from_numpy(cv2.distanceTransform(mask.cpu().numpy().astype(np.uint8), cv2.DIST_L2, 5)).to(
         mask
@@ -95,7 +97,10 @@ def edge_distance(mask: Tensor) -> Tensor:
 
 
 def on_grid(mask: Tensor, size: Grid, threshold: float | None = None) -> Tensor:
-    """(1, 1, h, w): share of each cell that is set; in {0, 1} if a threshold is given (share > threshold)."""
+    """Computes the share of each cell that is set, (1, 1, h, w).
+
+    In {0, 1} if a threshold is given (share > threshold).
+    """
     x = mask[None, None].float()
     out = F.interpolate(x, (size.height, size.width), mode="area")
     return out if threshold is None else (out > threshold).float()

@@ -1,5 +1,6 @@
-"""Regions from painted masks, from a drag instruction, or both, added to those of before: one task, and a
-sentence for everything odd about it.
+"""Regions from painted masks, from a drag instruction, or both, added to those of before.
+
+They make one task, and a sentence for everything odd about it.
 """
 
 from __future__ import annotations
@@ -27,11 +28,13 @@ def drag_task(
     painted: Tensor | None = None,
     before: Task | None = None,
 ) -> tuple[Task, tuple[str, ...]]:
-    """The task on a picture of `size`, and notes: sentences about what will hardly work.
+    """Builds the task on a picture of `size`, and notes: sentences about what will hardly work.
 
     masks: (H, W) in {0, 1}, one region each, all moved as `how` says (its shape and label are not used).
-    instruction: its regions, points and what it lets change come on top. everything: the whole picture may
-    change; painted (H, W) in {0, 1}: only this may, whatever else is said. before: a task to add this one to.
+    instruction: its regions, points and what it lets change come on top.
+    everything: the whole picture may change.
+    painted: (H, W) in {0, 1}: only this may change, whatever else is said.
+    before: a task to add this one to.
     Raises DragError where nothing is dragged, or not so.
     """
     x, notes = fitted(instruction or DragInstruction(), size)
@@ -90,7 +93,10 @@ def _reader(masks: Sequence[Tensor], painted: Tensor | None) -> MaskReader:
 
 
 def _specs(masks: Sequence[Tensor], how: RegionSpec | None) -> tuple[RegionSpec, ...]:
-    """The masks as regions of an instruction; names that start with a slash can't stand in a document."""
+    """Turns the masks into regions of an instruction.
+
+    Names that start with a slash can't stand in a document.
+    """
     out = []
     for i, mask in enumerate(masks):
         name = "the mask" if len(masks) == 1 else f"mask {i + 1}"
@@ -107,7 +113,7 @@ def _specs(masks: Sequence[Tensor], how: RegionSpec | None) -> tuple[RegionSpec,
 
 
 def _odd(x: DragInstruction, task: Task) -> tuple[str, ...]:
-    """What is allowed but surprises, beyond the notes of build_task."""
+    """Says what is allowed but surprises, beyond the notes of build_task."""
     notes = []
     goes: dict[Point, list[str]] = {}
     for spec in x.regions:

@@ -24,7 +24,7 @@ CHANNELS = 16  # principal components kept of a wide map
 
 
 def lab(image: Tensor) -> Tensor:
-    """(1, 3, H, W): CIE Lab colour of an RGB picture (1, 3, H, W) in [0, 1]."""
+    """Computes the CIE Lab colour (1, 3, H, W) of an RGB picture (1, 3, H, W) in [0, 1]."""
     rgb = image[0].detach().cpu().float().clamp(0, 1).permute(1, 2, 0).contiguous().numpy()
     return torch.from_numpy(cv2.cvtColor(rgb, cv2.COLOR_RGB2LAB)).permute(2, 0, 1)[None]
 
@@ -32,11 +32,13 @@ def lab(image: Tensor) -> Tensor:
 def superpixels(
     features: Tensor, size: Grid, count: int = COUNT, compactness: float = 0.1, edges: bool = True
 ) -> Tensor:
-    """Labels (H, W) of about `count` connected patches of a picture of `size`, alike in `features` (1, C, h,
-    w).
+    """Labels (H, W) about `count` connected patches of a picture of `size`.
 
-    `compactness` weighs nearness against likeness once the map's spread is 1: 0.01 follows every edge, 1
-    gives squares. Deterministic. Raises DragError where scikit-image is missing or the map is not finite.
+    features: (1, C, h, w), which pixels of a patch are alike in.
+    compactness: weighs nearness against likeness once the map's spread is 1: 0.01 follows every edge, 1 gives
+        squares.
+
+    Deterministic. Raises DragError where scikit-image is missing or the map is not finite.
     """
     if not torch.isfinite(features).all():
         raise DragError("the features for the super-pixels are not finite: choose another feature source")
@@ -73,7 +75,7 @@ def _slic() -> Any:
 
 
 def _principal(x: Tensor) -> Tensor:
-    """The map's principal components, at most CHANNELS of them, spread to 1 in all."""
+    """Computes the map's principal components, at most CHANNELS of them, spread to 1 in all."""
     _, c, h, w = x.shape
     rows = x[0].flatten(1).T.double()
     rows = rows - rows.mean(0)
@@ -85,20 +87,21 @@ def _principal(x: Tensor) -> Tensor:
 
 
 def label_at(labels: Tensor, point: Point) -> int:
-    """The super-pixel under `point`; a point outside counts as the nearest pixel."""
+    """Returns the super-pixel under `point`; a point outside counts as the nearest pixel."""
     h, w = labels.shape
     x, y = (min(max(int(v + 0.5), 0), n - 1) for v, n in zip(point, (w, h), strict=True))
     return int(labels[y, x])
 
 
 def patch_at(labels: Tensor, point: Point) -> Tensor:
-    """(H, W) in {0, 1}: the super-pixel under `point`."""
+    """Masks the super-pixel under `point`, (H, W) in {0, 1}."""
     return (labels == label_at(labels, point)).float()
 
 
 def means(features: Tensor, labels: Tensor) -> Tensor:
-    """(N, C): every patch's mean of `features` (1, C, h, w), spread to 1 in all; zeros for labels that no
-    pixel has.
+    """Computes every patch's mean of `features` (1, C, h, w), spread to 1 in all, as (N, C).
+
+    Zeros for labels that no pixel has.
     """
     maps = F.interpolate(_principal(features.detach().float().cpu()), tuple(labels.shape), mode="bilinear")
     rows, at = maps[0].flatten(1).T, labels.flatten()
@@ -107,7 +110,7 @@ def means(features: Tensor, labels: Tensor) -> Tensor:
 
 
 def neighbours(labels: Tensor) -> dict[int, list[int]]:
-    """The labels that share an edge with a label."""
+    """Lists the labels that share an edge with a label."""
     pairs = torch.cat(
         [
             torch.stack([labels[:, :-1].flatten(), labels[:, 1:].flatten()], 1),
@@ -122,8 +125,10 @@ def neighbours(labels: Tensor) -> dict[int, list[int]]:
 
 
 def around(labels: Tensor, features: Tensor, points: Sequence[Point], likeness: float) -> list[Tensor]:
-    """For each point, (H, W) in {0, 1}: the patch under it with every patch connected to it through patches
-    whose mean lies within `likeness` of its own (in units of the map's spread; 0: the one patch).
+    """Returns, for each point, the patch under it with those like it around it, (H, W) in {0, 1}.
+
+    These are the patches connected to it through patches whose mean lies within `likeness` of its own (in
+    units of the map's spread; 0: the one patch).
     """
     if likeness <= 0:
         return [patch_at(labels, point) for point in points]
@@ -143,12 +148,12 @@ def around(labels: Tensor, features: Tensor, points: Sequence[Point], likeness: 
 
 
 def _covered(labels: Tensor, wanted: set[int]) -> Tensor:
-    """(H, W) in {0, 1}: the pixels of the `wanted` labels."""
+    """Masks the pixels of the `wanted` labels, (H, W) in {0, 1}."""
     return torch.isin(labels, torch.tensor(sorted(wanted))).float()
 
 
 def swept(mask: Tensor, start: Point, target: Point) -> Tensor:
-    """(H, W) in {0, 1}: all that `mask` covers while it moves straight by `target` - `start`."""
+    """Covers all that `mask` does while it moves straight by `target` - `start`, (H, W) in {0, 1}."""
     dx, dy = target[0] - start[0], target[1] - start[1]
     steps = max(1, int(np.ceil(max(abs(dx), abs(dy)))))
     out = mask.clone()
@@ -158,7 +163,7 @@ def swept(mask: Tensor, start: Point, target: Point) -> Tensor:
 
 
 def shifted(mask: Tensor, dx: int, dy: int) -> Tensor:
-    """`mask` (H, W) moved by whole pixels, zeros coming in."""
+    """Moves `mask` (H, W) by whole pixels, zeros coming in."""
     h, w = mask.shape
     out = torch.zeros_like(mask)
     if abs(dx) < w and abs(dy) < h:
@@ -175,9 +180,10 @@ def auto_mask(
     likeness: float = 0.0,
     margin: int = 0,
 ) -> Tensor:
-    """(H, W) in {0, 1}: what may change for these (handle, target) pairs (AdaptiveDrag §3.3): the patches
-    under the handles, extended along the lines to the targets, and the patches that the lines touch; grown by
-    `margin` px.
+    """Finds what may change for these (handle, target) pairs, (H, W) in {0, 1} (AdaptiveDrag §3.3).
+
+    It is the patches under the handles, extended along the lines to the targets, and the patches that the
+    lines touch, grown by `margin` px.
     """
     if not pairs:
         raise DragError("an automatic mask follows from points and there is none: set a point pair")

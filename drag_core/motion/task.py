@@ -1,5 +1,6 @@
-"""From what the user drew to what the loop needs: masks, motions, handles, and a sentence for everything
-odd.
+"""From what the user drew to what the loop needs.
+
+That is masks, motions, handles, and a sentence for everything odd.
 """
 
 from __future__ import annotations
@@ -27,7 +28,10 @@ MaskReader = Callable[[str], Tensor]  # name -> (H, W) in {0, 1}
 
 
 def draw(shape: Shape, size: Grid, read_mask: MaskReader | None = None) -> Tensor:
-    """(H, W) in {0, 1}: the painted area. A hole takes away its edge too, as a polygon adds its own."""
+    """Draws the painted area, (H, W) in {0, 1}.
+
+    A hole takes away its edge too, as a polygon adds its own.
+    """
     out = np.zeros((size.height, size.width), np.uint8)
     for poly in shape.polygons:
         cv2.fillPoly(out, [_pixels(poly)], 1)
@@ -58,12 +62,12 @@ def _pixels(points: tuple[Point, ...]) -> np.ndarray:
 
 
 def motion_of(spec: RegionSpec, mask: Tensor) -> AffineMotion:
-    """The affine motion of a region at full progress (DragFlow eq. 2, 18-21)."""
+    """Computes the affine motion of a region at full progress (DragFlow eq. 2, 18-21)."""
     return motion_at(spec, centroid(mask))
 
 
 def motion_at(spec: RegionSpec, centre: Point) -> AffineMotion:
-    """The motion of a region whose centroid is `centre`."""
+    """Computes the motion of a region whose centroid is `centre`."""
     anchor = spec.anchor or centre
     if spec.task == "scale":
         assert spec.scale is not None
@@ -88,7 +92,10 @@ def motion_at(spec: RegionSpec, centre: Point) -> AffineMotion:
 
 
 def fitted(x: DragInstruction, size: Grid) -> tuple[DragInstruction, tuple[str, ...]]:
-    """The instruction in the pixels of a picture of `size`, and a note where that changed its numbers."""
+    """Turns the instruction into the pixels of a picture of `size`.
+
+    Also returns a note where that changed its numbers.
+    """
     given = (x.width or size.width, x.height or size.height)
     note = (
         f"the drag was drawn on {given[0]}x{given[1]} and the picture is {size.width}x{size.height}: it was "
@@ -98,7 +105,7 @@ def fitted(x: DragInstruction, size: Grid) -> tuple[DragInstruction, tuple[str, 
 
 
 def weighted(regions: Sequence[Region], weights: Sequence[float]) -> tuple[Region, ...]:
-    """The regions with the user's weights, each times its γ among these regions (DragFlow eq. 22-24)."""
+    """Weights the regions by the user's, each times its γ among these regions (DragFlow eq. 22-24)."""
     if not regions:
         return ()
     gamma = region_weights([r.mask for r in regions])
@@ -106,13 +113,13 @@ def weighted(regions: Sequence[Region], weights: Sequence[float]) -> tuple[Regio
 
 
 def user_weights(regions: Sequence[Region]) -> tuple[float, ...]:
-    """The weights that the user gave: what weighted() multiplied by γ."""
+    """Returns the weights that the user gave: what weighted() multiplied by γ."""
     gamma = region_weights([r.mask for r in regions])
     return tuple(r.weight / g for r, g in zip(regions, gamma, strict=True))
 
 
 def joined(a: Task, b: Task) -> Task:
-    """Both drags in one: all regions and handles, γ over all of them; what either may change may change."""
+    """Joins both drags: all regions and handles, γ over all of them; what either may change may change."""
     if a.image != b.image:
         here, there = (f"{t.image.width}x{t.image.height}" for t in (a, b))
         raise DragError(
@@ -126,7 +133,10 @@ def joined(a: Task, b: Task) -> Task:
 def build_task(
     instruction: DragInstruction, size: Grid, read_mask: MaskReader | None = None
 ) -> tuple[Task, tuple[str, ...]]:
-    """The task on a picture of `size`, and notes: sentences about what will hardly work or was adapted."""
+    """Builds the task on a picture of `size`, and notes.
+
+    Notes are sentences about what will hardly work or was adapted.
+    """
     x, fitting = fitted(instruction, size)
     notes = list(fitting)
     if not x.regions and not x.points:
@@ -194,7 +204,10 @@ def _editable(
 
 
 def _around(handles: list[Handle], size: Grid) -> Tensor:
-    """Points alone: a brush along every way from handle to target, a quarter of the picture's side wide."""
+    """Masks what may change for points alone.
+
+    That is a brush along every way from handle to target, a quarter of the picture's side wide.
+    """
     return draw(
         Shape(strokes=tuple(Stroke((h.start, h.target), min(size.height, size.width) / 8) for h in handles)),
         size,
@@ -202,8 +215,9 @@ def _around(handles: list[Handle], size: Grid) -> Tensor:
 
 
 def _handle(region: Region) -> Handle:
-    """A point of the region that shows its motion: the set pixel nearest to the centroid; off the anchor for
-    turn and scale.
+    """Picks a point of the region that shows its motion.
+
+    It is the set pixel nearest to the centroid; for turn and scale it lies off the anchor.
     """
     y, x = torch.nonzero(region.mask > 0.5, as_tuple=True)
     cx, cy = centroid(region.mask)
@@ -216,7 +230,7 @@ def _handle(region: Region) -> Handle:
 
 
 def _travel(region: Region) -> float:
-    """How far the region's furthest pixel goes."""
+    """Computes how far the region's furthest pixel goes."""
     points = torch.nonzero(region.mask > 0.5).flip(1).double()
     m = motion_matrix(region.motion)
     return float((points @ m[:2, :2].T + m[:2, 2] - points).norm(dim=-1).max())

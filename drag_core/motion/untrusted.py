@@ -15,8 +15,9 @@ MAX_BYTES, MAX_DEPTH = 10_000_000, 64
 
 
 def load_json(text: str | bytes) -> Any:
-    """JSON from an untrusted source: at most 10 MB and 64 levels, finite numbers only; anything else is a
-    DragError.
+    """Reads JSON from an untrusted source.
+
+    At most 10 MB and 64 levels, finite numbers only; anything else is a DragError.
     """
     if len(text) > MAX_BYTES:
         raise DragError(f"the drag instruction is {len(text)} bytes long; at most {MAX_BYTES} are read")

@@ -27,8 +27,9 @@ Span = tuple[int, int]  # first pixel, number of pixels
 
 @dataclass(frozen=True)
 class Crop:
-    """A rectangle of whole pixels of the picture `original`, resized to `size`; scale = size.width / width =
-    size.height / height.
+    """A rectangle of whole pixels of the picture `original`, resized to `size`.
+
+    Its scale is size.width / width = size.height / height.
 
     Where no rectangle of these proportions lies inside the picture, it reaches past it: x or y below 0, or
     ends beyond.
@@ -52,11 +53,13 @@ class Crop:
 
 
 def choose_crop(task: Task, side: int = 512, margin: float = 25.0, multiple: int = 16) -> Crop:
-    """The crop around sources, targets, handles and editable mask.
+    """Chooses the crop around sources, targets, handles and editable mask.
 
-    side: the resized crop has about side·side pixels; 0: it is not resized. margin: what is added on every
-    side, in percent of the rectangle's mean side, as far as the picture reaches. multiple: the crop's sides
-    are multiples of this. Raises DragError where the numbers or the picture allow no crop.
+    side: the resized crop has about side·side pixels; 0: it is not resized.
+    margin: what is added on every side, in percent of the rectangle's mean side, as far as the picture
+        reaches.
+    multiple: the crop's sides are multiples of this.
+    Raises DragError where the numbers or the picture allow no crop.
     """
     height, width = task.image.height, task.image.width
     if multiple < 1 or min(height, width) < multiple:
@@ -80,7 +83,7 @@ def choose_crop(task: Task, side: int = 512, margin: float = 25.0, multiple: int
 
 
 def _needed(task: Task) -> tuple[Span, Span]:
-    """The smallest rectangle around everything the drag touches, along x and along y."""
+    """Finds the smallest rectangle around everything the drag touches, along x and along y."""
     if task.editable is None:
         return (0, task.image.width), (0, task.image.height)
     masks = [task.editable, *(touched(r) for r in task.regions)]
@@ -96,13 +99,16 @@ def _needed(task: Task) -> tuple[Span, Span]:
 
 
 def _wanted(span: Span, extra: float, side: int) -> int:
-    """Length with the margin, within the picture and not below SMALLEST."""
+    """Adds the margin to a length, within the picture and not below SMALLEST."""
     first, last = max(span[0] - extra, 0.0), min(span[0] + span[1] + extra, float(side))
     return min(max(math.ceil(last - first), SMALLEST), side)
 
 
 def _whole(want: int, must: int, side: int, multiple: int) -> int:
-    """A multiple: the wanted length rounded up, else the longest that fits, else what holds all of `must`."""
+    """Chooses a multiple for a length.
+
+    That is the wanted length rounded up, else the longest that fits, else what holds all of `must`.
+    """
     up, fits = -(-want // multiple) * multiple, side // multiple * multiple
     return up if up <= side else fits if fits >= must else -(-must // multiple) * multiple
 
@@ -110,11 +116,13 @@ def _whole(want: int, must: int, side: int, multiple: int) -> int:
 def _proportions(
     must: tuple[int, int], want: tuple[int, int], image: Grid, side: int, multiple: int
 ) -> tuple[int, int, Grid]:
-    """Width and height of the rectangle, and the crop's size, of one proportion.
+    """Chooses the crop's size so that one factor scales both sides.
 
-    A crop of (a, b) multiples is cut as a rectangle of (t·a/g, t·b/g) pixels, g = gcd(a, b), for a whole t.
-    Of the (a, b) near the wanted shape and area the one that reaches past the picture least, then the one
-    nearest to both.
+    Tries sizes (a, b)·multiple near the wanted one; a rectangle of that ratio needs whole t·(a, b)/gcd(a, b)
+    pixels. Takes the one that reaches past the picture least, then the one nearest to the wanted shape and
+    area.
+
+    Returns width and height of the rectangle, and the crop's size.
     """
     ratio = math.sqrt(want[0] / want[1])
     ideal = (side * ratio / multiple, side / ratio / multiple)
@@ -137,13 +145,16 @@ def _proportions(
 
 
 def _placed(span: Span, length: int, side: int) -> int:
-    """First pixel of a stretch of `length` around the span: centred, then moved into the picture."""
+    """Places a stretch of `length` around the span and returns its first pixel.
+
+    It is centred, then moved into the picture.
+    """
     first = span[0] + (span[1] - length) // 2
     return min(max(first, min(0, side - length)), max(0, side - length))
 
 
 def to_crop(crop: Crop) -> Tensor:
-    """(3, 3) float64: pixel-centre coordinates of the original -> of the resized crop."""
+    """Computes (3, 3) float64: pixel-centre coordinates of the original -> of the resized crop."""
     k = crop.scale
     return torch.tensor(
         [[k, 0, k * (0.5 - crop.x) - 0.5], [0, k, k * (0.5 - crop.y) - 0.5], [0, 0, 1]], dtype=torch.float64
@@ -151,7 +162,10 @@ def to_crop(crop: Crop) -> Tensor:
 
 
 def cut(image: Tensor, crop: Crop) -> Tensor:
-    """(1, C, H, W) in [0, 1] -> the crop at its size; beyond the picture its border is repeated."""
+    """Cuts the crop, at its size, out of (1, C, H, W) in [0, 1].
+
+    Beyond the picture its border is repeated.
+    """
     out = _window(image, crop, "replicate")
     if out.shape[-2:] == (crop.size.height, crop.size.width):
         return out
@@ -173,7 +187,7 @@ def _window(x: Tensor, crop: Crop, mode: str) -> Tensor:
 
 
 def task_in(task: Task, crop: Crop) -> Task:
-    """The same drag in the crop's pixels: masks, motions, handles, editable mask; γ as of the crop."""
+    """Turns the drag into the crop's pixels: masks, motions, handles, editable mask; γ as of the crop."""
     matrix = to_crop(crop)
 
     def at(p: Point) -> Point:
@@ -209,7 +223,10 @@ def task_in(task: Task, crop: Crop) -> Task:
 
 
 def _mask_in(mask: Tensor, crop: Crop) -> Tensor:
-    """The cells that are more than half as full as the mask's fullest: half set, unless all of it is thin."""
+    """Masks the cells that are more than half as full as the mask's fullest.
+
+    That is half set, unless all of it is thin.
+    """
     share = _window(mask[None, None].float().cpu(), crop, "constant")
     size = (crop.size.height, crop.size.width)
     if share.shape[-2:] != size:
@@ -219,7 +236,7 @@ def _mask_in(mask: Tensor, crop: Crop) -> Tensor:
 
 
 def framed(image: Tensor, crop: Crop) -> Tensor:
-    """Picture (3, H, W) in [0, 1] with the crop's rectangle drawn on it."""
+    """Draws the crop's rectangle on a picture (3, H, W) in [0, 1]."""
     canvas = np.ascontiguousarray(image.permute(1, 2, 0).cpu().numpy()).copy()
     last = (crop.x + crop.width - 1, crop.y + crop.height - 1)
     thick = max(2, round(min(canvas.shape[:2]) / 256))
@@ -229,7 +246,7 @@ def framed(image: Tensor, crop: Crop) -> Tensor:
 
 
 def notes_of(crop: Crop) -> tuple[str, ...]:
-    """What was cut, in sentences for the user."""
+    """Says what was cut, in sentences for the user."""
     notes = [
         f"{crop.width}x{crop.height} px at ({crop.x}, {crop.y}) are edited as "
         f"{crop.size.width}x{crop.size.height} px, {crop.scale:.2f} times as large"

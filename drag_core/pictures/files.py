@@ -1,5 +1,6 @@
-"""Picture files: read as RGB in [0, 1] with alpha aside, written through a temporary file so that a stop
-leaves none half-done.
+"""Picture files, read as RGB in [0, 1] with alpha aside.
+
+They are written through a temporary file so that a stop leaves none half-done.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ MAX_PIXELS = 8192 * 8192
 
 @dataclass(frozen=True)
 class Picture:
-    """rgb (3, H, W) uint8; alpha (H, W) uint8 if the file has one."""
+    """A picture: rgb (3, H, W) uint8, and alpha (H, W) uint8 if the file has one."""
 
     rgb: Tensor
     alpha: Tensor | None = None
@@ -35,7 +36,7 @@ class Picture:
 
 
 def read_picture(path: Path | str) -> Picture:
-    """Any picture that Pillow knows, turned upright; transparent ones keep their alpha."""
+    """Reads any picture that Pillow knows, turned upright; transparent ones keep their alpha."""
     path = Path(path)
     try:
         with Image.open(path) as file:
@@ -55,17 +56,20 @@ def read_picture(path: Path | str) -> Picture:
 
 
 def read_mask(path: Path) -> Tensor:
-    """(H, W) in {0, 1}: what is brighter than half."""
+    """Reads a mask, (H, W) in {0, 1}: what is brighter than half."""
     return (read_picture(path).image[0].mean(0) > 0.5).float()
 
 
 def to_bytes(image: Tensor) -> Tensor:
-    """(3, H, W) in [0, 1] -> uint8."""
+    """Turns (3, H, W) in [0, 1] into uint8."""
     return (image * 255).round().clamp(0, 255).byte()
 
 
 def write_whole(path: Path, write: Callable[[Path], None]) -> None:
-    """`write` to a temporary name beside `path`, then put it in place; on any failure nothing is left."""
+    """Writes by `write` to a temporary name beside `path`, then puts it in place.
+
+    On any failure nothing is left.
+    """
     if not path.parent.is_dir():
         raise DragError(
             f"the folder {path.parent} does not exist: make it, or choose another place for {path.name}"
@@ -79,14 +83,14 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> None:
 
 
 def write_png(path: Path, rgb: Tensor, alpha: Tensor | None = None) -> None:
-    """rgb (3, H, W) uint8, alpha (H, W) uint8."""
+    """Writes rgb (3, H, W) uint8 and alpha (H, W) uint8."""
     parts = rgb if alpha is None else torch.cat([rgb, alpha[None]])
     picture = Image.fromarray(parts.permute(1, 2, 0).contiguous().numpy())
     write_whole(path, lambda p: picture.save(p, format="PNG"))
 
 
 def write_picture(path: Path | str, image: Tensor, alpha: Tensor | None = None) -> None:
-    """A PNG of an image (1, 3, H, W) or (3, H, W) in [0, 1], with alpha (H, W) uint8."""
+    """Writes a PNG of an image (1, 3, H, W) or (3, H, W) in [0, 1], with alpha (H, W) uint8."""
     path = Path(path)
     if path.suffix.lower() != ".png":
         raise DragError(f"the output {path.name} must end in .png")
@@ -94,7 +98,7 @@ def write_picture(path: Path | str, image: Tensor, alpha: Tensor | None = None) 
 
 
 def write_gif(path: Path, frames: Sequence[Tensor], milliseconds: int = 80) -> None:
-    """Frames (3, H, W) uint8, looping; the last one stays for a second."""
+    """Writes frames (3, H, W) uint8, looping; the last one stays for a second."""
     pictures = [Image.fromarray(f.permute(1, 2, 0).contiguous().numpy()) for f in frames]
     times = [milliseconds] * (len(pictures) - 1) + [1000]
     write_whole(

@@ -1,5 +1,6 @@
-"""Pixel warp and inpainting, without any model: the upper reference on rigid scenes, and what refills a
-vacated source.
+"""Pixel warp and inpainting, without any model.
+
+This is the upper reference on rigid scenes, and what refills a vacated source.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from ..types import Region
 
 
 def painted_over(image: Tensor, mask: Tensor, margin: int = 5, radius: float = 5.0) -> Tensor:
-    """Picture (3, H, W) in [0, 1] with the masked part filled in from around it (Telea)."""
+    """Fills the masked part of a picture (3, H, W) in [0, 1] in from around it (Telea)."""
     rgb = (image.permute(1, 2, 0).cpu().numpy() * 255).round().astype(np.uint8)
     hole = grow(mask, margin).cpu().numpy().astype(np.uint8)
     filled = cv2.inpaint(np.ascontiguousarray(rgb), hole, radius, cv2.INPAINT_TELEA)
@@ -25,7 +26,7 @@ def painted_over(image: Tensor, mask: Tensor, margin: int = 5, radius: float = 5
 
 
 def pixel_warp(image: Tensor, regions: Sequence[Region]) -> Tensor:
-    """Regions cut out, moved, and pasted on the painted-over picture."""
+    """Cuts regions out, moves them, and pastes them on the painted-over picture."""
     out = painted_over(image, torch.stack([r.mask for r in regions]).amax(0))
     for r in regions:
         matrix = motion_matrix(r.motion)

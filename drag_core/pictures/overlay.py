@@ -1,5 +1,6 @@
-"""Pictures that show a drag: source region blue, target region green, an arrow between; strips and
-captions.
+"""Pictures that show a drag; strips and captions.
+
+The source region is blue, the target region green, with an arrow between.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ BLUE, GREEN, ORANGE = (0.25, 0.45, 1.0), (0.2, 0.85, 0.35), (1.0, 0.6, 0.1)
 
 
 def overlay(image: Tensor, task: Task) -> Tensor:
-    """Picture (3, H, W) in [0, 1] with the instruction drawn on it."""
+    """Draws the instruction on a picture (3, H, W) in [0, 1]."""
     out = image.clone()
     for region in task.regions:
         out = _tint(out, region.mask, BLUE)
@@ -30,8 +31,9 @@ def overlay(image: Tensor, task: Task) -> Tensor:
 
 
 def outlines(image: Tensor, task: Task) -> Tensor:
-    """Picture (3, H, W) in [0, 1], its colours left to see: source regions outlined blue, targets green,
-    arrows.
+    """Draws the outlines of a drag on a picture (3, H, W) in [0, 1], its colours left to see.
+
+    Source regions are outlined blue, targets green, with arrows.
     """
     canvas = np.array(image.permute(1, 2, 0).cpu().numpy(), np.float32, order="C")
     for region in task.regions:
@@ -60,7 +62,7 @@ def _arrow(canvas: np.ndarray, start: Point, end: Point) -> None:
 
 
 def strip(pictures: list[Tensor], captions: list[str], gap: int = 4) -> Tensor:
-    """Pictures (3, H, W) side by side under their captions."""
+    """Puts pictures (3, H, W) side by side under their captions."""
     cells = []
     for picture, caption in zip(pictures, captions, strict=True):
         bar = np.full((18, picture.shape[-1], 3), 255, np.uint8)  # OpenCV 5 writes text on bytes only
@@ -73,7 +75,7 @@ def strip(pictures: list[Tensor], captions: list[str], gap: int = 4) -> Tensor:
 
 
 def stack(rows: list[Tensor], gap: int = 4) -> Tensor:
-    """Rows of one width, one under the other."""
+    """Puts rows of one width one under the other."""
     spaced: list[Tensor] = []
     for row in rows:
         spaced += [row, torch.ones(3, gap, row.shape[-1])]

@@ -14,11 +14,14 @@ SEAM = 6.0  # px inside the editable mask over which the edit fades in
 
 
 def put_back(image: Tensor, edited: Tensor, editable: Tensor | None, seam: float = SEAM) -> Tensor:
-    """The edit in the input's own pixels: outside the editable mask they stay bit for bit, inside the edit
-    fades in over `seam` pixels.
+    """Puts the edit into the input's own pixels.
 
-    image (1, C, H, W); edited (1, C, h, w), resized where its size differs; editable (h', w') in {0, 1} or
-    None (everything is replaced); seam 0: no fading.
+    Outside the editable mask they stay bit for bit, inside the edit fades in over `seam` pixels.
+
+    image: (1, C, H, W).
+    edited: (1, C, h, w), resized where its size differs.
+    editable: (h', w') in {0, 1} or None (everything is replaced).
+    seam: in pixels; 0: no fading.
     """
     height, width = image.shape[-2:]
     new = resized(edited, Grid(height, width)).to(image).clamp(0, 1)
@@ -33,7 +36,7 @@ def put_back(image: Tensor, edited: Tensor, editable: Tensor | None, seam: float
 
 
 def resized(x: Tensor, size: Grid) -> Tensor:
-    """x (1, C, h, w) at another size, bicubic, low-passed where it shrinks; at its own size the same bits."""
+    """Resizes x (1, C, h, w), bicubic, low-passed where it shrinks; at its own size the same bits."""
     if x.shape[-2:] == (size.height, size.width):
         return x
     shrinks = size.height < x.shape[-2] or size.width < x.shape[-1]
@@ -43,10 +46,11 @@ def resized(x: Tensor, size: Grid) -> Tensor:
 def paste_back(
     original: Tensor, edited: Tensor, editable: Tensor | None, crop: Crop | None = None, seam: float = SEAM
 ) -> Tensor:
-    """The edited crop (or, without `crop`, the edited whole) in the original's pixels.
+    """Puts the edited crop (or, without `crop`, the edited whole) into the original's pixels.
 
-    original (1, 3, H, W) in [0, 1]; edited (1, 3, h, w): the crop at any size of its own proportions;
-    editable (H, W) in {0, 1} on the original, None: everything. Outside it the original's bits.
+    original: (1, 3, H, W) in [0, 1].
+    edited: (1, 3, h, w), the crop at any size of its own proportions.
+    editable: (H, W) in {0, 1} on the original, None: everything. Outside it stand the original's bits.
     Raises DragError where sizes do not belong together.
     """
     height, width = original.shape[-2:]

@@ -15,10 +15,12 @@ from torch import Tensor
 def loss_curve(
     losses: Sequence[float], levels: Sequence[int] = (), width: int = 384, height: int = 192
 ) -> Tensor:
-    """(3, H, W) in [0, 1]: the loss from the first update to the last, zero at the bottom, ends in figures.
+    """Draws the loss from the first update to the last, (3, H, W) in [0, 1].
 
-    `levels`: how many updates each noise level had; a line stands where a level ends, since losses of
-    different levels don't compare.
+    Zero is at the bottom, the ends are in figures.
+
+    levels: how many updates each noise level had; a line stands where a level ends, since losses of different
+        levels don't compare.
     """
     canvas = np.full((height, width, 3), 255, np.uint8)
     finite = [x for x in losses if math.isfinite(x)]
@@ -56,8 +58,11 @@ def tap_chart(
     width: int = 960,
     height: int = 480,
 ) -> Tensor:
-    """(3, H, W) in [0, 1]: PCK above and loss ratio below, from 0 to 1, over the taps `names` in the order of
-    the model; a line for each noise level of `series` (what it is called, (PCK, ratio)). A bar marks `best`.
+    """Draws PCK above and loss ratio below, from 0 to 1, as (3, H, W) in [0, 1].
+
+    names: the taps, in the order of the model.
+    series: a line for each noise level: what it is called, (PCK, ratio).
+    best: the tap that a bar marks.
     """
     canvas = np.full((height, width, 3), 255, np.uint8)
     left, right, face, dark = 46, width - 14, cv2.FONT_HERSHEY_SIMPLEX, (25, 25, 25)

@@ -38,8 +38,9 @@ NUMBERS = SemanticNumbers(
 
 
 def adaptivedrag(task: Task, variant: Variant = "ours") -> Recipe:
-    """AdaptiveDrag: an update is kept if it moves towards the target by the drag's 80th part, and more follow
-    until all handles have arrived.
+    """Builds AdaptiveDrag, which updates until all handles have arrived.
+
+    An update is kept if it moves towards the target by the drag's 80th part.
 
     Ours compares with the picture's own features (GoodDrag's information preservation); the paper with the
     last update's, as DragDiffusion does: 3 dB worse in the target area of the held-out scenes looked at.

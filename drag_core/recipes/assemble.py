@@ -37,8 +37,9 @@ Pairing = Literal["recipe"] | KVPairing
 
 @dataclass(frozen=True)
 class KeepBackground:
-    """Keep the picture outside `editable` (H, W) in {0, 1}, in image pixels, as the trajectory has it, or as
-    a reconstruction denoised beside the edit.
+    """Keeps the picture outside `editable`, (H, W) in {0, 1} in image pixels.
+
+    source: as the trajectory has it, or as a reconstruction denoised beside the edit.
     """
 
     editable: Tensor
@@ -68,17 +69,17 @@ class ModelGround:
     inverted: bool = False
 
     def taps(self, wanted: tuple[FeatureTap, ...]) -> tuple[FeatureTap, ...]:
-        """A paper's taps on this model."""
+        """Places a paper's taps on this model."""
         return taps_on(wanted, self.family, self.blocks)
 
     @property
     def share(self) -> float:
-        """How much of a latent cell an editable mask must cover for the cell to change."""
+        """Returns how much of a latent cell an editable mask must cover for the cell to change."""
         return EDITABLE if self.preset is None else self.preset.share
 
     @property
     def usual_taps(self) -> tuple[FeatureTap, ...]:
-        """An embedded model's own; else those of DragFlow or DragNeXt, on this model."""
+        """Returns an embedded model's own taps; else those of DragFlow or DragNeXt, on this model."""
         if self.preset is not None:
             return self.preset.taps
         return self.taps(SD_UP if self.family == "sd" else TAPS)
@@ -86,8 +87,10 @@ class ModelGround:
 
 @dataclass(frozen=True)
 class Choice:
-    """What the user set. `recipe`: a name; "custom" goes the way `method` with `numbers` (those left out are
-    the way's usual ones). taps: "auto", or a list as read_taps() reads it.
+    """What the user set.
+
+    recipe: a name. "custom" goes the way `method` with `numbers` (those left out are the way's usual ones).
+    taps: "auto", or a list as read_taps() reads it.
     """
 
     recipe: str
@@ -123,7 +126,7 @@ class Given:
 
 
 def read_taps(text: str, auto: tuple[FeatureTap, ...]) -> tuple[FeatureTap, ...]:
-    """Taps from "auto", which are `auto`, or from a list as "double.17, double.18:norm1"."""
+    """Reads taps from "auto", which are `auto`, or from a list as "double.17, double.18:norm1"."""
     if text.strip().lower() in ("", "auto"):
         return auto
     taps = []
@@ -137,7 +140,10 @@ def read_taps(text: str, auto: tuple[FeatureTap, ...]) -> tuple[FeatureTap, ...]
 
 
 def assemble(task: Task, ground: ModelGround, choice: Choice, given: Given = Given()) -> Recipe:
-    """The recipe that drag() runs. Raises DragError where choice, model and drag don't fit."""
+    """Builds the recipe that drag() runs.
+
+    Raises DragError where choice, model and drag don't fit.
+    """
     recipe = (_custom if choice.recipe == CUSTOM else _published)(task, ground, choice, given)
     if recipe.start is None:
         recipe = replace(recipe, start=starting(task, given.filled, given.warped))
@@ -159,7 +165,7 @@ def assemble(task: Task, ground: ModelGround, choice: Choice, given: Given = Giv
 
 
 def _custom(task: Task, ground: ModelGround, choice: Choice, given: Given) -> Recipe:
-    """The user's own numbers; of a preset only what the model's size asks for."""
+    """Builds a recipe from the user's own numbers; of a preset only what the model's size asks for."""
     schedule, solver = ground.schedule, ground.solver
     if schedule is None or solver is None:
         method = METHODS[default_recipe(ground.family)]
@@ -173,7 +179,7 @@ def _custom(task: Task, ground: ModelGround, choice: Choice, given: Given) -> Re
 
 
 def _published(task: Task, ground: ModelGround, choice: Choice, given: Given) -> Recipe:
-    """A paper's recipe with its own numbers, or an embedded model's in their place."""
+    """Builds a paper's recipe with its own numbers, or an embedded model's in their place."""
     preset = ground.preset
     if choice.recipe == COPY_PASTE:
         method = METHODS[default_recipe(ground.family)]
@@ -186,12 +192,12 @@ def _published(task: Task, ground: ModelGround, choice: Choice, given: Given) ->
 
 
 def usual_solver(family: Family) -> Solver:
-    """The family's own: DDIM for Stable Diffusion, FireFlow for FLUX and its kin."""
+    """Chooses the family's own: DDIM for Stable Diffusion, FireFlow for FLUX and its kin."""
     return ddim if family == "sd" else fireflow
 
 
 def use_kv(recipe: Recipe, kv: KVUse, stored: KVCache | None) -> Recipe:
-    """`recipe` with the K/V that the user wants of those that the inversion has stored."""
+    """Gives `recipe` the K/V that the user wants of those that the inversion has stored."""
     held = () if stored is None else stored.blocks
     if kv == "off" or not (recipe.kv_blocks or kv != "recipe"):
         return replace(recipe, kv_blocks=())

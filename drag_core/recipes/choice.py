@@ -17,22 +17,22 @@ RECIPES = (*METHODS, COPY_PASTE)  # that have a name of their own
 
 
 def default_method(family: Family, moves: Moves = "regions") -> Method | None:
-    """What "auto" takes for a model of `family`; None where no paper moves such things on it."""
+    """Chooses what "auto" takes for a model of `family`; None where no paper moves such things on it."""
     fitting = (m for m in METHODS.values() if m.family == family and m.moves == moves and m.default)
     return next(fitting, None)
 
 
 def default_recipe(family: Family) -> str:
-    """The recipe of a family for its regions, by name."""
+    """Names the recipe of a family for its regions."""
     method = default_method(family)
     assert method is not None
     return method.name
 
 
 def automatic(family: Family, task: Task) -> str:
-    """The recipe for a model of `family` and what is marked: a paper's for regions, or for points alone.
+    """Chooses the recipe for a model of `family` and what is marked.
 
-    Raises DragError where no paper's recipe drags this.
+    It is a paper's for regions, or for points alone. Raises DragError where no paper's recipe drags this.
     """
     method = default_method(family, "regions" if task.regions or not task.handles else "points")
     if method is None:
@@ -61,10 +61,11 @@ def check_recipe(recipe: str, family: Family, model: str, task: Task, variant: V
 
 
 def fitting_method(recipe: str, family: Family, model: str) -> Method:
-    """The published method called `recipe`.
+    """Finds the published method called `recipe`.
 
-    Raises DragError if there is none, or if it was made for models of another family; `model` is this one's
-    name for the user.
+    Raises DragError if there is none, or if it was made for models of another family.
+
+    model: this one's name for the user.
     """
     check_name(recipe)
     if METHODS[recipe].family != family:
@@ -76,17 +77,17 @@ def fitting_method(recipe: str, family: Family, model: str) -> Method:
 
 
 def usual_numbers(way: Way) -> Numbers:
-    """Where own numbers of a way start: the first method's that goes it."""
+    """Returns where own numbers of a way start: the first method's that goes it."""
     return next(m.numbers for m in METHODS.values() if m.way == way)
 
 
 def shown_numbers() -> dict[str, tuple[Way, dict[str, Any]]]:
-    """Each method as a set of numbers of its way: what an editor shows when it is chosen."""
+    """Returns each method as a set of numbers of its way: what an editor shows when it is chosen."""
     return {m.name: (m.way, vars(m.numbers).copy()) for m in METHODS.values()}
 
 
 def ignored(recipe: str, method: str, numbers: dict[str, Any]) -> str | None:
-    """A sentence for the user if `numbers` of the way `method` were set by hand and `recipe` ignores them.
+    """Tells the user that `recipe` ignores `numbers` of the way `method`, where they were set by hand.
 
     None for recipe "custom", and where they are what an editor shows unasked: a paper's numbers, of which
     each way's defaults are one set.

@@ -12,23 +12,26 @@ SD_KV = tuple(f"attn.{i}" for i in range(10, 16))  # MasaCtrl: self-attention fr
 
 
 def linear(n: int, hold: int = 0, first: int = 1) -> tuple[float, ...]:
-    """Progress first/n, (first+1)/n, ... n updates in all, then `hold` more at 1."""
+    """Lists the progress first/n, (first+1)/n, ... n updates in all, then `hold` more at 1."""
     return tuple((k + first) / n for k in range(n)) + (1.0,) * hold
 
 
 def per_level(progress: tuple[float, ...], updates: int) -> tuple[tuple[float, ...], ...]:
-    """`updates` of them at each level, one level after the other."""
+    """Deals the updates out, `updates` of them at each level, one level after the other."""
     return tuple(progress[i : i + updates] for i in range(0, len(progress), updates))
 
 
 def hard_background(task: Task) -> Constraint:
-    """Nothing outside the editable mask changes; without one, outside DragFlow's adaptive mask."""
+    """Builds the constraint that nothing changes outside the editable mask.
+
+    Without one, nothing changes outside DragFlow's adaptive mask.
+    """
     editable = adaptive_mask(task.regions) if task.editable is None and task.regions else task.editable
     return FreeBackground() if editable is None else HardBackground(on_grid(editable, task.latent, EDITABLE))
 
 
 def soft_background(task: Task, weight: float) -> Constraint:
-    """What is outside the editable mask weighs in the loss."""
+    """Builds the constraint by which what is outside the editable mask weighs in the loss."""
     if task.editable is None or weight == 0:
         return FreeBackground()
     return SoftBackground(on_grid(task.editable, task.latent, EDITABLE), weight)

@@ -22,8 +22,9 @@ from .recipe import Recipe
 def copy_paste(
     task: Task, schedule: Schedule | None = None, solver: Solver = ddim, levels: int = 10, seed: int = 0
 ) -> Recipe:
-    """The baseline: latents moved by A_i(1) at the first levels, fresh noise where they were; no update
-    (RegionDrag).
+    """Builds the baseline without any update (RegionDrag).
+
+    Latents are moved by A_i(1) at the first `levels` levels, with fresh noise where they were.
     """
     need_regions(task, "copy_paste")
     return Recipe(

@@ -36,7 +36,10 @@ NUMBERS = PointNumbers(
 
 
 def dragdiffusion(task: Task, variant: Variant = "ours") -> Recipe:
-    """DragDiffusion: drift-prone points, tracked after each update; Adam. One text: every variant is it."""
+    """Builds DragDiffusion: drift-prone points, tracked after each update, by Adam.
+
+    There is one text: every variant is it.
+    """
     need_handles(task, "dragdiffusion", variant)
     ground = Ground(SD_UP[2:3], SD_KV, INVERSION.schedule("sd", task.latent), ddim)
     return point(task, ground, NUMBERS)

@@ -41,7 +41,7 @@ SETTLED = 0.01  # ours: share of the loss below which five updates at the target
 
 
 def dragflow(task: Task, variant: Variant = "ours") -> Recipe:
-    """DragFlow on FLUX: FireFlow; 50 + 20 updates at the first level; hard background.
+    """Builds DragFlow on FLUX: FireFlow, 50 + 20 updates at the first level, hard background.
 
     Plain gradient descent at 1000 (then 1200) is tuned for 512 px; the gradient per latent element falls with
     the latent's area, so ours scales the rate by area. Ours also ends the last 20, which repeat the final

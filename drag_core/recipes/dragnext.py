@@ -35,7 +35,7 @@ NUMBERS = PBSINumbers(levels=6, updates=10, step=0.02, background=0.2)  # K = 10
 
 
 def dragnext(task: Task, variant: Variant = "ours") -> Recipe:
-    """DragNeXt's PBSI: K updates at each level, progress (K(T-t)+k)/(K(T-T'+1)); Adam.
+    """Builds DragNeXt's PBSI: K updates at each level, progress (K(T-t)+k)/(K(T-T'+1)), Adam.
 
     Released: one block's features, five timesteps of which the first three move, whole cells and steps of 2
     degrees, regions times 10, the background once for each region that moves yet; where the task has points,

@@ -14,9 +14,12 @@ from .recipe import Recipe
 def fast(
     recipe: Recipe, task: Task, steps: int = 10, updates: int = 12, schedule: Schedule | None = None
 ) -> Recipe:
-    """A region recipe with a third of its work: `steps` from the same noise (FireFlow's authors need 8), the
-    regions pasted at their targets first, and `updates` at full progress over the noise levels that the
-    recipe updates at. `schedule`: of an inversion that is there already, instead of `steps`.
+    """Turns a region recipe into one with a third of its work.
+
+    It takes `steps` from the same noise (FireFlow's authors need 8), pastes the regions at their targets
+    first, and makes `updates` at full progress over the noise levels that the recipe updates at.
+
+    schedule: of an inversion that is there already, instead of `steps`.
     """
     need_regions(task, "fast")
     last = recipe.schedule.t[max((i for i, u in enumerate(recipe.ramp) if u), default=0)]

@@ -43,10 +43,10 @@ NUMBERS = PointNumbers(
 
 
 def gooddrag(task: Task, variant: Variant = "ours") -> Recipe:
-    """GoodDrag: information-preserving points, alternated with denoising, J updates before each tracking.
+    """Builds GoodDrag: information-preserving points, alternated with denoising.
 
-    Released: tracks in the features from before the update, ends when ten trackings changed nothing, and
-    compares with a picture denoised beside the edit.
+    There are J updates before each tracking. Released: tracks in the features from before the update, ends
+    when ten trackings changed nothing, and compares with a picture denoised beside the edit.
     """
     need_handles(task, "gooddrag", variant)
     taps = SD_UP[3:] if variant == "paper" else SD_UP[2:3]

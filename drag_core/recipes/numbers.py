@@ -21,7 +21,7 @@ PRESERVE = span(
 
 @dataclass(frozen=True, kw_only=True)
 class RegionNumbers(Ranged):
-    """DragFlow's way."""
+    """Numbers of DragFlow's way."""
 
     whose: ClassVar[str] = "method region's"
 
@@ -36,7 +36,7 @@ class RegionNumbers(Ranged):
 
 @dataclass(frozen=True, kw_only=True)
 class PBSINumbers(Ranged):
-    """DragNeXt's way."""
+    """Numbers of DragNeXt's way."""
 
     whose: ClassVar[str] = "method pbsi's"
 
@@ -48,7 +48,10 @@ class PBSINumbers(Ranged):
 
 @dataclass(frozen=True, kw_only=True)
 class PointNumbers(Ranged):
-    """GoodDrag's way and DragDiffusion's; lengths in steps of 2 pixels: cells of half the picture."""
+    """Numbers of GoodDrag's way and DragDiffusion's.
+
+    Lengths are in steps of 2 pixels: cells of half the picture.
+    """
 
     whose: ClassVar[str] = "method point's"
     levels: int = field(metadata=LEVELS)
@@ -66,7 +69,10 @@ class PointNumbers(Ranged):
 
 @dataclass(frozen=True, kw_only=True)
 class SemanticNumbers(Ranged):
-    """AdaptiveDrag's way; lengths in steps of 2 pixels: cells of half the picture."""
+    """Numbers of AdaptiveDrag's way.
+
+    Lengths are in steps of 2 pixels: cells of half the picture.
+    """
 
     whose: ClassVar[str] = "method semantic's"
     updates: int = field(metadata=span(1, 2000, "Updates at most, all at the noisiest level."))

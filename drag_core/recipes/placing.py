@@ -11,18 +11,21 @@ SD1_UP_BLOCKS = 4
 
 
 def at_depth_of(block: str, blocks: tuple[str, ...]) -> str:
-    """The one of `blocks` that is as deep as `block` is in FLUX.1, where the papers measured it."""
+    """Finds the one of `blocks` that is as deep as `block` is in FLUX.1, where the papers measured it."""
     here = FLUX1_BLOCKS.index(block) if block in FLUX1_BLOCKS else 0
     return blocks[round(here * (len(blocks) - 1) / (len(FLUX1_BLOCKS) - 1))]
 
 
 def layers_at_depth(wanted: Iterable[str], blocks: tuple[str, ...]) -> tuple[str, ...]:
-    """FLUX.1's K/V layers on a joint transformer with `blocks`; each once."""
+    """Places FLUX.1's K/V layers on a joint transformer with `blocks`; each once."""
     return tuple(dict.fromkeys(at_depth_of(b, blocks) for b in wanted))
 
 
 def unet_taps(wanted: tuple[FeatureTap, ...], blocks: Iterable[str]) -> tuple[FeatureTap, ...]:
-    """Taps for SD1.5's four up blocks on a UNet with `blocks`: counted from the last one (SDXL has three)."""
+    """Places taps for SD1.5's four up blocks on a UNet with `blocks`.
+
+    They are counted from the last one (SDXL has three).
+    """
     ups = sum(b.startswith("up.") for b in blocks)
     of_ups = [t for t in wanted if t.block.startswith("up.")]
     placed = [(int(t.block.split(".")[1]) - SD1_UP_BLOCKS + ups, t) for t in of_ups]
@@ -32,8 +35,9 @@ def unet_taps(wanted: tuple[FeatureTap, ...], blocks: Iterable[str]) -> tuple[Fe
 def taps_on(
     wanted: tuple[FeatureTap, ...], family: Family, blocks: tuple[str, ...]
 ) -> tuple[FeatureTap, ...]:
-    """A recipe's taps on a model of `family` with `blocks`: by depth in FLUX and its kin, from the last up
-    block on in a UNet.
+    """Places a recipe's taps on a model of `family` with `blocks`.
+
+    By depth in FLUX and its kin, from the last up block on in a UNet.
     """
     if family == "sd":
         return unet_taps(wanted, blocks)

@@ -1,9 +1,9 @@
-"""What the embedded models need: settings of the same recipes, measured for networks of this size, and no new
-code path.
+"""What the embedded models need: settings of the same recipes, and no new code path.
 
-Small networks carry less in their features and more in their latents than SD or FLUX do: compare where the
-probe (tools/embedded/probe.py) finds the drag, start at four tenths of the steps, spread few updates over
-many levels, step by a fixed length, empty the source first, start from a paste.
+The settings were measured for networks of this size. Small networks carry less in their features and more in
+their latents than SD or FLUX do: compare where the probe (tools/embedded/probe.py) finds the drag, start at
+four tenths of the steps, spread few updates over many levels, step by a fixed length, empty the source first,
+start from a paste.
 """
 
 from __future__ import annotations
@@ -27,11 +27,17 @@ from .recipe import Recipe, Start
 
 @dataclass(frozen=True)
 class Preset:
-    """taps, schedule (where the drag starts), levels with updates, updates at each, step length, K/V blocks
-    after the drag.
+    """Settings of one embedded model.
 
-    `geometry` tells the model: the UNet's (channels, multipliers ..., latent channels), FLUX's (width, double
-    blocks, single blocks, text width).
+    geometry: tells the model: the UNet's (channels, multipliers ..., latent channels), FLUX's (width, double
+        blocks, single blocks, text width).
+    taps: where features are compared.
+    schedule: noise levels, from where the drag starts.
+    levels: how many have updates.
+    updates: how many at each level.
+    step: length of a step.
+    kv_blocks: whose K/V are injected after the drag.
+    points: settings of a drag by points.
     """
 
     geometry: tuple[int, ...]
@@ -47,9 +53,14 @@ class Preset:
 
 @dataclass(frozen=True)
 class PointPreset:
-    """For points: step length, updates at each level, patch radius in cells of half the picture, how many
-    super-pixels (of about that size), how many samples of a region's outline join its handles, since one
-    patch does not move a whole thing, and how many updates at most where all are at one level.
+    """Settings of one embedded model for points.
+
+    step: length of a step.
+    updates: how many at each level.
+    radius: of a patch, in cells of half the picture.
+    patches: how many super-pixels, of about that size.
+    samples: how many of a region's outline join its handles, since one patch does not move a whole thing.
+    most: updates at most, where all are at one level.
     """
 
     step: float
@@ -81,18 +92,18 @@ PRESETS = {"embedded-sd": EMBEDDED_SD, "embedded-flux": EMBEDDED_FLUX}
 
 
 def preset_for(geometry: tuple[int, ...] | None) -> Preset | None:
-    """The settings of the embedded model of this geometry; None for any other model."""
+    """Returns the settings of the embedded model of this geometry; None for any other model."""
     return next((p for p in PRESETS.values() if p.geometry == geometry), None)
 
 
 def adapt(
     recipe: Recipe, preset: Preset, task: Task, filled: Trajectory | None = None, warped: Tensor | None = None
 ) -> Recipe:
-    """`recipe` with the settings of `preset`.
+    """Gives `recipe` the settings of `preset`.
 
-    `filled`: the trajectory of the picture with its regions painted over (empties the source); `warped`: the
-    clean latent of the picture warped in pixels (where the paste starts). Points without it do the moving
-    themselves, by longer steps; with it they only touch up.
+    filled: the trajectory of the picture with its regions painted over (empties the source).
+    warped: the clean latent of the picture warped in pixels (where the paste starts). Points without it do
+        the moving themselves, by longer steps; with it they only touch up.
     """
     out = replace(
         adapt_shape(recipe, preset, task),
@@ -116,8 +127,9 @@ def adapt(
 
 
 def emptied(task: Task, filled: Trajectory | None) -> Start | None:
-    """Where a drag by points starts: the regions' own cells emptied by the trajectory `filled`, nothing
-    pasted.
+    """Makes the start of a drag by points.
+
+    The regions' own cells are emptied by the trajectory `filled`, nothing is pasted.
     """
     if filled is None or not task.regions:
         return None
@@ -125,7 +137,10 @@ def emptied(task: Task, filled: Trajectory | None) -> Start | None:
 
 
 def adapt_shape(recipe: Recipe, preset: Preset, task: Task) -> Recipe:
-    """Only what the model's size asks for: taps, grid, normalisation, masks; steps and rates stay."""
+    """Gives a recipe only what the model's size asks for: taps, grid, normalisation, masks.
+
+    Steps and rates stay.
+    """
     editable = _editable(task, preset.share)
     return replace(
         recipe,
@@ -138,8 +153,11 @@ def adapt_shape(recipe: Recipe, preset: Preset, task: Task) -> Recipe:
 
 
 def starting(task: Task, filled: Trajectory | None, warped: Tensor | None) -> Start | None:
-    """Where a drag starts: the source emptied by the trajectory `filled`, the regions pasted at their
-    targets, their clean part from the latent `warped`. Neither given: where the inversion ended.
+    """Makes the start of a drag: the source emptied, the regions pasted at their targets.
+
+    filled: the trajectory that the source is emptied by.
+    warped: the latent that the regions' clean part comes from.
+    Neither given: None, the drag starts where the inversion ended.
     """
     if not task.regions or (filled is None and warped is None):
         return None
@@ -150,12 +168,12 @@ def starting(task: Task, filled: Trajectory | None, warped: Tensor | None) -> St
 
 
 def _editable(task: Task, share: float) -> Tensor | None:
-    """The editable mask in latent cells: those of which it covers more than `share`."""
+    """Selects the latent cells of which the editable mask covers more than `share`."""
     return None if task.editable is None else on_grid(task.editable, task.latent, share)
 
 
 def around_targets(task: Task, size: Grid) -> Tensor | None:
-    """(1, 1, h, w): where regions or handles arrive, one cell wider: elsewhere updates leave debris."""
+    """Masks where regions or handles arrive, one cell wider, (1, 1, h, w): elsewhere updates leave debris."""
     goals = [moved(r) for r in task.regions]
     if not goals:
         if not task.handles:

@@ -16,7 +16,7 @@ Way = Literal["region", "pbsi", "point", "semantic"]
 
 @dataclass(frozen=True)
 class Paper:
-    """Where a method was published; `arxiv` is the number, as "2404.07206"."""
+    """Where a method was published, with arXiv's number, as "2404.07206", as `arxiv`."""
 
     title: str
     authors: str
@@ -36,8 +36,9 @@ class InversionSettings:
     strength: float
 
     def schedule(self, family: Family, latent: Grid) -> Schedule:
-        """The noise levels for a latent (h, w): FLUX's flow, shifted by its image tokens (2x2 cells), or SD's
-        DDIM.
+        """Computes the noise levels for a latent (h, w).
+
+        FLUX's flow, shifted by its image tokens (2x2 cells), or SD's DDIM.
         """
         if family == "sd":
             return ddim(self.steps, self.strength)
@@ -53,8 +54,10 @@ class Build(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Method:
-    """A published method. `way` and `numbers` are what an editor shows and a custom recipe starts from;
-    `default`: what "auto" takes for a model of `family` where this is what moves.
+    """A published method.
+
+    way, numbers: what an editor shows and a custom recipe starts from.
+    default: whether "auto" takes it for a model of `family` where this is what moves.
     """
 
     name: str

@@ -46,9 +46,9 @@ def _handles(task: Task) -> None:
 
 
 def region(task: Task, ground: Ground, n: RegionNumbers) -> Recipe:
-    """DragFlow's way: `n.iterations` moving and `n.hold` resting updates at the trajectory's noisiest level.
+    """Builds DragFlow's way: `n.iterations` moving and `n.hold` resting updates at the noisiest level.
 
-    Hard background; `n.step` is plain gradient descent's rate at 512x512, scaled by the picture's area.
+    Hard background. `n.step` is plain gradient descent's rate at 512x512, scaled by the picture's area.
     """
     _regions(task)
     size = task.latent
@@ -66,7 +66,7 @@ def region(task: Task, ground: Ground, n: RegionNumbers) -> Recipe:
 
 
 def pbsi(task: Task, ground: Ground, n: PBSINumbers) -> Recipe:
-    """DragNeXt's way: `n.updates` at each of the `n.levels` noisiest levels, moving on all the while.
+    """Builds DragNeXt's way: `n.updates` at each of the `n.levels` noisiest levels, moving on all the while.
 
     Adam with `n.step`; the background weighs `n.background` in the loss.
     """
@@ -85,7 +85,7 @@ def pbsi(task: Task, ground: Ground, n: PBSINumbers) -> Recipe:
 
 
 def point(task: Task, ground: Ground, n: PointNumbers) -> Recipe:
-    """GoodDrag's way (`n.preserve`) or DragDiffusion's: `n.updates` at each of `n.levels` levels.
+    """Builds GoodDrag's way (`n.preserve`) or DragDiffusion's: `n.updates` at each of `n.levels` levels.
 
     Handles are tracked after every `n.tracking` of them; radius, search and stride in cells of half the
     picture's resolution.
@@ -115,10 +115,10 @@ def point(task: Task, ground: Ground, n: PointNumbers) -> Recipe:
 
 
 def semantic(task: Task, ground: Ground, n: SemanticNumbers) -> Recipe:
-    """AdaptiveDrag's way: super-pixels as patches; at most `n.updates` at the noisiest level.
+    """Builds AdaptiveDrag's way: super-pixels as patches, at most `n.updates` at the noisiest level.
 
-    An update is kept if it goes towards the target by at least an `n.steps`-th of the drag; CLoss of strength
-    `n.guidance` while denoising.
+    An update is kept if it goes towards the target by at least an `n.steps`-th of the drag. CLoss of strength
+    `n.guidance` acts while denoising.
     """
     _handles(task)
     return Recipe(
@@ -153,9 +153,9 @@ WAYS: dict[str, Callable[..., Recipe]] = {
 
 
 def with_numbers(usual: Numbers, set_by_hand: Mapping[str, Any]) -> Numbers:
-    """`usual` with what the user set. Raises DragError for a number that the way has not, or out of range.
+    """Returns `usual` with what the user set.
 
-    JSON may say a whole number as 50.0.
+    Raises DragError for a number that the way has not, or out of range. JSON may say a whole number as 50.0.
     """
     if unknown := [name for name in set_by_hand if not hasattr(usual, name)]:
         known = ", ".join(vars(usual))

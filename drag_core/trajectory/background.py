@@ -1,5 +1,6 @@
-"""The background of an edit: which picture its constraint compares with, level by level, and what the source
-is between the levels, for samplers that stop elsewhere than the trajectory did.
+"""The background of an edit: which picture its constraint compares with, level by level.
+
+Also what the source is between the levels, for samplers that stop elsewhere than the trajectory did.
 """
 
 from __future__ import annotations
@@ -18,7 +19,10 @@ Denoised = tuple[Tensor, Tensor | None]  # the background at a level, and its so
 
 
 class Background(Protocol):
-    """What the rest of the picture is held against; its state goes in and out of `step`."""
+    """What the rest of the picture is held against.
+
+    Its state goes in and out of `step`.
+    """
 
     @property
     def needs_prediction(self) -> bool:
@@ -26,13 +30,13 @@ class Background(Protocol):
         ...
 
     def held(self, here: Tensor, ahead: Tensor) -> Tensor:
-        """What an update puts back, of the background at its level and one plain step ahead."""
+        """Returns what an update puts back, of the background at its level and one plain step ahead."""
         ...
 
     def step(
         self, backbone: Backbone, source: Trajectory, solver: Solver, i: int, now: Denoised, kv: KV
     ) -> Denoised:
-        """The background at level i + 1, of the one `now` at level i; `kv` is the edit's."""
+        """Takes the background `now` at level i to level i + 1; `kv` is the edit's."""
         ...
 
 
@@ -67,15 +71,17 @@ class Reconstructed:
 
 
 def background_of(source: BackgroundSource) -> Background:
-    """The background that a node or a command calls `source`."""
+    """Finds the background that a node or a command calls `source`."""
     if source not in get_args(BackgroundSource):
         raise DragError(f"there is no background {source!r}: use {' or '.join(get_args(BackgroundSource))}")
     return Stored() if source == "trajectory" else Reconstructed()
 
 
 def background_at(source: Trajectory, sigma: float) -> Tensor:
-    """The source's own latent (1, C, h, w) at noise level `sigma`: exact at the stored levels, straight
-    between them, and the noisiest level's noise scaled beyond it; the clean latent at 0.
+    """Computes the source's own latent (1, C, h, w) at noise level `sigma`.
+
+    It is exact at the stored levels, straight between them, the noisiest level's noise scaled beyond it, and
+    the clean latent at 0.
 
     Flow schedules: sigma is t in [0, 1]. VP schedules: sigma = sigma_t / alpha_t and the latent is divided by
     alpha_t, the frame that ComfyUI's and k-diffusion's samplers work in.

@@ -18,13 +18,20 @@ LEAST = 1.0  # of either, a latent's own unit: a flat picture has hardly any
 
 
 class Diverged(DragError):
-    """The drag has left the range of latents; the sentence ends with advice that one may add to."""
+    """The error of a drag that has left the range of latents.
+
+    The sentence ends with advice that one may add to.
+    """
 
 
 @dataclass(frozen=True)
 class Size:
-    """A latent beside the source's at its level: `moved` the largest |z - source|, `spread` z's standard
-    deviation; `largest` |value| and `source_spread` of the source's, at least 1.
+    """How large a latent is beside the source's at its level.
+
+    moved: the largest |z - source|.
+    spread: z's standard deviation.
+    largest: the largest |value| of the source's, at least 1.
+    source_spread: the source's standard deviation, at least 1.
     """
 
     moved: float
@@ -52,14 +59,21 @@ class Size:
 
 @torch.no_grad()
 def extent(source: Tensor) -> Tensor:
-    """(2,) on its device: largest |value| and standard deviation of a level's source latent (1, C, h, w)."""
+    """Measures the largest |value| and standard deviation of a level's source latent (1, C, h, w).
+
+    Returns (2,) on its device, each at least LEAST.
+    """
     return torch.stack((source.abs().amax(), source.std())).clamp_min(LEAST)
 
 
 @torch.no_grad()
 def measured(loss: Tensor, z: Tensor, source: Tensor, of_source: Tensor) -> Tensor:
-    """(5,) on its device, the loss () and a Size's numbers, without waiting for them and in five operations:
-    of all cells, as those that may not change don't; `of_source` is extent(source).
+    """Measures (5,) on its device: the loss () and a Size's numbers.
+
+    It waits for none of them and takes five operations. All cells are read, as those that may not change
+    don't.
+
+    of_source: extent(source).
     """
     far = torch.linalg.vector_norm(z - source, torch.inf)
     return torch.cat((loss.detach()[None], far[None], z.std()[None], of_source))
@@ -74,7 +88,7 @@ def check(losses: Sequence[float], sizes: Sequence[Size], updates: int) -> None:
 
 
 def check_end(z: Tensor, source: Tensor) -> None:
-    """The same of the clean latent after denoising."""
+    """Checks the same of the clean latent after denoising."""
     size = Size(*measured(z.new_zeros(()), z, source, extent(source)).tolist()[1:])
     if size.wrong:
         raise Diverged(f"the drag diverged: after denoising {size.wrong}: use a smaller step")

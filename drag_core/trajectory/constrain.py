@@ -14,23 +14,28 @@ class Constraint(Protocol):
     def needs_prediction(self) -> bool: ...
 
     def beside(self, z: Tensor) -> Constraint:
-        """The same with its masks on z's device, for many calls."""
+        """Returns the same with its masks on z's device, for many calls."""
         ...
 
     def penalty(self, z_next: Tensor, ref_next: Tensor, progress: float = 1.0) -> Tensor:
-        """Added to the loss; z_next, ref_next are the latents one denoising step ahead, `progress` the
-        update's.
+        """Computes what is added to the loss.
+
+        z_next, ref_next: the latents one denoising step ahead.
+        progress: the update's.
         """
         ...
 
     def project(self, z: Tensor, ref: Tensor) -> Tensor:
-        """z with its background put back; `ref` is the background of the same level."""
+        """Puts z's background back; `ref` is the background of the same level."""
         ...
 
 
 @dataclass(frozen=True)
 class HardBackground:
-    """DragFlow eq. 4: outside `editable` (1, 1, h, w) in {0, 1} the latent is the source's, bit for bit."""
+    """Keeps the latent outside `editable` the source's, bit for bit (DragFlow eq. 4).
+
+    editable: (1, 1, h, w) in {0, 1}.
+    """
 
     editable: Tensor
     needs_prediction: bool = False
@@ -47,8 +52,9 @@ class HardBackground:
 
 @dataclass(frozen=True)
 class SoftBackground:
-    """GoodDrag eq. 7's second term (also DragDiffusion, DragNeXt R_M): weight · |(z_{t-1} − ref)·(1 − B)|_1,
-    summed.
+    """Adds weight · Σ |(z_next - ref_next)·(1 - editable)| to the loss.
+
+    This is GoodDrag eq. 7's second term (also DragDiffusion, DragNeXt R_M).
     """
 
     editable: Tensor
@@ -67,7 +73,7 @@ class SoftBackground:
 
 @dataclass(frozen=True)
 class FreeBackground:
-    """No mask was given: everything may change."""
+    """The constraint where no mask was given: everything may change."""
 
     needs_prediction: bool = False
 

@@ -21,8 +21,10 @@ def invert(
     cache: KVCache | None = None,
     kv_text: bool = False,
 ) -> Trajectory:
-    """The noisy latents of the clean latent z0 (1, C, h, w) at every level of `schedule`, K/V of `kv_blocks`
-    recorded in `cache` (None: a new one, which keeps them where they are made), with `kv_text` the prompt's.
+    """Inverts the clean latent z0 (1, C, h, w) to its noisy latents at every level of `schedule`.
+
+    kv_blocks: whose K/V are recorded, with `kv_text` the prompt's.
+    cache: where they are recorded (None: a new one, which keeps them where they are made).
     """
     cache = KVCache() if cache is None else cache
     kv: KV = KVRecord(cache, kv_blocks, kv_text) if kv_blocks else None
@@ -40,8 +42,9 @@ def invert(
 def denoise(
     backbone: Backbone, z: Tensor, schedule: Schedule, solver: Solver, carry: Tensor | None = None
 ) -> Tensor:
-    """The clean latent of z at the schedule's first level, without any edit; `carry`: a Trajectory's, for
-    alf.
+    """Denoises z, at the schedule's first level, to the clean latent, without any edit.
+
+    carry: a Trajectory's, for alf.
     """
     for i in range(len(schedule.t) - 1):
         z, carry = solver(backbone, z, schedule, i, i + 1, None, carry)
@@ -49,5 +52,8 @@ def denoise(
 
 
 def clean_estimate(z: Tensor, source: Trajectory, level: int) -> Tensor:
-    """Where z (1, C, h, w) at `level` is going, without a model call: the source plus what z has changed."""
+    """Estimates where z (1, C, h, w) at `level` is going, without a model call.
+
+    It is the source plus what z has changed.
+    """
     return source.z[-1] + (z - source.z[level]) / max(source.schedule.alpha[level], 0.05)

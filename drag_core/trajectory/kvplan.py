@@ -19,9 +19,13 @@ PINNED = 0.25  # of all memory that may be pinned; ComfyUI pins up to 0.4 on its
 
 @dataclass(frozen=True)
 class KVSize:
-    """What is to be kept: `numbers` of K and V together at one evaluation, `item` bytes each, in rows of
-    `row` that share a factor in 8 bit; `latent` bytes of an evaluation's latent. `shared`: one tensor is
-    both K and V (a UNet's).
+    """What is to be kept.
+
+    numbers: of K and V together at one evaluation.
+    item: bytes of each.
+    row: numbers in a row that share a factor in 8 bit.
+    latent: bytes of an evaluation's latent.
+    shared: one tensor is both K and V (a UNet's).
     """
 
     numbers: int
@@ -32,7 +36,7 @@ class KVSize:
     shared: bool = False
 
     def bytes(self, rung: str) -> int:
-        """In the host's memory on this rung."""
+        """Counts the bytes in the host's memory on this rung."""
         n = self.numbers * self.evaluations
         if rung in ("pinned", "pageable"):
             return n * self.item
@@ -44,8 +48,10 @@ class KVSize:
 
 @dataclass(frozen=True)
 class KVPlan:
-    """A rung and the bytes that it takes, of `whole` without a budget; `refused`: bytes at which the driver
-    would pin no more.
+    """A rung and the bytes that it takes.
+
+    whole: bytes without a budget.
+    refused: bytes at which the driver would pin no more.
     """
 
     rung: str
@@ -64,13 +70,14 @@ class KVPlan:
 
 
 def amount(count: int) -> str:
-    """Bytes for people."""
+    """Writes bytes for people."""
     return f"{count / 2**30:.2f} GiB" if count >= 2**29 else f"{count / 2**20:.1f} MiB"
 
 
 def plan_kv(size: KVSize, budget: int, can_pin: int = 0, rung: str = "auto") -> KVPlan:
-    """The first rung of the ladder that fits into `budget` bytes, pinned only up to `can_pin` bytes; or the
-    one that is asked for.
+    """Chooses the first rung of the ladder that fits into `budget` bytes, or the one that is asked for.
+
+    can_pin: bytes up to which K/V are pinned.
     """
     if rung != "auto" and rung not in RUNGS:
         raise DragError(f"there is no rung {rung!r} of K/V memory; there are auto, {', '.join(RUNGS)}")

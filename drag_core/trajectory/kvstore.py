@@ -37,7 +37,10 @@ class Packed:
 
 
 def pack(x: Tensor, eight_bit: bool) -> Packed:
-    """Largest error of an element: 2^-4 of itself, on average a fortieth."""
+    """Packs x, in 8 bit if asked.
+
+    Largest error of an element: 2^-4 of itself, on average a fortieth.
+    """
     if not eight_bit:
         return Packed(x)
     factor = (x.abs().amax(-1, keepdim=True).float() / LARGEST).clamp_min(1e-30).to(torch.bfloat16)
@@ -45,8 +48,9 @@ def pack(x: Tensor, eight_bit: bool) -> Packed:
 
 
 class KVStore(KVCache):
-    """A trajectory's K/V in the host's memory on one rung of the ladder. Filled once, then only read, by
-    the reader that copy() gives.
+    """Keeps all K/V of an inversion in RAM, in the form `rung` names.
+
+    Write with put(); read through the reader that copy() returns.
     """
 
     def __init__(self, rung: str = "pageable") -> None:
@@ -66,7 +70,7 @@ class KVStore(KVCache):
         self.packed.setdefault(t, {})[block] = (kept_k, kept_v)
 
     def note(self, t: float, z: Tensor, blocks: tuple[str, ...], text: bool) -> None:
-        """In place of put() on the rung "recompute"."""
+        """Notes latents, in place of put(), on the rung "recompute"."""
         self.latents[t] = z.detach().cpu().clone()
         self.wanted = (blocks, text)
 
@@ -85,8 +89,10 @@ class KVStore(KVCache):
         return out
 
     def _pinned(self, like: Tensor) -> Tensor:
-        """Empty host memory that the device copies to at full speed. Registered, not taken from PyTorch's
-        pinned allocator, which rounds every size up to a power of two (24 MiB to 32).
+        """Allocates host memory that the device copies to at full speed.
+
+        It is registered, not taken from PyTorch's pinned allocator, which rounds every size up to a power of
+        two (24 MiB to 32).
         """
         out = torch.empty(like.shape, dtype=like.dtype)
         if not pin(out, self, like.device):
@@ -100,7 +106,7 @@ class KVStore(KVCache):
         return self._stream
 
     def finish(self) -> None:
-        """Wait for the copies that are under way."""
+        """Waits for the copies that are under way."""
         if self._stream is not None:
             self._stream.synchronize()
 
@@ -138,8 +144,10 @@ class KVStore(KVCache):
 
 
 class KVReader(KVCache):
-    """One run's way into a store. What the run records stays on the device, whole; of the store there is one
-    level at a time, and on a GPU the next cleaner one already on its way.
+    """Reads a KVStore during one drag.
+
+    Only one level is on the device; on CUDA the next cleaner one is copied ahead. What the drag records
+    itself stays there whole.
     """
 
     def __init__(self, store: KVStore, ahead: bool | None = None) -> None:
@@ -183,7 +191,7 @@ class KVReader(KVCache):
             self._coming = {following: _Copy(self.store.packed[following], device)}
 
     def make_anew(self, wanted: Mapping[str, float], origin: Backbone, like: Tensor) -> None:
-        """From the latents that the inversion had at the wanted levels (rung "recompute")."""
+        """Makes K/V from the latents that the inversion had at the wanted levels (rung "recompute")."""
         blocks, text = self.store.wanted
         needed = {level for b, level in wanted.items() if b not in self._kv.get(level, {})}
         self._forget(needed)
@@ -222,7 +230,7 @@ class _Copy:
             }
 
     def arrived(self, like: Tensor) -> dict[str, tuple[Tensor | None, Tensor]]:
-        """Opened, as `like`; later work waits for the copies, the host does not."""
+        """Opens the copy, as `like`; later work waits for the copies, the host does not."""
         if self.stream is not None:
             now = torch.cuda.current_stream(like.device)
             now.wait_stream(self.stream)
@@ -242,21 +250,23 @@ def _sent(packed: Packed, device: torch.device) -> Packed:
 
 
 def as_kept(plan: KVPlan, cache: KVCache | None) -> KVPlan:
-    """`plan` as it turned out in `cache`, which was filled by it."""
+    """Returns `plan` as it turned out in `cache`, which was filled by it."""
     if isinstance(cache, KVStore) and cache.refused:
         return replace(plan, rung=cache.rung, refused=cache.refused)
     return plan
 
 
 def replays(cache: KVCache) -> bool:
-    """Whether `cache`, a store or its reader, makes its K/V anew."""
+    """Tells whether `cache`, a store or its reader, makes its K/V anew."""
     store = cache.store if isinstance(cache, KVReader) else cache
     return isinstance(store, KVStore) and store.rung == "recompute"
 
 
 class Replayed:
-    """A Backbone for the rung "recompute": notes latents where K/V would be stored, and where they are asked
-    for runs `origin` (None: itself) at the noted one first.
+    """A Backbone for the rung "recompute".
+
+    It notes latents where K/V would be stored, and where they are asked for runs `origin` (None: itself) at
+    the noted one first.
     """
 
     def __init__(self, inner: Backbone, origin: Backbone | None = None) -> None:

@@ -10,8 +10,10 @@ from torch import Tensor
 
 
 def pin(x: Tensor, owner: object, device: torch.device) -> bool:
-    """Registers x's memory until `owner` goes, which has to hold x that long. False where the driver refuses
-    (a container's limit, memory that is pinned already, none left), with nothing left behind for `device`.
+    """Registers x's memory until `owner` goes, which has to hold x that long.
+
+    False where the driver refuses (a container's limit, memory that is pinned already, none left), with
+    nothing left behind for `device`.
     """
     cudart: Any = torch.cuda.cudart()
     place = x.data_ptr()
@@ -24,7 +26,7 @@ def pin(x: Tensor, owner: object, device: torch.device) -> bool:
 
 
 def _take_back(cudart: Any, device: torch.device) -> None:
-    """The error that a refused call leaves for this thread's next kernel, wherever that is."""
+    """Takes back the error that a refused call leaves for this thread's next kernel, wherever that is."""
     if hasattr(cudart, "cudaGetLastError"):  # not in every PyTorch
         cudart.cudaGetLastError()
         return

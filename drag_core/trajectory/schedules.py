@@ -11,23 +11,23 @@ from ..types import Schedule
 
 
 def sd_alphas_cumprod(first: float = 0.00085, last: float = 0.012, count: int = 1000) -> Tensor:
-    """(count,) float64: Stable Diffusion's scaled-linear betas, multiplied up."""
+    """Multiplies up Stable Diffusion's scaled-linear betas, (count,) float64."""
     betas = torch.linspace(first**0.5, last**0.5, count, dtype=torch.float64) ** 2
     return torch.cumprod(1 - betas, 0)
 
 
 def kept_steps(steps: int, strength: float) -> int:
-    """How many of `steps` an inversion of the share `strength` in (0, 1] makes; at least one."""
+    """Counts how many of `steps` an inversion of the share `strength` in (0, 1] makes; at least one."""
     return max(1, round(steps * strength + 1e-9))
 
 
 def ddim(
     steps: int, strength: float = 1.0, alphas_cumprod: Tensor | None = None, offset: int = 1
 ) -> Schedule:
-    """DDIM levels of the VP family, the noisiest `strength` of `steps` left (50 at 0.75: 38 levels of noise).
+    """Makes DDIM levels of the VP family, the noisiest `strength` of `steps` left.
 
-    As in SD's scheduler: spacing 1000/steps, steps_offset 1, and the clean end is alpha_cumprod[0], not 1
-    (set_alpha_to_one False); t of the clean end is 0.
+    50 at 0.75 give 38 levels of noise. As in SD's scheduler: spacing 1000/steps, steps_offset 1, and the
+    clean end is alpha_cumprod[0], not 1 (set_alpha_to_one False); t of the clean end is 0.
     """
     acp = sd_alphas_cumprod() if alphas_cumprod is None else alphas_cumprod
     if not 1 <= steps <= len(acp):
@@ -47,33 +47,41 @@ def ddim(
 
 
 def every_level(alphas_cumprod: Tensor | None = None) -> Schedule:
-    """All levels that a model of the VP family was trained at, 999 to 0, and the clean end."""
+    """Lists all levels that a model of the VP family was trained at, 999 to 0, and the clean end."""
     acp = sd_alphas_cumprod() if alphas_cumprod is None else alphas_cumprod
     return ddim(len(acp), 1.0, acp, offset=0)
 
 
 def flux_shift(tokens: int) -> float:
-    """FLUX.1's resolution shift mu: 0.5 at 256 image tokens, 1.15 at 4096, linear between and beyond."""
+    """Computes FLUX.1's resolution shift mu.
+
+    It is 0.5 at 256 image tokens, 1.15 at 4096, linear between and beyond.
+    """
     return 0.5 + (1.15 - 0.5) * (tokens - 256) / (4096 - 256)
 
 
 def qwen_shift(tokens: int) -> float:
-    """Qwen-Image's mu: 0.5 at 256 image tokens, 0.9 at 8192, linear (its scheduler's configuration)."""
+    """Computes Qwen-Image's mu.
+
+    It is 0.5 at 256 image tokens, 0.9 at 8192, linear (its scheduler's configuration).
+    """
     return 0.5 + (0.9 - 0.5) * (tokens - 256) / (8192 - 256)
 
 
 def flux2_shift(tokens: int, steps: int) -> float:
-    """FLUX.2's mu, an empirical fit of its authors: linear in the tokens at 200 steps and at 10, linear in
-    the steps between and beyond; above 4300 tokens that of 200 steps.
+    """Computes FLUX.2's mu, an empirical fit of its authors.
+
+    It is linear in the tokens at 200 steps and at 10, linear in the steps between and beyond; above 4300
+    tokens it is that of 200 steps.
     """
     many, few = 0.00016927 * tokens + 0.45666666, 8.73809524e-05 * tokens + 1.89833333
     return many if tokens > 4300 else many + (few - many) * (200 - steps) / 190
 
 
 def flow(steps: int, skip: int = 0, shift: float = 0.0) -> Schedule:
-    """Rectified-flow levels, t from 1 to 0 in `steps`, the `skip` noisiest steps left out (DragFlow: 25, 6).
+    """Makes rectified-flow levels, t from 1 to 0 in `steps`, the `skip` noisiest steps left out.
 
-    `shift` is FLUX's mu: t' = e^mu / (e^mu + 1/t - 1).
+    DragFlow has 25 and 6. `shift` is FLUX's mu: t' = e^mu / (e^mu + 1/t - 1).
     """
     if not 0 <= skip < steps:
         raise ValueError(f"skip is {skip}; it must be between 0 and steps - 1 = {steps - 1}")
@@ -83,7 +91,7 @@ def flow(steps: int, skip: int = 0, shift: float = 0.0) -> Schedule:
 
 
 def sparser(s: Schedule, steps: int) -> Schedule:
-    """The same way from the same noise in `steps` steps, over levels of `s` chosen evenly."""
+    """Makes the same way from the same noise in `steps` steps, over levels of `s` chosen evenly."""
     count = len(s.t) - 1
     if not 1 <= steps <= count:
         raise ValueError(f"steps is {steps}; it must be between 1 and the schedule's {count}")

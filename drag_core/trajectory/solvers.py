@@ -1,5 +1,6 @@
-"""Moving a latent from one level of a schedule to the next, either way: plain functions that carry their own
-velocity.
+"""Moving a latent from one level of a schedule to the next, either way.
+
+Solvers are plain functions that carry their own velocity.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ Solver = Callable[[Backbone, Tensor, Schedule, int, int, KV, Tensor | None], tup
 
 
 def ddim_jump(z: Tensor, noise: Tensor, s: Schedule, i: int, j: int) -> Tensor:
-    """z at level i carried to level j along the predicted noise (DDIM, eta 0)."""
+    """Carries z at level i to level j along the predicted noise (DDIM, eta 0)."""
     clean = (z - s.sigma[i] * noise) / s.alpha[i]
     return s.alpha[j] * clean + s.sigma[j] * noise
 
@@ -22,14 +23,17 @@ def ddim_jump(z: Tensor, noise: Tensor, s: Schedule, i: int, j: int) -> Tensor:
 def ddim(
     backbone: Backbone, z: Tensor, s: Schedule, i: int, j: int, kv: KV, carry: Tensor | None
 ) -> tuple[Tensor, Tensor | None]:
-    """DDIM; inverting (j < i) evaluates at the noisier level, where denoising will evaluate too."""
+    """Takes DDIM's step.
+
+    Inverting (j < i) evaluates at the noisier level, where denoising will evaluate too.
+    """
     return ddim_jump(z, backbone.predict(z, s.t[min(i, j)], kv), s, i, j), None
 
 
 def euler(
     backbone: Backbone, z: Tensor, s: Schedule, i: int, j: int, kv: KV, carry: Tensor | None
 ) -> tuple[Tensor, Tensor | None]:
-    """First order, one call a step."""
+    """Takes Euler's step: first order, one call a step."""
     _need_flow(s, "euler")
     return z + (s.t[j] - s.t[i]) * backbone.predict(z, s.t[i], kv), None
 
@@ -37,8 +41,9 @@ def euler(
 def fireflow(
     backbone: Backbone, z: Tensor, s: Schedule, i: int, j: int, kv: KV, carry: Tensor | None
 ) -> tuple[Tensor, Tensor]:
-    """FireFlow: a midpoint step whose first slope is the last midpoint velocity; second order at one call a
-    step.
+    """Takes FireFlow's step: a midpoint step whose first slope is the last midpoint velocity.
+
+    Second order at one call a step.
     """
     _need_flow(s, "fireflow")
     dt, middle = s.t[j] - s.t[i], (s.t[i] + s.t[j]) / 2
@@ -50,8 +55,9 @@ def fireflow(
 def alf(
     backbone: Backbone, z: Tensor, s: Schedule, i: int, j: int, kv: KV, carry: Tensor | None
 ) -> tuple[Tensor, Tensor]:
-    """Asynchronous leapfrog (MALI, ICLR 2021): FireFlow's cost, and exactly reversible with its carried
-    velocity.
+    """Takes a step of asynchronous leapfrog (MALI, ICLR 2021).
+
+    It has FireFlow's cost and is exactly reversible with its carried velocity.
     """
     _need_flow(s, "alf")
     dt, middle = s.t[j] - s.t[i], (s.t[i] + s.t[j]) / 2

@@ -14,13 +14,15 @@ from ..types import Grid, Region, Trajectory
 
 @dataclass(frozen=True)
 class Paste:
-    """At levels 0 .. levels-1 put the source's latent of that level, moved by A_i(1), into the moved mask.
+    """Puts the source's latent, moved by A_i(1), into the moved mask, at levels 0 .. levels-1.
 
-    The noisy latent moves by whole cells (nearest: blending would shrink its noise). With `split` only its
-    noise does, and the clean part of the latent is carried along to the fraction of a cell; `warped`, the
-    clean latent of the picture warped in pixels, gives that part for turns and stretches too, which a latent
-    does not follow. `fill` "noise": at level 0 the vacated cells get fresh noise of the level's own deviation
-    (RegionDrag); "keep": they stay.
+    The noisy latent moves by whole cells (nearest: blending would shrink its noise).
+
+    split: only the noise does, and the clean part of the latent is carried along to the fraction of a cell.
+    warped: the clean latent of the picture warped in pixels; it gives that part for turns and stretches too,
+        which a latent does not follow.
+    fill: "noise": at level 0 the vacated cells get fresh noise of the level's own deviation (RegionDrag);
+        "keep": they stay.
     """
 
     regions: tuple[Region, ...]
@@ -60,11 +62,11 @@ class Paste:
 
 @dataclass(frozen=True)
 class Refill:
-    """At level 0 the cells of `area` (1, 1, h, w) take the latent of `background`: the same picture, its
-    regions painted over, inverted.
+    """Gives the cells of `area`, at level 0, the latent of `background`.
 
-    `area` is best the whole editable mask: around a vacated source the inverted noise still remembers the
-    object.
+    background: the same picture, its regions painted over, inverted.
+    area: (1, 1, h, w), best the whole editable mask: around a vacated source the inverted noise still
+        remembers the object.
     """
 
     background: Trajectory
@@ -79,7 +81,7 @@ class Refill:
 
 @dataclass(frozen=True)
 class Both:
-    """One after the other."""
+    """Applies `first`, then `second`."""
 
     first: Refill | Paste
     second: Refill | Paste

@@ -14,7 +14,7 @@ from .wish import Wish, settled
 
 
 def refused_early(patcher: Any, task: Task, recipe: str, variant: Variant) -> None:
-    """DragError if the model can't be dragged, or `recipe` is none for it or for what is marked."""
+    """Raises DragError if the model can't be dragged, or `recipe` is none for it or for what is marked."""
     family = family_in(patcher)
     task = replace(task, cell=family.cell)
     wish = settled(Wish(recipe, variant), family, task)

@@ -1,5 +1,6 @@
-"""What kind of model the user connected: its family, its layers for taps and K/V, and what stands in a drag's
-way.
+"""What kind of model the user connected.
+
+Its family, its layers for taps and K/V, and what stands in a drag's way.
 """
 
 from __future__ import annotations
@@ -26,10 +27,17 @@ SKIPS_STEPS = ("easycache", "lazycache", "teacache", "torch.compile")
 
 @dataclass(frozen=True)
 class Family:
-    """name: "sd" or "flux" (joint transformers), as recipes are made for; label for people; blocks that can
-    be tapped; `kv`: the K/V layers of the papers, counted for this model, out of `attentions`; `preset`:
-    settings of an embedded model, else None; `layout` of a joint transformer; `cell`: pixels along a latent
-    cell; `multiple`: latent cells a side must be divisible by; `guided`: it takes FLUX's guidance.
+    """A kind of model.
+
+    name: "sd" or "flux" (joint transformers), as recipes are made for.
+    label: for people.
+    blocks: that can be tapped.
+    kv: the K/V layers of the papers, counted for this model, out of `attentions`.
+    preset: settings of an embedded model, else None.
+    layout: of a joint transformer.
+    cell: pixels along a latent cell.
+    multiple: latent cells a side must be divisible by.
+    guided: it takes FLUX's guidance.
     """
 
     name: FamilyName
@@ -49,7 +57,7 @@ class Family:
         return self.layout is not None
 
     def ground(self) -> ModelGround:
-        """What the model gives a recipe."""
+        """Collects what the model gives a recipe."""
         return ModelGround(
             family=self.name, label=self.label, blocks=self.blocks, kv=self.kv, preset=self.preset
         )
@@ -65,20 +73,24 @@ class Family:
 
 
 def geometry(net: Any) -> tuple[int, ...]:
-    """Width and depth: what tells one of our own models from all others."""
+    """Computes width and depth: what tells one of our own models from all others."""
     if isinstance(net, Flux):
         return (net.hidden_size, len(net.double_blocks), len(net.single_blocks), net.params.context_in_dim)
     return (net.model_channels, *net.channel_mult, net.in_channels)
 
 
 def family_in(patcher: Any) -> Family:
-    """Of the model as `patcher` has it, also while another clone of it is loaded."""
+    """Finds the family of the model as `patcher` has it, also while another clone of it is loaded."""
     return family_of(patcher.model, net_of(patcher))
 
 
 def family_of(model: Any, net: Any = None) -> Family:
-    """`model` is the host's BaseModel, `net` its network (None: as it is loaded now). Anything that a drag
-    cannot use is refused in one sentence.
+    """Finds the family of a model.
+
+    Anything that a drag cannot use is refused in one sentence.
+
+    model: the host's BaseModel.
+    net: its network (None: as it is loaded now).
     """
     net = model.diffusion_model if net is None else net
     preset = preset_for(geometry_or_none(net))
@@ -129,7 +141,10 @@ def _context(net: UNetModel) -> int | None:
 
 
 def in_the_way(patcher: Any) -> str | None:
-    """What another node put on the model that keeps a drag from working, and what to do; None if nothing."""
+    """Says what another node put on the model that keeps a drag from working, and what to do.
+
+    None if nothing.
+    """
     options = patcher.model_options
     if "model_function_wrapper" in options:
         owner = getattr(options["model_function_wrapper"], "__module__", "a pack")

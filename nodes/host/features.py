@@ -16,8 +16,10 @@ LEVEL = 261.0  # DIFT's level: enough noise that the UNet has to say what things
 
 
 def unet_features(patcher: Any, positive: Any, vae: Any, image: Tensor) -> tuple[Tensor, str]:
-    """(1, C, h, w) of the second-lowest up block of a Stable Diffusion UNet (DIFT), and what to call it.
-    `image` (1, H, W, 3) in [0, 1].
+    """Computes (1, C, h, w) of the second-lowest up block of a Stable Diffusion UNet (DIFT).
+
+    image: (1, H, W, 3) in [0, 1].
+    The second item says what to call it.
     """
     family = family_in(patcher)
     if family.joint:
@@ -49,14 +51,15 @@ def unet_features(patcher: Any, positive: Any, vae: Any, image: Tensor) -> tuple
 
 
 def _level(host: float) -> tuple[float, float]:
-    """alpha and sigma of a VP level from the host's sigma / alpha."""
+    """Computes alpha and sigma of a VP level from the host's sigma / alpha."""
     alpha = 1 / (1 + host**2) ** 0.5
     return alpha, host * alpha
 
 
 def vision_features(clip_vision: Any, image: Tensor) -> tuple[Tensor, str]:
-    """(1, C, n, n) of a CLIP vision, SigLIP or DINO model of the host's, and what to call it. The picture is
-    seen whole, made square.
+    """Computes (1, C, n, n) of a CLIP vision, SigLIP or DINO model of the host's.
+
+    The picture is seen whole, made square. The second item says what to call it.
     """
     with torch.inference_mode():
         tokens = clip_vision.encode_image(image[..., :3], crop=False)["penultimate_hidden_states"]

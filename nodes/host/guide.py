@@ -17,8 +17,10 @@ from .shape import cell_of, core_shape, latent_in
 
 
 class _Guide:
-    """Shifts the sampler's clean estimate, which is the leaf: whatever the model and its precision, no
-    gradient goes through it, and a step costs no more memory than before.
+    """Shifts the sampler's clean estimate, which is the leaf.
+
+    Whatever the model and its precision, no gradient goes through it, and a step costs no more memory than
+    before.
     """
 
     def __init__(
@@ -61,10 +63,10 @@ class _Guide:
 def guide_correspondence(
     patcher: Any, samples: Tensor, task: Task, strength: float, radius: int, sigmas: tuple[float, float]
 ) -> Any:
-    """A clone of `patcher` that guides every sampler while its sigma is within `sigmas` (low, high).
+    """Clones `patcher` to guide every sampler while its sigma is within `sigmas` (low, high).
 
-    samples: the LATENT (1, C, h, w) of the picture that `task` was drawn on; `radius` in its pixels (0:
-    as recipe adaptivedrag has it).
+    samples: the LATENT (1, C, h, w) of the picture that `task` was drawn on.
+    radius: in its pixels (0: as recipe adaptivedrag has it).
     """
     if not task.handles:
         raise DragError("the guide compares points and this drag has none: set a point pair or a region")

@@ -51,7 +51,7 @@ class Inversion:
     plan: KVPlan | None = None
 
     def moved(self, device: torch.device) -> Trajectory:
-        """The trajectory on `device`, outside inference mode; the K/V stay where they are."""
+        """Returns the trajectory on `device`, outside inference mode; the K/V stay where they are."""
         t = self.trajectory
         carry = None if t.carry is None else t.carry.to(device, copy=True)
         return replace(t, z=tuple(z.to(device, copy=True) for z in t.z), carry=carry)
@@ -96,14 +96,14 @@ def _digest(x: Any, out: Any) -> None:
 
 
 def digest(x: Any) -> str:
-    """What tensors, numbers and texts in lists and dicts are made of, in 16 letters."""
+    """Digests what tensors, numbers and texts in lists and dicts are made of, in 16 letters."""
     out = hashlib.sha256()
     _digest(x, out)
     return out.hexdigest()[:16]
 
 
 def choose_solver(name: str, kind: str) -> str:
-    """The solver's name for a "velocity" or "noise" model; "auto" is fireflow or ddim."""
+    """Names the solver for a "velocity" or "noise" model; "auto" is fireflow or ddim."""
     if name == "auto":
         return "fireflow" if kind == "velocity" else "ddim"
     if (name == "ddim") != (kind == "noise"):
@@ -113,7 +113,7 @@ def choose_solver(name: str, kind: str) -> str:
 
 
 def choose_kv(text: str, auto: tuple[str, ...], known: tuple[str, ...]) -> tuple[str, ...]:
-    """Layers from "none", "auto" or a list as "single.3, single.7"; unknown ones are refused."""
+    """Lists layers from "none", "auto" or a list as "single.3, single.7"; unknown ones are refused."""
     word = text.strip().lower()
     if word in ("", "none"):
         return ()
@@ -129,7 +129,7 @@ def choose_kv(text: str, auto: tuple[str, ...], known: tuple[str, ...]) -> tuple
 
 
 def kv_layers(patcher: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """(the papers' layers, all layers) of this model whose K/V can be exchanged."""
+    """Lists (the papers' layers, all layers) of this model whose K/V can be exchanged."""
     family = family_in(patcher)
     return family.kv, family.attentions
 
@@ -148,10 +148,11 @@ def invert_latent(
     kv_memory: str = "auto",
     kv_text: bool = False,
 ) -> Inversion:
-    """The trajectory of a LATENT's samples (1, C, h, w) under `positive`, guidance written explicitly.
+    """Inverts a LATENT's samples (1, C, h, w) under `positive`, guidance written explicitly.
 
-    K/V take up to `kv_budget` GiB (0: a share of what is free), on the rung `kv_memory` of
-    drag_core.trajectory.kvplan; with `kv_text` FLUX's single blocks keep the prompt's tokens too.
+    kv_budget: GiB that K/V take at most (0: a share of what is free).
+    kv_memory: their rung, of drag_core.trajectory.kvplan.
+    kv_text: FLUX's single blocks keep the prompt's tokens too.
 
     The same picture, prompt, model object and settings give the remembered inversion.
     """
@@ -204,7 +205,7 @@ def plan_memory(
     rung: str = "auto",
     tell: bool = True,
 ) -> KVPlan | None:
-    """How the K/V of `blocks` will be kept for a latent (h, w), told before anything runs; None without."""
+    """Plans how the K/V of `blocks` will be kept for a latent (h, w), before anything runs; None without."""
     if not blocks:
         return None
     ram = psutil.virtual_memory()

@@ -30,7 +30,7 @@ PREFIX = "model.diffusion_model."
 
 
 def list_folders() -> None:
-    """The embedded FLUX and autoencoder in the lists of the host's UNETLoader and VAELoader.
+    """Puts the embedded FLUX and autoencoder into the lists of the host's UNETLoader and VAELoader.
 
     Not the UNet: no class of the host's fits it, so that CheckpointLoaderSimple would only fail on it.
     """
@@ -71,7 +71,7 @@ def _unet(path: Path) -> Any:
 
 
 def load_vae() -> Any:
-    """The host's VAE of the embedded autoencoder, in float32."""
+    """Loads the host's VAE of the embedded autoencoder, in float32."""
     weights, metadata = comfy.utils.load_torch_file(str(_file(VAE_FILE)), return_metadata=True)
     # said, as the host would take bfloat16 on a card: latents 5 to 7 % off
     vae = comfy.sd.VAE(sd=weights, metadata=metadata, dtype=torch.float32)
@@ -80,7 +80,7 @@ def load_vae() -> Any:
 
 
 def load_embedded(name: str) -> tuple[Any, Any, Any]:
-    """MODEL, CONDITIONING and VAE of an embedded model, in float32.
+    """Loads MODEL, CONDITIONING and VAE of an embedded model, in float32.
 
     The conditioning is the empty one: these models were trained without text.
     """

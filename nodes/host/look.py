@@ -31,7 +31,7 @@ class View:
 
 
 def choose_taps(text: str, family: Family) -> tuple[FeatureTap, ...]:
-    """ "auto" (the papers' taps on this model), "all", "all:norm1" or a list."""
+    """Reads taps: "auto" (the papers' taps on this model), "all", "all:norm1" or a list."""
     word = text.strip().lower()
     if word in ("all", "all:norm1"):
         return tuple(FeatureTap(b, "norm1" if word != "all" else "out") for b in family.blocks)
@@ -44,8 +44,10 @@ def choose_taps(text: str, family: Family) -> tuple[FeatureTap, ...]:
 def view_features(
     patcher: Any, positive: Any, inversion: Inversion, text: str, level: int
 ) -> tuple[list[View], float]:
-    """Pictures of the features at the taps `text`, of the inverted picture at a level of its trajectory (0:
-    the noisiest); and that level's t. Nothing runs after the last tap.
+    """Draws pictures of the inverted picture's features at the taps `text`.
+
+    level: of its trajectory (0: the noisiest). The second item is that level's t.
+    Nothing runs after the last tap.
     """
     inversion.need_model(patcher)
     family, path = family_in(patcher), inversion.trajectory
@@ -77,7 +79,7 @@ def view_features(
 
 
 def described(views: list[View], t: float, blocks: tuple[str, ...]) -> str:
-    """What is seen, a line a picture; and what else could be."""
+    """Says what is seen, a line a picture, and what else could be."""
     lines = [f"t {t:.3g}"]
     for i, view in enumerate(views, 1):
         shares = ", ".join(f"{100 * s:.0f} %" for s in view.shares)
@@ -95,8 +97,10 @@ def probe_taps(
     strength: float,
     levels: int,
 ) -> tuple[TapScore, ...]:
-    """`pictures`: the LATENT samples of a picture of size `image` and of the same after probe_motion(image).
-    `levels`: how many noise levels, evenly from the noisiest on.
+    """Scores taps by a known motion.
+
+    pictures: the LATENT samples of a picture of size `image` and of the same after probe_motion(image).
+    levels: how many noise levels, evenly from the noisiest on.
     """
     family = family_in(patcher)
     taps, cell = choose_taps(text, family), family.cell

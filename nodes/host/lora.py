@@ -57,14 +57,14 @@ _last: Recent[Trained] = Recent(KEPT)
 
 
 def levels_of(sampling: Any) -> Schedule:
-    """Every noise level that the model was trained at."""
+    """Lists every noise level that the model was trained at."""
     if prediction_of(sampling) == "velocity":
         return flow(1000, shift=shift_of(sampling))
     return every_level(1 / (1 + sampling.sigmas.double().cpu() ** 2))
 
 
 def layers_of(model: Any) -> dict[str, nn.Module]:
-    """The attention's linear layers by the names that they have in LoRA files."""
+    """Lists the attention's linear layers by the names that they have in LoRA files."""
     net = model.diffusion_model
     wanted = UNET if layout_of(net) is None else JOINT
     # a UNet's in diffusers' names, which are what files of every SD version use
@@ -76,7 +76,7 @@ def layers_of(model: Any) -> dict[str, nn.Module]:
 
 
 def shape_of(m: Any) -> tuple[int, int]:
-    """(inputs, outputs) of a linear layer, however its weight is stored."""
+    """Returns (inputs, outputs) of a linear layer, however its weight is stored."""
     return int(m.in_features), int(m.out_features)
 
 
@@ -84,9 +84,10 @@ def shape_of(m: Any) -> tuple[int, int]:
 def beside(
     layers: dict[str, nn.Module], weights: dict[str, tuple[Tensor, Tensor]], box: dict[str, Any]
 ) -> Iterator[None]:
-    """While open every layer adds up @ down of its input to its output; its own weight is not touched.
+    """Context manager: every layer adds up @ down of its input to its output.
 
-    A model that computes in half precision has its loss's gradients scaled by box["scale"].
+    Its own weight is not touched. A model that computes in half precision has its loss's gradients scaled by
+    box["scale"].
     """
     handles = []
     try:
@@ -110,8 +111,9 @@ def train(
     training: Training,
     on_step: Callable[[int, int], None] | None = None,
 ) -> Trained:
-    """The LoRA with which `patcher` denoises a LATENT's samples (1, C, h, w) better under `positive`.
+    """Trains the LoRA with which `patcher` denoises samples better under `positive`.
 
+    samples: a LATENT's (1, C, h, w).
     The model is left as it was. The same picture, prompt, model object and numbers give the remembered one.
     """
     key = digest([samples, positive, list(astuple(training))])
@@ -163,14 +165,14 @@ def train(
 
 
 def _rows(patcher: Any, size: tuple[int, int], batch: int) -> int:
-    """How many of a step's copies fit beside the weights at once; the others wait their turn."""
+    """Counts how many of a step's copies fit beside the weights at once; the others wait their turn."""
     one = memory.activation_bytes(net_of(patcher), size, (), True, False)
     room = memory.free_bytes(patcher) - int(patcher.model_size())
     return max(1, min(batch, int(room // max(one, 1))))
 
 
 def with_lora(patcher: Any, trained: Trained, strength: float) -> Any:
-    """A clone of `patcher` with the LoRA in its weight patches, as the host's LoRA loader adds one."""
+    """Clones `patcher` with the LoRA in its weight patches, as the host's LoRA loader adds one."""
     weights = file_weights(trained.lora)
     return comfy.sd.load_lora_for_models(patcher, None, weights, strength, 0)[0]
 
@@ -185,7 +187,10 @@ def check_name(name: str) -> None:
 
 
 def write(trained: Trained, name: str, about: dict[str, str]) -> str:
-    """Writes the LoRA into ComfyUI's first loras folder; the name as the host's LoRA loaders list it."""
+    """Writes the LoRA into ComfyUI's first loras folder.
+
+    Returns the name as the host's LoRA loaders list it.
+    """
     check_name(name)
     folder = Path(folder_paths.get_folder_paths("loras")[0])
     folder.mkdir(parents=True, exist_ok=True)

@@ -31,8 +31,10 @@ UNET_XL = {"up.0": 212.0, "up.1": 255.0, "up.2": 271.0}
 def activation_bytes(
     net: Any, size: tuple[int, int], taps: tuple[FeatureTap, ...], whole: bool, remember: bool, item: int = 2
 ) -> int:
-    """Of one forward and backward on a latent (h, w). `whole`: past the last tap; `remember`: with
-    checkpoints.
+    """Estimates the bytes of one forward and backward on a latent (h, w).
+
+    whole: past the last tap.
+    remember: with checkpoints.
     """
     h, w = size
     layout = layout_of(net)
@@ -54,7 +56,10 @@ def activation_bytes(
 def kv_size(
     patcher: Any, size: tuple[int, int], blocks: tuple[str, ...], evaluations: int, text: int = 0
 ) -> KVSize:
-    """What the K/V of `blocks` take for a latent (h, w); `text`: prompt tokens kept in single blocks."""
+    """Computes what the K/V of `blocks` take for a latent (h, w).
+
+    text: prompt tokens kept in single blocks.
+    """
     h, w = size
     net, model = net_of(patcher), patcher.model
     item = int(model.get_dtype_inference().itemsize)
@@ -74,20 +79,21 @@ def kv_size(
 
 
 def free_bytes(patcher: Any) -> int:
-    """Free on the model's device if the model itself were not there."""
+    """Counts the bytes free on the model's device if the model itself were not there."""
     return int(mm.get_free_memory(patcher.load_device)) + int(patcher.loaded_size())
 
 
 def largest_side(patcher: Any, size: tuple[int, int], need: int, cell: int = 8) -> int:
-    """The side in pixels, a multiple of 64, of the square picture whose gradient pass would fit."""
+    """Finds the side in pixels, a multiple of 64, of the square picture whose gradient pass would fit."""
     room = max(free_bytes(patcher) - int(patcher.model_size()), 0) * 0.9
     side = (size[0] * size[1] * cell**2 * min(room / max(need, 1), 1.0)) ** 0.5
     return int(side // 64 * 64)
 
 
 class _Constant(nn.Module):
-    """Replaces a modulation layer while only one noise level is visited: computes its output once, then
-    returns it. Saves loading a third of a double block's weights.
+    """Replaces a modulation layer while only one noise level is visited.
+
+    Computes its output once, then returns it. Saves loading a third of a double block's weights.
     """
 
     def __init__(self, own: Any) -> None:
@@ -108,8 +114,10 @@ class _Constant(nn.Module):
 
 
 def _parts(patcher: Any, taps: tuple[FeatureTap, ...]) -> tuple[dict[str, int], dict[str, Any], list[str]]:
-    """How many blocks of each list a drag runs, the modulations of these that no LoRA patches, and the names
-    of all that it does not run.
+    """Lists what a drag runs and what it does not.
+
+    Returns how many blocks of each list a drag runs, the modulations of these that no LoRA patches, and the
+    names of all that it does not run.
     """
     net = net_of(patcher)
     layout = layout_of(net)
@@ -134,7 +142,7 @@ def _parts(patcher: Any, taps: tuple[FeatureTap, ...]) -> tuple[dict[str, int], 
 
 
 def drag_bytes(patcher: Any, taps: tuple[FeatureTap, ...]) -> int:
-    """Of the weights that a drag's updates have to have on the device."""
+    """Counts the bytes of the weights that a drag's updates have to have on the device."""
     net = net_of(patcher)
     if layout_of(net) is None:
         return int(patcher.model_size())
@@ -145,8 +153,9 @@ def drag_bytes(patcher: Any, taps: tuple[FeatureTap, ...]) -> int:
 
 
 def pruned(patcher: Any, taps: tuple[FeatureTap, ...]) -> Any:
-    """A clone of a joint transformer's patcher that has only the blocks up to the last tap, and their
-    modulations as constants: only what is left is loaded. For updates at one level.
+    """Clones a joint transformer's patcher with only the blocks up to the last tap.
+
+    Their modulations are constants, so this is for updates at one level. Only what is left is loaded.
 
     The host loads the largest layers first, not the first blocks: on a card that is too small for the whole
     model half of what a drag runs would be left outside. The blocks are back when the patcher is unpatched.
@@ -181,9 +190,10 @@ def pruned(patcher: Any, taps: tuple[FeatureTap, ...]) -> Any:
 
 @contextmanager
 def while_pruned(patcher: Any, taps: tuple[FeatureTap, ...]) -> Iterator[Any]:
-    """The pruned clone to run inside; afterwards the model has all its blocks, whatever happened.
+    """Context manager: the pruned clone to run inside.
 
-    The host would give them back only when it loads another clone of the model. Weights stay where they are.
+    Afterwards the model has all its blocks, whatever happened. The host would give them back only when it
+    loads another clone of the model. Weights stay where they are.
     """
     clone = pruned(patcher, taps)
     try:
@@ -193,7 +203,7 @@ def while_pruned(patcher: Any, taps: tuple[FeatureTap, ...]) -> Iterator[Any]:
 
 
 def peak_bytes(device: torch.device) -> int:
-    """The most memory held since reset_peak(); on a CPU that of the process since its start."""
+    """Reads the most memory held since reset_peak(); on a CPU that of the process since its start."""
     if device.type == "cuda":
         return int(torch.cuda.max_memory_allocated(device))
     try:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ...drag_core.drag import drag
 from ...drag_core.recipes.assemble import KeepBackground
+from ...drag_core.recipes.recipe import Recipe
 from ...drag_core.result import Result
 from ...drag_core.trajectory.kvstore import replays
 from ...drag_core.types import Task
@@ -45,9 +46,12 @@ def drag_latent(
     prune: bool | None = None,
     told: int = 0,
 ) -> Edited:
-    """The edited latent. `refill`: the inversion of the picture with its regions painted over; `warped`: the
-    LATENT samples of the picture warped in pixels. `prune`: load only the blocks that the updates run, for
-    them (None: where it helps); `told`: steps that the node's progress bar has shown before.
+    """Drags a latent and returns the edited one.
+
+    refill: the inversion of the picture with its regions painted over.
+    warped: the LATENT samples of the picture warped in pixels.
+    prune: loads only the blocks that the updates run, for them (None: where it helps).
+    told: steps that the node's progress bar has shown before.
     """
     family, asked = family_in(patcher), wish.recipe
     device = patcher.load_device
@@ -102,26 +106,46 @@ def drag_latent(
         )
     else:
         result = run(patcher, positive, samples, body(False, None), need, sigmas, wish.seed)
-    seconds = time.perf_counter() - started
-    report = {
-        "recipe": wish.recipe,
-        "recipe_asked": asked,
-        "variant": wish.variant,
-        "method": wish.method if wish.recipe == "custom" else None,
-        "model": family.label,
-        "taps": [f"{t.block}:{t.site}" for t in recipe.taps],
-        "kv_layers": list(recipe.kv_blocks),
-        "kv_pairing": ("level" if recipe.kv_view is None else "released") if recipe.kv_blocks else None,
-        "levels": len(source.schedule.t) - 1,
-        "updates": len(result.losses),
-        "updates_by_level": [len(u) for u in recipe.ramp],
-        "losses": [round(x, 8) for x in result.losses],
-        "handles": [[[round(v, 2) for v in p] for p in places] for places in result.traces],
-        "seconds": round(seconds, 3),
+    measured = {
+        "seconds": round(time.perf_counter() - started, 3),
         "model_calls": sum(calls),
         "checkpoints": any(remembered),
         "pruned": half is not None,
         "peak_memory_mb": round(memory.peak_bytes(device) / 2**20, 1),
+    }
+    return Edited(result, _report(inversion, wish, asked, family.label, recipe, result, measured))
+
+
+def _report(
+    inversion: Inversion,
+    wish: Wish,
+    asked: str,
+    model: str,
+    recipe: Recipe,
+    result: Result,
+    measured: dict[str, Any],
+) -> dict[str, Any]:
+    """Writes the report of a drag; counts one more use of `inversion`.
+
+    asked: the recipe as the user named it.
+    measured: time, calls and memory of this run.
+    """
+    schedule = inversion.trajectory.schedule
+    return {
+        "recipe": wish.recipe,
+        "recipe_asked": asked,
+        "variant": wish.variant,
+        "method": wish.method if wish.recipe == "custom" else None,
+        "model": model,
+        "taps": [f"{t.block}:{t.site}" for t in recipe.taps],
+        "kv_layers": list(recipe.kv_blocks),
+        "kv_pairing": ("level" if recipe.kv_view is None else "released") if recipe.kv_blocks else None,
+        "levels": len(schedule.t) - 1,
+        "updates": len(result.losses),
+        "updates_by_level": [len(u) for u in recipe.ramp],
+        "losses": [round(x, 8) for x in result.losses],
+        "handles": [[[round(v, 2) for v in p] for p in places] for places in result.traces],
+        **measured,
         "inversion": {
             "key": inversion.key,
             "solver": inversion.solver,
@@ -131,4 +155,3 @@ def drag_latent(
             "kv": None if inversion.plan is None else str(inversion.plan),
         },
     }
-    return Edited(result, report)

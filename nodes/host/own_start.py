@@ -1,5 +1,6 @@
-"""What a drag starts from where nothing is connected: the refill and the warped picture, made from the
-trajectory's own picture.
+"""What a drag starts from where nothing is connected.
+
+The refill and the warped picture, made from the trajectory's own picture.
 """
 
 from __future__ import annotations
@@ -38,8 +39,13 @@ KEPT = 2  # refills remembered: a region that goes elsewhere leaves the same hol
 
 @dataclass(frozen=True)
 class Start:
-    """What DragOptimize hands to the drag: refill and warped (LATENT samples), given or made; `said` for the
-    report, `notes` for the user; `calls`, `seconds` and `steps` of the progress bar that making them took.
+    """What DragOptimize hands to the drag.
+
+    refill, warped: (LATENT samples) given or made.
+    said: for the report.
+    notes: for the user.
+    calls, seconds: that making them took.
+    steps: of the progress bar, that making them took.
     """
 
     refill: Inversion | None
@@ -51,7 +57,7 @@ class Start:
     steps: int = 0
 
     def report(self) -> dict[str, Any]:
-        """For DragOptimize's report."""
+        """Writes what DragOptimize's report has of it."""
         cost = {"start_model_calls": self.calls, "start_seconds": round(self.seconds, 3)}
         return {"start": self.said, **(cost if self.seconds else {})}
 
@@ -69,7 +75,7 @@ def start_of(
     warped: Tensor | None = None,
     vae: Any = None,
 ) -> Start:
-    """As connected; or, if nothing is, made with `vae`, which an embedded model need not be given.
+    """Makes the start as connected or, if nothing is, with `vae`, which an embedded model need not be given.
 
     The refill is inverted at the trajectory's levels, under its prompt, with `patcher` (an adapter that is on
     it and was not on the inverted model acts here too). Everything that needs no model call is refused first.
@@ -123,8 +129,9 @@ def _made(
 
 
 def _inverted(patcher: Any, like: Inversion, samples: Tensor, after: int) -> tuple[Inversion, int, int]:
-    """The inversion of another picture as `like` was made, without K/V; its calls and steps here, 0 if it is
-    remembered.
+    """Inverts another picture as `like` was made, without K/V.
+
+    Returns also the calls and steps made here, 0 if the inversion is remembered.
     """
     key = digest([samples, like.key])
     if (before := _last.get(key, patcher)) is not None:

@@ -89,7 +89,7 @@ class _Background:
 
 
 def keep_background(patcher: Any, inversion: Inversion, cells: Tensor, source: BackgroundSource) -> Any:
-    """A clone of `patcher` with which any sampler keeps the picture outside `cells` (1, 1, h, w)."""
+    """Clones `patcher` so that any sampler keeps the picture outside `cells` (1, 1, h, w)."""
     inversion.need_model(patcher)
     patch = _Background(patcher.model, inversion, cells, background_of(source) == Reconstructed())
     clone = patcher.clone()
@@ -105,9 +105,10 @@ def inject_kv(
     sigmas: tuple[float, float],
     pairing: KVPairing = "level",
 ) -> Any:
-    """A clone of `patcher` whose self-attentions look at the inverted picture's K and V while the sampler's
-    sigma is within `sigmas` (low, high), each at the stored level nearest to it, or at the next cleaner one
-    (`pairing` "released").
+    """Clones `patcher` so that its self-attentions look at the inverted picture's K and V.
+
+    sigmas: (low, high): they do so while the sampler's sigma is within.
+    pairing: each at the stored level nearest to it, or at the next cleaner one ("released").
     """
     inversion.need_model(patcher)
     cache = inversion.trajectory.kv
@@ -163,7 +164,10 @@ def inject_kv(
 
 
 def sigma_range(patcher: Any, start_percent: float, end_percent: float) -> tuple[float, float]:
-    """The host's sigmas (low, high) between two percentages of sampling, as its own nodes count them."""
+    """Computes the host's sigmas (low, high) between two percentages of sampling.
+
+    They count as in its own nodes.
+    """
     if not 0 <= start_percent < end_percent <= 1:
         raise DragError(
             f"the range goes from {start_percent:g} to {end_percent:g}; start must be below end, both within "

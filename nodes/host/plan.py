@@ -24,8 +24,9 @@ STREAMED = 0.35  # of the drag's weights at most may come from RAM in every upda
 
 @dataclass(frozen=True)
 class Fit:
-    """Bytes on the device while updating at (width, height): activations, K/V; the verdict, and whether it
-    fits without streaming weights.
+    """Bytes on the device while updating at (width, height): activations and K/V.
+
+    Besides the verdict, and whether it fits without streaming weights.
     """
 
     size: tuple[int, int]
@@ -38,13 +39,13 @@ class Fit:
 
 
 def taps_of(patcher: Any) -> tuple[tuple[FeatureTap, ...], bool]:
-    """The usual recipe's taps on this model, and whether its updates run the whole network."""
+    """Finds the usual recipe's taps on this model, and whether its updates run the whole network."""
     family = family_in(patcher)
     return family.ground().usual_taps, family.preset is None and not family.joint
 
 
 def available(patcher: Any, gb: float) -> tuple[int, str]:
-    """Bytes, and where they come from."""
+    """Counts the bytes there are, and says where they come from."""
     if gb > 0:
         return int(gb * GIB), f"a card of {gb:g} GB"
     if mm.is_device_cpu(patcher.load_device):
@@ -61,7 +62,11 @@ def fit(
     budget: float,
     rung: str,
 ) -> Fit:
-    """`size` (width, height) in pixels; `calls`: evaluations whose K/V are kept."""
+    """Computes what updating at `size` takes.
+
+    size: (width, height) in pixels.
+    calls: evaluations whose K/V are kept.
+    """
     net, taps = net_of(patcher), taps_of(patcher)
     family = family_in(patcher)
     cells = (size[1] // family.cell, size[0] // family.cell)
@@ -90,8 +95,9 @@ def fit(
 
 
 def largest(patcher: Any, room: int, shape: float, *rest: Any) -> tuple[int, int] | None:
-    """The largest picture of width / height `shape` (sides in steps of 64) whose updates fit without
-    streaming.
+    """Finds the largest picture of width / height `shape` whose updates fit without streaming.
+
+    Sides go in steps of 64.
     """
     found: tuple[int, int] | None = None
     for side in range(256, 4097, 64):
@@ -113,7 +119,7 @@ def report(
     budget: float,
     rung: str,
 ) -> str:
-    """A table in plain text: one line a size."""
+    """Writes a table in plain text, one line a size."""
     family = family_in(patcher)
     layers = choose_kv(kv, *kv_layers(patcher))
     solver = choose_solver("auto", prediction_of(sampling_of(patcher)))

@@ -17,16 +17,18 @@ from ...drag_core.types import DragError, OnStep, Step, Trajectory
 
 
 def quiet(step: Step) -> None:
-    """Only listens for the user's interrupt."""
+    """Listens only for the user's interrupt."""
     mm.throw_exception_if_processing_interrupted()
 
 
 def listener(
     patcher: Any, source: Trajectory | None = None, every: int = 1, before: int = 0, after: int = 0
 ) -> OnStep:
-    """Tells the host after every step; with `source`, the estimated picture every `every` steps (0: never),
-    where a drag that has diverged ends too. `before`, `after`: steps of the same node that were told already,
-    or follow: one bar for all.
+    """Makes a listener that tells the host after every step.
+
+    source: given, the estimated picture is shown every `every` steps (0: never), where a drag that has
+        diverged ends too.
+    before, after: steps of the same node that were told already, or follow: one bar for all.
 
     The preview costs no model call. Which one is shown (latent2rgb, TAESD, none) is the user's setting.
     """

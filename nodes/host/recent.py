@@ -1,5 +1,7 @@
-"""What was last made of a model: kept beside the host's own cache, so that a changed setting elsewhere in the
-graph does not cost it again.
+"""What was last made of a model.
+
+It is kept beside the host's own cache, so that a changed setting elsewhere in the graph does not cost it
+again.
 """
 
 from __future__ import annotations
@@ -12,7 +14,10 @@ T = TypeVar("T")
 
 
 class Recent(Generic[T]):
-    """The last `kept` things by key; each belongs to one MODEL object, which it does not keep alive."""
+    """The last `kept` things by key.
+
+    Each belongs to one MODEL object, which it does not keep alive.
+    """
 
     def __init__(self, kept: int) -> None:
         self.kept = kept

@@ -21,7 +21,7 @@ from .shape import host_shape, latent_out
 
 
 def prediction_of(sampling: Any) -> str:
-    """ "velocity" or "noise": what the core calls the model's kind."""
+    """Names what the core calls the model's kind, "velocity" or "noise"."""
     if isinstance(sampling, ms.CONST) and isinstance(
         sampling, (ms.ModelSamplingFlux, ms.ModelSamplingDiscreteFlow)
     ):
@@ -37,7 +37,7 @@ def prediction_of(sampling: Any) -> str:
 
 
 def shift_of(sampling: Any) -> float:
-    """The mu that is set on the model."""
+    """Returns the mu that is set on the model."""
     if isinstance(sampling, ms.ModelSamplingFlux):
         return float(sampling.shift)
     return math.log(float(sampling.shift))  # schnell, SD3: a plain factor, which is e^mu
@@ -51,8 +51,10 @@ def schedule_for(
     tokens: int,
     rule: Callable[[int, int], float] | None = None,
 ) -> Schedule:
-    """The noisiest `strength` of `steps` kept. `shift`: "model", or "auto" by the model's own `rule` (mu by
-    image tokens and steps), where it has one and no node put other levels on it.
+    """Makes the schedule: the noisiest `strength` of `steps` kept.
+
+    shift: "model", or "auto" by the model's own `rule`, where it has one and no node put other levels on it.
+    rule: mu by image tokens and steps.
     """
     if not 0 < strength <= 1:
         raise DragError(f"strength is {strength:g}; it must be above 0 and at most 1")
@@ -67,26 +69,26 @@ def schedule_for(
 
 
 def host_sigma(sampling: Any, t: float) -> float:
-    """The host's sigma at the core's level t."""
+    """Computes the host's sigma at the core's level t."""
     if prediction_of(sampling) == "velocity":
         return t
     return float(sampling.sigmas[min(round(t), len(sampling.sigmas) - 1)])
 
 
 def core_level(sampling: Any, sigma: float) -> float:
-    """The core's level at a host sigma; the inverse of host_sigma."""
+    """Computes the core's level at a host sigma, the inverse of host_sigma."""
     if prediction_of(sampling) == "velocity":
         return sigma
     return float(sampling.timestep(torch.tensor([max(sigma, 1e-8)])))
 
 
 def to_host(z: Tensor, schedule: Schedule, level: int) -> Tensor:
-    """The core's latent at a level of the schedule as the host's samplers hold it."""
+    """Turns the core's latent at a level of the schedule into the form that the host's samplers hold."""
     return z if schedule.prediction == "velocity" else z / schedule.alpha[level]
 
 
 def host_sigmas(schedule: Schedule, first: int = 0) -> Tensor:
-    """SIGMAS from level `first` to the clean end, which is 0."""
+    """Makes SIGMAS from level `first` to the clean end, which is 0."""
     values = [
         d if schedule.prediction == "velocity" else d / a
         for d, a in zip(schedule.sigma[first:-1], schedule.alpha[first:-1], strict=True)
@@ -126,12 +128,12 @@ class RestartNoise:
 
 
 def sampling_of(patcher: Any) -> Any:
-    """The model sampling that will run: a ModelSampling node puts its own over the model's."""
+    """Finds the model sampling that will run: a ModelSampling node puts its own over the model's."""
     return patcher.get_model_object("model_sampling")
 
 
 def restart_noise(patcher: Any, z: Tensor, schedule: Schedule, level: int) -> RestartNoise:
-    """NOISE that starts at the core's latent z of `level`."""
+    """Makes a NOISE that starts at the core's latent z of `level`."""
     sampling = sampling_of(patcher)
     is_flow = schedule.prediction == "velocity"
     sigma = float(host_sigmas(schedule, level)[0])
@@ -141,7 +143,7 @@ def restart_noise(patcher: Any, z: Tensor, schedule: Schedule, level: int) -> Re
 
 
 def restart_latent(patcher: Any, z: Tensor, schedule: Schedule, level: int) -> Tensor | None:
-    """The LATENT samples that start a sampler at z when it is given no noise (DisableNoise).
+    """Makes the LATENT samples that start a sampler at z when it is given no noise (DisableNoise).
 
     None at full noise of a flow, where the sampler multiplies the latent by zero: only a noise starts there.
     """

@@ -1,5 +1,6 @@
-"""Runs a body of ours inside the host's own sampling: loading, conditioning, devices and clean-up are the
-host's.
+"""Runs a body of ours inside the host's own sampling.
+
+Loading, conditioning, devices and clean-up are the host's.
 """
 
 from __future__ import annotations
@@ -38,9 +39,14 @@ Body = Callable[[HostBackbone, Tensor], T]
 
 @dataclass(frozen=True)
 class Need:
-    """What the body will ask: gradients of features at `taps`, `whole` forward passes with a gradient (a
-    penalty on the prediction), the host's sigmas (low, high) that it visits, under which CONDITIONING the
-    inversion ran, if K/V are to be made anew, and `rows`, how many latents at once.
+    """What a session must prepare.
+
+    taps: features that are read.
+    gradients: whether they carry gradients.
+    whole: whether the network also runs past the last tap, with a gradient (a penalty on the prediction).
+    sigmas: the host's, (low, high), that are visited.
+    origin: CONDITIONING of the inversion, if K/V are to be made anew.
+    rows: how many latents at once.
     """
 
     taps: tuple[FeatureTap, ...] = ()
@@ -134,7 +140,7 @@ def run(
     sigmas: Tensor | None = None,
     seed: int = 0,
 ) -> T:
-    """body(backbone, clean latent) inside the host's sampling of `patcher` with one conditioning.
+    """Runs body(backbone, clean latent) inside the host's sampling of `patcher` with one conditioning.
 
     samples: a LATENT's (1, C, h, w), or with an axis of time that is one frame long. The body runs outside
     inference mode with gradients on; it may be run a second time, with checkpoints, when memory did not

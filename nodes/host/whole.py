@@ -15,8 +15,10 @@ ROOT = "diffusion_model"
 
 
 def net_of(patcher: Any) -> Any:
-    """The patcher's network to be read, never to be run: its own object patches are there, those of another
-    clone that is loaded are not. The same class; without patches the network itself.
+    """Returns the patcher's network to be read, never to be run.
+
+    Its own object patches are there, those of another clone that is loaded are not. The same class; without
+    patches the network itself.
     """
     net = patcher.get_model_object(ROOT)
     names = {*patcher.object_patches, *getattr(patcher, "object_patches_backup", ())}
@@ -42,7 +44,7 @@ def _put(view: nn.Module, path: list[str], value: nn.Module) -> None:
 
 
 def _shallow(module: nn.Module) -> nn.Module:
-    """The same module with a list of submodules of its own."""
+    """Copies a module with a list of submodules of its own."""
     out: nn.Module = object.__new__(type(module))
     out.__dict__ = {**module.__dict__, "_modules": dict(module._modules)}
     return out

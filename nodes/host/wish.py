@@ -24,7 +24,7 @@ class Wish(Choice):
 
 
 def ground_of(family: Family, inversion: Inversion) -> ModelGround:
-    """The connected model and its inversion, as the core puts recipes together on them."""
+    """Collects the connected model and its inversion, as the core puts recipes together on them."""
     source, solver = inversion.trajectory, SOLVERS[inversion.solver]
     return replace(family.ground(), schedule=source.schedule, solver=solver, stored=source.kv, inverted=True)
 
@@ -64,7 +64,7 @@ def _same_levels(a: Inversion, b: Inversion) -> None:
 
 
 def settled(wish: Wish, family: Family, task: Task) -> Wish:
-    """With the recipe that "auto" stands for."""
+    """Settles the wish with the recipe that "auto" stands for."""
     return replace(wish, recipe=automatic(family.name, task)) if wish.recipe == AUTO else wish
 
 
@@ -77,7 +77,9 @@ def planned(
     warped: Tensor | None = None,
     refill: Inversion | None = None,
 ) -> tuple[Wish, Recipe]:
-    """`wish` with its recipe's name, and what drag_latent() runs for it; `warped` the core's clean latent.
+    """Completes `wish` with its recipe's name and builds what drag_latent() runs for it.
+
+    warped: the core's clean latent.
     Refuses all that needs no model call.
     """
     family = family_in(patcher)

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from drag_core.metrics.dai import RADII, dai
-from drag_core.metrics.place import locate, residue_centroid
 from drag_core.metrics.region import l1, psnr, ssim, ssim_map
 from drag_core.metrics.report import Line, Report, as_dict, as_saved, carried, measure, table
 from drag_core.pictures.overlay import BLUE, GREEN, outlines
@@ -117,44 +116,6 @@ def test_numbers_are_the_same_both_ways(one: int, other: int) -> None:
         assert f(a, b) == pytest.approx(f(b, a), abs=1e-12)
     assert (psnr(a, a), ssim(a, a), l1(a, a)) == (100, pytest.approx(1), 0)
     assert -1 <= ssim(a, b) <= 1 + 1e-9
-
-
-def test_residue_centroid() -> None:
-    empty = torch.full((3, 64, 80), 0.5)
-    image = empty.clone()
-    image[:, 10:20, 30:36] = 0.9
-    image[:, 50:60, 30:36] = 0.9  # outside the area
-    area = box(slice(0, 40), slice(0, 80))
-    assert residue_centroid(image, empty, area) == pytest.approx((32.5, 14.5))
-    assert all(math.isnan(v) for v in residue_centroid(empty, empty, area))
-
-
-@settings(max_examples=20, deadline=None)
-@given(st.integers(-12, 12), st.integers(-12, 12), st.integers(0, 1000))
-def test_a_shifted_thing_is_found(dx: int, dy: int, seed: int) -> None:
-    template, image = noise(seed), noise(seed + 5000)
-    mask = box(slice(20, 34), slice(30, 50))
-    mask[20:26, 30:38] = 0
-    there = mask.roll((dy, dx), (0, 1)) > 0.5
-    image[:, there] = template.roll((dy, dx), (1, 2))[:, there]
-    found = locate(template, mask, image, 14)
-    assert found is not None and found.offset == (dx, dy) and found.psnr > 60
-    assert found.distance == pytest.approx(math.hypot(dx, dy))
-
-
-def test_of_equal_places_the_nearest() -> None:
-    flat, mask = torch.full((3, 64, 80), 0.4), box(slice(20, 34), slice(30, 50))
-    found = locate(flat, mask, flat, 20)
-    assert found is not None and found.offset == (0, 0) and found.psnr == 100
-
-
-def test_the_search_ends_at_its_reach_and_at_the_border() -> None:
-    template, mask = noise(3), box(slice(0, 14), slice(66, 80))  # in the top right corner
-    image = template.roll((6, -6), (1, 2))
-    near, far = locate(template, mask, image, 5), locate(template, mask, image, 6)
-    assert near is not None and near.psnr < 15 and max(map(abs, near.offset)) <= 5
-    assert far is not None and far.offset == (-6, 6) and far.psnr > 60
-    assert locate(template, box(slice(0, 4), slice(0, 4)), image, 5) is None  # 16 pixels
 
 
 def test_saved_pixels() -> None:

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from tests.host.record_examples import GOLDEN, ours
-from tests.host.server import Prompt, Run, Server
+from tests.host.server import Server
 from tests.host.test_examples import report, shipped
+from tests.host.told import Prompt, Run
 from tests.host.workflows import to_prompt
 
 LATENT2RGB = {"preview_method": "latent2rgb"}

@@ -11,7 +11,8 @@ import pytest
 
 from tests.host.place import ROOT, lacks
 from tests.host.record_examples import RUNS_ALONE, pictures
-from tests.host.server import Run, Server
+from tests.host.server import Server
+from tests.host.told import Run
 from tests.host.workflows import to_prompt
 from tools.examples import FOLDER, examples
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from tests.host.place import COMFYUI, ROOT
-from tests.host.server import PACK, Prompt, Refused, Server
+from tests.host.server import PACK, Server
+from tests.host.told import Prompt, Refused
 from tests.host.workflows import to_prompt
 from tools.workflows import Node, workflow
 

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.host.server import Prompt, Run, Server
+from tests.host.server import Server
 from tests.host.test_examples import shipped
+from tests.host.told import Prompt, Run
 from tests.host.workflows import to_prompt
 from tools.embedded_graphs import DRAWN
 from tools.workflows import Node, workflow

@@ -26,8 +26,9 @@ AT_ONCE = 3 * 2**21  # differences held at a time (24 MiB in float32); more are 
 
 @dataclass(frozen=True)
 class Read:
-    """A window of an upsampled map: native rows from `top` by `down` (n, k), columns from `left` by `along`
-    (m, l).
+    """A window of an upsampled map.
+
+    Native rows count from `top` by `down` (n, k), columns from `left` by `along` (m, l).
     """
 
     top: int
@@ -38,11 +39,12 @@ class Read:
 
 @dataclass(frozen=True)
 class Window:
-    """One region at one progress; reads of each map's current and reference features.
+    """One region at one progress, with reads of each map's current and reference features.
 
-    `turn` (1, n, m, 2): where in the reference's window the cells come from, for motions that rows and
-    columns cannot say; `inside` (n, m) in {0, 1}: the moved mask (None: the whole window). `share` multiplies
-    the sum.
+    turn: (1, n, m, 2), where in the reference's window the cells come from, for motions that rows and columns
+        cannot say.
+    inside: (n, m) in {0, 1}, the moved mask (None: the whole window).
+    share: multiplies the sum.
     """
 
     now: tuple[Read, ...]
@@ -53,12 +55,15 @@ class Window:
 
 
 def exact(like: Tensor) -> torch.dtype:
-    """The precision of the sums: float32, or float64 for maps that are."""
+    """Chooses the precision of the sums: float32, or float64 for maps that are."""
     return torch.float64 if like.dtype == torch.float64 else torch.float32
 
 
 def window(maps: Sequence[Tensor], size: Grid, matrix: Tensor, inside: Tensor, share: float) -> Window | None:
-    """The plan for a mask moved by `matrix`: `inside` (H, W) bool on `size`, on the CPU; None if empty."""
+    """Plans a mask moved by `matrix`; None if empty.
+
+    inside: (H, W) bool on `size`, on the CPU.
+    """
     at_y, at_x = torch.nonzero(inside, as_tuple=True)
     if len(at_y) == 0:
         return None
@@ -109,13 +114,13 @@ def _read(y: Tensor, x: Tensor, native: tuple[int, int], size: Grid, like: Tenso
 
 
 def _cut(x: Tensor, channels: slice, r: Read) -> Tensor:
-    """The native cells beneath a window, as they lie in the map."""
+    """Takes the native cells beneath a window, as they lie in the map."""
     rows, columns = r.down.shape[1], r.along.shape[1]
     return x[0, channels, r.top : r.top + rows, r.left : r.left + columns]
 
 
 def _spread(x: Tensor, channels: slice, r: Read) -> Tensor:
-    """Native cells of the window, upsampled along x alone: (C, k, m)."""
+    """Upsamples the window's native cells along x alone: (C, k, m)."""
     cells = _cut(x, channels, r).to(r.along.dtype)
     if cells.stride(-1) != 1:  # tokens; else the product reads the map where it lies
         cells = cells.contiguous()
@@ -178,8 +183,9 @@ def pull(
     windows: Sequence[Window],
     scale: list[Tensor] | None = None,
 ) -> Tensor:
-    """Σ share · reference.gap over `windows`, each map's part times its `scale`; differentiable in `now`.
-    In `exact` precision, also where torch.autocast is open.
+    """Sums share · reference.gap over `windows`, each map's part times its `scale`.
+
+    Differentiable in `now`. In `exact` precision, also where torch.autocast is open.
     """
     if not windows:
         return now[0].new_zeros(())

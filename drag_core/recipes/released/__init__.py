@@ -1,5 +1,6 @@
-"""The released codes' faults, one file a code: wrappers around the parts of a recipe, of which neither the
-loop nor the kernels know.
+"""The released codes' faults, one file a code.
+
+They are wrappers around the parts of a recipe, of which neither the loop nor the kernels know.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
-"""AdaptiveDrag's released code: what it makes of super-pixels, which no recipe of ours uses. The golden tests
-hold super-pixels against it.
+"""What AdaptiveDrag's released code makes of super-pixels, which no recipe of ours uses.
+
+The golden tests hold super-pixels against it.
 """
 
 from __future__ import annotations
@@ -14,10 +15,12 @@ from ...types import Grid, Point
 
 
 def spacing(labels: Tensor, centroids: Tensor, point: Point) -> float:
-    """Distance, in pixels, from the centroid of the patch under `point` to the nearest other one: a natural
-    radius.
+    """Measures how far, in pixels, the centroid of the patch under `point` is from the nearest other one.
 
-    `centroids` (N, 2) as (x, y). AdaptiveDrag's released code truncates it and reads the transposed pixel.
+    This is a natural radius.
+
+    centroids: (N, 2) as (x, y).
+    AdaptiveDrag's released code truncates it and reads the transposed pixel.
     """
     own = label_at(labels, point)
     gap = (centroids - centroids[own]).norm(dim=1)
@@ -28,9 +31,10 @@ def spacing(labels: Tensor, centroids: Tensor, point: Point) -> float:
 def forward_patch(
     labels: Tensor, size: Grid, point: Point, target: Point, radius: float, count: int
 ) -> Tensor:
-    """(h, w) bool on `size`: the cells of the patch under `point` that lie towards `target`; where they are
-    fewer than a quarter of an average patch, the half disc of `radius` (AdaptiveDrag's released regions).
-    Points are cells of `size`.
+    """Selects the cells of the patch under `point` that lie towards `target`, (h, w) bool on `size`.
+
+    Where they are fewer than a quarter of an average patch, it is the half disc of `radius` (AdaptiveDrag's
+    released regions). Points are cells of `size`.
     """
     y, x = torch.meshgrid(
         torch.arange(size.height, dtype=torch.float64),

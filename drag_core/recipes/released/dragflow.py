@@ -23,8 +23,9 @@ Reads = tuple[kernel.Read, ...]  # one a map
 
 @dataclass(frozen=True)
 class Cleaner:
-    """Reads from a cache, in place of the K/V of a level, those of the next one recorded below it; of the
-    last one where there is none.
+    """Reads from a cache, in place of the K/V of a level, those of the next one recorded below it.
+
+    Where there is none, it reads those of the last one.
     """
 
     cache: KVCache
@@ -48,7 +49,10 @@ class Cleaner:
 
 
 def kv_view(pairing: KVPairing) -> type[Cleaner] | None:
-    """What a node or a command calls `pairing`: each level's own K/V, or the next cleaner ones."""
+    """Finds the view of K/V that a node or a command calls `pairing`.
+
+    It reads each level's own K/V, or the next cleaner ones.
+    """
     if pairing not in get_args(KVPairing):
         raise DragError(f"there is no K/V pairing {pairing!r}: use {' or '.join(get_args(KVPairing))}")
     return Cleaner if pairing == "released" else None
@@ -56,8 +60,9 @@ def kv_view(pairing: KVPairing) -> type[Cleaner] | None:
 
 @dataclass(frozen=True)
 class HalfStepAhead:
-    """The picture denoised beside the edit under the edit's K/V; an update puts back what lies half a step
-    ahead of its own level.
+    """The picture denoised beside the edit under the edit's K/V.
+
+    An update puts back what lies half a step ahead of its own level.
     """
 
     needs_prediction: bool = True
@@ -73,8 +78,10 @@ class HalfStepAhead:
 
 @dataclass(frozen=True)
 class Unpacked(Around):
-    """Reads the channels of FLUX' token maps as 2x2 cells, as its latent's are: (1, 4C, h, w) as (1, C, 2h,
-    2w), where cells side by side are features that have nothing to do with each other.
+    """Reads the channels of FLUX' token maps as 2x2 cells, as its latent's are.
+
+    (1, 4C, h, w) becomes (1, C, 2h, 2w), where cells side by side are features that have nothing to do with
+    each other.
     """
 
     inside: RegionSupervision
@@ -98,7 +105,7 @@ class Unpacked(Around):
         return total
 
     def on_small(self, grid: Grid) -> RegionSupervision:
-        """Without: a small network's few channels are compared whole."""
+        """Returns the supervision without it: a small network's few channels are compared whole."""
         return self.inside.on_small(grid)
 
 
@@ -107,7 +114,7 @@ def _unpacked(maps: Iterable[Tensor]) -> Maps:
 
 
 def _beneath(x: Tensor, read: kernel.Read) -> Tensor:
-    """The packed cells of map `x` that lie beneath a window of the unpacked one."""
+    """Takes the packed cells of map `x` that lie beneath a window of the unpacked one."""
     rows, columns = read.top + read.down.shape[1], read.left + read.along.shape[1]
     return x[..., read.top // 2 : -(-rows // 2), read.left // 2 : -(-columns // 2)]
 
@@ -117,12 +124,15 @@ def _piece(x: Tensor, read: kernel.Read) -> Tensor:
 
 
 def _at_corner(reads: Reads) -> Reads:
-    """The same windows, of their pieces."""
+    """Returns the same windows, of their pieces."""
     return tuple(replace(r, top=r.top % 2, left=r.left % 2) for r in reads)
 
 
 class _Pieces(torch.autograd.Function):
-    """The pieces of every map for every window; backward makes a map's gradient once for all of them."""
+    """The pieces of every map for every window.
+
+    Backward makes a map's gradient once for all of them.
+    """
 
     @staticmethod
     def forward(ctx: Any, windows: list[Reads], *maps: Tensor) -> tuple[Tensor, ...]:

@@ -20,9 +20,11 @@ from .around import Around
 
 @dataclass(frozen=True)
 class CellPlan:
-    """For every progress of a level the regions' weights, moved cells (N, 2) and the whole cells they come
-    from, and the reference maps: read one by one, so that equal features differ by nothing (a sign is all
-    that L1 passes on).
+    """What the updates of a level need.
+
+    places: for every progress the regions' weights, moved cells (N, 2) and the whole cells they come from.
+    then: the reference maps, read one by one, so that equal features differ by nothing (a sign is all that L1
+        passes on).
     """
 
     places: dict[float, list[tuple[float, Tensor, Tensor]]]
@@ -31,8 +33,10 @@ class CellPlan:
 
 @dataclass(frozen=True)
 class CoarseRegions(Around):
-    """Shifts by whole cells, towards zero, and none below one; turns in steps of 2 degrees while a level
-    still moves; nearest cells. Taps weigh as they come.
+    """Moves regions by whole and nearest cells.
+
+    Shifts are rounded towards zero, and there is none below one cell. Turns go in steps of 2 degrees while a
+    level still moves. Taps weigh as they come.
     """
 
     inside: RegionSupervision
@@ -61,7 +65,10 @@ class CoarseRegions(Around):
         return total
 
     def _places(self, region: Region, progress: float, moving: bool) -> tuple[Tensor, Tensor]:
-        """Cells of the moved mask (N, 2) and the whole cells (N, 2) they come from, (x, y) on the grid."""
+        """Lists the cells of the moved mask (N, 2) and the whole cells (N, 2) they come from.
+
+        Both are (x, y) on the grid.
+        """
         image, grid = self.inside.image, self.inside.grid
         matrix, begun = coarse_matrix(region.motion, progress, moving, image, grid)
         mask = (on_grid(region.mask.cpu(), grid) > 0.5).double()
@@ -72,9 +79,10 @@ class CoarseRegions(Around):
 def coarse_matrix(
     motion: AffineMotion, progress: float, moving: bool, image: Grid, grid: Grid
 ) -> tuple[Tensor, bool]:
-    """The motion in cells of `grid`: whole cells, towards zero; turns, while `moving`, in steps of 2 degrees,
-    about a point counted from the picture's corner. And whether it has begun, which a shift below one cell
-    has not.
+    """Computes the motion in cells of `grid`, and whether it has begun.
+
+    Shifts are whole cells, towards zero; one below a cell has not begun. Turns, while `moving`, go in steps
+    of 2 degrees, about a point counted from the picture's corner.
     """
     kx, ky = grid.width / image.width, grid.height / image.height
     # in its precision: 0.1 of ten cells is one cell
@@ -89,7 +97,7 @@ def coarse_matrix(
 
 
 def begins(region: Region, image: Grid, grid: Grid) -> float:
-    """The progress from which a region moves at all: its shift has reached one cell."""
+    """Computes the progress from which a region moves at all: its shift has reached one cell."""
     if region.motion.angle != 0:
         return 0.0
     x, y = region.motion.shift
@@ -99,8 +107,9 @@ def begins(region: Region, image: Grid, grid: Grid) -> float:
 
 @dataclass(frozen=True)
 class CountedBackground:
-    """Adds the penalty once for every region that moves yet, that is for each of `since` which the update's
-    progress has reached.
+    """Adds the penalty once for every region that moves yet.
+
+    That is for each of `since` which the update's progress has reached.
     """
 
     inside: SoftBackground

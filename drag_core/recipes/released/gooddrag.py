@@ -14,8 +14,11 @@ from .around import Around
 
 @dataclass(frozen=True)
 class Waited:
-    """The places of the points, how many trackings in a row have moved none of them, and the plan of the
-    level that the last one was made at (None: of none yet).
+    """State of a drag that ends by patience.
+
+    places: of the points.
+    still: how many trackings in a row have moved none of them.
+    level: the plan of the level that the last one was made at (None: of none yet).
     """
 
     places: Tensor
@@ -25,8 +28,9 @@ class Waited:
 
 @dataclass(frozen=True)
 class Patience(Around):
-    """Ends the drag once `most` trackings in a row have moved no point. A tracking when a level begins counts
-    neither way.
+    """Ends the drag once `most` trackings in a row have moved no point.
+
+    A tracking when a level begins counts neither way.
     """
 
     most: int = 10

@@ -19,8 +19,11 @@ from ..whole import net_of
 
 @dataclass(frozen=True)
 class Found:
-    """What an adapted MODEL has on top of the plain one: names for people, and whether it can be taken off
-    within a run (`options`), scaled in the weights (`weights`), or only used whole (`fixed`).
+    """What an adapted MODEL has on top of the plain one, as names for people.
+
+    weights: can be scaled in the weights.
+    options: can be taken off within a run.
+    fixed: can only be used whole.
     """
 
     weights: int
@@ -42,7 +45,7 @@ def _wrappers(patcher: Any) -> dict[str, dict[Any, list[Any]]]:
 
 
 def compare(plain: Any, adapted: Any) -> Found:
-    """What `adapted` adds; both must be patchers of one loaded model."""
+    """Finds what `adapted` adds; both must be patchers of one loaded model."""
     if not adapted.is_clone(plain):
         raise DragError(
             "the adapted model is not made from this model: connect the same loader's MODEL to the adapter "
@@ -69,7 +72,10 @@ def compare(plain: Any, adapted: Any) -> Found:
 
 
 def _scale_weights(plain: Any, adapted: Any, scale: float) -> Any:
-    """A clone whose added weight patches have `scale` times their strength; exact, they are linear in it."""
+    """Clones a patcher with its added weight patches at `scale` times their strength.
+
+    This is exact, as they are linear in it.
+    """
     clone = adapted.clone()
     for key, entries in clone.patches.items():
         own = {id(e) for e in plain.patches.get(key, [])}
@@ -100,7 +106,7 @@ class _Mix:
         ]
 
     def _without(self, options: dict[str, Any]) -> dict[str, Any]:
-        """The options of this call with the adapter's own taken out; what a drag added for the call stays."""
+        """Takes the adapter's own out of the options of this call; what a drag added for the call stays."""
         out = {k: v for k, v in options.items() if k not in self.others}
         out |= {k: v for k, v in self.others.items() if v is not None}
         lists = options.get("patches", {})
@@ -135,7 +141,7 @@ class _Mix:
 
 
 def inject(plain: Any, adapted: Any, scale: float, sigmas: tuple[float, float], whole: bool) -> Any:
-    """A MODEL with the adapter at `scale` while sigma is within `sigmas` (`whole`: all of sampling)."""
+    """Makes a MODEL with the adapter at `scale` while sigma is within `sigmas` (`whole`: all of sampling)."""
     found = compare(plain, adapted)
     if scale == 0:
         return plain

@@ -81,14 +81,14 @@ class Injection:
     def take(
         self, q: Tensor, k: Tensor, v: Tensor, extra_options: dict[str, Any], **kw: Any
     ) -> dict[str, Any]:
-        """attn1_patch: the image's queries, after their norm and before their rotation."""
+        """Takes, as attn1_patch, the image's queries, after their norm and before their rotation."""
         if (now := extra_options.get(self.key)) is not None:
             first = extra_options["img_slice"][0]
             extra_options[f"{self.key} q"] = q[:, :, first : first + now.tokens]
         return {}
 
     def give(self, attention: Tensor, extra_options: dict[str, Any]) -> Tensor:
-        """attn1_output_patch: before the output projection."""
+        """Adds the result, as attn1_output_patch, before the output projection."""
         if (q := extra_options.pop(f"{self.key} q", None)) is None:
             return attention
         now, first = extra_options[self.key], extra_options["img_slice"][0]
@@ -96,7 +96,7 @@ class Injection:
         return _added(attention, self.seen(q, kind, index, now), first)
 
     def behind(self, previous: Callable[..., Any] | None) -> Callable[..., Any]:
-        """A replacement of a double block: whatever ran there, and the adapter's share behind it."""
+        """Makes a replacement of a double block: whatever ran there, and the adapter's share behind it."""
 
         def patch(args: dict[str, Any], extra: dict[str, Any]) -> dict[str, Any]:
             def run(a: dict[str, Any]) -> dict[str, Any]:
@@ -133,8 +133,10 @@ class Injection:
         return out if now.mask is None else out * now.mask
 
     def unweighted(self, q: Tensor, kind: str, index: int) -> Tensor:
-        """Undoes the weight of the model's own norm, but not its length, which the adapter's norm divides out
-        again (measured: the model's output is that of the query before the norm within 1e-6).
+        """Undoes the weight of the model's own norm.
+
+        Its length is not undone, as the adapter's norm divides it out again (measured: the model's output is
+        that of the query before the norm within 1e-6).
         """
         block = (self.net.double_blocks if kind == "double" else self.net.single_blocks)[index]
         norm = (block.img_attn.norm if kind == "double" else block.norm).query_norm

@@ -58,7 +58,7 @@ def encoder_names() -> list[str]:
 
 
 def load_adapter(name: str, siglip: str = NO_FILE) -> Adapter:
-    """Read as safetensors, or as a pickle of plain tensors (weights_only)."""
+    """Reads an adapter as safetensors, or as a pickle of plain tensors (weights_only)."""
     file = read(_loaded(FOLDERS, name))
     pooling = None if siglip == NO_FILE else head_of(_loaded("clip_vision", siglip))
     return Adapter(file, pooling)
@@ -77,7 +77,7 @@ def _loaded(folder: str, name: str) -> Any:
 
 
 def _where(file: AdapterFile) -> tuple[torch.device, torch.dtype]:
-    """The device and precision for what is computed once: the file's own on a GPU, float32 on a CPU."""
+    """Chooses device and precision for what is computed once: the file's own on a GPU, float32 on a CPU."""
     device = mm.get_torch_device()
     kind = next(iter(file.weights.values())).dtype
     half = kind in (torch.float16, torch.bfloat16) and device.type != "cpu"
@@ -85,7 +85,7 @@ def _where(file: AdapterFile) -> tuple[torch.device, torch.dtype]:
 
 
 def _embeddings(adapter: Adapter, output: Any) -> Tensor:
-    """What the adapter reads out of a CLIP_VISION_OUTPUT, (pictures, width)."""
+    """Takes what the adapter reads out of a CLIP_VISION_OUTPUT, (pictures, width)."""
     if adapter.file.kind == "xlabs":
         found: Tensor = output["image_embeds"]
         if found.ndim != 2:
@@ -110,7 +110,10 @@ def _embeddings(adapter: Adapter, output: Any) -> Tensor:
 
 
 def make_network(adapter: Adapter, output: Any, subject: Subject | None) -> tuple[Network, list[Any]]:
-    """What the adapter adds for this picture, and the host's patchers of weights that it needs meanwhile."""
+    """Makes what the adapter adds for this picture.
+
+    Also returns the host's patchers of weights that it needs meanwhile.
+    """
     file = adapter.file
     device, dtype = _where(file)
     mm.free_memory(2**30, device)
@@ -140,7 +143,7 @@ def add_adapter(
     subject: Subject | None,
     mask: Tensor | None,
 ) -> Any:
-    """A clone of a FLUX patcher with the adapter; scale 0 is the patcher itself."""
+    """Clones a FLUX patcher with the adapter; scale 0 is the patcher itself."""
     family = family_in(patcher)
     if family.layout is not FLUX1:
         raise DragError(

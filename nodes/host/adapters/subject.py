@@ -14,7 +14,10 @@ from ....drag_core.types import DragError
 
 
 def encode(siglip: Any, dino: Any, picture: Tensor, mask: Tensor | None) -> Subject:
-    """Of an IMAGE (1, H, W, 3). `mask` (H, W): the subject, put on white."""
+    """Computes a subject's features of an IMAGE (1, H, W, 3).
+
+    mask: (H, W), the subject, put on white.
+    """
     if siglip.model_type != "siglip_vision_model" or siglip.image_size != VIEW:
         raise DragError(
             f"siglip is a {siglip.model_type} at {siglip.image_size} pixels: load SigLIP so400m at 384 "
@@ -39,12 +42,15 @@ def _side_by_side(a: Tensor, b: Tensor) -> Tensor:
 
 
 def _parts(shallow: Tensor, deep: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Of five views: the whole picture's shallow layers, its last one, the quarters' last one."""
+    """Computes, of five views, the whole picture's shallow layers, its last one, the quarters' last one."""
     return shallow.flatten(0, 1)[None], deep[:1], deep[1:].flatten(0, 1)[None]
 
 
 def _load(encoder: Any) -> None:
-    """In inference mode, as the host's own nodes: weights moved to a card outside it are of no use after."""
+    """Loads in inference mode, as the host's own nodes do.
+
+    Weights moved to a card outside it are of no use after.
+    """
     with torch.inference_mode():
         mm.load_model_gpu(encoder.patcher)
 

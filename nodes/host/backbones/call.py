@@ -17,13 +17,19 @@ from .layouts import FLUX1, layout_of
 
 
 class StopForward(BaseException):
-    """Raised by the hook of the last tap: nothing after it runs. No pack's `except Exception` swallows it."""
+    """The signal that the hook of the last tap raises: nothing after it runs.
+
+    No pack's `except Exception` swallows it.
+    """
 
 
 @dataclass
 class Call:
-    """`model` is the host's BaseModel, `cond` the one processed conditioning, `options` the run's model
-    options.
+    """One call of the host's model.
+
+    model: the host's BaseModel.
+    cond: the one processed conditioning.
+    options: the run's model options.
     """
 
     model: Any
@@ -38,9 +44,11 @@ class Call:
         self.kind = prediction_of(self.sampling)
 
     def __call__(self, z: Tensor, t: float | Tensor, changes: dict[str, Any]) -> Tensor:
-        """Noise or velocity at the core's latents z (B, C, h, w), all at level t or each at its own (B,).
-        `changes` are merged into a copy of the transformer options. Gradients flow to z when it asks for them
-        and frozen() is open.
+        """Predicts noise or velocity at the core's latents z (B, C, h, w).
+
+        t: one level for all, or each latent's own (B,).
+        changes: merged into a copy of the transformer options.
+        Gradients flow to z when it asks for them and frozen() is open.
         """
         if torch.is_tensor(t):
             at = torch.tensor([host_sigma(self.sampling, x) for x in t.tolist()], device=z.device)
@@ -70,7 +78,7 @@ class Call:
 
 
 def owners_of(options: dict[str, Any]) -> tuple[str, ...]:
-    """Modules of everything that other nodes hung on this model's blocks."""
+    """Lists the modules of everything that other nodes hung on this model's blocks."""
     found = [p for several in options.get("patches", {}).values() for p in several]
     found += [p for keys in options.get("patches_replace", {}).values() for p in keys.values()]
     found += [w for kinds in options.get("wrappers", {}).values() for ws in kinds.values() for w in ws]
@@ -79,7 +87,10 @@ def owners_of(options: dict[str, Any]) -> tuple[str, ...]:
 
 
 def forced_attention(transformer_options: dict[str, Any]) -> dict[str, Any]:
-    """PyTorch's attention for the pass that has gradients: sage and int8 kernels lose them silently."""
+    """Chooses PyTorch's attention for the pass that has gradients.
+
+    Sage and int8 kernels lose them silently.
+    """
     before = transformer_options.get("optimized_attention_override")
 
     def plain(_: Any, *args: Any, **kw: Any) -> Any:
@@ -94,8 +105,9 @@ def forced_attention(transformer_options: dict[str, Any]) -> dict[str, Any]:
 
 
 def plain_conds(cond: dict[str, Any], device: torch.device) -> dict[str, Any]:
-    """The conditioning with tensors made outside inference mode, which autograd may save, on `device`, where
-    the host would copy them at every call.
+    """Copies the conditioning, with tensors made outside inference mode, which autograd may save.
+
+    They are on `device`, where the host would copy them at every call.
 
     Without its range of sigmas, which check_cond has found to hold: the host would wait for the device at
     every call to compare.
@@ -117,7 +129,10 @@ def plain_conds(cond: dict[str, Any], device: torch.device) -> dict[str, Any]:
 
 
 def check_cond(conds: list[dict[str, Any]], sigmas: tuple[float, float], net: Any) -> None:
-    """One plain conditioning, active over the whole range of sigmas (low, high) that the run visits."""
+    """Refuses all but one plain conditioning, active over the whole range of sigmas that the run visits.
+
+    sigmas: (low, high).
+    """
     if len(conds) != 1:
         raise DragError(
             f"the conditioning has {len(conds)} parts and a drag takes one: don't combine prompts here"

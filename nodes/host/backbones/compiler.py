@@ -23,8 +23,10 @@ _told: set[str] = set()
 
 @contextmanager
 def uncompiled() -> Iterator[None]:
-    """While open the host neither compiles nor records; afterwards its switches are as they were, and what a
-    stopped pass left in its queues is gone. May be nested; where the host has no such switch it does nothing.
+    """Context manager: while open the host neither compiles nor records.
+
+    Afterwards its switches are as they were, and what a stopped pass left in its queues is gone. May be
+    nested. Where the host has no such switch it does nothing.
     """
     args = comfy.cli_args.args
     before = {name: getattr(args, name) for name in SWITCHES if hasattr(args, name)}
@@ -50,8 +52,10 @@ def _sampling(executor: Any, *args: Any, **kw: Any) -> Any:
 
 
 def uncompiled_sampling(patcher: Any) -> Any:
-    """`patcher` itself, with which stock samplers now run uncompiled: for every patcher that a patch of ours
-    was put on, once however many there are.
+    """Returns `patcher` itself, with which stock samplers now run uncompiled.
+
+    Call it for every patcher that a patch of ours was put on; it adds its wrapper once however many there
+    are.
     """
     options = patcher.model_options.setdefault("transformer_options", {})
     # in the options, as the adapter's: the host compares patchers by the wrappers that hang on them

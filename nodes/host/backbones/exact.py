@@ -12,8 +12,10 @@ import torch
 
 @contextmanager
 def exact() -> Iterator[None]:
-    """No TF32, whose 10 bits of mantissa make two right passes differ by up to 9e-3 where cuDNN takes another
-    algorithm for the second, and one algorithm for all passes. Everything is as it was afterwards.
+    """Context manager: no TF32, and one algorithm for all passes.
+
+    TF32's 10 bits of mantissa make two right passes differ by up to 9e-3 where cuDNN takes another algorithm
+    for the second. Everything is as it was afterwards.
     """
     cudnn = torch.backends.cudnn
     parts: list[Any] = []

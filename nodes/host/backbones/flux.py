@@ -1,5 +1,6 @@
-"""Backbone over the host's FLUX and the other joint transformers: taps, early stop, K/V exchange, per-block
-checkpoints. What differs between them is in layouts.py.
+"""Backbone over the host's FLUX and the other joint transformers.
+
+Taps, early stop, K/V exchange, per-block checkpoints. What differs between the models is in layouts.py.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ SESSION = (
 
 @contextmanager
 def _input_of(module: nn.Module) -> Iterator[list[Tensor]]:
-    """What `module` is called with while open."""
+    """Context manager: holds what `module` is called with."""
     seen: list[Tensor] = []
     handle = module.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
     try:
@@ -43,8 +44,11 @@ Replacement = Callable[[dict[str, Any], dict[str, Any]], dict[str, Any]]  # what
 
 @dataclass(frozen=True, eq=False)
 class Around:
-    """A drag's replacement of a block, `run`, which has another pack's, `inner`, inside; `bare` is the same
-    without it, for an adapter that takes its own patches out of a call.
+    """A drag's replacement of a block, inside of which another pack's runs.
+
+    run: the drag's.
+    inner: the other pack's.
+    bare: `run` without it, for an adapter that takes its own patches out of a call.
     """
 
     run: Replacement
@@ -56,14 +60,19 @@ class Around:
 
 
 def modulations(block: nn.Module) -> list[nn.Module]:
-    """The linear layers of a block that see only time and prompt: a third of a double block's weights."""
+    """Lists the linear layers of a block that see only time and prompt.
+
+    They are a third of a double block's weights.
+    """
     parts = (getattr(block, name, None) for name in ("img_mod", "txt_mod", "modulation"))
     return [part.lin for part in parts if part is not None and hasattr(part, "lin")]
 
 
 def _only_q(qkv: Any, tokens: int) -> Callable[[Tensor], Tensor]:
-    """For a block whose `tokens` K and V are replaced afterwards: zeros in their place. `qkv`: one of the
-    host's linear layers, not all of which are an nn.Linear.
+    """Makes a block's forward of `qkv` that gives zeros for K and V.
+
+    tokens: how many K and V are replaced afterwards.
+    qkv: one of the host's linear layers, not all of which are an nn.Linear.
     """
     whole = qkv.forward
 
@@ -78,9 +87,10 @@ def _only_q(qkv: Any, tokens: int) -> Callable[[Tensor], Tensor]:
 
 
 class ComfyFlux:
-    """A joint transformer of the host as a Backbone. `remember` checkpoints every block: four tenths more
-    work, a sixth of the memory. `origin` is the same model under the conditioning of the inversion, where a
-    run has both.
+    """A joint transformer of the host as a Backbone.
+
+    remember: checkpoints every block: four tenths more work, a sixth of the memory.
+    origin: the same model under the conditioning of the inversion, where a run has both.
 
     For features, what the level alone decides is computed once for all updates of a level, and K and V that
     are injected are not computed; not where other packs' patches might see or change them.
@@ -107,11 +117,11 @@ class ComfyFlux:
         return list(self.modules)
 
     def reached(self, layers: tuple[str, ...], taps: tuple[FeatureTap, ...]) -> tuple[str, ...]:
-        """Those of the K/V `layers` that a pass which stops at the last tap comes to."""
+        """Lists those of the K/V `layers` that a pass which stops at the last tap comes to."""
         return tuple(b for b in layers if b in self._up_to(taps))
 
     def _up_to(self, taps: tuple[FeatureTap, ...]) -> list[str]:
-        """The blocks up to the last tapped one."""
+        """Lists the blocks up to the last tapped one."""
         names = self.blocks
         return names[: 1 + max((names.index(t.block) for t in taps if t.block in names), default=-1)]
 
@@ -177,7 +187,7 @@ class ComfyFlux:
         others: dict[Any, Any],
         kv: KV,
     ) -> dict[tuple[str, int], Replacement]:
-        """A replacement for every block up to the last tapped one: the host's own block on cloned inputs."""
+        """Replaces every block up to the last tapped one by the host's own block on cloned inputs."""
         size, names = self._tokens(z), self.blocks
         for tap in taps:
             if tap.block not in names:

@@ -29,8 +29,9 @@ NORMS = (nn.GroupNorm, nn.LayerNorm, nn.RMSNorm)
 
 @contextmanager
 def fetched(m: nn.Module, like: Tensor) -> Iterator[tuple[Any, Any]]:
-    """Weight and bias of `m` as the host would use them on `like`: cast, moved, patched; given back
-    afterwards.
+    """Context manager: weight and bias of `m` as the host would use them on `like`.
+
+    They are cast, moved and patched, and given back afterwards.
     """
     own = getattr(m, "cast_bias_weight", None)  # GGUF modules bring their own
     if own is not None:
@@ -50,7 +51,10 @@ def dense(weight: Any) -> Tensor:
 
 
 class _Linear(torch.autograd.Function):
-    """`rows`: only the first so many outputs of the layer."""
+    """A linear layer with a gradient for its input alone.
+
+    rows: only the first so many outputs of the layer.
+    """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, m: nn.Module, forward: Forward | None, rows: int | None) -> Tensor:
@@ -98,12 +102,15 @@ def _linear(m: nn.Module, forward: Forward, x: Tensor) -> Tensor:
 
 
 def first_rows(m: nn.Module, x: Tensor, rows: int) -> Tensor:
-    """The first `rows` outputs of a linear layer that plain() says yes to, with a gradient for x alone."""
+    """Computes the first `rows` outputs of a linear layer that plain() says yes to.
+
+    Has a gradient for x alone.
+    """
     return _linear_op(x.reshape(-1, x.shape[-1]), m, None, rows).view(*x.shape[:-1], -1)
 
 
 def plain(m: nn.Module) -> bool:
-    """Whether a linear layer holds its weight as numbers, of which some rows can be taken."""
+    """Tells whether a linear layer holds its weight as numbers, of which some rows can be taken."""
     weight = getattr(m, "weight", None)
     return (
         type(weight) is nn.Parameter
@@ -142,25 +149,28 @@ def _kind(m: nn.Module) -> Callable[[nn.Module, Forward, Tensor], Tensor] | None
 
 
 def replaced(root: nn.Module) -> list[tuple[str, nn.Module]]:
-    """Modules whose forward somebody replaced on the instance (a bypass LoRA, another pack)."""
+    """Lists the modules whose forward somebody replaced on the instance (a bypass LoRA, another pack)."""
     return [(name, m) for name, m in root.named_modules() if "forward" in m.__dict__ and not _own(m)]
 
 
 def _own(m: nn.Module) -> bool:
-    """The module's own forward, kept on the instance: so the host leaves it after a bypass LoRA."""
+    """Returns the module's own forward, kept on the instance: so the host leaves it after a bypass LoRA."""
     f = m.__dict__["forward"]
     return getattr(f, "__self__", None) is m and getattr(f, "__func__", None) is type(m).forward
 
 
 def _alias(x: Tensor) -> Tensor:
-    """The same memory as a tensor that is no inference tensor."""
+    """Returns the same memory as a tensor that is no inference tensor."""
     out = torch.empty(0, dtype=x.dtype, device=x.device)
     return out.set_(x.untyped_storage(), x.storage_offset(), x.size(), x.stride())
 
 
 @contextmanager
 def _aliased(root: nn.Module) -> Iterator[None]:
-    """Inference parameters that no op of the host's fetches (a bare nn.Parameter) as plain ones, and back."""
+    """Context manager: inference parameters that no op of the host's fetches as plain ones, and back.
+
+    These are bare nn.Parameter.
+    """
     kept: list[tuple[nn.Module, str, nn.Parameter]] = []
     try:
         for m in root.modules():
@@ -178,9 +188,10 @@ def _aliased(root: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def frozen(root: nn.Module) -> Iterator[None]:
-    """While open, gradients flow through `root` to its inputs and to nothing else. Backward must run inside.
+    """Context manager: gradients flow through `root` to its inputs and to nothing else.
 
-    Every module's own forward is back afterwards, whatever happened. Must be entered outside inference mode.
+    Backward must run inside. Every module's own forward is back afterwards, whatever happened. Must be
+    entered outside inference mode.
     """
     if taken := replaced(root):
         name, m = taken[0]

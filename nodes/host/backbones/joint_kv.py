@@ -12,7 +12,7 @@ from ....drag_core.types import KV, KVRecord
 
 
 def host_key(name: str) -> tuple[str, int]:
-    """ "double.3" -> ("double_block", 3), the host's key of patches_replace["dit"]."""
+    """Turns "double.3" into ("double_block", 3), the host's key of patches_replace["dit"]."""
     kind, index = name.split(".")
     return f"{kind}_block", int(index)
 
@@ -20,9 +20,12 @@ def host_key(name: str) -> tuple[str, int]:
 def exchange(
     kv: KV, name: str, t: float, k: Tensor, v: Tensor, first: int, tokens: int | None, text: int = 0
 ) -> tuple[Tensor, Tensor] | None:
-    """Records K and V (b, heads, tokens, d) of the image tokens, which start at `first`, under `name`; or
-    gives both with the stored ones in their place. `tokens`: how many (None: all to the end); a reference
-    picture's come after them. `text`: how many of the prompt's before them are recorded, if kv wants them.
+    """Records K and V of the image tokens under `name`, or returns both with the stored ones in their place.
+
+    k, v: (b, heads, tokens, d).
+    first: where the image tokens start.
+    tokens: how many they are (None: all to the end). A reference picture's come after them.
+    text: how many of the prompt's before them are recorded, if kv wants them.
     """
     room = k.shape[2] - first
     if isinstance(kv, KVRecord):
@@ -47,10 +50,12 @@ def exchange(
 def kv_patch(
     kv: KV, t: Callable[[dict[str, Any]], float], hits: set[str] | None = None
 ) -> Callable[..., Any]:
-    """An attn1_patch of the host's blocks: records or replaces K and V of the image tokens.
+    """Makes an attn1_patch of the host's blocks: records or replaces K and V of the image tokens.
 
-    `t` gives the core's level from the block's options; `hits` collects the blocks that were reached. After
-    the norm and before RoPE, which act per token: the same as exchanging the projections' outputs.
+    t: gives the core's level from the block's options.
+    hits: collects the blocks that were reached.
+    It acts after the norm and before RoPE, which act per token: the same as exchanging the projections'
+    outputs.
     """
     wanted = set(kv.blocks) if kv is not None else set()
 
@@ -75,10 +80,11 @@ def kv_blocks(
     others: dict[Any, Any],
     hits: set[str] | None = None,
 ) -> dict[tuple[str, int], Callable[..., Any]]:
-    """The same for blocks without attn1_patch: replacements that take part in the blocks' own attention.
+    """Does the same for blocks without attn1_patch, by replacements in the blocks' own attention.
 
-    A block with a second attention, of the picture alone (SD3.5 medium), has both exchanged. `others`: what
-    is there already, which runs inside.
+    A block with a second attention, of the picture alone (SD3.5 medium), has both exchanged.
+
+    others: what is there already, which runs inside.
     """
 
     def made(name: str) -> Callable[..., Any]:

@@ -21,7 +21,7 @@ LIBRARIES = ("comfy-kitchen", "comfy-aimdo")  # both change without ComfyUI's ow
 
 
 def versions() -> str:
-    """Of ComfyUI and of its libraries that are there, for messages."""
+    """Lists the versions of ComfyUI and of its libraries that are there, for messages."""
     out = [f"ComfyUI {comfyui_version.__version__}"]
     for name in LIBRARIES:
         try:
@@ -32,7 +32,7 @@ def versions() -> str:
 
 
 def _called_alike(fused: Any, plain: Any) -> bool:
-    """Whether both take the same arguments; annotations differ between them already."""
+    """Tells whether both take the same arguments; annotations differ between them already."""
     try:
         a, b = (inspect.signature(f).parameters.values() for f in (fused, plain))
     except (TypeError, ValueError):
@@ -41,7 +41,7 @@ def _called_alike(fused: Any, plain: Any) -> bool:
 
 
 def _kept(x: Any) -> Any:
-    """A weight's own copy: the host takes it back after the call, and autograd needs it in backward."""
+    """Copies a weight: the host takes it back after the call, and autograd needs it in backward."""
     return x.clone() if torch.is_tensor(x) and x.ndim == 1 else x
 
 
@@ -55,7 +55,7 @@ def _keeping(plain: Callable[..., Any]) -> Callable[..., Any]:
 
 @contextmanager
 def plain_kernels() -> Iterator[None]:
-    """While open the models call the plain versions of the fused rotations and norms, under the same names.
+    """Context manager: models call the plain versions of the fused rotations and norms, under the same names.
 
     An op that has none, or one that is called otherwise, stays; without comfy-kitchen nothing happens.
     """

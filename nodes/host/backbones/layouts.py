@@ -1,6 +1,7 @@
-"""How the host builds its joint transformers (MMDiT): where their blocks hang, which module reads a block's
-normalised input, how K/V are reached, what noise levels the model was made for. One row per class; the rest
-of the pack asks the row.
+"""How the host builds its joint transformers (MMDiT).
+
+One row per class says where their blocks hang, which module reads a block's normalised input, how K/V are
+reached, and what noise levels the model was made for. The rest of the pack asks the row.
 """
 
 from __future__ import annotations
@@ -23,9 +24,12 @@ Args = dict[str, Any]
 
 @dataclass(frozen=True)
 class Stream:
-    """One list of blocks. `kind`: "double" (picture and text apart) or "single" (one sequence, text first),
-    as in the host's key (kind + "_block", i); `attribute` of the network; `reader`: the submodule of a block
-    that is given the modulated output of its first norm.
+    """One list of blocks.
+
+    kind: "double" (picture and text apart) or "single" (one sequence, text first), as in the host's key (kind
+        + "_block", i).
+    attribute: the list's name in the network.
+    reader: the submodule of a block that is given the modulated output of its first norm.
     """
 
     kind: str
@@ -35,10 +39,13 @@ class Stream:
 
 @dataclass(frozen=True)
 class Layout:
-    """`end`: the modules after the last block. `shift`: the model's own rule for mu by image tokens and
-    steps, None where it has a fixed one. `patches_kv`: the blocks call attn1_patch; else K/V are exchanged
-    where attention is called. `wrapped`: the network runs the host's DIFFUSION_MODEL wrappers. `call`: a
-    block in the host's way where its own closure does something else.
+    """How one class of joint transformers is built.
+
+    end: the modules after the last block.
+    shift: the model's own rule for mu by image tokens and steps, None where it has a fixed one.
+    patches_kv: the blocks call attn1_patch; else K/V are exchanged where attention is called.
+    wrapped: the network runs the host's DIFFUSION_MODEL wrappers.
+    call: a block in the host's way where its own closure does something else.
     """
 
     label: str
@@ -50,7 +57,7 @@ class Layout:
     call: Callable[[nn.Module, Args], Args] | None = None
 
     def blocks(self, net: Any) -> dict[str, tuple[nn.Module, Stream]]:
-        """ "double.0" ... -> (block, its stream), in the order in which they run."""
+        """Maps "double.0" ... to (block, its stream), in the order in which they run."""
         return {
             f"{s.kind}.{i}": (block, s)
             for s in self.streams
@@ -99,23 +106,29 @@ _BY_CLASS = {
 
 
 def layout_of(net: Any) -> Layout | None:
-    """None: no joint transformer that we know. A subclass is somebody's own and not known."""
+    """Finds the layout of a network; None: no joint transformer that we know.
+
+    A subclass is somebody's own and not known.
+    """
     found = _BY_CLASS.get(type(net))
     return FLUX2 if found is FLUX1 and net.params.global_modulation else found
 
 
 def attentions_of(block: nn.Module) -> int:
-    """Self-attentions of the picture in a block: SD3.5 medium's have a second one, of the picture alone."""
+    """Lists the self-attentions of the picture in a block.
+
+    SD3.5 medium's have a second one, of the picture alone.
+    """
     return 2 if hasattr(getattr(block, "x_block", None), "attn2") else 1
 
 
 def patch_of(net: Any) -> int:
-    """Latent cells along a token's side."""
+    """Returns the latent cells along a token's side."""
     return int(net.patch_size)
 
 
 def as_it_is(original: Callable[[Args], Args]) -> Callable[[Args], Args]:
-    """The host's own way of calling a block, bound to this block for good.
+    """Makes the host's own way of calling a block, bound to this block for good.
 
     Its closures read the host's loop variables, which have gone on when a checkpoint runs a block again. They
     also hold what a patch is not given: Qwen's text mask, the modulation of reference pictures.

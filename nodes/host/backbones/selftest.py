@@ -1,8 +1,7 @@
-"""A few tiny passes before a model's first drag: are its gradients right, are all hooks reached, and does it
-stay whole when passes stop early?
+"""A few tiny passes before a model's first drag.
 
-Nothing tells when a host update or another pack makes a gradient silently wrong; this does, in a fraction of
-a step.
+Are its gradients right, are all hooks reached, and does it stay whole when passes stop early? Nothing tells
+when a host update or another pack makes a gradient silently wrong; this does, in a fraction of a step.
 """
 
 from __future__ import annotations
@@ -33,7 +32,10 @@ _passed: set[tuple[Any, ...]] = set()
 
 @dataclass(frozen=True)
 class Measure:
-    """How far "features" or "gradient" are from `against`, relative in the 2-norm; right up to `bar`."""
+    """How far "features" or "gradient" are from `against`, relative in the 2-norm.
+
+    bar: up to which they are right.
+    """
 
     what: str
     against: str
@@ -48,8 +50,9 @@ def self_test(
     kv_blocks: tuple[str, ...] = (),
     again: bool = False,
 ) -> None:
-    """Once per model class, precision, kind of weights, set of patches, taps and K/V layers; raises what is
-    wrong.
+    """Tests a backbone and raises what is wrong.
+
+    Runs once per model class, precision, kind of weights, set of patches, taps and K/V layers.
 
     A whole pass after two that stopped early must give the features of the first; the gradient of a plain
     loss with and without checkpoints must agree, be finite and not zero, and in float32 agree with a finite
@@ -107,7 +110,7 @@ def _measures(
 def _stored(
     backbone: Any, z: Tensor, t: float, taps: tuple[FeatureTap, ...], kv_blocks: tuple[str, ...]
 ) -> KVInject | None:
-    """The model's own K/V at z, for injection; raises where a layer's hook was not reached."""
+    """Records the model's own K/V at z, for injection; raises where a layer's hook was not reached."""
     if not kv_blocks:
         return None
     cache = KVCache()
@@ -124,8 +127,10 @@ def _stored(
 
 
 def _repeated(backbone: Any, z: Tensor, t: float, taps: tuple[FeatureTap, ...], kv: Any) -> float:
-    """How much the maps of two passes that stop early and of a whole one after them differ from the first's:
-    a host that records and replays passes goes wrong there.
+    """Measures how much the maps of repeated passes differ from the first's.
+
+    These are two passes that stop early and a whole one after them: a host that records and replays passes
+    goes wrong there.
     """
     with torch.no_grad():
         passes = [backbone.features(z, t, taps, kv)[0] for _ in range(2)]
@@ -140,7 +145,7 @@ def _repeated(backbone: Any, z: Tensor, t: float, taps: tuple[FeatureTap, ...], 
 
 
 def _cut(net: Any) -> bool:
-    """Whether the blocks behind the last tap were taken off (memory.pruned): no pass is whole then."""
+    """Tells whether the blocks behind the last tap were taken off (memory.pruned): no pass is whole then."""
     layout = layout_of(net)
     return layout is not None and any(isinstance(getattr(net, n, None), nn.Identity) for n in layout.end)
 
@@ -176,8 +181,10 @@ def _square(maps: list[Tensor]) -> Tensor:
 
 
 def _identity(backbone: Any) -> tuple[Any, ...]:
-    """What decides whether a gradient is right: class, shapes, precision, how weights are kept and patched
-    (their kind, not their numbers), and everybody's hooks.
+    """Collects what decides whether a gradient is right.
+
+    Class, shapes, precision, how weights are kept and patched (their kind, not their numbers), and
+    everybody's hooks.
     """
     model, net = backbone.call.model, backbone.call.model.diffusion_model
     patcher = model.current_patcher
@@ -197,7 +204,7 @@ def _identity(backbone: Any) -> tuple[Any, ...]:
 
 
 def _adapter(entry: Any) -> str:
-    """The kind of one weight patch: "diff", a class of the host's (LoRA, LoKr) or of a pack."""
+    """Names the kind of one weight patch: "diff", a class of the host's (LoRA, LoKr) or of a pack."""
     value = entry[1]
     if isinstance(value, (list, tuple)) and value and isinstance(value[0], str):
         return value[0]
@@ -210,7 +217,7 @@ def _where(backbone: Any) -> str:
 
 
 def _others(backbone: Any) -> list[str]:
-    """Modules of all that is not ours: hooks, wrappers, object patches, other packs' layers."""
+    """Lists the modules of all that is not ours: hooks, wrappers, object patches, other packs' layers."""
     patcher = backbone.call.model.current_patcher
     parts = [*patcher.object_patches.values()]
     parts += [m for m in backbone.net.modules() if isinstance(m, comfy.ops.CastWeightBiasOp)]
@@ -220,14 +227,14 @@ def _others(backbone: Any) -> list[str]:
 
 
 def _about(backbone: Any, *facts: str) -> str:
-    """What a reader of a message has to know, in brackets: `facts`, and whose parts are on the model."""
+    """Says what a reader of a message has to know, in brackets: `facts`, and whose parts are on the model."""
     others = _others(backbone)
     told = [*facts, *([f"patches on it: {', '.join(others)}"] if others else [])]
     return f" ({'; '.join(told)})" if told else ""
 
 
 def _sentence(backbone: Any, m: Measure) -> str:
-    """What is wrong by how much, by which measure, and what to do."""
+    """Says what is wrong by how much, by which measure, and what to do."""
     facts = _about(backbone, f"against {m.against}", f"{m.bar:.1e} is allowed", _where(backbone))
     without = "connect the model without that, or " if _others(backbone) else ""
     said = {
@@ -238,5 +245,5 @@ def _sentence(backbone: Any, m: Measure) -> str:
 
 
 def forget() -> None:
-    """For tests: every model is new again."""
+    """Makes every model new again, for tests."""
     _passed.clear()

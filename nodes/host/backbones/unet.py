@@ -19,7 +19,7 @@ Place = tuple[str, int, int]  # ("input" | "middle" | "output", block, transform
 
 
 def tap_modules(net: Any) -> dict[str, nn.Module]:
-    """ "down.i", "mid", "up.i" as diffusers numbers its blocks -> the module whose output is that block's.
+    """Maps "down.i", "mid", "up.i", as diffusers numbers them, to the module whose output is that block's.
 
     Each level has num_res_blocks blocks, and one more on the way up; a downsampler ends all levels but the
     last. The host walks through a block's layers itself, so the hook sits on the last layer.
@@ -34,8 +34,9 @@ def tap_modules(net: Any) -> dict[str, nn.Module]:
 
 
 def self_attentions(net: Any) -> dict[Place, str]:
-    """Where each self-attention sits -> "attn.i", counted from the input to the output as the papers count
-    them.
+    """Maps where each self-attention sits to "attn.i".
+
+    They are counted from the input to the output as the papers count them.
     """
     parts = [("input", i, b) for i, b in enumerate(net.input_blocks)]
     if net.middle_block is not None:
@@ -52,7 +53,7 @@ def self_attentions(net: Any) -> dict[Place, str]:
 
 
 def attention_sizes(net: Any, size: tuple[int, int]) -> dict[str, tuple[int, int]]:
-    """Self-attention -> (cells, channels) on a latent (h, w)."""
+    """Computes (cells, channels) of every self-attention on a latent (h, w)."""
     names, out = self_attentions(net), {}
     (h, w), level = size, 0
 
@@ -77,7 +78,7 @@ def attention_sizes(net: Any, size: tuple[int, int]) -> dict[str, tuple[int, int
 def kv_patch(
     kv: KV, net: Any, t: Callable[[dict[str, Any]], float], hits: set[str] | None = None
 ) -> Callable[..., Any]:
-    """An attn1_patch of the host's UNet: records or replaces what K and V are projected from.
+    """Makes an attn1_patch of the host's UNet: records or replaces what K and V are projected from.
 
     That is one tensor for both, half the memory, and the same result: the projections are per token.
     """
@@ -128,7 +129,7 @@ class ComfyUNet:
         return list(self.taps)
 
     def reached(self, layers: tuple[str, ...], taps: tuple[FeatureTap, ...]) -> tuple[str, ...]:
-        """Those of the K/V `layers` that a pass which stops at the last tap comes to."""
+        """Lists those of the K/V `layers` that a pass which stops at the last tap comes to."""
         ends = {self.taps[tap.block] for tap in taps if tap.block in self.taps}
         blocks = [("input", i, b) for i, b in enumerate(self.net.input_blocks)]
         if self.net.middle_block is not None:
