@@ -38,6 +38,7 @@ def errors(root: Path) -> list[str]:
     return [
         error
         for file in sorted(f for f in files if f.suffix in SUFFIXES and f.is_file())
+        if "node_modules" not in file.parts
         for error in length_errors(file.read_text(encoding="utf-8"), file.relative_to(root).as_posix())
     ]
 

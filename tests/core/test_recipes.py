@@ -266,12 +266,6 @@ def test_a_task_of_the_other_kind_is_refused_with_advice(name: str) -> None:
         copy_paste(Task(Grid(64, 64)))
 
 
-@pytest.mark.parametrize("name", METHODS)
-def test_a_variant_that_is_none_is_refused(name: str) -> None:
-    with pytest.raises(DragError, match="variant is 'relased'; it must be ours, paper or released"):
-        METHODS[name].build(task(), "relased")  # type: ignore[arg-type]
-
-
 def test_only_ours_ends_when_settled() -> None:
     for name, method in METHODS.items():
         make = method.build

@@ -15,6 +15,7 @@ import pytest
 from drag_core.recipes import METHODS
 from drag_core.recipes.choice import RECIPES, usual_numbers
 from drag_core.recipes.record import Way
+from drag_core.types import DragError, Grid, Task
 from tests.toy_method import with_toy
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -139,6 +140,12 @@ def test_every_way_has_a_method_whose_numbers_it_starts_from() -> None:
     assert all(
         re.fullmatch(r"\d{4}\.\d{5}", m.paper.arxiv) and 2023 <= m.paper.year for m in METHODS.values()
     )
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_variant_that_is_none_is_refused(name: str) -> None:
+    with pytest.raises(DragError, match="variant is 'relased'; it must be ours, paper or released"):
+        METHODS[name].build(Task(Grid(64, 64)), "relased")  # type: ignore[arg-type]
 
 
 CHECK = "from tests.core import test_record as t; p = t.ROOT / 'web/docs/DragOptimize.md'; " + (
