@@ -7,7 +7,7 @@ import torch
 from .recipes.recipe import Recipe
 from .result import Handoff, Log, Result
 from .trajectory.bounds import check_end
-from .trajectory.kvstore import Replayed, replays
+from .trajectory.kvstore import ReplayingBackbone, replays
 from .trajectory.solvers import alf
 from .types import (
     KV,
@@ -45,7 +45,7 @@ def drag(
     if store:
         inject = KVInject(store if r.kv_view is None else r.kv_view(store), r.kv_blocks)
     if store and replays(store):
-        backbone = Replayed(backbone, origin)
+        backbone = ReplayingBackbone(backbone, origin)
     log = Log.of(r, len(s.t) - 1, on_step)
     shared = inject if r.kv_while_dragging else None
     run = Updates(backbone, source, r, store, shared, log)

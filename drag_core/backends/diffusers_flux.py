@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ..types import KV, DragError, FeatureTap
 from .blocks import each
-from .hooks import Read, exchanging, missing_tap, remembered, tapped
+from .hooks import Read, exchanging, memoised, missing_tap, tapped
 from .scaling import scaled
 
 
@@ -40,7 +40,7 @@ class DiffusersFlux:
     text: (1, L, D), conditions every call.
     pooled: (1, P), conditions every call, too.
     guidance: the embedded one (None: the model has none).
-    remember: checkpoints every block in a gradient pass: four tenths more work, a sixth of the memory.
+    checkpoint: checkpoints every block in a gradient pass: four tenths more work, a sixth of the memory.
     offload: the blocks' weights lie in RAM and come to the latent's device while they run. Every gradient
         pass then has checkpoints.
 
@@ -59,11 +59,11 @@ class DiffusersFlux:
         text: Tensor,
         pooled: Tensor,
         guidance: float = 1.0,
-        remember: bool = False,
+        checkpoint: bool = False,
         offload: bool = False,
     ) -> None:
         self.net = transformer.eval().requires_grad_(False)
-        self.text, self.pooled, self.remember, self.offload = text, pooled, remember, offload
+        self.text, self.pooled, self.checkpoint, self.offload = text, pooled, checkpoint, offload
         self.guidance = guidance if transformer.config.guidance_embeds else None
         self.blocks: dict[str, Any] = {f"double.{i}": b for i, b in enumerate(transformer.transformer_blocks)}
         self.blocks |= {f"single.{i}": b for i, b in enumerate(transformer.single_transformer_blocks)}
@@ -100,15 +100,15 @@ class DiffusersFlux:
         def around() -> Iterator[None]:
             with ExitStack() as stack:
                 if answers is not None:
-                    stack.enter_context(remembered(self.constant, answers))
+                    stack.enter_context(memoised(self.constant, answers))
                 stack.enter_context(exchanging(kv, t, self.projections, self.first_image_token))
                 yield
 
-        again = torch.is_grad_enabled() and (self.offload or (self.remember and z.requires_grad))
+        again = torch.is_grad_enabled() and (self.offload or (self.checkpoint and z.requires_grad))
         device = z.device if self.offload else None
         with ExitStack() as stack:
             if again and answers is not None:  # the embedding of time lies outside of the blocks
-                stack.enter_context(remembered(self.constant, answers))
+                stack.enter_context(memoised(self.constant, answers))
             stack.enter_context(each(self.blocks.values(), around, again, device, answers or ()))
             yield
 

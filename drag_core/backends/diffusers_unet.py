@@ -21,7 +21,7 @@ class DiffusersUNet:
 
     text: (1, L, D), conditions every call, for SDXL with `pooled` (1, P) and the picture's size.
     velocity: the network predicts v = alpha·noise - sigma·z0, which is turned into the noise.
-    `remember`, `offload` and precision are as in DiffusersFlux; a block is a whole level.
+    `checkpoint`, `offload` and precision are as in DiffusersFlux; a block is a whole level.
 
     Taps are "down.i", "mid", "up.i" (outputs). K/V blocks are "attn.i", the self-attentions in order.
     """
@@ -32,12 +32,12 @@ class DiffusersUNet:
         text: Tensor,
         pooled: Tensor | None = None,
         velocity: bool = False,
-        remember: bool = False,
+        checkpoint: bool = False,
         offload: bool = False,
     ) -> None:
         self.net = unet.eval().requires_grad_(False)
         self.text, self.pooled, self.velocity = text, pooled, velocity
-        self.remember, self.offload = remember, offload
+        self.checkpoint, self.offload = checkpoint, offload
         if pooled is None and has_added(unet):
             raise DragError("this is an SDXL model, which needs the pooled text too")
         self._alphas = sd_alphas_cumprod()
@@ -65,7 +65,7 @@ class DiffusersUNet:
 
     def _open(self, z: Tensor, t: float, kv: KV = None) -> AbstractContextManager[None]:
         """Context manager: the blocks as this pass wants them."""
-        again = torch.is_grad_enabled() and (self.offload or (self.remember and z.requires_grad))
+        again = torch.is_grad_enabled() and (self.offload or (self.checkpoint and z.requires_grad))
         device = z.device if self.offload else None
         return each(self.blocks.values(), lambda: exchanging(kv, t, self.projections, {}), again, device)
 

@@ -60,9 +60,7 @@ def replaced(forwards: Mapping[nn.Module, Callable[..., Any]]) -> Iterator[None]
                 m.__dict__["forward"] = own
 
 
-def remembered(
-    modules: Iterable[nn.Module], answers: dict[nn.Module, Tensor]
-) -> AbstractContextManager[None]:
+def memoised(modules: Iterable[nn.Module], answers: dict[nn.Module, Tensor]) -> AbstractContextManager[None]:
     """Context manager: each module in `modules` runs once, later calls return the stored output.
 
     The outputs are kept in `answers`. For layers whose input does not change within a level.

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ..types import KV, Backbone, KVCache, KVRecord, OnStep, Schedule, Step, Trajectory
-from .kvstore import Replayed, replays
+from .kvstore import ReplayingBackbone, replays
 from .solvers import Solver
 
 
@@ -29,7 +29,7 @@ def invert(
     cache = KVCache() if cache is None else cache
     kv: KV = KVRecord(cache, kv_blocks, kv_text) if kv_blocks else None
     if replays(cache):
-        backbone = Replayed(backbone)
+        backbone = ReplayingBackbone(backbone)
     z, carry, path, last = z0, None, [z0], len(schedule.t) - 1
     for i in range(last, 0, -1):
         z, carry = solver(backbone, z, schedule, i, i - 1, kv, carry)

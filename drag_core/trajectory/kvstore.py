@@ -262,7 +262,7 @@ def replays(cache: KVCache) -> bool:
     return isinstance(store, KVStore) and store.rung == "recompute"
 
 
-class Replayed:
+class ReplayingBackbone:
     """A Backbone for the rung "recompute".
 
     It notes latents where K/V would be stored, and where they are asked for runs `origin` (None: itself) at

@@ -80,7 +80,7 @@ class Refill:
 
 
 @dataclass(frozen=True)
-class Both:
+class InOrder:
     """Applies `first`, then `second`."""
 
     first: Refill | Paste

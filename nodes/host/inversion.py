@@ -26,7 +26,7 @@ from . import schedule as levels
 from .family import family_in
 from .progress import listener
 from .recent import Recent
-from .session import HostBackbone, Need, run
+from .session import HostBackbone, SessionNeeds, run
 
 SOLVERS: dict[str, Solver] = {"ddim": ddim, "fireflow": fireflow, "alf": alf, "euler": euler}
 KEPT = 2  # inversions remembered beside the host's own cache
@@ -186,7 +186,7 @@ def invert_latent(
         carry = None if path.carry is None else path.carry.cpu()
         return replace(path, z=tuple(z.cpu() for z in path.z), carry=carry), backbone.call.calls
 
-    need = Need(sigmas=(0.0, float(sigmas[0])))
+    need = SessionNeeds(sigmas=(0.0, float(sigmas[0])))
     trajectory, calls = run(patcher, positive, samples, body, need, sigmas)
     seconds = time.perf_counter() - started
     kept = None if plan is None else as_kept(plan, trajectory.kv)

@@ -29,12 +29,17 @@ UNET_XL = {"up.0": 212.0, "up.1": 255.0, "up.2": 271.0}
 
 
 def activation_bytes(
-    net: Any, size: tuple[int, int], taps: tuple[FeatureTap, ...], whole: bool, remember: bool, item: int = 2
+    net: Any,
+    size: tuple[int, int],
+    taps: tuple[FeatureTap, ...],
+    whole: bool,
+    checkpoint: bool,
+    item: int = 2,
 ) -> int:
     """Estimates the bytes of one forward and backward on a latent (h, w).
 
     whole: past the last tap.
-    remember: with checkpoints.
+    checkpoint: with checkpoints.
     """
     h, w = size
     layout = layout_of(net)
@@ -46,7 +51,7 @@ def activation_bytes(
             if whole
             else max((names.index(t.block) for t in taps if t.block in names), default=0)
         )
-        return joint_bytes(token, names[: last + 1], remember)
+        return joint_bytes(token, names[: last + 1], checkpoint)
     kept = UNET_XL if net.num_classes is not None else UNET
     end = max(kept)
     block = end if whole else max((t.block for t in taps), default=end)

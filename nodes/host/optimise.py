@@ -21,13 +21,13 @@ from .family import family_in
 from .inversion import Inversion, count_use
 from .progress import advice, listener
 from .schedule import host_sigmas
-from .session import HostBackbone, Need, run
+from .session import HostBackbone, SessionNeeds, run
 from .shape import latent_in, latent_out
-from .wish import Wish, planned
+from .wish import DragChoices, planned
 
 
 @dataclass(frozen=True)
-class Edited:
+class DragOutcome:
     """The result on the CPU, and the report of it."""
 
     result: Result
@@ -39,13 +39,13 @@ def drag_latent(
     positive: Any,
     inversion: Inversion,
     task: Task,
-    wish: Wish,
+    wish: DragChoices,
     background: KeepBackground | None = None,
     refill: Inversion | None = None,
     warped: Tensor | None = None,
     prune: bool | None = None,
     told: int = 0,
-) -> Edited:
+) -> DragOutcome:
     """Drags a latent and returns the edited one.
 
     refill: the inversion of the picture with its regions painted over.
@@ -63,7 +63,7 @@ def drag_latent(
     sigmas = host_sigmas(source.schedule)
     anew = source.kv is not None and recipe.kv_blocks and replays(source.kv)
     origin = inversion.positive if anew else None  # K/V under the prompt that the picture was inverted with
-    need = Need(
+    need = SessionNeeds(
         taps=recipe.taps,
         gradients=updates > 0,
         whole=recipe.constraint.needs_prediction,
@@ -72,7 +72,7 @@ def drag_latent(
     )
     tell = listener(patcher, source, wish.preview_every, told)
     calls: list[int] = []
-    remembered: list[bool] = []
+    memoised: list[bool] = []
 
     def body(pause: bool, resume: Result | None) -> Any:
         def inner(backbone: HostBackbone, _: Tensor) -> Result:
@@ -85,7 +85,7 @@ def drag_latent(
             with advice(patcher.model):
                 out = drag(backbone, source, recipe, tell, pause=pause, resume=resume, origin=other)
             calls.append(backbone.call.calls + (0 if other is None else other.call.calls))
-            remembered.append(backbone.checkpoint)
+            memoised.append(backbone.checkpoint)
             return out
 
         return inner
@@ -102,23 +102,23 @@ def drag_latent(
         with memory.while_pruned(patcher, recipe.taps) as part:
             half = run(part, positive, samples, body(True, None), need, sigmas, wish.seed)
         result = run(
-            patcher, positive, samples, body(False, half), Need(sigmas=need.sigmas), sigmas, wish.seed
+            patcher, positive, samples, body(False, half), SessionNeeds(sigmas=need.sigmas), sigmas, wish.seed
         )
     else:
         result = run(patcher, positive, samples, body(False, None), need, sigmas, wish.seed)
     measured = {
         "seconds": round(time.perf_counter() - started, 3),
         "model_calls": sum(calls),
-        "checkpoints": any(remembered),
+        "checkpoints": any(memoised),
         "pruned": half is not None,
         "peak_memory_mb": round(memory.peak_bytes(device) / 2**20, 1),
     }
-    return Edited(result, _report(inversion, wish, asked, family.label, recipe, result, measured))
+    return DragOutcome(result, _report(inversion, wish, asked, family.label, recipe, result, measured))
 
 
 def _report(
     inversion: Inversion,
-    wish: Wish,
+    wish: DragChoices,
     asked: str,
     model: str,
     recipe: Recipe,
