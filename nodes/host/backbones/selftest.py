@@ -15,6 +15,7 @@ import comfy.ops
 import comfyui_version
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from ....drag_core.types import DragError, FeatureTap, KVCache, KVInject, KVRecord
 from .call import owners_of
