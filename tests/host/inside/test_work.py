@@ -60,7 +60,7 @@ def load(kind: str, tmp_path: Path) -> Any:
     return tiny.load_unet(tiny.unet_weights(), torch.float32)
 
 
-@pytest.mark.parametrize("remember", [False, True])
+@pytest.mark.parametrize("checkpoint", [False, True])
 def test_what_is_known_is_not_computed_again(checkpoint: bool, tmp_path: Path) -> None:
     """From the second update on: no modulation; no K and V where they are injected; the same gradient."""
     cells, width = tiny.LATENT[0] * tiny.LATENT[1] // 4, 256
