@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ...drag_core.backends.hooks import missing_tap
 from ...drag_core.recipes.assemble import Choice, Given, KeepBackground, ModelGround, assemble
 from ...drag_core.recipes.choice import AUTO, automatic
 from ...drag_core.recipes.recipe import Recipe
@@ -96,4 +97,6 @@ def planned(
         given = Given(filled, warped, background)
         recipe = assemble(task, ground_of(family, inversion), wish, given)
     _check_levels(inversion.trajectory, recipe)
+    if gone := [t.block for t in recipe.taps if t.block not in family.blocks]:
+        raise missing_tap(gone[0], list(family.blocks))  # a pruned model would have no block left
     return wish, recipe
