@@ -13,15 +13,17 @@ from typing import Literal, Protocol
 
 from torch import Tensor
 
+from .errors import DragError as DragError
+from .ranges import check_mode
+
 Point = tuple[float, float]
-
-
-class DragError(ValueError):
-    """Bad input, said in one sentence meant for the user: what was wrong, with the value, and what to do."""
 
 
 Variant = Literal["ours", "paper", "released"]
 Family = Literal["sd", "flux"]  # what a recipe was made for: Stable Diffusion's UNets; FLUX and its kin
+Prediction = Literal["noise", "velocity"]
+Site = Literal["norm1", "out"]
+Stage = Literal["identity", "invert", "drag"]
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,10 @@ class Schedule:
     t: tuple[float, ...]
     alpha: tuple[float, ...]
     sigma: tuple[float, ...]
-    prediction: Literal["noise", "velocity"]
+    prediction: Prediction
+
+    def __post_init__(self) -> None:
+        check_mode("the schedule's prediction", self.prediction, Prediction)
 
 
 @dataclass(frozen=True)
@@ -84,7 +89,10 @@ class FeatureTap:
     """
 
     block: str
-    site: Literal["norm1", "out"] = "out"
+    site: Site = "out"
+
+    def __post_init__(self) -> None:
+        check_mode(f"the site of feature tap {self.block}", self.site, Site)
 
 
 def check_text(stored: int, here: int) -> None:
@@ -277,8 +285,11 @@ class Step:
     level: int
     z: Tensor
     handles: tuple[Point, ...] = ()
-    stage: str = "drag"
+    stage: Stage = "drag"
     check: Callable[[], object] = lambda: None
+
+    def __post_init__(self) -> None:
+        check_mode("the stage of a step", self.stage, Stage)
 
 
 OnStep = Callable[[Step], None]

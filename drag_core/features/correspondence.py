@@ -48,8 +48,8 @@ class Correspondence:
             limit = torch.tensor([size.width - 1, size.height - 1], dtype=a.dtype)
             both = ((a >= 0) & (a <= limit) & (b >= 0) & (b <= limit)).all(1)
             if int(both.sum()) > 1:
-                rows = F.normalize(sample(then, a[both]), dim=0).T
-                columns = F.normalize(sample(now, b[both]), dim=0)
+                rows = F.normalize(sample(then, a[both], padding="zeros"), dim=0).T
+                columns = F.normalize(sample(now, b[both], padding="zeros"), dim=0)
                 cosine = rows @ columns / self.temperature
                 same = torch.arange(len(cosine), device=cosine.device)
                 total = total + (F.cross_entropy(cosine, same) + F.cross_entropy(cosine.T, same)) / 2

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor
 
 from ..autocast import uncast
+from ..ranges import check_mode
 from ..types import Grid
+
+Padding = Literal["zeros", "border"]  # what lies outside
 
 
 def neighbours(cells: Tensor, native: int, large: int, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
@@ -48,13 +53,14 @@ def reading(at: Tensor, native: int, large: int, dtype: torch.dtype) -> tuple[Te
     return start, matrix
 
 
-def lookup(x: Tensor, size: Grid, points: Tensor, padding: str = "border") -> Tensor:
+def lookup(x: Tensor, size: Grid, points: Tensor, *, padding: Padding) -> Tensor:
     """Bilinear values at `points` (..., 2), (x, y) cells of `size`, of x (1, C, h, w) upsampled to `size` ->
     (C, ...).
 
     Equal to F.interpolate(x, size, mode="bilinear") followed by grid_sample, without the large map: each
     fractional point is a blend of the four upsampled cells around it, and each of these of four cells of x.
     """
+    check_mode("padding", padding, Padding)
     h, w = x.shape[-2:]
     low = points.double().floor()
     limit = torch.tensor([size.width - 1.0, size.height - 1.0], dtype=torch.float64, device=points.device)
@@ -74,9 +80,9 @@ def lookup(x: Tensor, size: Grid, points: Tensor, padding: str = "border") -> Te
     return out
 
 
-def lookup_all(maps: list[Tensor], size: Grid, points: Tensor, padding: str = "border") -> Tensor:
+def lookup_all(maps: list[Tensor], size: Grid, points: Tensor, *, padding: Padding) -> Tensor:
     """`lookup` of several maps, channels concatenated -> (ΣC, ...)."""
-    return torch.cat([lookup(x, size, points, padding) for x in maps])
+    return torch.cat([lookup(x, size, points, padding=padding) for x in maps])
 
 
 def patches(maps: list[Tensor], size: Grid, centres: Tensor, radius: int) -> Tensor:

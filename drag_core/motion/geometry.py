@@ -9,12 +9,17 @@ from __future__ import annotations
 
 import math
 from itertools import accumulate, pairwise
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..ranges import check_mode
 from ..types import AffineMotion, Grid, Point
+
+Mode = Literal["bilinear", "nearest"]
+Padding = Literal["zeros", "border", "reflection"]  # what lies outside
 
 
 def translation(start: Point, target: Point, path: tuple[Point, ...] = ()) -> AffineMotion:
@@ -110,8 +115,10 @@ def sampling_grid(matrix: Tensor, size: Grid) -> Tensor:
     return grid
 
 
-def sample(x: Tensor, points: Tensor, mode: str = "bilinear", padding: str = "zeros") -> Tensor:
+def sample(x: Tensor, points: Tensor, *, mode: Mode = "bilinear", padding: Padding) -> Tensor:
     """Values of x (1, C, H, W) at `points` (..., 2), (x, y) cells -> (C, ...). Differentiable in x."""
+    check_mode("mode", mode, Mode)
+    check_mode("padding", padding, Padding)
     h, w = x.shape[-2:]
     scale = torch.tensor([2 / w, 2 / h], dtype=points.dtype, device=points.device)
     norm = ((points + 0.5) * scale - 1).reshape(1, 1, -1, 2).to(device=x.device, dtype=x.dtype)
@@ -119,8 +126,6 @@ def sample(x: Tensor, points: Tensor, mode: str = "bilinear", padding: str = "ze
     return out.reshape(x.shape[1], *points.shape[:-1])
 
 
-def warp(x: Tensor, matrix: Tensor, mode: str = "bilinear", padding: str = "zeros") -> Tensor:
-    """x (1, C, H, W) moved by `matrix` (in x's own cells); `padding` "zeros" or "border" where nothing
-    arrives.
-    """
-    return sample(x, sampling_grid(matrix, Grid(*x.shape[-2:])), mode, padding)[None]
+def warp(x: Tensor, matrix: Tensor, *, mode: Mode = "bilinear", padding: Padding) -> Tensor:
+    """x (1, C, H, W) moved by `matrix` (in x's own cells); `padding`: what comes in from outside."""
+    return sample(x, sampling_grid(matrix, Grid(*x.shape[-2:])), mode=mode, padding=padding)[None]

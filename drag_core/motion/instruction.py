@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal, get_args
 
+from ..ranges import check_mode
 from ..types import DragError, Point
 from .untrusted import (
     load_json,
@@ -24,8 +25,10 @@ from .untrusted import (
     short,
 )
 
-TASKS = ("relocation", "deformation", "rotation", "scale")
-EDITABLE = ("adaptive", "painted", "none")
+RegionTask = Literal["relocation", "deformation", "rotation", "scale"]
+Editable = Literal["adaptive", "painted", "none"]
+TASKS: tuple[RegionTask, ...] = get_args(RegionTask)
+EDITABLE: tuple[Editable, ...] = get_args(Editable)
 MAX_REGIONS, MAX_POINTS, MAX_VERTICES, MAX_PATH = 256, 1024, 100_000, 64
 
 
@@ -56,7 +59,7 @@ class RegionSpec:
     centroid; `path`: places of the centroid on its way to `target` (relocation, deformation)."""
 
     shape: Shape
-    task: str
+    task: RegionTask
     target: Point | None = None
     anchor: Point | None = None
     angle: float | None = None
@@ -65,6 +68,9 @@ class RegionSpec:
     label: str = ""
     extra: dict[str, Any] = field(default_factory=dict, compare=False)
     path: tuple[Point, ...] = ()
+
+    def __post_init__(self) -> None:
+        check_mode(f"the task of {self.label or 'a region'}", self.task, RegionTask)
 
 
 @dataclass(frozen=True)
@@ -82,11 +88,14 @@ class DragInstruction:
     height: int | None = None
     regions: tuple[RegionSpec, ...] = ()
     points: tuple[PointSpec, ...] = ()
-    editable: str = "adaptive"
+    editable: Editable = "adaptive"
     painted: Shape = Shape()
     source_prompt: str = ""
     target_prompt: str = ""
     extra: dict[str, Any] = field(default_factory=dict, compare=False)
+
+    def __post_init__(self) -> None:
+        check_mode("the editable mode", self.editable, Editable)
 
 
 def parse(text: str | bytes, *, finished: bool = True) -> DragInstruction:

@@ -1,4 +1,4 @@
-"""Many evaluations' keys and values on one rung of kvplan's ladder: how they are kept and come back."""
+"""Many evaluations' keys and values in one storage of kvplan: how they are kept and come back."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..ranges import check_mode
 from ..types import KV, Backbone, DragError, FeatureTap, KVCache, KVInject, KVRecord
-from .kvplan import KVPlan, amount
+from .kvplan import KVPlan, KVStorage, amount
 from .pin import pin
 
 FP8 = torch.float8_e4m3fn
@@ -45,13 +46,14 @@ def pack(x: Tensor, eight_bit: bool) -> Packed:
 
 
 class KVStore(KVCache):
-    """A trajectory's K/V in the host's memory on one rung of the ladder. Filled once, then only read, by
+    """A trajectory's K/V in the host's memory in one storage. Filled once, then only read, by
     the reader that copy() gives.
     """
 
-    def __init__(self, rung: str = "pageable") -> None:
+    def __init__(self, storage: KVStorage = "pageable") -> None:
         super().__init__()
-        self.rung = rung  # "pinned" becomes "pageable" where the driver refuses
+        check_mode("the storage of K/V", storage, KVStorage)
+        self.storage = storage  # "pinned" becomes "pageable" where the driver refuses
         self.refused = 0  # bytes that it would not pin
         self.packed: dict[float, dict[str, Block]] = {}
         self.latents: dict[float, Tensor] = {}
@@ -59,14 +61,16 @@ class KVStore(KVCache):
         self._stream: Any = None
 
     def put(self, t: float, block: str, k: Tensor, v: Tensor, text: int = 0) -> None:
-        eight = self.rung in ("fp8", "v fp8")
+        eight = self.storage in ("fp8", "v fp8")
         kept_v = self._keep(pack(v.detach(), eight))
-        kept_k = kept_v if v is k else None if self.rung == "v fp8" else self._keep(pack(k.detach(), eight))
+        kept_k = (
+            kept_v if v is k else None if self.storage == "v fp8" else self._keep(pack(k.detach(), eight))
+        )
         self._note_text(block, text)
         self.packed.setdefault(t, {})[block] = (kept_k, kept_v)
 
     def note(self, t: float, z: Tensor, blocks: tuple[str, ...], text: bool) -> None:
-        """In place of put() on the rung "recompute"."""
+        """In place of put() in the storage "recompute"."""
         self.latents[t] = z.detach().cpu().clone()
         self.wanted = (blocks, text)
 
@@ -74,7 +78,7 @@ class KVStore(KVCache):
         return Packed(*(self._to_host(x) for x in packed.parts))
 
     def _to_host(self, x: Tensor) -> Tensor:
-        if x.device.type != "cuda" or self.rung != "pinned":
+        if x.device.type != "cuda" or self.storage != "pinned":
             return x.to("cpu", copy=True).contiguous()
         x = x.contiguous()
         out, stream = self._pinned(x), self._side(x.device)
@@ -90,7 +94,7 @@ class KVStore(KVCache):
         """
         out = torch.empty(like.shape, dtype=like.dtype)
         if not pin(out, self, like.device):
-            self.rung, self.refused = "pageable", out.numel() * out.element_size()
+            self.storage, self.refused = "pageable", out.numel() * out.element_size()
             logging.warning("drag: the driver refused to pin %s; K/V are kept pageable", amount(self.refused))
         return out
 
@@ -105,7 +109,7 @@ class KVStore(KVCache):
             self._stream.synchronize()
 
     def _holding(self, block: str) -> list[float]:
-        if self.rung == "recompute":
+        if self.storage == "recompute":
             return list(self.latents) if block in self.wanted[0] else []
         return [t for t, blocks in self.packed.items() if block in blocks]
 
@@ -122,11 +126,11 @@ class KVStore(KVCache):
 
     @property
     def levels(self) -> tuple[float, ...]:
-        return tuple(sorted(self.latents if self.rung == "recompute" else self.packed))
+        return tuple(sorted(self.latents if self.storage == "recompute" else self.packed))
 
     @property
     def blocks(self) -> tuple[str, ...]:
-        if self.rung == "recompute":
+        if self.storage == "recompute":
             return self.wanted[0]
         return tuple(dict.fromkeys(b for blocks in self.packed.values() for b in blocks))
 
@@ -163,8 +167,8 @@ class KVReader(KVCache):
         if block not in here:
             if level not in self.store.packed:
                 raise DragError(
-                    "these K/V are made anew at every step (rung recompute), which only a drag does: invert "
-                    "again with a larger K/V budget"
+                    "these K/V are made anew at every step (kv_memory recompute), which only a drag does: "
+                    "invert again with a larger K/V budget"
                 )
             copy = self._coming.pop(level, None) or _Copy(self.store.packed[level], like.device)
             here.update(copy.arrived(like))
@@ -183,7 +187,7 @@ class KVReader(KVCache):
             self._coming = {following: _Copy(self.store.packed[following], device)}
 
     def make_anew(self, wanted: Mapping[str, float], origin: Backbone, like: Tensor) -> None:
-        """From the latents that the inversion had at the wanted levels (rung "recompute")."""
+        """From the latents that the inversion had at the wanted levels (storage "recompute")."""
         blocks, text = self.store.wanted
         needed = {level for b, level in wanted.items() if b not in self._kv.get(level, {})}
         self._forget(needed)
@@ -196,7 +200,7 @@ class KVReader(KVCache):
 
     @property
     def with_keys(self) -> bool:
-        return self.store.rung != "v fp8"
+        return self.store.storage != "v fp8"
 
     @property
     def levels(self) -> tuple[float, ...]:
@@ -244,19 +248,19 @@ def _sent(packed: Packed, device: torch.device) -> Packed:
 def as_kept(plan: KVPlan, cache: KVCache | None) -> KVPlan:
     """`plan` as it turned out in `cache`, which was filled by it."""
     if isinstance(cache, KVStore) and cache.refused:
-        return replace(plan, rung=cache.rung, refused=cache.refused)
+        return replace(plan, storage=cache.storage, refused=cache.refused)
     return plan
 
 
 def replays(cache: KVCache) -> bool:
     """Whether `cache`, a store or its reader, makes its K/V anew."""
     store = cache.store if isinstance(cache, KVReader) else cache
-    return isinstance(store, KVStore) and store.rung == "recompute"
+    return isinstance(store, KVStore) and store.storage == "recompute"
 
 
 class Replayed:
-    """A Backbone for the rung "recompute": notes latents where K/V would be stored, and where they are asked
-    for runs `origin` (None: itself) at the noted one first.
+    """A Backbone for the storage "recompute": notes latents where K/V would be stored, and where they are
+    asked for runs `origin` (None: itself) at the noted one first.
     """
 
     def __init__(self, inner: Backbone, origin: Backbone | None = None) -> None:

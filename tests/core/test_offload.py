@@ -210,10 +210,10 @@ def test_k_v_go_to_ram_in_as_few_bits_as_it_takes(
 ) -> None:
     b, size, cpu = tiny.flux(3, 2), Grid(16, 16), torch.device("cpu")
     whole = room.kv_size(b, ("double.1",), size, 10, False).bytes("pageable")
-    for share, rung in ((2.0, "pageable"), (0.7, "fp8"), (0.22, "v fp8")):
+    for share, storage in ((2.0, "pageable"), (0.7, "fp8"), (0.22, "v fp8")):
         monkeypatch.setattr(room, "free_ram", lambda share=share: (int(whole * share / 0.6), 2**40))
         store = room.kv_store(b, ("double.1",), size, 10, False, cpu)
-        assert store is not None and store.rung == rung
+        assert store is not None and store.storage == storage
     assert "kept fp8" in caplog.text and "pageable" not in caplog.text.replace("whole; kept", "")
     assert room.kv_store(b, (), size, 10, False, cpu) is None
 

@@ -12,4 +12,5 @@ def gap(now: list[Tensor], then: list[Tensor], size: Grid, to: Tensor, came_from
     """Σ |F(p) - F_0(A⁻¹p)| over channels and places (DragFlow eq. 1): `now` at `to` (N, 2) against `then` at
     `came_from` (N, 2), cells of `size`, to which all maps (1, C, h, w) are read as if upsampled.
     """
-    return (lookup_all(now, size, to) - lookup_all(then, size, came_from)).abs().sum()
+    here = lookup_all(now, size, to, padding="border")
+    return (here - lookup_all(then, size, came_from, padding="border")).abs().sum()
