@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import torch
 
-from .recipes.recipe import Recipe
+from .recipes.recipe import Recipe, check_ramp
 from .result import Handoff, Log, Result
 from .trajectory.bounds import check_end
-from .trajectory.kvstore import Replayed, replays
+from .trajectory.replayed import Replayed
 from .trajectory.solvers import alf
 from .types import (
     KV,
@@ -35,16 +35,18 @@ def drag(
     `pause`: return after the last update, before the denoising that follows it (z is then the handoff).
     `resume`: such a result, to go on from; the two may run on differently loaded models.
 
-    Raises DragError where an update or the end has left the range of latents (drag_core.trajectory.bounds).
+    Raises DragError where the recipe updates at more levels than `source` has, and where an update or the end
+    has left the range of latents (drag_core.trajectory.bounds).
     """
     s, r = source.schedule, recipe
+    check_ramp(r, s)  # the trajectory's levels need not be the recipe's own
     store = source.kv.copy() if source.kv and r.kv_blocks else None  # the source's own is never added to
     if resume is not None and resume.kv is not None:
         store = resume.kv
     inject: KV = None
     if store:
         inject = KVInject(store if r.kv_view is None else r.kv_view(store), r.kv_blocks)
-    if store and replays(store):
+    if store and store.replays:
         backbone = Replayed(backbone, origin)
     log = Log.of(r, len(s.t) - 1, on_step)
     shared = inject if r.kv_while_dragging else None

@@ -29,7 +29,7 @@ from .recipes.choice import COPY_PASTE, default_recipe
 from .recipes.dragflow import KV
 from .recipes.placing import layers_at_depth
 from .recipes.presets import preset_for
-from .recipes.recipe import Recipe
+from .recipes.recipe import Recipe, check_ramp
 from .result import Result
 from .trajectory.invert import invert
 from .trajectory.schedules import every_level, flow, flux_shift
@@ -177,6 +177,7 @@ def run_task(
         base = replace(base, ramp=())
     if change is not None:
         base = change(base, task)
+    check_ramp(base, base.schedule)  # before the inversion
     if cache is None:
         size, evaluations = Grid(z0.shape[-2], z0.shape[-1]), len(base.schedule.t)
         cache = kv_store(model.backbone, base.kv_blocks, size, evaluations, base.kv_text, z0.device)

@@ -25,7 +25,7 @@ from .dragflow import SETTLED, TAPS
 from .fast import fast
 from .placing import taps_on
 from .presets import Preset, adapt, adapt_shape, starting
-from .recipe import Recipe
+from .recipe import Recipe, on_schedule
 from .record import Way
 from .released import KVPairing, kv_view
 from .ways import WAYS, Ground, with_numbers
@@ -146,7 +146,7 @@ def assemble(task: Task, ground: ModelGround, choice: Choice, given: Given = Giv
     if choice.effort == "until settled":
         recipe = replace(recipe, settle=SETTLED)
     if ground.schedule is not None and ground.solver is not None:
-        recipe = replace(recipe, solver=ground.solver, schedule=ground.schedule)
+        recipe = on_schedule(recipe, ground.schedule, solver=ground.solver)
     if choice.recipe != COPY_PASTE:
         recipe = replace(recipe, taps=read_taps(choice.taps, recipe.taps))
     if given.background is not None:

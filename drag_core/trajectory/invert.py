@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from ..types import KV, Backbone, KVCache, KVRecord, OnStep, Schedule, Step, Trajectory
-from .kvstore import Replayed, replays
+from .kvcache import KVPlain
+from .replayed import Replayed
 from .solvers import Solver
 
 
@@ -24,9 +25,9 @@ def invert(
     """The noisy latents of the clean latent z0 (1, C, h, w) at every level of `schedule`, K/V of `kv_blocks`
     recorded in `cache` (None: a new one, which keeps them where they are made), with `kv_text` the prompt's.
     """
-    cache = KVCache() if cache is None else cache
+    cache = KVPlain() if cache is None else cache
     kv: KV = KVRecord(cache, kv_blocks, kv_text) if kv_blocks else None
-    if replays(cache):
+    if cache.replays:
         backbone = Replayed(backbone)
     z, carry, path, last = z0, None, [z0], len(schedule.t) - 1
     for i in range(last, 0, -1):

@@ -11,7 +11,7 @@ from torch import Tensor
 from ..motion.geometry import motion_matrix, rescale, warp
 from ..motion.masks import moved, on_grid
 from ..ranges import check_mode
-from ..types import Grid, Region, Trajectory
+from ..types import DragError, Grid, Region, Trajectory
 
 Fill = Literal["noise", "keep"]
 
@@ -37,6 +37,8 @@ class Paste:
 
     def __post_init__(self) -> None:
         check_mode("the fill of a paste", self.fill, Fill)
+        if self.levels < 1:
+            raise DragError(f"a paste has {self.levels} levels; it must have 1 at least")
 
     def __call__(self, z: Tensor, source: Trajectory, level: int) -> Tensor:
         if level >= self.levels:

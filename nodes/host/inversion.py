@@ -19,7 +19,7 @@ from ...drag_core.ranges import check_mode
 from ...drag_core.recipes.dragflow import INVERSION
 from ...drag_core.trajectory.invert import invert
 from ...drag_core.trajectory.kvplan import MOST, PINNED, KVMemory, KVPlan, plan_kv
-from ...drag_core.trajectory.kvstore import KVStore, as_kept
+from ...drag_core.trajectory.kvstore import KVStore
 from ...drag_core.trajectory.solvers import Solver, alf, ddim, euler, fireflow
 from ...drag_core.types import DragError, Prediction, Trajectory
 from . import memory
@@ -183,17 +183,17 @@ def invert_latent(
     calls_ahead = len(schedule.t) - 1 + (name in ("fireflow", "alf"))
     plan = plan_memory(patcher, (h, w), blocks, calls_ahead, text, kv_budget, kv_memory)
 
-    def body(backbone: HostBackbone, z0: Tensor) -> tuple[Trajectory, int]:
+    def body(backbone: HostBackbone, z0: Tensor) -> tuple[Trajectory, KVStore, int]:
         cache = KVStore("pageable" if plan is None else plan.storage)
         path = invert(backbone, z0, schedule, SOLVERS[name], blocks, tell, cache, kv_text)
         cache.finish()
         carry = None if path.carry is None else path.carry.cpu()
-        return replace(path, z=tuple(z.cpu() for z in path.z), carry=carry), backbone.call.calls
+        return replace(path, z=tuple(z.cpu() for z in path.z), carry=carry), cache, backbone.call.calls
 
     need = Need(sigmas=(0.0, float(sigmas[0])))
-    trajectory, calls = run(patcher, positive, samples, body, need, sigmas)
+    trajectory, cache, calls = run(patcher, positive, samples, body, need, sigmas)
     seconds = time.perf_counter() - started
-    kept = None if plan is None else as_kept(plan, trajectory.kv)
+    kept = None if plan is None else cache.as_kept(plan)
     base = weakref.ref(patcher.model)
     out = Inversion(trajectory, name, family.label, key, seconds, calls, base, positive, kept)
     return _last.put(key, patcher, out)

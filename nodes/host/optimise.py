@@ -12,7 +12,6 @@ from torch import Tensor
 from ...drag_core.drag import drag
 from ...drag_core.recipes.assemble import KeepBackground
 from ...drag_core.result import Result
-from ...drag_core.trajectory.kvstore import replays
 from ...drag_core.types import Task
 from . import memory
 from .backbones.selftest import self_test
@@ -57,7 +56,7 @@ def drag_latent(
     wish, recipe = planned(patcher, inversion, task, wish, background, clean, refill)
     updates = sum(map(len, recipe.ramp))
     sigmas = host_sigmas(source.schedule)
-    anew = source.kv is not None and recipe.kv_blocks and replays(source.kv)
+    anew = source.kv is not None and recipe.kv_blocks and source.kv.replays
     origin = inversion.positive if anew else None  # K/V under the prompt that the picture was inverted with
     need = Need(
         taps=recipe.taps,

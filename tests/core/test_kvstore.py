@@ -17,6 +17,7 @@ from drag_core.recipes.dragflow import dragflow
 from drag_core.recipes.recipe import Recipe
 from drag_core.recipes.released import Cleaner, HalfStepAhead, KVPairing, kv_view
 from drag_core.trajectory.invert import invert
+from drag_core.trajectory.kvcache import KVPlain
 from drag_core.trajectory.kvplan import STORAGES, KVSize
 from drag_core.trajectory.kvstore import KVReader, KVStore
 from drag_core.trajectory.schedules import flow
@@ -112,7 +113,7 @@ def test_what_each_storage_costs_in_the_result(storage: str, pairing: KVPairing)
 
 def test_injecting_what_was_recorded_changes_nothing() -> None:
     """K/V of the very call: identity to 1e-5, on every block, alone and together."""
-    backbone, kept, z = network(), KVCache(), latent()
+    backbone, kept, z = network(), KVPlain(), latent()
     with torch.no_grad():
         plain = backbone.predict(z, 0.5, KVRecord(kept, BLOCKS))
         for blocks in (BLOCKS, *((b,) for b in BLOCKS)):
@@ -121,7 +122,7 @@ def test_injecting_what_was_recorded_changes_nothing() -> None:
 
 
 def test_double_and_single_blocks_of_one_number_never_meet() -> None:
-    store = KVCache()
+    store = KVPlain()
     for k, block in enumerate(("double.9", "single.9")):
         store.put(0.5, block, torch.full((1, 1), float(k)), torch.full((1, 1), k + 2.0))
     assert [float(x) for b in ("double.9", "single.9") for x in store.get(0.5, b)] == [0, 2, 1, 3]  # type: ignore[arg-type]
@@ -144,7 +145,7 @@ def test_released_pairing_is_the_released_codes() -> None:
     assert (r.kv_view, r.kv_text, r.background) == (Cleaner, True, HalfStepAhead())
     s = r.schedule.t
     middles = [(a + b) / 2 for a, b in zip(s, s[1:], strict=False)]
-    captures, store = [0.0, *reversed(middles)], KVCache()
+    captures, store = [0.0, *reversed(middles)], KVPlain()
     filled(store, captures)
     assert captures.index(Cleaner(store).level(s[0], "a")) == int(data["index_drag_round0"]) == 19
     got = [captures.index(Cleaner(store).level(t, "a")) for t in middles]
@@ -178,7 +179,7 @@ def test_what_a_run_records_stays_with_it() -> None:
 
 def test_prompts_of_another_length_are_refused_where_they_are_shared() -> None:
     first, other = network(3), network(5)
-    store, image_only = KVCache(), KVCache()
+    store, image_only = KVPlain(), KVPlain()
     with torch.no_grad():
         plain = first.predict(latent(), 0.5, KVRecord(store, BLOCKS, text=True))
         first.predict(latent(), 0.5, KVRecord(image_only, BLOCKS))

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from drag_core.trajectory.kvplan import KVSize, plan_kv
-from drag_core.trajectory.kvstore import KVStore, as_kept, pack
+from drag_core.trajectory.kvstore import KVStore
+from drag_core.trajectory.packed import pack
 from drag_core.types import DragError
 
 GIB = 2**30
@@ -113,8 +114,8 @@ def test_a_refused_pin_is_told_once_and_leaves_nothing(
     told = [r.getMessage() for r in caplog.records]
     assert told == ["drag: the driver refused to pin 1.0 MiB; K/V are kept pageable"]
     plan = plan_kv(KVSize(2 * like.numel(), 2, 4), GIB, GIB)
-    assert (plan.storage, as_kept(plan, store).storage) == ("pinned", "pageable")
-    assert str(as_kept(plan, store)).endswith(
+    assert (plan.storage, store.as_kept(plan).storage) == ("pinned", "pageable")
+    assert str(store.as_kept(plan)).endswith(
         "kept pageable in 4.0 MiB, budget 1.00 GiB; the driver refused to pin 1.0 MiB"
     )
     del store
@@ -124,5 +125,5 @@ def test_a_refused_pin_is_told_once_and_leaves_nothing(
 
 def test_a_plan_that_held_stays() -> None:
     plan = plan_kv(KVSize(1024, 2), GIB, GIB)
-    assert as_kept(plan, KVStore("pinned")) is plan and as_kept(plan, None) is plan
+    assert KVStore("pinned").as_kept(plan) is plan
     assert "refused" not in str(plan)

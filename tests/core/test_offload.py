@@ -25,8 +25,9 @@ from drag_core.backends.load import Model, load_model
 from drag_core.bench.cases import held_out
 from drag_core.lora import Training
 from drag_core.recipes.dragflow import dragflow
+from drag_core.trajectory.kvcache import KVPlain
 from drag_core.trajectory.schedules import every_level, flow
-from drag_core.types import DragError, FeatureTap, Grid, KVCache, KVInject, KVRecord
+from drag_core.types import DragError, FeatureTap, Grid, KVInject, KVRecord
 from tests.core.test_backends import BACKBONES
 
 Backbone = DiffusersFlux | DiffusersUNet
@@ -77,7 +78,7 @@ def networks() -> Iterator[Any]:
 
 def answers(b: Backbone, z: Tensor, t: float, tap: str, kv: tuple[str, ...], stop: bool) -> list[Tensor]:
     """A pass without and one with a gradient, K/V stored by the one and injected into the other."""
-    cache = KVCache()
+    cache = KVPlain()
     with torch.no_grad():
         plain = b.predict(torch.flip(z, (-1,)), t, KVRecord(cache, kv))
     z = z.clone().requires_grad_()
@@ -146,7 +147,7 @@ def test_an_edit_of_flux_fits() -> None:
 def test_k_v_are_planned_as_large_as_they_are() -> None:
     for name, (make, _, _, t) in BACKBONES.items():
         b, z = make()
-        named, cache = tuple(b.projections), KVCache()
+        named, cache = tuple(b.projections), KVPlain()
         with torch.no_grad():
             b.predict(z, t, KVRecord(cache, named, text=True))
         size = room.kv_size(b, named, Grid(*z.shape[-2:]), 1, True)

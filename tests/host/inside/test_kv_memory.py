@@ -15,8 +15,9 @@ from bounds import within
 from comfy.ldm.flux.math import apply_rope
 from disc import moved_disc
 from region_drag_editing.drag_core.trajectory.invert import denoise
+from region_drag_editing.drag_core.trajectory.kvcache import KVPlain
 from region_drag_editing.drag_core.trajectory.kvplan import STORAGES
-from region_drag_editing.drag_core.types import DragError, KVCache, KVInject, KVRecord
+from region_drag_editing.drag_core.types import DragError, KVInject, KVRecord
 from region_drag_editing.nodes import DragInvert, DragKVInject, DragOptimize
 from region_drag_editing.nodes.host.inversion import SOLVERS, invert_latent
 from torch import Tensor
@@ -161,7 +162,7 @@ def test_injecting_what_was_recorded_changes_nothing(flux: Any, layout: Any, tex
         out = []
         with torch.no_grad():
             for blocks in (BLOCKS, *((b,) for b in BLOCKS)):
-                cache = KVCache()
+                cache = KVPlain()
                 plain = backbone.predict(tiny.at(backbone, POINT), 0.5, KVRecord(cache, blocks, text))
                 out.append(
                     relative(backbone.predict(tiny.at(backbone, POINT), 0.5, KVInject(cache, blocks)), plain)
@@ -182,7 +183,7 @@ def test_before_and_after_the_rotation_are_the_same(flux: Any) -> None:
     tokens = tiny.LATENT[0] * tiny.LATENT[1] // 4
 
     def body(backbone: Any, _: Tensor) -> tuple[Tensor, Tensor]:
-        cache, rotated, places = KVCache(), {}, {}
+        cache, rotated, places = KVPlain(), {}, {}
         options = backbone.call.options["transformer_options"]
 
         def see(q: Tensor, k: Tensor, v: Tensor, pe: Tensor, extra_options: Any, **kw: Any) -> dict[str, Any]:
@@ -221,7 +222,7 @@ def test_before_and_after_the_rotation_are_the_same(flux: Any) -> None:
 
 def test_blocks_of_one_number_never_meet(flux: Any) -> None:
     def body(backbone: Any, _: Tensor) -> list[Tensor]:
-        cache = KVCache()
+        cache = KVPlain()
         with torch.no_grad():
             backbone.predict(tiny.at(backbone, OTHER), 0.5, KVRecord(cache, BLOCKS))
             return [backbone.predict(tiny.at(backbone, POINT), 0.5, KVInject(cache, (b,))) for b in BLOCKS]
