@@ -8,7 +8,6 @@ from .recipes.recipe import Recipe, check_ramp
 from .result import Handoff, Log, Result
 from .trajectory.bounds import check_end
 from .trajectory.replayed import Replayed
-from .trajectory.solvers import alf
 from .types import (
     KV,
     Backbone,
@@ -53,8 +52,8 @@ def drag(
     run = Updates(backbone, source, r, store, shared, log)
     before_it = None if r.first is None else Updates(backbone, source, r.first, store, shared, log)
     denoise_step = r.solver if r.guide is None else r.guide.solver(r.solver, source)
-    # FireFlow starts anew with a true midpoint step; alf needs the velocity that it arrived with
-    carry = carry_ref = source.carry if r.solver is alf else None
+    # FireFlow starts anew with a true midpoint step; alf goes on with the velocity that it arrived with
+    carry = carry_ref = source.carry if r.solver.carries else None
     here = Handoff(0, source.z[0], source.z[0], carry, carry_ref)
     if resume is not None:
         here = resume.handoff

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..autocast import uncast
 from ..motion.geometry import on_cells, sample
-from ..trajectory.solvers import Solver
+from ..trajectory.solvers import Solver, Stepping
 from ..types import KV, Backbone, Grid, Handle, Schedule, Task, Trajectory
 from .descent import acting_size
 
@@ -97,7 +97,7 @@ class Correspondence:
             noise = (z - s.alpha[i] * clean) / s.sigma[i]
             return s.alpha[j] * clean + s.sigma[j] * noise, None
 
-        return guided
+        return Stepping(guided, inner.carries)
 
 
 def correspondence(task: Task, step: float) -> Correspondence:

@@ -65,6 +65,11 @@ class Recipe:
     def __post_init__(self) -> None:
         # not here: that the ramp fits the schedule. Both may be replaced until it is run (recipes.fast, the
         # host's own trajectory), and drag() asks with the schedule that it runs on
+        if not hasattr(self.solver, "carries"):
+            raise DragError(
+                f"a recipe's solver {self.solver!r} does not say whether it carries its velocity: make it a "
+                "Stepping (drag_core.trajectory.solvers)"
+            )
         if progress := [p for updates in self.ramp for p in updates if not 0 <= p <= 1]:
             raise DragError(f"a recipe's ramp has the progress {progress[0]}; it must lie from 0 to 1")
         if not 0 <= self.settle < 1:

@@ -52,6 +52,7 @@ NONSENSE: dict[str, tuple[Callable[[], object], str]] = {
     "settle": (lambda: recipe(settle=-0.1), "settle is -0.1"),
     "settled": (lambda: recipe(settle=1.0), "settle is 1.0"),
     "gain": (lambda: recipe(hold_gain=0.0), "hold_gain is 0.0"),
+    "solver": (lambda: recipe(solver=lambda *args: (args[1], None)), "whether it carries its velocity"),
     "tracking": (lambda: recipe(track_every=-1), "track_every is -1"),
     "progress": (lambda: recipe(ramp=((0.5, 1.5),)), "progress 1.5"),
     "first elsewhere": (lambda: recipe(first=recipe(schedule=flow(3))), "what comes first 3"),
