@@ -61,6 +61,7 @@ def edit_picture(
     model: Model,
     image: Tensor,
     instruction: DragInstruction,
+    *,
     recipe: str | None = None,
     variant: Variant = "ours",
     seed: int = 0,
@@ -94,7 +95,8 @@ def edit_picture(
     if automatic:
         colour, pairs = lab(small), [(h.start, h.target) for h in task.handles]
         margin = round(MARGIN * (size.height + size.width) / 2)
-        mask = auto_mask(colour, superpixels(colour, size), pairs, LIKE, margin)
+        labels = superpixels(colour, size)
+        mask = auto_mask(pairs, labels=labels, features=colour, likeness=LIKE, margin=margin)
         task = replace(task, editable=mask)
     lora = None
     if identity is not None:
@@ -104,8 +106,11 @@ def edit_picture(
 
         lora = identity_lora(model, small, identity, trained)
     chosen = recipe or default_recipe(model.family)
-    result, decoded = run_task(model, small, task, chosen, variant, seed, on_step, lora=lora)
-    return Edit(put_back(image, decoded, task.editable), decoded, result, task, notes)
+    result, decoded = run_task(
+        model, small, task, recipe=chosen, variant=variant, seed=seed, on_step=on_step, lora=lora
+    )
+    whole = put_back(image, edited=decoded, editable=task.editable)
+    return Edit(whole, decoded, result, task, notes)
 
 
 def working_size(height: int, width: int, model: Model) -> Grid:
@@ -149,6 +154,7 @@ def run_task(
     model: Model,
     image: Tensor,
     task: Task,
+    *,
     recipe: str,
     variant: Variant = "ours",
     seed: int = 0,
@@ -167,7 +173,18 @@ def run_task(
     """
     if lora is not None:
         with applied(model.backbone.net, lora):  # type: ignore[attr-defined]
-            return run_task(model, image, task, recipe, variant, seed, on_step, updates, change, cache)
+            return run_task(
+                model,
+                image,
+                task,
+                recipe=recipe,
+                variant=variant,
+                seed=seed,
+                on_step=on_step,
+                updates=updates,
+                change=change,
+                cache=cache,
+            )
     ground = ground_of(model)
     task = regions_for(task, recipe, image)
     z0 = model.codec.encode(image)

@@ -57,7 +57,7 @@ class Correspondence:
 
     def _cells(self, point: tuple[float, float], size: Grid) -> Tensor:
         """(N, 2): the latent cells of the square around `point`, (x, y), between cells where the point is."""
-        middle = on_cells([point], self.image, size)
+        middle = on_cells([point], image=self.image, grid=size)
         o = torch.arange(-self.radius, self.radius + 1, dtype=torch.float64)
         dy, dx = torch.meshgrid(o, o, indexing="ij")
         return middle + torch.stack([dx, dy], -1).reshape(-1, 2)

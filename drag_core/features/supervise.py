@@ -188,10 +188,10 @@ class PointSupervision:
         return False
 
     def _starts(self) -> Tensor:
-        return on_cells([h.start for h in self.handles], self.image, self.grid)
+        return on_cells([h.start for h in self.handles], image=self.image, grid=self.grid)
 
     def _targets(self) -> Tensor:
-        return on_cells([h.target for h in self.handles], self.image, self.grid)
+        return on_cells([h.target for h in self.handles], image=self.image, grid=self.grid)
 
     def init(self, reference: Maps) -> Tensor:
         return self._starts()
@@ -225,7 +225,7 @@ class PointSupervision:
         return new, bool(arrived.all())
 
     def trace(self, state: Tensor) -> tuple[tuple[float, float], ...]:
-        return in_pixels(state, self.grid, self.image)
+        return in_pixels(state, grid=self.grid, image=self.image)
 
     def on_small(self, grid: Grid) -> PointSupervision:
         return self

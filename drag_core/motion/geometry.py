@@ -86,13 +86,13 @@ def to_grid(src: Grid, dst: Grid) -> Tensor:
     return torch.tensor([[kx, 0, (kx - 1) / 2], [0, ky, (ky - 1) / 2], [0, 0, 1]], dtype=torch.float64)
 
 
-def on_cells(points: list[Point], image: Grid, grid: Grid) -> Tensor:
+def on_cells(points: list[Point], *, image: Grid, grid: Grid) -> Tensor:
     """(P, 2) float64: points of the picture as cells of `grid`."""
     m = to_grid(image, grid)
     return torch.tensor(points, dtype=torch.float64) @ m[:2, :2].T + m[:2, 2]
 
 
-def in_pixels(cells: Tensor, grid: Grid, image: Grid) -> tuple[Point, ...]:
+def in_pixels(cells: Tensor, *, grid: Grid, image: Grid) -> tuple[Point, ...]:
     """Cells (P, 2) of `grid` as points of the picture."""
     m = to_grid(grid, image)
     return tuple((float(x), float(y)) for x, y in cells @ m[:2, :2].T + m[:2, 2])

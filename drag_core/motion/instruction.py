@@ -252,7 +252,7 @@ def _shape_dict(s: Shape) -> dict[str, Any]:
     return out | ({"mask": s.mask} if s.mask else {})
 
 
-def rescaled(x: DragInstruction, width: int, height: int) -> DragInstruction:
+def rescaled(x: DragInstruction, *, width: int, height: int) -> DragInstruction:
     """The same drag on a picture of another size (pixel centres kept; radii by the mean factor)."""
     if x.width in (None, width) and x.height in (None, height):
         return replace(x, width=width, height=height)

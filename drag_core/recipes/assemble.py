@@ -176,10 +176,11 @@ def _published(task: Task, ground: ModelGround, choice: Choice, given: Given) ->
     """A paper's recipe with its own numbers, or an embedded model's in their place."""
     preset = ground.preset
     if choice.recipe == COPY_PASTE:
-        method = METHODS[default_recipe(ground.family)]
-        own = method.inversion.schedule(ground.family, task.latent) if preset is None else preset.schedule
+        usual = METHODS[default_recipe(ground.family)]
+        own = usual.inversion.schedule(ground.family, task.latent) if preset is None else preset.schedule
         return copy_paste(task, own, usual_solver(ground.family), seed=choice.seed)
-    recipe = fitting_method(choice.recipe, ground.family, ground.label).build(task, choice.variant)
+    method = fitting_method(choice.recipe, family=ground.family, model=ground.label)
+    recipe = method.build(task, choice.variant)
     if preset is not None:
         return adapt(recipe, preset, task, given.filled, given.warped)
     return replace(recipe, taps=ground.taps(recipe.taps), kv_blocks=ground.kv if recipe.kv_blocks else ())

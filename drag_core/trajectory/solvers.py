@@ -1,4 +1,4 @@
-"""Moving a latent from one level of a schedule to the next, either way: steps that carry their own velocity."""
+"""Moving a latent from one level of a schedule to the next, either way."""
 
 from __future__ import annotations
 

@@ -191,7 +191,7 @@ def invert_latent(
         return replace(path, z=tuple(z.cpu() for z in path.z), carry=carry), cache, backbone.call.calls
 
     need = Need(sigmas=(0.0, float(sigmas[0])))
-    trajectory, cache, calls = run(patcher, positive, samples, body, need, sigmas)
+    trajectory, cache, calls = run(patcher, positive, samples, body, need, sigmas=sigmas)
     seconds = time.perf_counter() - started
     kept = None if plan is None else cache.as_kept(plan)
     base = weakref.ref(patcher.model)

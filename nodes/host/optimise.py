@@ -93,14 +93,14 @@ def drag_latent(
     half: Result | None = None
     whole = need.whole or recipe.background.needs_prediction
     one_part = len(recipe.ramp) == 1 and not whole and not anew
+    sampling: dict[str, Any] = {"sigmas": sigmas, "seed": wish.seed}
     if prune and family.joint and updates and one_part:
         with memory.while_pruned(patcher, recipe.taps) as part:
-            half = run(part, positive, samples, body(True, None), need, sigmas, wish.seed)
-        result = run(
-            patcher, positive, samples, body(False, half), Need(sigmas=need.sigmas), sigmas, wish.seed
-        )
+            half = run(part, positive, samples, body(True, None), need, **sampling)
+        rest = Need(sigmas=need.sigmas)
+        result = run(patcher, positive, samples, body(False, half), rest, **sampling)
     else:
-        result = run(patcher, positive, samples, body(False, None), need, sigmas, wish.seed)
+        result = run(patcher, positive, samples, body(False, None), need, **sampling)
     seconds = time.perf_counter() - started
     report = {
         "recipe": wish.recipe,

@@ -131,6 +131,7 @@ def run(
     samples: Tensor,
     body: Body[T],
     need: Need = Need(),
+    *,
     sigmas: Tensor | None = None,
     seed: int = 0,
 ) -> T:
