@@ -163,9 +163,9 @@ def flux() -> Lines:
     image, shape = Grid(1024, 1024), (1, 16, 128, 128)
     text, pooled = torch.empty(1, 512, 4096, device="meta"), torch.empty(1, 768, device="meta")
     recipe = dragflow(models.task(image, models.squares(256, 1, image)), "released")
-    for remember, work, held in ((False, 57.5, 8.1), (True, 82.0, 1.4)):
-        name = "with checkpoints" if remember else "plain"
-        backbone = DiffusersFlux(net, text.to(BF16), pooled.to(BF16), remember=remember)
+    for checkpoint, work, held in ((False, 57.5, 8.1), (True, 82.0, 1.4)):
+        name = "with checkpoints" if checkpoint else "plain"
+        backbone = DiffusersFlux(net, text.to(BF16), pooled.to(BF16), checkpoint=checkpoint)
         meter, seen = models.measure(backbone, net, recipe, shape, BF16, updates=3)
         one = seen.counts[2]
         yield Line(f"TFLOP an update, {name}", one["flops"] / 1e12, "<=", work)

@@ -152,10 +152,10 @@ def flux(device: str, dtype: torch.dtype, card: str, rounds: int, net: Any = Non
     ways = {
         "one region": our_update(DiffusersFlux(net, text, pooled), recipe, shape, clock, like),
         "one region, checkpoints": our_update(
-            DiffusersFlux(net, text, pooled, remember=True), recipe, shape, clock, like
+            DiffusersFlux(net, text, pooled, checkpoint=True), recipe, shape, clock, like
         ),
     }
-    whole = DiffusersFlux(net, text, pooled, remember=True)
+    whole = DiffusersFlux(net, text, pooled, checkpoint=True)
     z = like.clone().normal_().requires_grad_()
 
     def tokens() -> list[Tensor]:
@@ -183,8 +183,8 @@ def flux_work() -> dict[str, float]:
     recipe = dragflow(models.task(image, models.squares(256, 1, image)), "released")
     out = {}
     with flash():
-        for name, remember in (("one region", False), ("one region, checkpoints", True)):
-            b = DiffusersFlux(net, text.bfloat16(), pooled.bfloat16(), remember=remember)
+        for name, checkpoint in (("one region", False), ("one region, checkpoints", True)):
+            b = DiffusersFlux(net, text.bfloat16(), pooled.bfloat16(), checkpoint=checkpoint)
             _, seen = models.measure(b, net, recipe, shape, torch.bfloat16, updates=3)
             out[name] = seen.counts[2]["flops"] / 1e12
         forward, doubles = (

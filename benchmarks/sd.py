@@ -40,7 +40,7 @@ from drag_core.recipes.presets import EMBEDDED_SD, emptied
 from drag_core.recipes.recipe import Recipe
 from drag_core.trajectory.invert import invert
 from drag_core.trajectory.solvers import ddim
-from drag_core.trajectory.start import Both, Refill
+from drag_core.trajectory.start import InOrder, Refill
 from drag_core.types import Handle, Task, Trajectory
 
 Change = Callable[[Recipe, Task], Recipe]
@@ -79,7 +79,7 @@ def moving(recipe: Recipe, task: Task, between: bool = True) -> Recipe:
     """
     assert POINTS is not None
     ramp = linear(UPDATES) if between else (1.0,) * UPDATES
-    assert isinstance(recipe.start, Both) and isinstance(recipe.start.first, Refill)
+    assert isinstance(recipe.start, InOrder) and isinstance(recipe.start.first, Refill)
     start = emptied(task, recipe.start.first.background)
     step = partial(NormalisedDescent, lr=POINTS.step)
     return replace(recipe, ramp=per_level(ramp, POINTS.updates), start=start, optimizer=step)

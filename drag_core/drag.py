@@ -7,7 +7,7 @@ import torch
 from .recipes.recipe import Recipe, check_ramp
 from .result import Handoff, Log, Result
 from .trajectory.bounds import check_end
-from .trajectory.replayed import Replayed
+from .trajectory.replayed import ReplayingBackbone
 from .types import (
     KV,
     Backbone,
@@ -46,7 +46,7 @@ def drag(
     if store:
         inject = KVInject(store if r.kv_view is None else r.kv_view(store), r.kv_blocks)
     if store and store.replays:
-        backbone = Replayed(backbone, origin)
+        backbone = ReplayingBackbone(backbone, origin)
     log = Log.of(r, len(s.t) - 1, on_step)
     shared = inject if r.kv_while_dragging else None
     run = Updates(backbone, source, r, store, shared, log)

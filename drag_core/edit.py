@@ -227,16 +227,16 @@ def _dragged(model: Model, source: Trajectory, recipe: Recipe, on_step: OnStep) 
     """The drag; with checkpoints where it would not fit without, or has turned out not to."""
     backbone, z = model.target or model.backbone, source.z[0]
     whole, size = recipe.constraint.needs_prediction, Grid(z.shape[-2], z.shape[-1])
-    before = getattr(backbone, "remember", None)  # None: it has no such choice
+    before = getattr(backbone, "checkpoint", None)  # None: it has no such choice
 
-    def run(remember: bool) -> Result:
+    def run(checkpoint: bool) -> Result:
         try:
             if before is not None:
-                backbone.remember = remember  # type: ignore[attr-defined]
+                backbone.checkpoint = checkpoint  # type: ignore[attr-defined]
             return drag(backbone, source, recipe, on_step, origin=model.backbone)
         finally:
             if before is not None:
-                backbone.remember = before  # type: ignore[attr-defined]
+                backbone.checkpoint = before  # type: ignore[attr-defined]
 
     must = before or wants_checkpoints(backbone, recipe.taps, whole, size, z.device)
     try:

@@ -20,7 +20,7 @@ from .host.optimise import drag_latent
 from .host.own_start import start_of
 from .host.schedule import host_sigmas, restart_latent, restart_noise
 from .host.shape import latent_out
-from .host.wish import Wish
+from .host.wish import DragChoices
 from .methods import described, methods
 from .unfinished import Unfinished, drawn
 
@@ -187,7 +187,7 @@ class DragOptimize(io.ComfyNode):
         vae: io.Vae.Type | None = None,
     ) -> io.NodeOutput:
         numbers = {k: v for k, v in method.items() if k != "method"}
-        wish = Wish(
+        wish = DragChoices(
             recipe, variant, method["method"], numbers, taps, kv, seed, effort, kv_pairing, preview_every
         )
         task, own = drawn(regions), None if warped is None else warped["samples"]

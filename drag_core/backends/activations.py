@@ -9,10 +9,10 @@ from collections.abc import Sequence
 DOUBLE, SINGLE = 14.3, 15.3
 
 
-def joint_bytes(token: float, blocks: Sequence[str], remember: bool) -> int:
+def joint_bytes(token: float, blocks: Sequence[str], checkpoint: bool) -> int:
     """Bytes of one forward and backward through `blocks` ("double.0" ...); `token`: what one number for every
-    token and channel takes. `remember`: with a checkpoint round every block.
+    token and channel takes. `checkpoint`: with a checkpoint round every block.
     """
     kept = [DOUBLE if name.startswith("double") else SINGLE for name in blocks]
     # beside what is kept a backward holds about half a block's (measured peaks: 7.4 and 1.3 GiB at 1024x1024)
-    return int(token * (2 * max(kept) + len(kept) if remember else sum(kept) + 7))
+    return int(token * (2 * max(kept) + len(kept) if checkpoint else sum(kept) + 7))

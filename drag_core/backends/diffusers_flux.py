@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ..types import KV, DragError, FeatureTap
 from .blocks import each
-from .hooks import Read, exchanging, missing_tap, remembered, tapped
+from .hooks import Read, exchanging, missing_tap, memoised, tapped
 from .scaling import scaled
 
 
@@ -38,7 +38,7 @@ class DiffusersFlux:
     model has none).
 
     Taps "double.i" and "single.i" at "out" and "norm1" (the modulated attention input), as token maps (1, D,
-    h/2, w/2). K/V blocks have the same names; image tokens only. With `remember` every block is checkpointed
+    h/2, w/2). K/V blocks have the same names; image tokens only. With `checkpoint` every block is checkpointed
     in a gradient pass: four tenths more work, a sixth of the memory. With `offload` the blocks' weights lie
     in RAM and come to the latent's device while they run; every gradient pass then has checkpoints.
 
@@ -54,11 +54,11 @@ class DiffusersFlux:
         text: Tensor,
         pooled: Tensor,
         guidance: float = 1.0,
-        remember: bool = False,
+        checkpoint: bool = False,
         offload: bool = False,
     ) -> None:
         self.net = transformer.eval().requires_grad_(False)
-        self.text, self.pooled, self.remember, self.offload = text, pooled, remember, offload
+        self.text, self.pooled, self.checkpoint, self.offload = text, pooled, checkpoint, offload
         self.guidance = guidance if transformer.config.guidance_embeds else None
         self.blocks: dict[str, Any] = {f"double.{i}": b for i, b in enumerate(transformer.transformer_blocks)}
         self.blocks |= {f"single.{i}": b for i, b in enumerate(transformer.single_transformer_blocks)}
@@ -94,15 +94,15 @@ class DiffusersFlux:
         def around() -> Iterator[None]:
             with ExitStack() as stack:
                 if answers is not None:
-                    stack.enter_context(remembered(self.constant, answers))
+                    stack.enter_context(memoised(self.constant, answers))
                 stack.enter_context(exchanging(kv, t, self.projections, self.first_image_token))
                 yield
 
-        again = torch.is_grad_enabled() and (self.offload or (self.remember and z.requires_grad))
+        again = torch.is_grad_enabled() and (self.offload or (self.checkpoint and z.requires_grad))
         device = z.device if self.offload else None
         with ExitStack() as stack:
             if again and answers is not None:  # the embedding of time lies outside of the blocks
-                stack.enter_context(remembered(self.constant, answers))
+                stack.enter_context(memoised(self.constant, answers))
             stack.enter_context(each(self.blocks.values(), around, again, device, answers or ()))
             yield
 

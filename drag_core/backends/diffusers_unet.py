@@ -19,7 +19,7 @@ from .scaling import scaled
 class DiffusersUNet:
     """`text` (1, L, D) conditions every call, for SDXL with `pooled` (1, P) and the picture's size. Taps
     "down.i", "mid", "up.i" (outputs); K/V "attn.i": self-attentions in order. `velocity`: the network
-    predicts v = alpha·noise - sigma·z0, which is turned into the noise. `remember`, `offload` and precision
+    predicts v = alpha·noise - sigma·z0, which is turned into the noise. `checkpoint`, `offload` and precision
     as in DiffusersFlux; a block is a whole level.
     """
 
@@ -29,12 +29,12 @@ class DiffusersUNet:
         text: Tensor,
         pooled: Tensor | None = None,
         velocity: bool = False,
-        remember: bool = False,
+        checkpoint: bool = False,
         offload: bool = False,
     ) -> None:
         self.net = unet.eval().requires_grad_(False)
         self.text, self.pooled, self.velocity = text, pooled, velocity
-        self.remember, self.offload = remember, offload
+        self.checkpoint, self.offload = checkpoint, offload
         if pooled is None and has_added(unet):
             raise DragError("this is an SDXL model, which needs the pooled text too")
         self._alphas = sd_alphas_cumprod()
@@ -62,7 +62,7 @@ class DiffusersUNet:
 
     def _open(self, z: Tensor, t: float, kv: KV = None) -> AbstractContextManager[None]:
         """The blocks as this pass wants them."""
-        again = torch.is_grad_enabled() and (self.offload or (self.remember and z.requires_grad))
+        again = torch.is_grad_enabled() and (self.offload or (self.checkpoint and z.requires_grad))
         device = z.device if self.offload else None
         return each(self.blocks.values(), lambda: exchanging(kv, t, self.projections, {}), again, device)
 

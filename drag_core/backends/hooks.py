@@ -60,7 +60,7 @@ def replaced(forwards: Mapping[nn.Module, Callable[..., Any]]) -> Iterator[None]
                 m.__dict__["forward"] = own
 
 
-def remembered(
+def memoised(
     modules: Iterable[nn.Module], answers: dict[nn.Module, Tensor]
 ) -> AbstractContextManager[None]:
     """While open, `modules` compute once and then answer from `answers`: for what is constant in a loop."""

@@ -53,7 +53,7 @@ def check_weights(net: Any, device: torch.device, name: str) -> None:
 
 
 def activation_bytes(
-    backbone: Ours, size: Grid, taps: tuple[FeatureTap, ...], whole: bool, remember: bool
+    backbone: Ours, size: Grid, taps: tuple[FeatureTap, ...], whole: bool, checkpoint: bool
 ) -> int:
     """Of one forward and backward on a latent of `size`, to the last of `taps` or, if `whole`, to the end."""
     net, names = backbone.net, list(backbone.blocks)
@@ -61,10 +61,10 @@ def activation_bytes(
     last = max((names.index(t.block) for t in taps if t.block in names), default=len(names) - 1)
     if isinstance(backbone, DiffusersFlux):
         token = net.inner_dim * item * (cells / 4 + backbone.text.shape[1])
-        return joint_bytes(token, names[: None if whole else last + 1], remember)
+        return joint_bytes(token, names[: None if whole else last + 1], checkpoint)
     table = UNET_XL if has_added(net) else UNET
     row = table.get("" if whole else names[last], max(table.values()))
-    return int(row[remember] * 1024 * cells * item / 2 * net.config.block_out_channels[0] / 320)
+    return int(row[checkpoint] * 1024 * cells * item / 2 * net.config.block_out_channels[0] / 320)
 
 
 def kv_size(backbone: Ours, blocks: tuple[str, ...], size: Grid, evaluations: int, text: bool) -> KVSize:

@@ -20,7 +20,7 @@ from ..motion.exchange import with_points
 from ..motion.masks import TOUCHED, discs, moved, on_grid
 from ..trajectory.constrain import FreeBackground, HardBackground
 from ..trajectory.schedules import ddim, flow
-from ..trajectory.start import Both, Paste, Refill
+from ..trajectory.start import InOrder, Paste, Refill
 from ..types import FeatureTap, Grid, Schedule, Task, Trajectory
 from .recipe import Recipe, Start, on_schedule
 
@@ -146,7 +146,7 @@ def starting(task: Task, filled: Trajectory | None, warped: Tensor | None) -> St
     paste = Paste(task.regions, task.image, levels=1, fill="keep", split=True, warped=warped)
     if filled is None:
         return paste
-    return Both(Refill(filled, _editable(task, TOUCHED)), paste)
+    return InOrder(Refill(filled, _editable(task, TOUCHED)), paste)
 
 
 def _editable(task: Task, share: float) -> Tensor | None:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ..types import KV, Backbone, KVCache, KVRecord, OnStep, Schedule, Step, Trajectory
 from .kvcache import KVPlain
-from .replayed import Replayed
+from .replayed import ReplayingBackbone
 from .solvers import Solver
 
 
@@ -28,7 +28,7 @@ def invert(
     cache = KVPlain() if cache is None else cache
     kv: KV = KVRecord(cache, kv_blocks, kv_text) if kv_blocks else None
     if cache.replays:
-        backbone = Replayed(backbone)
+        backbone = ReplayingBackbone(backbone)
     z, carry, path, last = z0, None, [z0], len(schedule.t) - 1
     for i in range(last, 0, -1):
         z, carry = solver(backbone, z, schedule, i, i - 1, kv, carry)

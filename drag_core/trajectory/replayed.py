@@ -7,7 +7,7 @@ from torch import Tensor
 from ..types import KV, Backbone, FeatureTap, KVInject, KVRecord
 
 
-class Replayed:
+class ReplayingBackbone:
     """A Backbone for the storage "recompute": notes latents where K/V would be stored, and where they are
     asked for runs `origin` (None: itself) at the noted one first.
     """

@@ -87,7 +87,7 @@ class Refill:
 
 
 @dataclass(frozen=True)
-class Both:
+class InOrder:
     """One after the other."""
 
     first: Refill | Paste

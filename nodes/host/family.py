@@ -25,7 +25,7 @@ SKIPS_STEPS = ("easycache", "lazycache", "teacache", "torch.compile")
 
 
 @dataclass(frozen=True)
-class Family:
+class HostModel:
     """name: "sd" or "flux" (joint transformers), as recipes are made for; label for people; blocks that can
     be tapped; `kv`: the K/V layers of the papers, counted for this model, out of `attentions`; `preset`:
     settings of an embedded model, else None; `layout` of a joint transformer; `cell`: pixels along a latent
@@ -71,12 +71,12 @@ def geometry(net: Any) -> tuple[int, ...]:
     return (net.model_channels, *net.channel_mult, net.in_channels)
 
 
-def family_in(patcher: Any) -> Family:
+def family_in(patcher: Any) -> HostModel:
     """Of the model as `patcher` has it, also while another clone of it is loaded."""
     return family_of(patcher.model, net_of(patcher))
 
 
-def family_of(model: Any, net: Any = None) -> Family:
+def family_of(model: Any, net: Any = None) -> HostModel:
     """`model` is the host's BaseModel, `net` its network (None: as it is loaded now). Anything that a drag
     cannot use is refused in one sentence.
     """
@@ -87,7 +87,7 @@ def family_of(model: Any, net: Any = None) -> Family:
         names = tuple(layout.blocks(net))
         papers = layers_at_depth(KV, names)
         kv = names[len(names) // 2 :] if preset else papers
-        return Family(
+        return HostModel(
             "flux",
             "embedded FLUX" if preset else layout.label,
             names,
@@ -106,7 +106,7 @@ def family_of(model: Any, net: Any = None) -> Family:
         kv = tuple(name for (part, i, _), name in attentions.items() if part == "output" and i >= first)
         label = {768: "SD1.x", 1024: "SD2.x", 2048: "SDXL"}.get(_context(net) or 0, "Stable Diffusion")
         label = "embedded UNet" if preset else label
-        return Family("sd", label, tuple(unet.tap_modules(net)), kv, tuple(attentions.values()), preset)
+        return HostModel("sd", label, tuple(unet.tap_modules(net)), kv, tuple(attentions.values()), preset)
     kind = type(net).__name__
     if "nunchaku" in type(net).__module__ or kind == "ComfyFluxWrapper":
         raise DragError(

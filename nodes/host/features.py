@@ -10,7 +10,7 @@ from torch import Tensor
 from ...drag_core.types import DragError, FeatureTap
 from .family import family_in
 from .schedule import host_sigma, prediction_of, sampling_of
-from .session import HostBackbone, Need, run
+from .session import HostBackbone, SessionNeeds, run
 
 LEVEL = 261.0  # DIFT's level: enough noise that the UNet has to say what things are
 
@@ -44,7 +44,7 @@ def unet_features(patcher: Any, positive: Any, vae: Any, image: Tensor) -> tuple
     with torch.inference_mode():
         samples = vae.encode(image[..., :3])
         at = float(host_sigma(sampling, LEVEL))
-        found: Tensor = run(patcher, positive, samples, body, Need(taps=(tap,), sigmas=(0.0, at)))
+        found: Tensor = run(patcher, positive, samples, body, SessionNeeds(taps=(tap,), sigmas=(0.0, at)))
     return found, f"{family.label}'s features (up block 1)"
 
 

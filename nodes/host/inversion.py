@@ -27,7 +27,7 @@ from . import schedule as levels
 from .family import family_in
 from .progress import listener
 from .recent import Recent
-from .session import HostBackbone, Need, run
+from .session import HostBackbone, SessionNeeds, run
 
 SolverName = Literal["ddim", "fireflow", "alf", "euler"]
 Asked = Literal["auto", SolverName]
@@ -190,7 +190,7 @@ def invert_latent(
         carry = None if path.carry is None else path.carry.cpu()
         return replace(path, z=tuple(z.cpu() for z in path.z), carry=carry), cache, backbone.call.calls
 
-    need = Need(sigmas=(0.0, float(sigmas[0])))
+    need = SessionNeeds(sigmas=(0.0, float(sigmas[0])))
     trajectory, cache, calls = run(patcher, positive, samples, body, need, sigmas=sigmas)
     seconds = time.perf_counter() - started
     kept = None if plan is None else cache.as_kept(plan)

@@ -14,10 +14,10 @@ from ...drag_core.features.probe import TOGETHER, TapScore, probe, probe_motion,
 from ...drag_core.features.view import feature_picture
 from ...drag_core.recipes.assemble import read_taps
 from ...drag_core.types import DragError, FeatureTap, Grid
-from .family import Family, family_in
+from .family import HostModel, family_in
 from .inversion import Inversion, invert_latent
 from .schedule import host_sigma, sampling_of
-from .session import HostBackbone, Need, run
+from .session import HostBackbone, SessionNeeds, run
 from .shape import latent_out
 
 
@@ -30,7 +30,7 @@ class View:
     shares: tuple[float, ...]
 
 
-def choose_taps(text: str, family: Family) -> tuple[FeatureTap, ...]:
+def choose_taps(text: str, family: HostModel) -> tuple[FeatureTap, ...]:
     """ "auto" (the papers' taps on this model), "all", "all:norm1" or a list."""
     word = text.strip().lower()
     if word in ("all", "all:norm1"):
@@ -73,7 +73,7 @@ def view_features(
 
     samples = latent_out(patcher.model, path.z[-1])
     sigma = host_sigma(sampling_of(patcher), t)
-    return run(patcher, positive, samples, body, Need(sigmas=(sigma, sigma))), t
+    return run(patcher, positive, samples, body, SessionNeeds(sigmas=(sigma, sigma))), t
 
 
 def described(views: list[View], t: float, blocks: tuple[str, ...]) -> str:
@@ -125,4 +125,4 @@ def probe_taps(
         return probe(backbone, source, moved, probe_motion(image), image, taps, chosen, tell)
 
     top = host_sigma(sampling_of(patcher), inverted[0].trajectory.schedule.t[0])
-    return run(patcher, positive, pictures[0], body, Need(sigmas=(0.0, top)))
+    return run(patcher, positive, pictures[0], body, SessionNeeds(sigmas=(0.0, top)))

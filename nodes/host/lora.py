@@ -31,7 +31,7 @@ from .family import family_in
 from .inversion import digest
 from .recent import Recent
 from .schedule import prediction_of, sampling_of, shift_of
-from .session import HostBackbone, Need, run
+from .session import HostBackbone, SessionNeeds, run
 from .whole import net_of
 
 UNET = re.compile(r".*\.attn[12]\.(to_[qkv]|to_out\.0)")
@@ -157,7 +157,7 @@ def train(
 
     high = float(sampling.sigma_max)
     rows = _rows(patcher, size, training.batch)
-    need = Need(gradients=True, whole=True, sigmas=(0.0, high), rows=rows)
+    need = SessionNeeds(gradients=True, whole=True, sigmas=(0.0, high), rows=rows)
     lora = run(patcher, positive, samples, body, need, sigmas=torch.tensor([high, 0.0]), seed=training.seed)
     return _last.put(key, patcher, Trained(lora, key, time.perf_counter() - started))
 

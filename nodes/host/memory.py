@@ -29,9 +29,9 @@ UNET_XL = {"up.0": 212.0, "up.1": 255.0, "up.2": 271.0}
 
 
 def activation_bytes(
-    net: Any, size: tuple[int, int], taps: tuple[FeatureTap, ...], whole: bool, remember: bool, item: int = 2
+    net: Any, size: tuple[int, int], taps: tuple[FeatureTap, ...], whole: bool, checkpoint: bool, item: int = 2
 ) -> int:
-    """Of one forward and backward on a latent (h, w). `whole`: past the last tap; `remember`: with
+    """Of one forward and backward on a latent (h, w). `whole`: past the last tap; `checkpoint`: with
     checkpoints.
     """
     h, w = size
@@ -44,7 +44,7 @@ def activation_bytes(
             if whole
             else max((names.index(t.block) for t in taps if t.block in names), default=0)
         )
-        return joint_bytes(token, names[: last + 1], remember)
+        return joint_bytes(token, names[: last + 1], checkpoint)
     kept = UNET_XL if net.num_classes is not None else UNET
     end = max(kept)
     block = end if whole else max((t.block for t in taps), default=end)

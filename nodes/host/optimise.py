@@ -19,13 +19,13 @@ from .family import family_in
 from .inversion import Inversion, count_use
 from .progress import advice, listener
 from .schedule import host_sigmas
-from .session import HostBackbone, Need, run
+from .session import HostBackbone, SessionNeeds, run
 from .shape import latent_in, latent_out
-from .wish import Wish, planned
+from .wish import DragChoices, planned
 
 
 @dataclass(frozen=True)
-class Edited:
+class DragOutcome:
     """The result on the CPU, and the report of it."""
 
     result: Result
@@ -37,13 +37,13 @@ def drag_latent(
     positive: Any,
     inversion: Inversion,
     task: Task,
-    wish: Wish,
+    wish: DragChoices,
     background: KeepBackground | None = None,
     refill: Inversion | None = None,
     warped: Tensor | None = None,
     prune: bool | None = None,
     told: int = 0,
-) -> Edited:
+) -> DragOutcome:
     """The edited latent. `refill`: the inversion of the picture with its regions painted over; `warped`: the
     LATENT samples of the picture warped in pixels. `prune`: load only the blocks that the updates run, for
     them (None: where it helps); `told`: steps that the node's progress bar has shown before.
@@ -58,7 +58,7 @@ def drag_latent(
     sigmas = host_sigmas(source.schedule)
     anew = source.kv is not None and recipe.kv_blocks and source.kv.replays
     origin = inversion.positive if anew else None  # K/V under the prompt that the picture was inverted with
-    need = Need(
+    need = SessionNeeds(
         taps=recipe.taps,
         gradients=updates > 0,
         whole=recipe.constraint.needs_prediction,
@@ -67,7 +67,7 @@ def drag_latent(
     )
     tell = listener(patcher, source, wish.preview_every, told)
     calls: list[int] = []
-    remembered: list[bool] = []
+    memoised: list[bool] = []
 
     def body(pause: bool, resume: Result | None) -> Any:
         def inner(backbone: HostBackbone, _: Tensor) -> Result:
@@ -80,7 +80,7 @@ def drag_latent(
             with advice(patcher.model):
                 out = drag(backbone, source, recipe, tell, pause=pause, resume=resume, origin=other)
             calls.append(backbone.call.calls + (0 if other is None else other.call.calls))
-            remembered.append(backbone.checkpoint)
+            memoised.append(backbone.checkpoint)
             return out
 
         return inner
@@ -97,7 +97,7 @@ def drag_latent(
     if prune and family.joint and updates and one_part:
         with memory.while_pruned(patcher, recipe.taps) as part:
             half = run(part, positive, samples, body(True, None), need, **sampling)
-        rest = Need(sigmas=need.sigmas)
+        rest = SessionNeeds(sigmas=need.sigmas)
         result = run(patcher, positive, samples, body(False, half), rest, **sampling)
     else:
         result = run(patcher, positive, samples, body(False, None), need, **sampling)
@@ -118,7 +118,7 @@ def drag_latent(
         "handles": [[[round(v, 2) for v in p] for p in places] for places in result.traces],
         "seconds": round(seconds, 3),
         "model_calls": sum(calls),
-        "checkpoints": any(remembered),
+        "checkpoints": any(memoised),
         "pruned": half is not None,
         "peak_memory_mb": round(memory.peak_bytes(device) / 2**20, 1),
         "inversion": {
@@ -130,4 +130,4 @@ def drag_latent(
             "kv": None if inversion.plan is None else str(inversion.plan),
         },
     }
-    return Edited(result, report)
+    return DragOutcome(result, report)

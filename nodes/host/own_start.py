@@ -22,9 +22,9 @@ from .loaders import load_vae
 from .progress import listener
 from .recent import Recent
 from .schedule import host_sigmas
-from .session import HostBackbone, Need, run
+from .session import HostBackbone, SessionNeeds, run
 from .shape import latent_in, latent_out
-from .wish import Wish, planned
+from .wish import DragChoices, planned
 
 NONE_GIVEN = (
     "no start given: the thing may stay where it is; connect refill and warped, or vae to have them made here"
@@ -63,7 +63,7 @@ def start_of(
     patcher: Any,
     inversion: Inversion,
     task: Task,
-    wish: Wish,
+    wish: DragChoices,
     background: KeepBackground | None = None,
     refill: Inversion | None = None,
     warped: Tensor | None = None,
@@ -94,7 +94,7 @@ def start_of(
 
 
 def _made(
-    patcher: Any, inversion: Inversion, task: Task, wish: Wish, background: KeepBackground | None, vae: Any
+    patcher: Any, inversion: Inversion, task: Task, wish: DragChoices, background: KeepBackground | None, vae: Any
 ) -> Start:
     began = time.perf_counter()
     channels, own = getattr(vae, "latent_channels", None), patcher.model.latent_format.latent_channels
@@ -138,7 +138,7 @@ def _inverted(patcher: Any, like: Inversion, samples: Tensor, after: int) -> tup
         return replace(path, z=tuple(z.cpu() for z in path.z), carry=carry), backbone.call.calls
 
     sigmas = host_sigmas(plan)
-    need = Need(sigmas=(0.0, float(sigmas[0])))
+    need = SessionNeeds(sigmas=(0.0, float(sigmas[0])))
     path, calls = run(patcher, like.positive, samples, body, need, sigmas=sigmas)
     seconds = time.perf_counter() - began
     made = replace(like, trajectory=path, key=key, seconds=seconds, calls=calls, plan=None)

@@ -37,7 +37,7 @@ Body = Callable[[HostBackbone, Tensor], T]
 
 
 @dataclass(frozen=True)
-class Need:
+class SessionNeeds:
     """What the body will ask: gradients of features at `taps`, `whole` forward passes with a gradient (a
     penalty on the prediction), the host's sigmas (low, high) that it visits, under which CONDITIONING the
     inversion ran, if K/V are to be made anew, and `rows`, how many latents at once.
@@ -54,8 +54,8 @@ class Need:
 class _Sampler(comfy.samplers.Sampler):
     """The host's sampler whose whole work is the body."""
 
-    def __init__(self, body: Body[Any], need: Need, remember: bool) -> None:
-        self.body, self.need, self.remember = body, need, remember
+    def __init__(self, body: Body[Any], need: SessionNeeds, checkpoint: bool) -> None:
+        self.body, self.need, self.checkpoint = body, need, checkpoint
         self.result: Any = None
 
     @uncompiled()
@@ -78,7 +78,7 @@ class _Sampler(comfy.samplers.Sampler):
             device = model.current_patcher.load_device
             call = Call(model, [plain_conds(c, device) for c in conds], extra_args["model_options"])
             kind = ComfyUNet if layout_of(model.diffusion_model) is None else ComfyFlux
-            backbone = kind(call, self.remember)
+            backbone = kind(call, self.checkpoint)
             if "origin" in model_wrap.conds:
                 origin = model_wrap.conds["origin"]
                 check_cond(origin, self.need.sigmas, model.diffusion_model)
@@ -93,8 +93,8 @@ def _once(
     positive: Any,
     samples: Tensor,
     body: Body[T],
-    need: Need,
-    remember: bool,
+    need: SessionNeeds,
+    checkpoint: bool,
     sigmas: Tensor,
     seed: int,
 ) -> T:
@@ -106,7 +106,7 @@ def _once(
     guider.set_cfg(1.0)
     guider.model_options = comfy.model_patcher.create_model_options_clone(guider.model_options)
     if need.gradients:
-        wanted = need.rows * memory.activation_bytes(net, size, need.taps, need.whole, remember)
+        wanted = need.rows * memory.activation_bytes(net, size, need.taps, need.whole, checkpoint)
         one = max(float(patcher.model.memory_required([1, *samples.shape[1:]])), 1.0)
         rows = math.ceil(max(wanted / one, 1.0))
 
@@ -118,7 +118,7 @@ def _once(
         add_wrapper_with_key(
             WrappersMP.PREPARE_SAMPLING, "drag", prepare, guider.model_options, is_model_options=True
         )
-    sampler = _Sampler(body, need, remember)
+    sampler = _Sampler(body, need, checkpoint)
     with uncast(patcher.load_device):  # as the host samples: another pack may have left autocast open
         guider.sample(torch.zeros_like(samples), samples, sampler, sigmas, disable_pbar=True, seed=seed)
     out: T = sampler.result
@@ -130,7 +130,7 @@ def run(
     positive: Any,
     samples: Tensor,
     body: Body[T],
-    need: Need = Need(),
+    need: SessionNeeds = SessionNeeds(),
     *,
     sigmas: Tensor | None = None,
     seed: int = 0,
@@ -162,13 +162,13 @@ def run(
     act = need.rows * memory.activation_bytes(net, size, need.taps, need.whole, False)
     weights = sum(int(p.model_size()) for p in (patcher, *patcher.get_nested_additional_models()))
     start = can_remember and act + weights > memory.free_bytes(patcher)
-    for remember in (False, True)[int(start) : 1 + int(can_remember)]:
+    for checkpoint in (False, True)[int(start) : 1 + int(can_remember)]:
         try:
-            return _once(patcher, positive, samples.clone(), body, need, remember, steps, seed)
+            return _once(patcher, positive, samples.clone(), body, need, checkpoint, steps, seed)
         except Exception as error:
             if not mm.is_oom(error):
                 raise
-            logging.warning("drag: out of memory%s", " with checkpoints" if remember else "")
+            logging.warning("drag: out of memory%s", " with checkpoints" if checkpoint else "")
         mm.soft_empty_cache()
     wanted = memory.activation_bytes(net, size, need.taps, need.whole, can_remember)
     cell = family.cell

@@ -12,18 +12,18 @@ from ...drag_core.recipes.assemble import Choice, Given, KeepBackground, ModelGr
 from ...drag_core.recipes.choice import AUTO, automatic
 from ...drag_core.recipes.recipe import Recipe, check_ramp
 from ...drag_core.types import DragError, Task, Trajectory
-from .family import Family, family_in
+from .family import HostModel, family_in
 from .inversion import SOLVERS, Inversion
 
 
 @dataclass(frozen=True)
-class Wish(Choice):
+class DragChoices(Choice):
     """What the user set on DragOptimize: the choice of a recipe, and how often a preview is shown."""
 
     preview_every: int = 5
 
 
-def ground_of(family: Family, inversion: Inversion) -> ModelGround:
+def ground_of(family: HostModel, inversion: Inversion) -> ModelGround:
     """The connected model and its inversion, as the core puts recipes together on them."""
     source, solver = inversion.trajectory, SOLVERS[inversion.solver]
     return replace(family.ground(), schedule=source.schedule, solver=solver, stored=source.kv, inverted=True)
@@ -54,7 +54,7 @@ def _same_levels(a: Inversion, b: Inversion) -> None:
         )
 
 
-def settled(wish: Wish, family: Family, task: Task) -> Wish:
+def settled(wish: DragChoices, family: HostModel, task: Task) -> DragChoices:
     """With the recipe that "auto" stands for."""
     return replace(wish, recipe=automatic(family.name, task)) if wish.recipe == AUTO else wish
 
@@ -63,11 +63,11 @@ def planned(
     patcher: Any,
     inversion: Inversion,
     task: Task,
-    wish: Wish,
+    wish: DragChoices,
     background: KeepBackground | None = None,
     warped: Tensor | None = None,
     refill: Inversion | None = None,
-) -> tuple[Wish, Recipe]:
+) -> tuple[DragChoices, Recipe]:
     """`wish` with its recipe's name, and what drag_latent() runs for it; `warped` the core's clean latent.
     Refuses all that needs no model call.
     """

@@ -111,6 +111,6 @@ def test_checkpoints_change_nothing(taps: tuple[FeatureTap, ...]) -> None:
     with torch.no_grad():
         backbone.predict(torch.randn_like(z), 0.6, KVRecord(cache, blocks))
     kv = KVInject(cache, blocks)
-    again = DiffusersFlux(backbone.net, backbone.text, backbone.pooled, remember=True)
+    again = DiffusersFlux(backbone.net, backbone.text, backbone.pooled, checkpoint=True)
     results = [gradient(b, z, 0.6, kv, taps) for b in (backbone, again)]
     assert equal(*results) and not equal(results[0], gradient(backbone, z, 0.6, None, taps))

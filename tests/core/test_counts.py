@@ -120,8 +120,8 @@ def test_a_flux_update_is_at_its_floor() -> None:
     net = models.flux_dev(singles=1)
     text, pooled = torch.empty(1, 512, 4096, device="meta"), torch.empty(1, 768, device="meta")
     recipe = dragflow(models.task(Grid(1024, 1024), models.squares(256, 2, Grid(1024, 1024))), "released")
-    for remember, work, memory in ((False, 57.5e12, 8.1e9), (True, 82e12, 1.4e9)):
-        backbone = DiffusersFlux(net, text.bfloat16(), pooled.bfloat16(), remember=remember)
+    for checkpoint, work, memory in ((False, 57.5e12, 8.1e9), (True, 82e12, 1.4e9)):
+        backbone = DiffusersFlux(net, text.bfloat16(), pooled.bfloat16(), checkpoint=checkpoint)
         meter, seen = models.measure(backbone, net, recipe, (1, 16, 128, 128), torch.bfloat16, updates=3)
         one = seen.counts[2]
         assert one["flops"] < work and meter.peak < memory and one["syncs"] == one["uploads"] == 0

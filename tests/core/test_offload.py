@@ -111,9 +111,9 @@ def test_checkpoints_of_every_kind_of_network(
     b: Backbone, z: Tensor, t: float, tap: str, kv: tuple[str, ...]
 ) -> None:
     want = answers(b, z, t, tap, kv, False)
-    b.remember = True
+    b.checkpoint = True
     got = answers(b, z, t, tap, kv, False)
-    b.remember = False
+    b.checkpoint = False
     assert all(torch.equal(x, y) for x, y in zip(got, want, strict=True))
 
 
@@ -166,11 +166,11 @@ def test_activations_are_foreseen_to_a_tenth() -> None:
     ]
     with flash():
         for b, of, size, tap in cases:
-            for b.remember in (False, True):
+            for b.checkpoint in (False, True):
                 seen = fits.pass_peak(b, of, size, (FeatureTap(tap),))
                 grid = Grid(*size[-2:])
-                said = room.activation_bytes(b, grid, (FeatureTap(tap),), False, b.remember)
-                assert seen * 0.9 < said < seen * 1.35, (tap, b.remember, said, seen)
+                said = room.activation_bytes(b, grid, (FeatureTap(tap),), False, b.checkpoint)
+                assert seen * 0.9 < said < seen * 1.35, (tap, b.checkpoint, said, seen)
 
 
 @pytest.mark.parametrize(
@@ -189,8 +189,8 @@ def test_checkpoints_where_they_are_needed(
     model = Model("tiny", "flux", backbone, None, 16, 16)  # type: ignore[arg-type]
 
     def drag(backbone: Any, *_: Any, **__: Any) -> Any:
-        seen.append(backbone.remember)
-        if trouble.startswith("out of") and (not backbone.remember or trouble.endswith("checkpoints")):
+        seen.append(backbone.checkpoint)
+        if trouble.startswith("out of") and (not backbone.checkpoint or trouble.endswith("checkpoints")):
             raise torch.cuda.OutOfMemoryError
         return result
 
@@ -203,7 +203,7 @@ def test_checkpoints_where_they_are_needed(
         pytest.raises(torch.cuda.OutOfMemoryError) if len(tried) == 2 and "with" in trouble else nullcontext()
     ):
         assert editing._dragged(model, source, recipe, editing.quiet) is result
-    assert seen == tried and backbone.remember is False
+    assert seen == tried and backbone.checkpoint is False
 
 
 def test_k_v_go_to_ram_in_as_few_bits_as_it_takes(

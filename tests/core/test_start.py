@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from drag_core.trajectory.start import Both, Paste, Refill
+from drag_core.trajectory.start import InOrder, Paste, Refill
 from drag_core.types import AffineMotion, Grid, Region, Trajectory
 from tests.core.analytic import levels
 
@@ -129,6 +129,6 @@ def test_both_run_in_order() -> None:
     near = replace(REGION, motion=AffineMotion(shift=(8.0, 0.0)))
     area = torch.zeros(1, 1, 16, 16)
     area[..., 4:7, 3:6] = 1
-    out = Both(Refill(empty, area), Paste((near,), IMAGE, fill="keep"))(source.z[0], source, 0)
+    out = InOrder(Refill(empty, area), Paste((near,), IMAGE, fill="keep"))(source.z[0], source, 0)
     assert torch.equal(out[..., 4:7, 4:7], source.z[0][..., 4:7, 3:6])
     assert torch.equal(out[..., 4:7, 3], empty.z[0][..., 4:7, 3])

@@ -78,7 +78,7 @@ def with_lora(patcher: Any, path: Path) -> Any:
 def on_the_host(given: dict[str, Any], loras: Path) -> dict[str, Any]:
     import torch
     from region_drag_editing.nodes.host.loaders import load_embedded
-    from region_drag_editing.nodes.host.session import Need, run
+    from region_drag_editing.nodes.host.session import SessionNeeds, run
 
     core = "region_drag_editing.drag_core"
     out: dict[str, Any] = {}
@@ -99,7 +99,7 @@ def on_the_host(given: dict[str, Any], loras: Path) -> dict[str, Any]:
             for case in DRAGS[name]:
                 out[f"{name} {case}"] = whole_drag(core, backbone, name, case, z)
 
-        need = Need(taps(core, Blocks(patcher)), True)
+        need = SessionNeeds(taps(core, Blocks(patcher)), True)
         positive = [[text, {**held, "guidance": 1.0}]]
         run(patcher, positive, torch.zeros_like(z), body, need)
 

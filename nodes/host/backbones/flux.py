@@ -14,7 +14,7 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from ....drag_core.backends.hooks import remembered, replaced
+from ....drag_core.backends.hooks import memoised, replaced
 from ....drag_core.backends.scaling import scaled
 from ....drag_core.types import KV, DragError, FeatureTap, KVInject
 from . import grad
@@ -78,7 +78,7 @@ def _only_q(qkv: Any, tokens: int) -> Callable[[Tensor], Tensor]:
 
 
 class ComfyFlux:
-    """A joint transformer of the host as a Backbone. `remember` checkpoints every block: four tenths more
+    """A joint transformer of the host as a Backbone. `checkpoint` checkpoints every block: four tenths more
     work, a sixth of the memory. `origin` is the same model under the conditioning of the inversion, where a
     run has both.
 
@@ -88,8 +88,8 @@ class ComfyFlux:
 
     by_block = True  # checkpoints
 
-    def __init__(self, call: Call, remember: bool = False) -> None:
-        self.call, self.checkpoint = call, remember
+    def __init__(self, call: Call, checkpoint: bool = False) -> None:
+        self.call, self.checkpoint = call, checkpoint
         self.origin: ComfyFlux | None = None
         self.alone = not [o for o in owners_of(call.options["transformer_options"]) if o != SESSION]
         self.answers: dict[nn.Module, Tensor] = {}  # of the modulations, at the level of the last pass
@@ -215,7 +215,7 @@ class ComfyFlux:
                 yield
                 return
             short = {attention_input: _only_q(attention_input, size[0] * size[1])} if stored else {}
-            with remembered(modulations(block), answers), replaced(short):
+            with memoised(modulations(block), answers), replaced(short):
                 yield
 
         def replacement(args: dict[str, Any], extra: dict[str, Any]) -> dict[str, Tensor]:

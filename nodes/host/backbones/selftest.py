@@ -87,7 +87,7 @@ def _measures(
     again = _repeated(backbone, z, t, taps, kv)
     yield Measure("features", "passes that stopped early", again, bar)
     plain = _gradient(backbone, z, t, taps, kv, False)
-    remembered = _gradient(backbone, z, t, taps, kv, True)
+    checkpointed = _gradient(backbone, z, t, taps, kv, True)
     size = float(plain.norm())
     if not torch.isfinite(plain).all() or size == 0:
         raise DragError(
@@ -95,7 +95,7 @@ def _measures(
             f"{_about(backbone, _where(backbone))}: connect the model without patches, or load it in another "
             "precision"
         )
-    error = float((plain - remembered).norm()) / size
+    error = float((plain - checkpointed).norm()) / size
     yield Measure("gradient", "recomputed passes", error, bar)
     if exactly:
         along = plain / size
@@ -147,13 +147,13 @@ def _cut(net: Any) -> bool:
 
 
 def _gradient(
-    backbone: Any, z: Tensor, t: float, taps: tuple[FeatureTap, ...], kv: Any, remember: bool
+    backbone: Any, z: Tensor, t: float, taps: tuple[FeatureTap, ...], kv: Any, checkpoint: bool
 ) -> Tensor:
     x = z.clone().requires_grad_()
     before, by_block = backbone.checkpoint, backbone.by_block
     try:
-        backbone.checkpoint = remember and by_block
-        if remember and not by_block:
+        backbone.checkpoint = checkpoint and by_block
+        if checkpoint and not by_block:
 
             def whole(y: Tensor) -> tuple[Tensor, ...]:
                 return tuple(backbone.features(y, t, taps, kv)[0])

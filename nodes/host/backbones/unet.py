@@ -114,8 +114,8 @@ class ComfyUNet:
 
     by_block = False  # checkpoints
 
-    def __init__(self, call: Call, remember: bool = False) -> None:
-        self.call, self.checkpoint = call, remember
+    def __init__(self, call: Call, checkpoint: bool = False) -> None:
+        self.call, self.checkpoint = call, checkpoint
         self.origin: ComfyUNet | None = None
         self.net = call.model.diffusion_model
         self.half = call.model.get_dtype_inference() == torch.float16

@@ -21,7 +21,7 @@ from region_drag_editing.drag_core.adapters.instant_character import Subject, cu
 from region_drag_editing.drag_core.types import DragError, FeatureTap
 from region_drag_editing.nodes import DragApplyIPAdapter, DragEncodeSubject, DragInvert, DragOptimize
 from region_drag_editing.nodes.host.adapters.ip_adapter import Adapter
-from region_drag_editing.nodes.host.session import Need
+from region_drag_editing.nodes.host.session import SessionNeeds
 from tiny import at, error, noise, run
 from torch import Tensor
 
@@ -126,7 +126,7 @@ def slope_error(setup: dict[str, Any], positive: Any) -> float:
         return abs((ends[0] - ends[1]) / 0.04 / float(g.norm()) - 1)
 
     with torch.inference_mode():
-        return run(setup["model"], positive, setup["latent"]["samples"], body, Need(taps, True))
+        return run(setup["model"], positive, setup["latent"]["samples"], body, SessionNeeds(taps, True))
 
 
 @pytest.mark.parametrize("how", ["redux", "redux weakened", "kontext", "kontext uxo"])

@@ -13,7 +13,7 @@ from region_drag_editing.drag_core.trajectory.invert import denoise
 from region_drag_editing.nodes import DragBackgroundHardConstraint, DragInvert, DragOptimize
 from region_drag_editing.nodes.host.inversion import SOLVERS
 from region_drag_editing.nodes.host.schedule import host_sigmas
-from region_drag_editing.nodes.host.session import Need
+from region_drag_editing.nodes.host.session import SessionNeeds
 from region_drag_editing.nodes.host.shape import latent_out
 from torch import Tensor
 
@@ -51,7 +51,7 @@ def alone(setup: dict[str, Any]) -> Tensor:
     def body(backbone: Any, _: Tensor) -> Tensor:
         return denoise(backbone, path.z[0], path.schedule, SOLVERS[inversion.solver])
 
-    need = Need(sigmas=(0.0, float(sigmas[0])))
+    need = SessionNeeds(sigmas=(0.0, float(sigmas[0])))
     with torch.inference_mode():
         z = tiny.run(setup["model"], setup["positive"], setup["latent"]["samples"], body, need, sigmas)
     return latent_out(setup["model"].model, z)

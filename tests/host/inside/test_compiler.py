@@ -31,7 +31,7 @@ from region_drag_editing.nodes import (
 from region_drag_editing.nodes.host.backbones import compiler
 from region_drag_editing.nodes.host.backbones.compiler import SWITCHES, uncompiled
 from region_drag_editing.nodes.host.loaders import load_embedded
-from region_drag_editing.nodes.host.session import Need, run
+from region_drag_editing.nodes.host.session import SessionNeeds, run
 from torch import Tensor
 
 ARGS = comfy.cli_args.args
@@ -92,7 +92,7 @@ def test_in_a_body(
 
     def work() -> Any:
         with torch.inference_mode():
-            need = Need((FeatureTap("double.0"),), gradients)
+            need = SessionNeeds((FeatureTap("double.0"),), gradients)
             return run(setup["model"], setup["positive"], setup["latent"]["samples"], body, need)
 
     if end is None:

@@ -17,7 +17,7 @@ from region_drag_editing.drag_core.types import DragError, FeatureTap
 from region_drag_editing.nodes import DragInvert, DragOptimize, RegionMaskAffine
 from region_drag_editing.nodes.host import inversion, memory
 from region_drag_editing.nodes.host.backbones import flux, grad, selftest
-from region_drag_editing.nodes.host.optimise import Wish, drag_latent
+from region_drag_editing.nodes.host.optimise import DragChoices, drag_latent
 from torch import Tensor
 
 AS_THE_HOST = True  # TF32 too: conftest.py
@@ -99,7 +99,7 @@ def test_points_without_a_region(setup: dict[str, Any]) -> None:
 def test_less_effort(setup: dict[str, Any]) -> None:
     """Fast: pasted first, twelve updates on the trajectory as it is. Until settled: fewer, never more."""
     numbers = {"iterations": 1, "hold": 29, "step": 0.001}
-    wish = Wish("custom", method="region", numbers=numbers, kv="off")
+    wish = DragChoices("custom", method="region", numbers=numbers, kv="off")
     args = (setup["model"], setup["positive"], setup["inversion"], setup["regions"])
     with torch.inference_mode():
         made = {e: drag_latent(*args, replace(wish, effort=e)) for e in ("recipe", "until settled", "fast")}
@@ -131,7 +131,7 @@ def test_a_pruned_model_drags_the_same(setup: dict[str, Any]) -> None:
     if setup["name"] != "embedded-flux":
         numbers = METHODS["pbsi"]
     taps = "double.0, double.1:norm1" if setup["name"] == "embedded-flux" else "up.0"
-    wish = Wish(
+    wish = DragChoices(
         "custom", method="region" if "flux" in setup["name"] else "pbsi", numbers=numbers, taps=taps, kv="off"
     )
     args = (setup["model"], setup["positive"], setup["inversion"], setup["regions"], wish)

@@ -30,7 +30,7 @@ class Failure(Exception):
 PLACES = ("before", "in forward", "before backward", "in backward")
 
 
-def ending(how: str, place: str, remember: bool, whole: bool) -> Callable[[Any, Tensor], None]:
+def ending(how: str, place: str, checkpoint: bool, whole: bool) -> Callable[[Any, Tensor], None]:
     """A body that ends as asked at one place of a gradient pass."""
 
     def stop(*args: Any, **kw: Any) -> None:
@@ -45,7 +45,7 @@ def ending(how: str, place: str, remember: bool, whole: bool) -> Callable[[Any, 
         t = tiny.FLOW_T if kind == "flux" else tiny.NOISE_T
         channels = backbone.call.model.latent_format.latent_channels
         z = tiny.at(backbone, tiny.noise(1, channels, *tiny.LATENT, seed=3))
-        backbone.checkpoint = remember
+        backbone.checkpoint = checkpoint
         z.requires_grad_()
         with torch.no_grad():
             names = backbone.blocks if kind == "flux" else backbone.attentions
@@ -61,7 +61,7 @@ def ending(how: str, place: str, remember: bool, whole: bool) -> Callable[[Any, 
         if place == "before backward":
             stop()
         loss = torch.stack([m.square().mean() for m in maps]).sum()
-        if place == "in backward" and how == "interrupt" and remember and kind == "flux":
+        if place == "in backward" and how == "interrupt" and checkpoint and kind == "flux":
             mm.interrupt_current_processing(True)  # met by a block that runs again
         elif place == "in backward":
             maps[0].register_hook(stop)

@@ -93,7 +93,7 @@ def test_gguf(tmp_path: Path) -> None:
     want, exact = (
         gradients(
             tiny.load_flux(weights, tmp_path / f"{name}.safetensors", torch.float32, False),
-            remember=(False,),
+            checkpoint=(False,),
             inference=False,
         )[0]
         for name, weights in (("meant", meant), ("exact", WEIGHTS))

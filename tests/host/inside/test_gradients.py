@@ -98,8 +98,8 @@ def measured(
                 backbone.predict(other, t, KVRecord(stored, kv))
         asked = Asked(z, reference, prediction, factor)
         got = []
-        for remember in checkpoints:
-            backbone.checkpoint = remember
+        for checkpoint in checkpoints:
+            backbone.checkpoint = checkpoint
             inject = KVInject(stored, kv) if kv else None
             got.append(gradient(backbone, asked, t, taps, inject, stop))
         return asked, stored, got, also(backbone, asked)

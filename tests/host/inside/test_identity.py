@@ -19,7 +19,7 @@ from region_drag_editing.drag_core.lora import Training, low_rank, noised
 from region_drag_editing.drag_core.types import DragError
 from region_drag_editing.nodes import DragIdentityLoRA
 from region_drag_editing.nodes.host import lora as identity
-from tiny import Need, at, error, noise
+from tiny import SessionNeeds, at, error, noise
 from torch import Tensor
 
 import nodes
@@ -116,7 +116,7 @@ def test_training_is_what_the_patched_model_does(model: Any, folder: Path) -> No
     trained = train(model, tiny.positive(), latent(model), SHORT)
     z = noise(2, model.model.latent_format.latent_channels, *tiny.LATENT, seed=5)
     t = torch.tensor([0.3, 0.8] if hasattr(model.model.diffusion_model, "double_blocks") else [301.0, 801.0])
-    need = Need(gradients=True, whole=True)
+    need = SessionNeeds(gradients=True, whole=True)
 
     def beside(backbone: Any, _: Tensor) -> Tensor:
         with identity.beside(identity.layers_of(model.model), trained.lora.weights, {}), torch.no_grad():
@@ -153,7 +153,7 @@ def test_gradients_are_those_of_plain_autograd() -> None:
         return {k: [w.grad for w in v] for k, v in pairs.items()}
 
     with torch.inference_mode():
-        got = tiny.run(patcher, tiny.positive(), latent(patcher), body, Need(gradients=True, whole=True))
+        got = tiny.run(patcher, tiny.positive(), latent(patcher), body, SessionNeeds(gradients=True, whole=True))
     plain = tiny.load_unet(WEIGHTS["unet"], torch.float32, inference=False)
     net = copy.deepcopy(plain.model.diffusion_model).double()
     named = identity.layers_of(plain.model)

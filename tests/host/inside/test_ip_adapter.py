@@ -76,8 +76,8 @@ def test_gradients(model: Any, kind: str) -> None:
 
     def body(backbone: Any, _: Tensor) -> tuple[list[Tensor], float]:
         got = []
-        for remember in (False, True):
-            backbone.checkpoint = remember
+        for checkpoint in (False, True):
+            backbone.checkpoint = checkpoint
             x = tiny.at(backbone, Z).clone().requires_grad_()
             total = torch.stack([m.square().mean() for m in backbone.features(x, FLOW_T, taps)[0]]).sum()
             got.append(torch.autograd.grad(total, x)[0])

@@ -139,7 +139,7 @@ def flux(tmp_path_factory: pytest.TempPathFactory) -> Any:
 def in_session(patcher: Any, body: Any, positive: Any = None) -> Any:
     with torch.inference_mode():
         latent = torch.zeros(1, 16, *tiny.LATENT)
-        return tiny.run(patcher, positive or tiny.positive(), latent, body, tiny.Need(tiny.FLUX_TAPS, True))
+        return tiny.run(patcher, positive or tiny.positive(), latent, body, tiny.SessionNeeds(tiny.FLUX_TAPS, True))
 
 
 def kontext() -> Any:

@@ -56,7 +56,7 @@ def goes_wrong(patcher: Any) -> str:
     """What plain autograd makes of this: the test above it would see it."""
     try:
         with plain_autograd():
-            (got,) = gradients(patcher, remember=(False,))
+            (got,) = gradients(patcher, checkpoint=(False,))
     except RuntimeError as e:
         return str(e)
     return f"error {error(got, want_of(patcher)):.2f}"
@@ -77,7 +77,7 @@ def normal(tmp_path_factory: pytest.TempPathFactory) -> None:
         patcher = load(kind, tmp_path_factory.mktemp(kind), inference=False)
         assert not any(p.is_inference() for p in patcher.model.parameters())
         with plain_autograd():
-            (NORMAL[kind],) = gradients(patcher, remember=(False,), inference=False)
+            (NORMAL[kind],) = gradients(patcher, checkpoint=(False,), inference=False)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -115,7 +115,7 @@ def lora_of(kind: str) -> tuple[dict[str, Tensor], tiny.Weights]:
 def test_lora(kind: str, room: float | None, tmp_path: Path) -> None:
     file, weights = lora_of(kind)
     ordinary = load(kind, tmp_path, inference=False, weights=weights)
-    (want,) = gradients(ordinary, remember=(False,), inference=False)
+    (want,) = gradients(ordinary, checkpoint=(False,), inference=False)
     with torch.inference_mode():
         patched, _ = comfy.sd.load_lora_for_models(load(kind, tmp_path), None, file, 0.7, 0)
     assert len(patched.patches) == len(LORA_ON[kind])
@@ -180,7 +180,7 @@ def test_pruned_clone(tmp_path: Path) -> None:
     names = [n for n, _ in net.named_parameters()]
     before = tiny.output(patcher)
     whole = patcher.loaded_size()
-    (want,) = gradients(patcher, taps, remember=(False,))
+    (want,) = gradients(patcher, taps, checkpoint=(False,))
     held: list[tuple[int, int, int]] = []
     clone = memory.pruned(patcher, taps)
 
@@ -206,7 +206,7 @@ def test_pruned_clone_has_its_modulations_as_constants(tmp_path: Path) -> None:
     before = tiny.output(patcher)
     patched = patcher.clone()
     patched.add_patches({name: ("diff", (torch.full((1536, 256), 0.01),))})
-    (want,) = gradients(patched, taps, remember=(False,))
+    (want,) = gradients(patched, taps, checkpoint=(False,))
     with_patch = tiny.output(patched)
     clone = memory.pruned(patched, taps)
     held: list[int] = []
@@ -223,7 +223,7 @@ def test_pruned_clone_with_a_lora_on_what_is_gone(tmp_path: Path) -> None:
     file, weights = lora_of("flux")
     taps = (FeatureTap("double.1"),)
     ordinary = load("flux", tmp_path, inference=False, weights=weights)
-    (want,) = gradients(ordinary, taps, remember=(False,), inference=False)
+    (want,) = gradients(ordinary, taps, checkpoint=(False,), inference=False)
     patcher = load("flux", tmp_path)
     before = tiny.output(patcher)
     with torch.inference_mode():

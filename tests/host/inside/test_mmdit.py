@@ -32,7 +32,7 @@ from region_drag_editing.nodes.host.backbones import grad
 from region_drag_editing.nodes.host.backbones.layouts import layout_of
 from region_drag_editing.nodes.host.backbones.selftest import self_test
 from region_drag_editing.nodes.host.family import family_of
-from region_drag_editing.nodes.host.session import Need
+from region_drag_editing.nodes.host.session import SessionNeeds
 from region_drag_editing.nodes.host.shape import core_shape, host_shape
 from tiny import Asked, error
 from tiny_gradients import gradient
@@ -105,18 +105,18 @@ def test_the_gradient_is_that_of_plain_autograd(name: str) -> None:
         with torch.no_grad():
             reference, _ = backbone.features(tiny.at(backbone, point(name, 4)), T, taps)
         asked, got = Asked(z, reference), []
-        for remember in (False, True):
-            backbone.checkpoint = remember
+        for checkpoint in (False, True):
+            backbone.checkpoint = checkpoint
             got.append(gradient(backbone, asked, T, taps))
         return asked, got
 
-    asked, (got, remembered) = tiny.in_session(patcher, body, taps)
+    asked, (got, memoised) = tiny.in_session(patcher, body, taps)
     maps, g = plain(name, asked, taps, got.pulls)
     features = max(error(a, b) for a, b in zip(got.maps, maps, strict=True))
     print(f"{name}: features {features:.1e}, gradient {error(got.gradient, g):.1e}")
     assert len(maps) == len(taps) and g.norm() > 0
     assert features <= within(1e-5) and error(got.gradient, g) <= within(1e-4)
-    assert error(remembered.gradient, got.gradient) <= within(1e-6)
+    assert error(memoised.gradient, got.gradient) <= within(1e-6)
     net = patcher.model.diffusion_model
     assert grad.replaced(net) == [] and tiny.hooks(net) == 0 and not mm.in_training
     assert patcher.model_options["transformer_options"] == {}
@@ -234,8 +234,8 @@ def test_what_a_block_is_given_beside_its_arguments(name: str, more: dict[str, A
         with torch.no_grad():
             bare = backbone.predict(z, T)
         gradients = []
-        for remember in (False, True):
-            backbone.checkpoint = remember
+        for checkpoint in (False, True):
+            backbone.checkpoint = checkpoint
             x = z.clone().requires_grad_()
             maps, end = backbone.features(x, T, taps, stop=False)
             loss = end.square().mean() + maps[0].square().mean()
@@ -244,7 +244,7 @@ def test_what_a_block_is_given_beside_its_arguments(name: str, more: dict[str, A
 
     with torch.inference_mode():
         latent = torch.zeros(1, patcher.model.latent_format.latent_channels, *tiny.LATENT)
-        bare, end, (g, again) = tiny.run(patcher, positive, latent, body, Need(taps, True))
+        bare, end, (g, again) = tiny.run(patcher, positive, latent, body, SessionNeeds(taps, True))
         without = tiny.run(
             patcher, tiny.positive(), latent, lambda b, _: b.predict(tiny.at(b, point(name, 3)), T)
         )

@@ -55,7 +55,7 @@ def test_an_identity_lora(name: str) -> None:
         return backbone.predict(tiny.at(backbone, z), t)
 
     with torch.inference_mode():
-        a = tiny.run(patcher, tiny.positive(), latent(name), beside, session.Need(gradients=True, whole=True))
+        a = tiny.run(patcher, tiny.positive(), latent(name), beside, session.SessionNeeds(gradients=True, whole=True))
         b = tiny.run(patched, tiny.positive(), latent(name), inside)
         plain = tiny.run(patcher, tiny.positive(), latent(name), inside)
     print(name, len(layers), error(a, b), error(plain, b))

@@ -14,7 +14,7 @@ from region_drag_editing.nodes.host.adapters.subject import encode
 from region_drag_editing.nodes.host.features import unet_features
 from region_drag_editing.nodes.host.loaders import load_embedded
 from region_drag_editing.nodes.host.own_start import start_of
-from region_drag_editing.nodes.host.wish import Wish
+from region_drag_editing.nodes.host.wish import DragChoices
 from test_adapters_in_drags import encoder
 
 PICTURE = torch.rand(1, 128, 128, 3, generator=torch.Generator().manual_seed(1))
@@ -63,6 +63,6 @@ def test_a_start_moves_the_model_as_the_host_does(loads: list[bool]) -> None:
         regions = RegionMaskAffine.execute(PICTURE, motion, 1.0, "adaptive", "", mask).args[0]
         mm.unload_all_models()
         loads.clear()
-        start = start_of(model, path, regions, Wish("dragnext"))
+        start = start_of(model, path, regions, DragChoices("dragnext"))
     assert start.refill is not None and start.calls > 0
     assert loads and all(loads)

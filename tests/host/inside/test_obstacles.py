@@ -23,7 +23,7 @@ from comfy_api.torch_helpers import set_torch_compile_wrapper
 from comfy_extras.nodes_easycache import EasyCacheNode, LazyCacheNode
 from region_drag_editing.drag_core.types import DragError, FeatureTap
 from region_drag_editing.nodes.host.backbones import grad
-from region_drag_editing.nodes.host.session import Need, run
+from region_drag_editing.nodes.host.session import SessionNeeds, run
 from torch import Tensor
 
 import nodes
@@ -76,7 +76,7 @@ def refused(
     kept, training = tiny.hooks(net), mm.in_training
     with torch.inference_mode(), pytest.raises(DragError, match=words) as caught:
         latent = torch.zeros(shape or (1, 16, *tiny.LATENT))
-        run(patcher, positive or tiny.positive(), latent, drag, Need(TAPS["flux"], True, sigmas=sigmas))
+        run(patcher, positive or tiny.positive(), latent, drag, SessionNeeds(TAPS["flux"], True, sigmas=sigmas))
     assert (tiny.hooks(net), mm.in_training) == (kept, training) and not ours(net)
     said = str(caught.value)
     print(said)
@@ -206,7 +206,7 @@ def test_the_range_of_a_conditioning(
         refused(flux, "widen its timestep range", positive, sigmas=sigmas)
         return
     with torch.inference_mode():
-        need = Need(TAPS["flux"], True, sigmas=sigmas)
+        need = SessionNeeds(TAPS["flux"], True, sigmas=sigmas)
         assert run(flux, positive, torch.zeros(1, 16, *tiny.LATENT), lambda backbone, z: "ran", need) == "ran"
 
 

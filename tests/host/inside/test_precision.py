@@ -21,7 +21,7 @@ from region_drag_editing.nodes import DragInvert, DragOptimize
 from region_drag_editing.nodes.host import progress
 from region_drag_editing.nodes.host.backbones.grad import first_rows, frozen
 from region_drag_editing.nodes.host.loaders import load_embedded
-from region_drag_editing.nodes.host.session import Need, run
+from region_drag_editing.nodes.host.session import SessionNeeds, run
 from torch import Tensor, nn
 
 HALVES = [torch.float16, torch.bfloat16]
@@ -62,7 +62,7 @@ def test_a_body_never_sees_the_callers_autocast(setup: dict[str, Any], half: tor
         with torch.no_grad():
             return torch.is_autocast_enabled(device), backbone.predict(z, 0.5)
 
-    args = (setup["model"], setup["positive"], setup["latent"]["samples"], body, Need())
+    args = (setup["model"], setup["positive"], setup["latent"]["samples"], body, SessionNeeds())
     plain, edited = run(*args)[1], dragged(setup, 300.0)
     with torch.autocast(device, dtype=half):
         seen, got = run(*args)

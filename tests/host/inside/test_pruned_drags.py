@@ -19,7 +19,7 @@ from region_drag_editing.nodes import DragInvert, RegionMaskAffine
 from region_drag_editing.nodes.host import memory, optimise
 from region_drag_editing.nodes.host.family import family_in, family_of
 from region_drag_editing.nodes.host.inversion import kv_layers
-from region_drag_editing.nodes.host.optimise import Edited, Wish, drag_latent
+from region_drag_editing.nodes.host.optimise import DragOutcome, DragChoices, drag_latent
 from region_drag_editing.nodes.host.whole import net_of
 from torch import nn
 
@@ -46,7 +46,7 @@ def dragged(
     layers: str = "auto",
     steps: int = 8,
     effort: str = "recipe",
-) -> Edited:
+) -> DragOutcome:
     """Recipe dragflow on a random latent, through the node that inverts."""
     h, w = tiny.LATENT
     with torch.inference_mode():
@@ -57,7 +57,7 @@ def dragged(
         regions = RegionMaskAffine.execute(image, motion, 1.0, "adaptive", "", mask).args[0]
         latent = {"samples": tiny.noise(1, 16, h, w, seed=2)}
         path = DragInvert.execute(patcher, tiny.positive(), latent, "auto", steps, 0.5, "auto", 1.0, layers)
-        wish = Wish("dragflow", kv=kv, effort=effort)
+        wish = DragChoices("dragflow", kv=kv, effort=effort)
         return drag_latent(patcher, tiny.positive(), path.args[3], regions, wish, prune=prune)
 
 

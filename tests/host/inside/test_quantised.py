@@ -30,7 +30,7 @@ WEIGHTS = tiny.flux_weights()
 def of_plain(weights: tiny.Weights, folder: Path) -> Tensor:
     """From a float32 file of what the stored weights mean."""
     plain = tiny.load_flux(weights, folder / "plain.safetensors", F32, False)
-    (got,) = gradients(plain, remember=(False,), inference=False)
+    (got,) = gradients(plain, checkpoint=(False,), inference=False)
     return got
 
 

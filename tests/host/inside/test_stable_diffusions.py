@@ -28,7 +28,7 @@ from region_drag_editing.drag_core.types import AffineMotion, Handle, Region, Ta
 from region_drag_editing.nodes import DragInvert, DragOptimize, RegionMaskAffine
 from region_drag_editing.nodes.host import lora as identity
 from region_drag_editing.nodes.host.family import family_of
-from region_drag_editing.nodes.host.wish import Wish, ground_of
+from region_drag_editing.nodes.host.wish import DragChoices, ground_of
 from tiny import noise
 from torch import Tensor
 
@@ -191,7 +191,7 @@ def test_a_recipes_numbers_as_custom_keep_its_taps(name: str, recipe: str) -> No
     moved = Region(mask, AffineMotion(shift=(24.0, 8.0)))
     task = Task(tiny.IMAGE, (moved,), (Handle((48.0, 40.0), (72.0, 48.0)),))
     method, numbers = shown_numbers()[recipe]
-    wishes = Wish(recipe), Wish("custom", method=method, numbers=numbers)
+    wishes = DragChoices(recipe), DragChoices("custom", method=method, numbers=numbers)
     ground = ground_of(family_of(patcher.model), inverted)
     named, custom = (assemble(task, ground, w) for w in wishes)
     assert named.taps == custom.taps and (len(named.taps) == 1) == (recipe != "dragnext")

@@ -24,7 +24,7 @@ from region_drag_editing.drag_core.trajectory.solvers import fireflow
 from region_drag_editing.drag_core.types import KVInject, KVRecord, Step
 from region_drag_editing.nodes.host.backbones.call import plain_conds
 from region_drag_editing.nodes.host.backbones.flux import modulations
-from region_drag_editing.nodes.host.session import Need, run
+from region_drag_editing.nodes.host.session import SessionNeeds, run
 from tiny_gradients import gradient
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -61,13 +61,13 @@ def load(kind: str, tmp_path: Path) -> Any:
     return tiny.load_unet(tiny.unet_weights(), torch.float32)
 
 
-@pytest.mark.parametrize("remember", [False, True])
-def test_what_is_known_is_not_computed_again(remember: bool, tmp_path: Path) -> None:
+@pytest.mark.parametrize("checkpoint", [False, True])
+def test_what_is_known_is_not_computed_again(checkpoint: bool, tmp_path: Path) -> None:
     """From the second update on: no modulation; no K and V where they are injected; the same gradient."""
     cells, width = tiny.LATENT[0] * tiny.LATENT[1] // 4, 256
 
     def body(backbone: Any, _: Tensor) -> tuple[Counter[tuple[int, ...]], int, float]:
-        backbone.checkpoint = remember
+        backbone.checkpoint = checkpoint
         z, cache = tiny.at(backbone, tiny.noise(1, 16, *tiny.LATENT, seed=3)), KVPlain()
         with torch.no_grad():
             reference, _ = backbone.features(z, tiny.FLOW_T, tiny.DOUBLE_TAPS, KVRecord(cache, KV))
@@ -84,7 +84,7 @@ def test_what_is_known_is_not_computed_again(remember: bool, tmp_path: Path) -> 
             whole = update().gradient
         assert len(layers) == 4 and weights <= all_of_it.read
         wide = (cells, 3 * width)
-        blocks = 2 + remember  # a checkpoint runs the first block again; backward ends in the second's norm
+        blocks = 2 + checkpoint  # a checkpoint runs the first block again; backward ends in the second's norm
         assert all_of_it.products[wide] >= blocks and watch.products[wide] == all_of_it.products[wide] // 2
         return watch.products, len(weights & watch.read), tiny.error(spared, whole)
 
@@ -133,5 +133,5 @@ def test_no_update_waits_for_the_device(kind: str, tmp_path: Path) -> None:
     )
     with torch.inference_mode():
         latent = torch.zeros(1, 16 if kind == "flux" else 4, *tiny.LATENT)
-        run(patcher, positive, latent, body, Need(taps, True, sigmas=(0.0, 0.5)))
+        run(patcher, positive, latent, body, SessionNeeds(taps, True, sigmas=(0.0, 0.5)))
     assert len(waited) == 4 and waited[1:] == [{}, {}, {}]

@@ -27,7 +27,7 @@ from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
 from region_drag_editing.drag_core.features.supervise import RegionSupervision
 from region_drag_editing.drag_core.types import AffineMotion, FeatureTap, Grid, Region
 from region_drag_editing.nodes.host import loaders, session
-from region_drag_editing.nodes.host.session import Need
+from region_drag_editing.nodes.host.session import SessionNeeds
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -243,7 +243,7 @@ def in_session(
     with torch.inference_mode(inference):
         channels = patcher.model.latent_format.latent_channels
         latent = torch.zeros(1, channels, *LATENT)
-        return run(patcher, positive(), latent, body, Need(taps, True), **kw)
+        return run(patcher, positive(), latent, body, SessionNeeds(taps, True), **kw)
 
 
 def hooks(net: torch.nn.Module) -> int:

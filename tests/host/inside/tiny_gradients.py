@@ -56,7 +56,7 @@ def gradient(
 def gradients(
     patcher: Any,
     taps: tuple[FeatureTap, ...] | None = None,
-    remember: tuple[bool, ...] = (False, True),
+    checkpoint: tuple[bool, ...] = (False, True),
     see: Callable[[Any], Any] = lambda backbone: None,
     inference: bool = True,
 ) -> list[Tensor]:
@@ -71,7 +71,7 @@ def gradients(
             shapes = [m.shape for m in backbone.features(z, t, wanted)[0]]
         asked = Asked(z, [noise(*s, seed=7 + i) for i, s in enumerate(shapes)])
         out = []
-        for on in remember:
+        for on in checkpoint:
             backbone.checkpoint = on
             out.append(gradient(backbone, asked, t, wanted).gradient)
         see(backbone)
