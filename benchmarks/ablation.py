@@ -99,7 +99,7 @@ def one(model: Model, change: Change | None, case: Case) -> dict[str, float]:
     if change is None:
         picture = no_edit(model, image)
     else:
-        picture = run_task(model, image, case.task, "dragflow", change=change)[1]
+        picture = run_task(model, image, case.task, recipe="dragflow", change=change)[1]
     return measure(picture[0], case) | {"seconds": time.perf_counter() - began}
 
 

@@ -43,7 +43,7 @@ def lazy(dtype: torch.dtype) -> tuple[float, float]:
         (left,), (along,) = reading(torch.arange(grid.width)[None, area[1]], native[1], grid.width, dtype)
         cut = x[0, :, top : top + down.shape[1], left : left + along.shape[1]]
         for got, want in (
-            (lookup(x, grid, torch.stack([columns, rows], -1)), up[:, rows, columns]),
+            (lookup(x, grid, torch.stack([columns, rows], -1), padding="border"), up[:, rows, columns]),
             (down.to(dtype) @ cut @ along.to(dtype).T, up[:, area[0], area[1]]),
         ):
             weight = torch.randn(want.shape, generator=g, dtype=torch.float64).to(dtype)

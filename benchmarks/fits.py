@@ -85,7 +85,7 @@ def flux_edit(offload: bool, singles: int = 38) -> dict[str, int]:
 
     with meter:
         image = torch.empty(1, 3, SIDE, SIDE, device="meta")
-        run_task(model, image, task, "dragflow", on_step=told, change=short)
+        run_task(model, image, task, recipe="dragflow", on_step=told, change=short)
     stage("decode")
     return peaks
 

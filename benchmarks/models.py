@@ -14,6 +14,7 @@ from drag_core.drag import drag
 from drag_core.features.supervise import Supervision
 from drag_core.recipes.dragflow import KV as FLUX_KV
 from drag_core.recipes.recipe import Recipe
+from drag_core.trajectory.kvcache import KVPlain
 from drag_core.trajectory.kvstore import KVStore
 from drag_core.types import (
     AffineMotion,
@@ -21,7 +22,6 @@ from drag_core.types import (
     FeatureTap,
     Grid,
     Handle,
-    KVCache,
     KVRecord,
     Region,
     Step,
@@ -205,7 +205,7 @@ def region_loss(supervision: Supervision, now: list[Tensor], progress: float = 0
 def kv_bytes(
     backbone: Backbone, shape: tuple[int, ...], dtype: torch.dtype, blocks: tuple[str, ...] = FLUX_KV
 ) -> int:
-    cache = KVCache()
+    cache = KVPlain()
     with torch.no_grad():
         backbone.predict(torch.empty(shape, device="meta", dtype=dtype), 0.5, KVRecord(cache, blocks))
     return cache.bytes

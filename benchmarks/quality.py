@@ -67,7 +67,7 @@ def run(model: Model, recipe: str, change: Change, cases: list[Case]) -> Outcome
     for case in cases:
         meter = Meter("cpu")
         with meter:
-            result, picture = run_task(model, case.source[None], case.task, recipe, change=change)
+            result, picture = run_task(model, case.source[None], case.task, recipe=recipe, change=change)
         m = measure(picture[0], case)
         work = meter.total()["flops"] / 1e9
         rows.append((m["centroid"], m["vacated"], m["background"], work, float(len(result.losses))))

@@ -168,13 +168,13 @@ def _edit(a: argparse.Namespace) -> None:
                 model,
                 picture.image.to(a.device),
                 instruction,
-                a.recipe,
-                a.variant,
-                a.seed,
-                show,
-                lambda name: read_mask(a.drag.parent / name),
-                Training(steps=a.identity, seed=a.seed) if a.identity else None,
-                a.auto_mask,
+                recipe=a.recipe,
+                variant=a.variant,
+                seed=a.seed,
+                on_step=show,
+                read_mask=lambda name: read_mask(a.drag.parent / name),
+                identity=Training(steps=a.identity, seed=a.seed) if a.identity else None,
+                automatic=a.auto_mask,
             )
         except torch.cuda.OutOfMemoryError:
             raise DragError(

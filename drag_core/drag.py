@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import torch
 
-from .recipes.recipe import Recipe
+from .recipes.recipe import Recipe, check_ramp
 from .result import Handoff, Log, Result
 from .trajectory.bounds import check_end
-from .trajectory.kvstore import ReplayingBackbone, replays
-from .trajectory.solvers import alf
+from .trajectory.replayed import ReplayingBackbone
 from .types import (
     KV,
     Backbone,
@@ -38,21 +37,22 @@ def drag(
     Raises DragError where an update or the end has left the range of latents (drag_core.trajectory.bounds).
     """
     s, r = source.schedule, recipe
+    check_ramp(r, s)  # the trajectory's levels need not be the recipe's own
     store = source.kv.copy() if source.kv and r.kv_blocks else None  # the source's own is never added to
     if resume is not None and resume.kv is not None:
         store = resume.kv
     inject: KV = None
     if store:
         inject = KVInject(store if r.kv_view is None else r.kv_view(store), r.kv_blocks)
-    if store and replays(store):
+    if store and store.replays:
         backbone = ReplayingBackbone(backbone, origin)
     log = Log.of(r, len(s.t) - 1, on_step)
     shared = inject if r.kv_while_dragging else None
     run = Updates(backbone, source, r, store, shared, log)
     before_it = None if r.first is None else Updates(backbone, source, r.first, store, shared, log)
     denoise_step = r.solver if r.guide is None else r.guide.solver(r.solver, source)
-    # FireFlow starts anew with a true midpoint step; alf needs the velocity that it arrived with
-    carry = carry_ref = source.carry if r.solver is alf else None
+    # FireFlow starts anew with a true midpoint step; alf goes on with the velocity that it arrived with
+    carry = carry_ref = source.carry if r.solver.carries else None
     here = Handoff(0, source.z[0], source.z[0], carry, carry_ref)
     if resume is not None:
         here = resume.handoff

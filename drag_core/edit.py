@@ -30,7 +30,7 @@ from .recipes.choice import COPY_PASTE, default_recipe
 from .recipes.dragflow import KV
 from .recipes.placing import layers_at_depth
 from .recipes.presets import preset_for
-from .recipes.recipe import Recipe
+from .recipes.recipe import Recipe, check_ramp
 from .result import Result
 from .trajectory.invert import invert
 from .trajectory.schedules import every_level, flow, flux_shift
@@ -65,6 +65,7 @@ def edit_picture(
     model: Model,
     image: Tensor,
     instruction: DragInstruction,
+    *,
     recipe: str | None = None,
     variant: Variant = "ours",
     seed: int = 0,
@@ -98,7 +99,8 @@ def edit_picture(
     if automatic:
         colour, pairs = lab(small), [(h.start, h.target) for h in task.handles]
         margin = round(MARGIN * (size.height + size.width) / 2)
-        mask = auto_mask(colour, superpixels(colour, size), pairs, LIKE, margin)
+        labels = superpixels(colour, size)
+        mask = auto_mask(pairs, labels=labels, features=colour, likeness=LIKE, margin=margin)
         task = replace(task, editable=mask)
     lora = None
     if identity is not None:
@@ -108,8 +110,11 @@ def edit_picture(
 
         lora = identity_lora(model, small, identity, trained)
     chosen = recipe or default_recipe(model.family)
-    result, decoded = run_task(model, small, task, chosen, variant, seed, on_step, lora=lora)
-    return Edit(put_back(image, decoded, task.editable), decoded, result, task, notes)
+    result, decoded = run_task(
+        model, small, task, recipe=chosen, variant=variant, seed=seed, on_step=on_step, lora=lora
+    )
+    whole = put_back(image, edited=decoded, editable=task.editable)
+    return Edit(whole, decoded, result, task, notes)
 
 
 def working_size(height: int, width: int, model: Model) -> Grid:
@@ -157,6 +162,7 @@ def run_task(
     model: Model,
     image: Tensor,
     task: Task,
+    *,
     recipe: str,
     variant: Variant = "ours",
     seed: int = 0,
@@ -176,7 +182,18 @@ def run_task(
     """
     if lora is not None:
         with applied(model.backbone.net, lora):  # type: ignore[attr-defined]
-            return run_task(model, image, task, recipe, variant, seed, on_step, updates, change, cache)
+            return run_task(
+                model,
+                image,
+                task,
+                recipe=recipe,
+                variant=variant,
+                seed=seed,
+                on_step=on_step,
+                updates=updates,
+                change=change,
+                cache=cache,
+            )
     ground = ground_of(model)
     task = regions_for(task, recipe, image)
     z0 = model.codec.encode(image)
@@ -186,6 +203,7 @@ def run_task(
         base = replace(base, ramp=())
     if change is not None:
         base = change(base, task)
+    check_ramp(base, base.schedule)  # before the inversion
     if cache is None:
         size, evaluations = Grid(z0.shape[-2], z0.shape[-1]), len(base.schedule.t)
         cache = kv_store(model.backbone, base.kv_blocks, size, evaluations, base.kv_text, z0.device)

@@ -25,7 +25,7 @@ OnTrain = Callable[[int, int], None]  # steps done, of how many; an exception ca
 KOHYA, PEFT = "lora_unet_", "transformer."
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Training(Ranged):
     """How a LoRA is trained: `steps` of `batch` noised copies each, at a learning rate.
 

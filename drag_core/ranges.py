@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import Field, dataclass, fields
 from typing import Any, ClassVar, get_args
 
-from .types import DragError
+from .errors import DragError
 
 
 @dataclass(frozen=True)

@@ -7,21 +7,25 @@ down. Angles are radians, positive turning +x towards +y (clockwise on screen). 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Literal, Protocol
 
 from torch import Tensor
 
+from .errors import DragError as DragError
+from .ranges import check_mode
+
 Point = tuple[float, float]
-
-
-class DragError(ValueError):
-    """Bad input, said in one sentence meant for the user: what was wrong, with the value, and what to do."""
 
 
 Variant = Literal["ours", "paper", "released"]
 Family = Literal["sd", "flux"]  # what a recipe was made for: Stable Diffusion's UNets; FLUX and its kin
+Prediction = Literal["noise", "velocity"]
+Site = Literal["norm1", "out"]
+Stage = Literal["identity", "invert", "drag"]
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,12 @@ class Region:
     motion: AffineMotion
     weight: float = 1.0
 
+    def __post_init__(self) -> None:
+        if self.mask.ndim != 2:
+            raise DragError(f"a region's mask has shape {tuple(self.mask.shape)}; it must be (H, W)")
+        if not 0 <= self.weight < math.inf:
+            raise DragError(f"a region's weight is {self.weight}; it must be a number from 0 up")
+
 
 @dataclass(frozen=True)
 class Handle:
@@ -75,7 +85,22 @@ class Schedule:
     t: tuple[float, ...]
     alpha: tuple[float, ...]
     sigma: tuple[float, ...]
-    prediction: Literal["noise", "velocity"]
+    prediction: Prediction
+
+    def __post_init__(self) -> None:
+        check_mode("the schedule's prediction", self.prediction, Prediction)
+        counts = tuple(map(len, (self.t, self.alpha, self.sigma)))
+        if len(set(counts)) != 1 or counts[0] < 2:
+            raise DragError(
+                "a schedule has {} values of t, {} of alpha and {} of sigma".format(*counts)
+                + "; it must have as many of each, two at least"
+            )
+        if not all(map(math.isfinite, (*self.t, *self.alpha, *self.sigma))):
+            raise DragError("a schedule has a level that is not a finite number")
+        last = len(self.t) - 2  # the clean end's t is 0, and so may be that of the lowest level before it
+        for i, (a, b) in enumerate(pairwise(self.t)):
+            if a < b or (a == b and i < last):
+                raise DragError(f"a schedule's t goes from {a:g} to {b:g}; it must fall, noisy to clean")
 
 
 @dataclass(frozen=True)
@@ -87,28 +112,43 @@ class FeatureTap:
     """
 
     block: str
-    site: Literal["norm1", "out"] = "out"
+    site: Site = "out"
+
+    def __post_init__(self) -> None:
+        check_mode(f"the site of feature tap {self.block}", self.site, Site)
 
 
-def check_text(stored: int, here: int) -> None:
-    """Refuses prompts of two lengths where their K/V are exchanged (`stored` above 0)."""
-    if stored != here:
-        raise DragError(
-            f"the stored K/V has {stored} prompt tokens and this prompt {here}: use prompts of one length, "
-            "or keep the image's tokens only"
-        )
+class KVView(Protocol):
+    """What an injection reads: a KVCache, or another order of what one keeps."""
+
+    def level(self, t: float, block: str) -> float:
+        """The stored level that is read for `t`: of a cache the nearest one."""
+        ...
+
+    def get(self, t: float, block: str, like: Tensor | None = None) -> tuple[Tensor | None, Tensor]:
+        """K (None: only V is kept) and V of `block` at its level for `t`, on `like`'s device in its dtype."""
+        ...
+
+    def make_anew(self, wanted: Mapping[str, float], origin: Backbone, like: Tensor) -> None:
+        """Make what get() will be asked, by block and level, where it is not kept but made with `origin`."""
+        ...
+
+    def text(self, block: str) -> int:
+        """How many prompt tokens stand before the image's in what is stored for `block`."""
+        ...
+
+    @property
+    def with_keys(self) -> bool:
+        """Whether K is stored for every block, not V alone."""
+        ...
 
 
-class KVCache:
+class KVCache(KVView, Protocol):
     """Self-attention keys and values of one branch, by (level t, block).
 
     Owned by the run that fills it. They stay where they are made; drag_core.trajectory.kvstore has the one
     that keeps many within a budget.
     """
-
-    def __init__(self) -> None:
-        self._kv: dict[float, dict[str, tuple[Tensor | None, Tensor]]] = {}
-        self._text: dict[str, int] = {}
 
     def put(self, t: float, block: str, k: Tensor, v: Tensor, text: int = 0) -> None:
         """Keeps K and V of `block` at level `t`.
@@ -117,84 +157,40 @@ class KVCache:
 
         text: how many of the tokens, the first, are the prompt's.
         """
-        kept = k.detach()
-        self._note_text(block, text)
-        self._kv.setdefault(t, {})[block] = (kept, kept if v is k else v.detach())
+        ...
 
-    def _note_text(self, block: str, text: int) -> None:
-        check_text(self._text.setdefault(block, text), text)
-
-    def get(self, t: float, block: str, like: Tensor | None = None) -> tuple[Tensor | None, Tensor]:
-        """Returns K (None: only V is kept) and V of `block` at `t`'s level, in device and dtype as `like`."""
-        k, v = self._kv[self.level(t, block)][block]
-        return (k, v) if like is None else (None if k is None else k.to(like), v.to(like))
-
-    def level(self, t: float, block: str) -> float:
-        """Finds the stored level nearest to `t` (aligned by noise level, not by call order)."""
-        return min(self.holding(block), key=lambda level: abs(level - t))
+    def note(self, t: float, z: Tensor, blocks: tuple[str, ...], text: bool) -> bool:
+        """Keep the latent in place of the K/V that a pass over it would put(); False: they are wanted."""
+        ...
 
     def holding(self, block: str) -> list[float]:
         """Lists the levels that `block` is stored at, one at least."""
-        levels = self._holding(block)
-        if not levels:
-            raise KeyError(f"no K/V stored for block {block!r}; record it first (KVRecord with this block)")
-        return levels
+        ...
 
-    def _holding(self, block: str) -> list[float]:
-        return [level for level, blocks in self._kv.items() if block in blocks]
-
-    def make_anew(self, wanted: Mapping[str, float], origin: Backbone, like: Tensor) -> None:
-        """Makes what get() will be asked, by block and level, where it is not kept but made with `origin`."""
-
-    def text(self, block: str) -> int:
-        """Counts the prompt tokens that stand before the image's in what is stored for `block`."""
-        return self._text.get(block, 0)
+    def copy(self) -> KVCache:
+        """Copies the list, not the tensors: what is added to the copy does not reach this one."""
+        ...
 
     @property
-    def with_keys(self) -> bool:
-        """Whether K is stored for every block, not V alone."""
-        return True
+    def replays(self) -> bool:
+        """Whether K/V are made anew from latents where they are asked for."""
+        ...
 
     @property
     def with_text(self) -> bool:
         """Whether prompt tokens are stored too."""
-        return any(self._text.values())
-
-    def copy(self) -> KVCache:
-        """Copies the list, not the tensors: what is added to the copy does not reach this one."""
-        out = KVCache()
-        out._kv = {t: dict(blocks) for t, blocks in self._kv.items()}
-        out._text = dict(self._text)
-        return out
+        ...
 
     @property
-    def levels(self) -> tuple[float, ...]:
-        return tuple(sorted(self._kv))
+    def levels(self) -> tuple[float, ...]: ...
 
     @property
     def blocks(self) -> tuple[str, ...]:
         """Every block that has something stored, in the order of recording."""
-        return tuple(dict.fromkeys(b for blocks in self._kv.values() for b in blocks))
+        ...
 
     @property
-    def bytes(self) -> int:
-        found = {id(x): x for blocks in self._kv.values() for kv in blocks.values() for x in kv}
-        return sum(x.numel() * x.element_size() for x in found.values() if x is not None)
-
-
-class KVView(Protocol):
-    """What an injection reads: a KVCache, or another order of what one keeps."""
-
-    def level(self, t: float, block: str) -> float: ...
-
-    def get(self, t: float, block: str, like: Tensor | None = None) -> tuple[Tensor | None, Tensor]: ...
-
-    def make_anew(self, wanted: Mapping[str, float], origin: Backbone, like: Tensor) -> None: ...
-
-    def text(self, block: str) -> int: ...
-
-    @property
-    def with_keys(self) -> bool: ...
+    def bytes(self) -> int: ...
 
 
 @dataclass(frozen=True)
@@ -249,6 +245,19 @@ class Task:
     editable: Tensor | None = None
     cell: int = 8
 
+    def __post_init__(self) -> None:
+        if self.cell < 1:
+            raise DragError(f"a task's cell is {self.cell} px; it must be 1 at least")
+        masks = [("a region's mask", r.mask) for r in self.regions]
+        masks += [("the region of a handle", h.region) for h in self.handles if h.region is not None]
+        masks += [] if self.editable is None else [("the editable mask", self.editable)]
+        for what, mask in masks:
+            if tuple(mask.shape) != (self.image.height, self.image.width):
+                raise DragError(
+                    f"{what} has shape {tuple(mask.shape)} and the task's picture is "
+                    f"{self.image.width}x{self.image.height}: draw both on one picture"
+                )
+
     def grid(self, step: int) -> Grid:
         """Returns the picture in cells of `step` pixels."""
         return Grid(self.image.height // step, self.image.width // step)
@@ -290,8 +299,11 @@ class Step:
     level: int
     z: Tensor
     handles: tuple[Point, ...] = ()
-    stage: str = "drag"
+    stage: Stage = "drag"
     check: Callable[[], object] = lambda: None
+
+    def __post_init__(self) -> None:
+        check_mode("the stage of a step", self.stage, Stage)
 
 
 OnStep = Callable[[Step], None]

@@ -7,7 +7,7 @@ from comfy_api.latest import io, ui
 from . import sockets
 from .host.adapters.adapter import compare, inject
 from .host.patches import sigma_range
-from .inputs import by_stage, sampling_range, stage_input
+from .inputs import Acts, by_stage, sampling_range, stage_input
 
 
 class DragAdapterInjection(io.ComfyNode):
@@ -48,7 +48,7 @@ class DragAdapterInjection(io.ComfyNode):
         model: io.Model.Type,
         adapted: io.Model.Type,
         scale: float,
-        stage: str,
+        stage: Acts,
         start_percent: float,
         end_percent: float,
     ) -> io.NodeOutput:

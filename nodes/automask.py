@@ -143,7 +143,7 @@ class DragAutoMask(io.ComfyNode):
                 features, source = lab(pixels), "Lab colour (no model connected)"
             labels = superpixels(features, size, patches)
             pairs = [(h.start, h.target) for h in task.handles]
-            found = auto_mask(features, labels, pairs, likeness, margin)
+            found = auto_mask(pairs, labels=labels, features=features, likeness=likeness, margin=margin)
             handles = tuple(replace(h, region=patch_at(labels, h.start)) for h in task.handles)
             drag = replace(task, handles=handles, editable=found)
             moving = replace(drag, regions=task.regions or regions_of(handles, labels))

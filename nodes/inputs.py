@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from typing import Any
+from typing import Any, Literal
 
 from comfy_api.latest import io
 
-from ..drag_core.ranges import Ranged, span_of
+from ..drag_core.ranges import Ranged, check_mode, span_of
 from ..drag_core.recipes import METHODS
 
+Acts = Literal["both", "inversion", "editing"]  # where an adapter does
 FAMILIES = {"flux": "FLUX", "sd": "Stable Diffusion"}
 # The papers' steps by family, for a tooltip: "FLUX 25, Stable Diffusion 50".
 STEPS = ", ".join(dict.fromkeys(f"{FAMILIES[m.family]} {m.inversion.steps}" for m in METHODS.values()))
@@ -58,6 +59,7 @@ def stage_input(tooltip: str) -> io.Combo.Input:
     return io.Combo.Input("stage", options=["both", "inversion", "editing"], default="both", tooltip=tooltip)
 
 
-def by_stage(stage: str, plain: io.Model.Type, adapted: io.Model.Type) -> tuple[io.Model.Type, ...]:
+def by_stage(stage: Acts, plain: io.Model.Type, adapted: io.Model.Type) -> tuple[io.Model.Type, ...]:
     """Returns the models (to invert with, to edit with)."""
+    check_mode("stage", stage, Acts)
     return tuple(plain if stage == other else adapted for other in ("editing", "inversion"))

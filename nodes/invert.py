@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from comfy_api.latest import io, ui
 
+from ..drag_core.ranges import check_mode
 from ..drag_core.recipes import METHODS
 from ..drag_core.recipes.dragflow import INVERSION
-from ..drag_core.trajectory.kvplan import RUNGS
+from ..drag_core.trajectory.kvplan import STORAGES, KVMemory
 from ..drag_core.trajectory.schedules import kept_steps
 from . import sockets
-from .host.inversion import invert_latent
-from .host.schedule import host_sigmas, restart_noise
+from .host.inversion import Asked, invert_latent
+from .host.schedule import Shift, host_sigmas, restart_noise
 from .inputs import STEPS
+
+KVTokens = Literal["image", "image and prompt"]
 
 
 class DragInvert(io.ComfyNode):
@@ -98,7 +103,7 @@ class DragInvert(io.ComfyNode):
                 ),
                 io.Combo.Input(
                     "kv_memory",
-                    options=["auto", *RUNGS],
+                    options=["auto", *STORAGES],
                     default="auto",
                     optional=True,
                     tooltip="How they are kept. auto: the first that fits the budget. pinned, pageable: "
@@ -132,19 +137,30 @@ class DragInvert(io.ComfyNode):
         model: io.Model.Type,
         positive: io.Conditioning.Type,
         latent: io.Latent.Type,
-        solver: str,
+        solver: Asked,
         steps: int,
         strength: float,
-        shift: str,
+        shift: Shift,
         guidance: float,
         kv_layers: str,
         kv_budget_gb: float = 0.0,
-        kv_memory: str = "auto",
-        kv_tokens: str = "image",
+        kv_memory: KVMemory = "auto",
+        kv_tokens: KVTokens = "image",
     ) -> io.NodeOutput:
-        kv = (kv_layers, kv_budget_gb, kv_memory, kv_tokens != "image")
+        check_mode("kv_tokens", kv_tokens, KVTokens)
         inversion = invert_latent(
-            model, positive, latent["samples"], solver, steps, strength, shift, guidance, *kv
+            model,
+            positive,
+            latent["samples"],
+            solver=solver,
+            steps=steps,
+            strength=strength,
+            shift=shift,
+            guidance=guidance,
+            kv=kv_layers,
+            kv_budget=kv_budget_gb,
+            kv_memory=kv_memory,
+            kv_text=kv_tokens != "image",
         )
         path = inversion.trajectory
         noise = restart_noise(model, path.z[0], path.schedule, 0)

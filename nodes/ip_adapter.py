@@ -13,7 +13,7 @@ from .convert import masks
 from .host.adapters.ip_adapter import Adapter, adapter_names, add_adapter, encoder_names, load_adapter
 from .host.adapters.subject import encode
 from .host.patches import sigma_range
-from .inputs import by_stage, sampling_range, stage_input
+from .inputs import Acts, by_stage, sampling_range, stage_input
 
 
 class DragLoadIPAdapter(io.ComfyNode):
@@ -145,7 +145,7 @@ class DragApplyIPAdapter(io.ComfyNode):
         model: io.Model.Type,
         adapter: Adapter,
         scale: float,
-        stage: str,
+        stage: Acts,
         start_percent: float,
         end_percent: float,
         fade: Fade,

@@ -101,7 +101,8 @@ class DragIdentityLoRA(io.ComfyNode):
         save_as: str,
     ) -> io.NodeOutput:
         check_name(save_as)
-        trained = train(model, positive, latent["samples"], Training(steps, rank, learning_rate, batch, seed))
+        wanted = Training(steps=steps, rank=rank, rate=learning_rate, batch=batch, seed=seed)
+        trained = train(model, positive, latent["samples"], wanted)
         losses = trained.lora.losses
         about = {"steps": str(steps), "learning_rate": f"{learning_rate:g}", "seed": str(seed)}
         name = write(trained, save_as, about) if save_as else ""

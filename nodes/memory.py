@@ -5,7 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io, ui
 
 from ..drag_core.recipes.dragflow import INVERSION
-from ..drag_core.trajectory.kvplan import RUNGS
+from ..drag_core.trajectory.kvplan import STORAGES, KVMemory
 from . import sockets
 from .host.plan import report
 
@@ -59,7 +59,7 @@ class DragMemoryPlan(io.ComfyNode):
                 ),
                 io.Combo.Input(
                     "kv_memory",
-                    options=["auto", *RUNGS],
+                    options=["auto", *STORAGES],
                     default="auto",
                     tooltip="As in DragInvert: how keys and values are kept.",
                 ),
@@ -78,7 +78,7 @@ class DragMemoryPlan(io.ComfyNode):
         strength: float,
         kv_layers: str,
         kv_budget_gb: float,
-        kv_memory: str,
+        kv_memory: KVMemory,
     ) -> io.NodeOutput:
         said = report(model, card_gb, width, height, steps, strength, kv_layers, kv_budget_gb, kv_memory)
         return io.NodeOutput(said, ui=ui.PreviewText(said))

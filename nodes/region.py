@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from comfy_api.latest import io, ui
@@ -12,11 +12,13 @@ from ..drag_core.motion.masks import moved
 from ..drag_core.motion.region import drag_task
 from ..drag_core.pictures.inpaint import painted_over, pixel_warp
 from ..drag_core.pictures.overlay import overlay
+from ..drag_core.ranges import check_mode
 from ..drag_core.types import DragError, Grid, Task
 from . import sockets
 from .convert import host_image, host_mask, masks, picture, said
 from .unfinished import Unfinished, drawn
 
+MayChange = Literal["adaptive", "everything"]
 FAR = 1e6  # px: the core says in a sentence what lies outside the picture
 
 
@@ -188,12 +190,13 @@ class RegionMaskAffine(io.ComfyNode):
         image: torch.Tensor,
         task: dict[str, Any] | None = None,
         weight: float = 1.0,
-        editable: str = "adaptive",
+        editable: MayChange = "adaptive",
         instruction: str = "",
         mask: torch.Tensor | None = None,
         editable_mask: torch.Tensor | None = None,
         regions: Task | Unfinished | None = None,
     ) -> io.NodeOutput:
+        check_mode("editable", editable, MayChange)
         # ordinary tensors go into the regions: those of inference mode can't take part in a gradient
         with torch.inference_mode(False):
             pixels = picture(image).clamp(0, 1)[0]

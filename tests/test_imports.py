@@ -21,8 +21,9 @@ IN_THE_HOST = "region_drag_editing."  # how the tests inside the host name the p
 
 # A file imports from rows above its own, and in its row from its own package.
 CORE = (
-    ("types", "autocast"),
+    ("errors", "autocast"),
     ("ranges",),
+    ("types",),
     ("motion", "adapters", "lora"),
     ("trajectory", "kernels", "pictures", "metrics"),
     ("features", "backends"),

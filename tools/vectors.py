@@ -197,7 +197,7 @@ def outcome(text: str) -> dict[str, Any]:
     if "draft_error" not in out:
         out |= {"document": to_dict(document), "at_32x64": None}
         if document.width:
-            out["at_32x64"] = to_dict(rescaled(document, 32, 64))
+            out["at_32x64"] = to_dict(rescaled(document, width=32, height=64))
     return out
 
 

@@ -10,8 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..ranges import check_mode
 from .parts import attend
 
+After = Literal["attention", "block"]
 Fade = Literal["constant", "linear", "cosine"]
 
 
@@ -24,7 +26,7 @@ class Network(Protocol):
     """
 
     @property
-    def after(self) -> str: ...
+    def after(self) -> After: ...
     @property
     def raw_query(self) -> bool: ...
     def keys_values(self, layer: int, t: float, like: Tensor) -> tuple[Tensor, Tensor]: ...
@@ -49,6 +51,9 @@ class Strength:
     scale: float
     levels: tuple[float, float] = (0.0, 1.0)
     fade: Fade = "constant"
+
+    def __post_init__(self) -> None:
+        check_mode("fade", self.fade, Fade)
 
     def at(self, level: float) -> float:
         low, high = self.levels

@@ -14,7 +14,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..ranges import check_mode
 from ..types import DragError
+from .attention import After
 from .files import AdapterFile, Weights
 from .parts import Part, attend, heads
 from .resampler import resample
@@ -138,11 +140,14 @@ class Character:
 
     weights: Weights
     read: Tensor
-    after: str = "attention"
+    after: After = "attention"
     raw_query = True
     _last: dict[tuple[float, torch.device, torch.dtype], Tensor] = field(
         default_factory=dict, repr=False, compare=False
     )
+
+    def __post_init__(self) -> None:
+        check_mode("where an adapter's result is added", self.after, After)
 
     def tokens(self, t: float, like: Tensor) -> Tensor:
         """Computes the tokens of a level.

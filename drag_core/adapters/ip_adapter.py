@@ -13,7 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..ranges import check_mode
 from ..types import DragError
+from .attention import After
 from .files import AdapterFile
 from .parts import Part, heads, rms
 
@@ -28,11 +30,14 @@ class Fixed:
     """
 
     kv: tuple[tuple[Tensor, Tensor], ...]
-    after: str
+    after: After
     raw_query = False
     _moved: dict[tuple[int, torch.device, torch.dtype], tuple[Tensor, Tensor]] = field(
         default_factory=dict, repr=False, compare=False
     )
+
+    def __post_init__(self) -> None:
+        check_mode("where an adapter's result is added", self.after, After)
 
     def keys_values(self, layer: int, t: float, like: Tensor) -> tuple[Tensor, Tensor]:
         """Returns K and V of a layer, as `like` is; they are the same at every level t."""

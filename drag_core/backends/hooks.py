@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..types import KV, DragError, KVInject, KVRecord, check_text
+from ..trajectory.kvcache import check_text
+from ..types import KV, DragError, KVInject, KVRecord
 
 Read = Callable[[Any], Tensor]
 

@@ -1,4 +1,4 @@
-"""What an edit takes on its device and in RAM, to choose checkpoints and the rung of its K/V by."""
+"""What an edit takes on its device and in RAM, to choose checkpoints and the storage of its K/V by."""
 
 from __future__ import annotations
 
@@ -104,9 +104,9 @@ def kv_store(
     wanted = kv_size(backbone, blocks, size, evaluations, text)
     plan: KVPlan = plan_kv(wanted, int(MOST * free), int(PINNED * total) if on.type == "cuda" else 0)
     logging.getLogger(__name__).log(
-        logging.INFO if plan.rung in ("pinned", "pageable") else logging.WARNING, "drag: %s", plan
+        logging.INFO if plan.storage in ("pinned", "pageable") else logging.WARNING, "drag: %s", plan
     )
-    return KVStore(plan.rung)
+    return KVStore(plan.storage)
 
 
 def wants_checkpoints(

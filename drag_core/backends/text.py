@@ -7,16 +7,18 @@ one of CLIP-L and OpenCLIP-bigG, without it, and bigG's projected end token.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
+from ..ranges import check_mode
 from ..types import DragError
 from .checkpoint import fill
 from .keys import Weights
 from .precision import folder_dtype
 
+Pad = Literal["end", "zero"]
 CLIP = "cond_stage_model.transformer."
 OPEN = "cond_stage_model.model."
 XL_CLIP, XL_OPEN = "conditioner.embedders.0.transformer.", "conditioner.embedders.1.model."
@@ -91,8 +93,9 @@ def encoder(w: Weights, act: str, layers: int) -> Any:
     return net
 
 
-def empty_prompt(w: Weights, pad: str) -> Tensor:
+def empty_prompt(w: Weights, pad: Pad) -> Tensor:
     """Makes an empty prompt's tokens (1, L): begin, end, and `pad` "end" or "zero" to the full length."""
+    check_mode("the padding of an empty prompt", pad, Pad)
     words, length = (
         len(w["embeddings.token_embedding.weight"]),
         len(w["embeddings.position_embedding.weight"]),

@@ -42,10 +42,11 @@ def demo(out: Path) -> None:
         pictures, captions = [case.source, overlay(case.source, case.task)], ["before", "instruction"]
         label = f"{case.kind} {case.seed}"
         _row(label, "no edit", no_edit(models[0], case.source[None])[0], case)
-        _row(label, "copy-paste", run_task(models[0], case.source[None], case.task, "copy_paste")[1][0], case)
+        pasted = run_task(models[0], case.source[None], case.task, recipe="copy_paste")[1][0]
+        _row(label, "copy-paste", pasted, case)
         for model in models:
             recipe = default_recipe(model.family)
-            after = run_task(model, case.source[None], case.task, recipe)[1][0]
+            after = run_task(model, case.source[None], case.task, recipe=recipe)[1][0]
             _row(label, f"{recipe}, {model.name}", after, case)
             pictures.append(after)
             captions.append(f"after: {recipe}, {model.name}")
@@ -72,7 +73,8 @@ def film(model: Model, case: Case, count: int = 16) -> list[Tensor]:
         if step.stage == "drag":
             seen.append(clean_estimate(step.z, source, step.level).clone())
 
-    _, final = run_task(model, case.source[None], case.task, default_recipe(model.family), on_step=keep)
+    usual = default_recipe(model.family)
+    _, final = run_task(model, case.source[None], case.task, recipe=usual, on_step=keep)
     chosen = [seen[i] for i in torch.linspace(0, len(seen) - 1, count).long().tolist()]
     frames = [case.source] * 5 + [overlay(case.source, case.task)] * 8
     frames += [model.codec.decode(z)[0] for z in chosen] + [final[0]]

@@ -63,9 +63,9 @@ def run_row(name: str, model: Model | None, case: Case) -> tuple[Tensor, bool]:
         return no_edit(model, image)[0], True
     if name == "start only":
         recipe = default_recipe(model.family)
-        result, decoded = run_task(model, image, case.task, recipe, updates=False)
+        result, decoded = run_task(model, image, case.task, recipe=recipe, updates=False)
     else:
-        result, decoded = run_task(model, image, case.task, name)
+        result, decoded = run_task(model, image, case.task, recipe=name)
     share = EDITABLE if name == COPY_PASTE else PRESETS[model.name].share
     outside = on_grid(case.editable, Grid(*result.z.shape[-2:]), share) < 0.5
     same = torch.equal(

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..autocast import uncast
 from ..motion.geometry import on_cells, sample
-from ..trajectory.solvers import Solver
+from ..trajectory.solvers import Solver, Stepping
 from ..types import KV, Backbone, Grid, Handle, Schedule, Task, Trajectory
 from .descent import acting_size
 
@@ -51,8 +51,8 @@ class Correspondence:
             limit = torch.tensor([size.width - 1, size.height - 1], dtype=a.dtype)
             both = ((a >= 0) & (a <= limit) & (b >= 0) & (b <= limit)).all(1)
             if int(both.sum()) > 1:
-                rows = F.normalize(sample(then, a[both]), dim=0).T
-                columns = F.normalize(sample(now, b[both]), dim=0)
+                rows = F.normalize(sample(then, a[both], padding="zeros"), dim=0).T
+                columns = F.normalize(sample(now, b[both], padding="zeros"), dim=0)
                 cosine = rows @ columns / self.temperature
                 same = torch.arange(len(cosine), device=cosine.device)
                 total = total + (F.cross_entropy(cosine, same) + F.cross_entropy(cosine.T, same)) / 2
@@ -63,7 +63,7 @@ class Correspondence:
 
         They lie between cells where the point does.
         """
-        middle = on_cells([point], self.image, size)
+        middle = on_cells([point], image=self.image, grid=size)
         o = torch.arange(-self.radius, self.radius + 1, dtype=torch.float64)
         dy, dx = torch.meshgrid(o, o, indexing="ij")
         return middle + torch.stack([dx, dy], -1).reshape(-1, 2)
@@ -106,7 +106,7 @@ class Correspondence:
             noise = (z - s.alpha[i] * clean) / s.sigma[i]
             return s.alpha[j] * clean + s.sigma[j] * noise, None
 
-        return guided
+        return Stepping(guided, inner.carries)
 
 
 def correspondence(task: Task, step: float) -> Correspondence:

@@ -63,7 +63,7 @@ def compare(source: Tensor, moved: Tensor, motion: AffineMotion, image: Grid) ->
     grid = Grid(max(round(image.height * part), 2), max(round(image.width * part), 2))
     a, b = (_resized(x.detach().float(), grid) for x in (source, moved))
     matrix = rescale(motion_matrix(motion), image, grid).to(a.device)
-    inside = warp(torch.ones_like(a[:, :1]), matrix) > 0.99
+    inside = warp(torch.ones_like(a[:, :1]), matrix, padding="zeros") > 0.99
     carried = warp(a, matrix, padding="border")
     still = ((a - carried).abs() * inside).sum()
     ratio = float(((b - carried).abs() * inside).sum() / still.clamp_min(1e-30))

@@ -67,10 +67,10 @@ class SemanticSupervision:
         return False
 
     def _starts(self) -> Tensor:
-        return on_cells([h.start for h in self.handles], self.image, self.grid)
+        return on_cells([h.start for h in self.handles], image=self.image, grid=self.grid)
 
     def _targets(self) -> Tensor:
-        return on_cells([h.target for h in self.handles], self.image, self.grid)
+        return on_cells([h.target for h in self.handles], image=self.image, grid=self.grid)
 
     def ideal(self) -> Tensor:
         """Computes (P,), the step d = l/n that every kept update covers at least."""
@@ -148,7 +148,7 @@ class SemanticSupervision:
         return new, bool(((new - self._targets()).norm(dim=-1) < self.reach).all())
 
     def trace(self, state: Tensor) -> tuple[tuple[float, float], ...]:
-        return in_pixels(state, self.grid, self.image)
+        return in_pixels(state, grid=self.grid, image=self.image)
 
     def on_small(self, grid: Grid) -> SemanticSupervision:
         return self

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -12,9 +12,11 @@ from ..kernels import region as kernel
 from ..kernels.lookup import nearest_shift, patches
 from ..motion.geometry import in_pixels, motion_matrix, on_cells, rescale, sampling_grid, warp
 from ..motion.masks import on_grid
+from ..ranges import check_mode
 from ..types import Grid, Handle, Region
 
 Maps = list[Tensor]
+Mean = Literal["map", "region"]
 
 
 class Supervision(Protocol):
@@ -81,8 +83,11 @@ class RegionSupervision:
     regions: tuple[Region, ...]
     image: Grid
     grid: Grid
-    mean: str = "map"
+    mean: Mean = "map"
     equal_taps: bool = False
+
+    def __post_init__(self) -> None:
+        check_mode("the mean of a region supervision", self.mean, Mean)
 
     @property
     def moves_regions(self) -> bool:
@@ -133,7 +138,7 @@ class RegionSupervision:
         """Computes the motion on `grid`, and where (H, W) the moved mask covers more than half a cell."""
         mask = on_grid(region.mask.cpu(), self.grid)
         matrix = rescale(motion_matrix(region.motion, progress), self.image, self.grid)
-        share = warp(mask, matrix)[0, 0]
+        share = warp(mask, matrix, padding="zeros")[0, 0]
         # a region smaller than a cell is the cell that has most of it
         return matrix, share > min(0.5, 0.999 * float(share.max())) if share.any() else share > 0.5
 
@@ -193,10 +198,10 @@ class PointSupervision:
         return False
 
     def _starts(self) -> Tensor:
-        return on_cells([h.start for h in self.handles], self.image, self.grid)
+        return on_cells([h.start for h in self.handles], image=self.image, grid=self.grid)
 
     def _targets(self) -> Tensor:
-        return on_cells([h.target for h in self.handles], self.image, self.grid)
+        return on_cells([h.target for h in self.handles], image=self.image, grid=self.grid)
 
     def init(self, reference: Maps) -> Tensor:
         return self._starts()
@@ -230,7 +235,7 @@ class PointSupervision:
         return new, bool(arrived.all())
 
     def trace(self, state: Tensor) -> tuple[tuple[float, float], ...]:
-        return in_pixels(state, self.grid, self.image)
+        return in_pixels(state, grid=self.grid, image=self.image)
 
     def on_small(self, grid: Grid) -> PointSupervision:
         return self

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor
 
 from ..autocast import uncast
+from ..ranges import check_mode
 from ..types import Grid
+
+Padding = Literal["zeros", "border"]  # what lies outside
 
 
 def neighbours(cells: Tensor, native: int, large: int, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
@@ -52,7 +57,7 @@ def reading(at: Tensor, native: int, large: int, dtype: torch.dtype) -> tuple[Te
     return start, matrix
 
 
-def lookup(x: Tensor, size: Grid, points: Tensor, padding: str = "border") -> Tensor:
+def lookup(x: Tensor, size: Grid, points: Tensor, *, padding: Padding) -> Tensor:
     """Reads x (1, C, h, w), as if upsampled to `size`, bilinearly at `points`.
 
     points: (..., 2), (x, y) cells of `size`. Returns (C, ...).
@@ -60,6 +65,7 @@ def lookup(x: Tensor, size: Grid, points: Tensor, padding: str = "border") -> Te
     Equal to F.interpolate(x, size, mode="bilinear") followed by grid_sample, without the large map: each
     fractional point is a blend of the four upsampled cells around it, and each of these of four cells of x.
     """
+    check_mode("padding", padding, Padding)
     h, w = x.shape[-2:]
     low = points.double().floor()
     limit = torch.tensor([size.width - 1.0, size.height - 1.0], dtype=torch.float64, device=points.device)
@@ -79,9 +85,9 @@ def lookup(x: Tensor, size: Grid, points: Tensor, padding: str = "border") -> Te
     return out
 
 
-def lookup_all(maps: list[Tensor], size: Grid, points: Tensor, padding: str = "border") -> Tensor:
+def lookup_all(maps: list[Tensor], size: Grid, points: Tensor, *, padding: Padding) -> Tensor:
     """Does `lookup` of several maps, channels concatenated -> (ΣC, ...)."""
-    return torch.cat([lookup(x, size, points, padding) for x in maps])
+    return torch.cat([lookup(x, size, points, padding=padding) for x in maps])
 
 
 def patches(maps: list[Tensor], size: Grid, centres: Tensor, radius: int) -> Tensor:

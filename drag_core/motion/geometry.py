@@ -9,12 +9,17 @@ from __future__ import annotations
 
 import math
 from itertools import accumulate, pairwise
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..ranges import check_mode
 from ..types import AffineMotion, Grid, Point
+
+Mode = Literal["bilinear", "nearest"]
+Padding = Literal["zeros", "border", "reflection"]  # what lies outside
 
 
 def translation(start: Point, target: Point, path: tuple[Point, ...] = ()) -> AffineMotion:
@@ -93,13 +98,13 @@ def to_grid(src: Grid, dst: Grid) -> Tensor:
     return torch.tensor([[kx, 0, (kx - 1) / 2], [0, ky, (ky - 1) / 2], [0, 0, 1]], dtype=torch.float64)
 
 
-def on_cells(points: list[Point], image: Grid, grid: Grid) -> Tensor:
+def on_cells(points: list[Point], *, image: Grid, grid: Grid) -> Tensor:
     """Turns points of the picture into cells of `grid`, (P, 2) float64."""
     m = to_grid(image, grid)
     return torch.tensor(points, dtype=torch.float64) @ m[:2, :2].T + m[:2, 2]
 
 
-def in_pixels(cells: Tensor, grid: Grid, image: Grid) -> tuple[Point, ...]:
+def in_pixels(cells: Tensor, *, grid: Grid, image: Grid) -> tuple[Point, ...]:
     """Turns cells (P, 2) of `grid` into points of the picture."""
     m = to_grid(grid, image)
     return tuple((float(x), float(y)) for x, y in cells @ m[:2, :2].T + m[:2, 2])
@@ -122,11 +127,13 @@ def sampling_grid(matrix: Tensor, size: Grid) -> Tensor:
     return grid
 
 
-def sample(x: Tensor, points: Tensor, mode: str = "bilinear", padding: str = "zeros") -> Tensor:
+def sample(x: Tensor, points: Tensor, *, mode: Mode = "bilinear", padding: Padding) -> Tensor:
     """Reads x (1, C, H, W) at `points` (..., 2), (x, y) cells, as (C, ...).
 
     Differentiable in x.
     """
+    check_mode("mode", mode, Mode)
+    check_mode("padding", padding, Padding)
     h, w = x.shape[-2:]
     scale = torch.tensor([2 / w, 2 / h], dtype=points.dtype, device=points.device)
     norm = ((points + 0.5) * scale - 1).reshape(1, 1, -1, 2).to(device=x.device, dtype=x.dtype)
@@ -134,9 +141,9 @@ def sample(x: Tensor, points: Tensor, mode: str = "bilinear", padding: str = "ze
     return out.reshape(x.shape[1], *points.shape[:-1])
 
 
-def warp(x: Tensor, matrix: Tensor, mode: str = "bilinear", padding: str = "zeros") -> Tensor:
+def warp(x: Tensor, matrix: Tensor, *, mode: Mode = "bilinear", padding: Padding) -> Tensor:
     """Moves x (1, C, H, W) by `matrix` (in x's own cells).
 
     padding: "zeros" or "border" where nothing arrives.
     """
-    return sample(x, sampling_grid(matrix, Grid(*x.shape[-2:])), mode, padding)[None]
+    return sample(x, sampling_grid(matrix, Grid(*x.shape[-2:])), mode=mode, padding=padding)[None]

@@ -10,8 +10,9 @@ import json
 import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
+from ..ranges import check_mode
 from ..types import DragError, Point
 from .untrusted import (
     load_json,
@@ -25,8 +26,10 @@ from .untrusted import (
     short,
 )
 
-TASKS = ("relocation", "deformation", "rotation", "scale")
-EDITABLE = ("adaptive", "painted", "none")
+RegionTask = Literal["relocation", "deformation", "rotation", "scale"]
+Editable = Literal["adaptive", "painted", "none"]
+TASKS: tuple[RegionTask, ...] = get_args(RegionTask)
+EDITABLE: tuple[Editable, ...] = get_args(Editable)
 MAX_REGIONS, MAX_POINTS, MAX_VERTICES, MAX_PATH = 256, 1024, 100_000, 64
 
 
@@ -62,7 +65,7 @@ class RegionSpec:
     """
 
     shape: Shape
-    task: str
+    task: RegionTask
     target: Point | None = None
     anchor: Point | None = None
     angle: float | None = None
@@ -71,6 +74,9 @@ class RegionSpec:
     label: str = ""
     extra: dict[str, Any] = field(default_factory=dict, compare=False)
     path: tuple[Point, ...] = ()
+
+    def __post_init__(self) -> None:
+        check_mode(f"the task of {self.label or 'a region'}", self.task, RegionTask)
 
 
 @dataclass(frozen=True)
@@ -91,11 +97,14 @@ class DragInstruction:
     height: int | None = None
     regions: tuple[RegionSpec, ...] = ()
     points: tuple[PointSpec, ...] = ()
-    editable: str = "adaptive"
+    editable: Editable = "adaptive"
     painted: Shape = Shape()
     source_prompt: str = ""
     target_prompt: str = ""
     extra: dict[str, Any] = field(default_factory=dict, compare=False)
+
+    def __post_init__(self) -> None:
+        check_mode("the editable mode", self.editable, Editable)
 
 
 def parse(text: str | bytes, *, finished: bool = True) -> DragInstruction:
@@ -263,7 +272,7 @@ def _shape_dict(s: Shape) -> dict[str, Any]:
     return out | ({"mask": s.mask} if s.mask else {})
 
 
-def rescaled(x: DragInstruction, width: int, height: int) -> DragInstruction:
+def rescaled(x: DragInstruction, *, width: int, height: int) -> DragInstruction:
     """Fits the same drag to a picture of another size (pixel centres kept; radii by the mean factor)."""
     if x.width in (None, width) and x.height in (None, height):
         return replace(x, width=width, height=height)

@@ -38,7 +38,12 @@ def region_weights(masks: Sequence[Tensor]) -> tuple[float, ...]:
 
 def moved(region: Region, progress: float = 1.0) -> Tensor:
     """Moves the region's mask by its motion, nearest pixel."""
-    out = warp(region.mask[None, None].float(), motion_matrix(region.motion, progress), mode="nearest")
+    out = warp(
+        region.mask[None, None].float(),
+        motion_matrix(region.motion, progress),
+        mode="nearest",
+        padding="zeros",
+    )
     return (out[0, 0] > 0.5).float()
 
 

@@ -98,7 +98,7 @@ def patch_at(labels: Tensor, point: Point) -> Tensor:
     return (labels == label_at(labels, point)).float()
 
 
-def means(features: Tensor, labels: Tensor) -> Tensor:
+def means(features: Tensor, *, labels: Tensor) -> Tensor:
     """Computes every patch's mean of `features` (1, C, h, w), spread to 1 in all, as (N, C).
 
     Zeros for labels that no pixel has.
@@ -124,7 +124,7 @@ def neighbours(labels: Tensor) -> dict[int, list[int]]:
     return out
 
 
-def around(labels: Tensor, features: Tensor, points: Sequence[Point], likeness: float) -> list[Tensor]:
+def around(points: Sequence[Point], *, labels: Tensor, features: Tensor, likeness: float) -> list[Tensor]:
     """Returns, for each point, the patch under it with those like it around it, (H, W) in {0, 1}.
 
     These are the patches connected to it through patches whose mean lies within `likeness` of its own (in
@@ -132,7 +132,7 @@ def around(labels: Tensor, features: Tensor, points: Sequence[Point], likeness: 
     """
     if likeness <= 0:
         return [patch_at(labels, point) for point in points]
-    mean, links = means(features, labels), neighbours(labels)
+    mean, links = means(features, labels=labels), neighbours(labels)
     out = []
     for point in points:
         first = label_at(labels, point)
@@ -174,9 +174,10 @@ def shifted(mask: Tensor, dx: int, dy: int) -> Tensor:
 
 
 def auto_mask(
-    features: Tensor,
-    labels: Tensor,
     pairs: Sequence[tuple[Point, Point]],
+    *,
+    labels: Tensor,
+    features: Tensor,
     likeness: float = 0.0,
     margin: int = 0,
 ) -> Tensor:
@@ -187,7 +188,8 @@ def auto_mask(
     """
     if not pairs:
         raise DragError("an automatic mask follows from points and there is none: set a point pair")
-    own = around(labels, features, [start for start, _ in pairs], likeness)
+    starts = [start for start, _ in pairs]
+    own = around(starts, labels=labels, features=features, likeness=likeness)
     touched: set[int] = set()
     for (x0, y0), (x1, y1) in pairs:
         n = max(1, int(np.ceil(np.hypot(x1 - x0, y1 - y0))))

@@ -101,7 +101,11 @@ def fitted(x: DragInstruction, size: Grid) -> tuple[DragInstruction, tuple[str, 
         f"the drag was drawn on {given[0]}x{given[1]} and the picture is {size.width}x{size.height}: it was "
         f"scaled to fit",
     )
-    return rescaled(x, size.width, size.height), () if given == (size.width, size.height) else note
+    there = rescaled(x, width=size.width, height=size.height)
+    return there, () if given == (
+        size.width,
+        size.height,
+    ) else note
 
 
 def weighted(regions: Sequence[Region], weights: Sequence[float]) -> tuple[Region, ...]:

@@ -30,6 +30,6 @@ def pixel_warp(image: Tensor, regions: Sequence[Region]) -> Tensor:
     out = painted_over(image, torch.stack([r.mask for r in regions]).amax(0))
     for r in regions:
         matrix = motion_matrix(r.motion)
-        cover = warp(r.mask[None, None].to(image), matrix)[0]
+        cover = warp(r.mask[None, None].to(image), matrix, padding="zeros")[0]
         out = out * (1 - cover) + warp(image[None], matrix, padding="border")[0] * cover
     return out

@@ -13,7 +13,7 @@ from .crop import Crop
 SEAM = 6.0  # px inside the editable mask over which the edit fades in
 
 
-def put_back(image: Tensor, edited: Tensor, editable: Tensor | None, seam: float = SEAM) -> Tensor:
+def put_back(image: Tensor, *, edited: Tensor, editable: Tensor | None, seam: float = SEAM) -> Tensor:
     """Puts the edit into the input's own pixels.
 
     Outside the editable mask they stay bit for bit, inside the edit fades in over `seam` pixels.
@@ -76,7 +76,7 @@ def paste_back(
             f"({part.width}x{part.height} px): {hint}"
         )
     if crop is None:
-        return put_back(original, edited, editable, seam)
+        return put_back(original, edited=edited, editable=editable, seam=seam)
     pasted, inside = original.clone(), torch.zeros(height, width)
     x0, y0 = max(crop.x, 0), max(crop.y, 0)
     x1, y1 = min(crop.x + crop.width, width), min(crop.y + crop.height, height)
@@ -85,4 +85,5 @@ def paste_back(
     inside[y0:y1, x0:x1] = 1
     if editable is not None:
         inside = inside * editable.cpu().float()
-    return put_back(original, pasted, None if inside.all() else inside, seam)
+    may = None if inside.all() else inside
+    return put_back(original, edited=pasted, editable=may, seam=seam)

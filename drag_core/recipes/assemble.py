@@ -25,7 +25,7 @@ from .dragflow import SETTLED, TAPS
 from .fast import fast
 from .placing import taps_on
 from .presets import Preset, adapt, adapt_shape, starting
-from .recipe import Recipe
+from .recipe import Recipe, on_schedule
 from .record import Way
 from .released import KVPairing, kv_view
 from .ways import WAYS, Ground, with_numbers
@@ -152,7 +152,7 @@ def assemble(task: Task, ground: ModelGround, choice: Choice, given: Given = Giv
     if choice.effort == "until settled":
         recipe = replace(recipe, settle=SETTLED)
     if ground.schedule is not None and ground.solver is not None:
-        recipe = replace(recipe, solver=ground.solver, schedule=ground.schedule)
+        recipe = on_schedule(recipe, ground.schedule, solver=ground.solver)
     if choice.recipe != COPY_PASTE:
         recipe = replace(recipe, taps=read_taps(choice.taps, recipe.taps))
     if given.background is not None:
@@ -182,10 +182,11 @@ def _published(task: Task, ground: ModelGround, choice: Choice, given: Given) ->
     """Builds a paper's recipe with its own numbers, or an embedded model's in their place."""
     preset = ground.preset
     if choice.recipe == COPY_PASTE:
-        method = METHODS[default_recipe(ground.family)]
-        own = method.inversion.schedule(ground.family, task.latent) if preset is None else preset.schedule
+        usual = METHODS[default_recipe(ground.family)]
+        own = usual.inversion.schedule(ground.family, task.latent) if preset is None else preset.schedule
         return copy_paste(task, own, usual_solver(ground.family), seed=choice.seed)
-    recipe = fitting_method(choice.recipe, ground.family, ground.label).build(task, choice.variant)
+    method = fitting_method(choice.recipe, family=ground.family, model=ground.label)
+    recipe = method.build(task, choice.variant)
     if preset is not None:
         return adapt(recipe, preset, task, given.filled, given.warped)
     return replace(recipe, taps=ground.taps(recipe.taps), kv_blocks=ground.kv if recipe.kv_blocks else ())

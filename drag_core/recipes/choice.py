@@ -49,7 +49,7 @@ def check_name(recipe: str) -> None:
         raise DragError(f"there is no recipe {recipe!r}; recipes: {', '.join(RECIPES)}")
 
 
-def check_recipe(recipe: str, family: Family, model: str, task: Task, variant: Variant = "ours") -> None:
+def check_recipe(recipe: str, *, family: Family, model: str, task: Task, variant: Variant = "ours") -> None:
     """Raises DragError if `recipe`, a name but "custom", is none for this model or for what is marked.
 
     `model` is its name for the user.
@@ -57,10 +57,10 @@ def check_recipe(recipe: str, family: Family, model: str, task: Task, variant: V
     if recipe == COPY_PASTE:
         need_regions(task, COPY_PASTE)
     else:
-        fitting_method(recipe, family, model).build(task, variant)
+        fitting_method(recipe, family=family, model=model).build(task, variant)
 
 
-def fitting_method(recipe: str, family: Family, model: str) -> Method:
+def fitting_method(recipe: str, *, family: Family, model: str) -> Method:
     """Finds the published method called `recipe`.
 
     Raises DragError if there is none, or if it was made for models of another family.

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from ..trajectory.schedules import sparser
 from ..trajectory.start import Paste
 from ..types import Schedule, Task
 from .common import need_regions, per_level
-from .recipe import Recipe
+from .recipe import Recipe, on_schedule
 
 
 def fast(
@@ -27,9 +25,9 @@ def fast(
         schedule = sparser(recipe.schedule, min(steps, len(recipe.schedule.t) - 1))
     levels = max(sum(t >= last for t in schedule.t[:-1]), 1)
     paste = Paste(task.regions, task.image, levels=1, fill="keep", split=True)
-    return replace(
+    return on_schedule(
         recipe,
-        schedule=schedule,
+        schedule,
         ramp=per_level((1.0,) * updates, -(-updates // levels)),
         start=paste if recipe.start is None else recipe.start,
     )

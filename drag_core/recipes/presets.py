@@ -22,7 +22,7 @@ from ..trajectory.constrain import FreeBackground, HardBackground
 from ..trajectory.schedules import ddim, flow
 from ..trajectory.start import InOrder, Paste, Refill
 from ..types import FeatureTap, Grid, Schedule, Task, Trajectory
-from .recipe import Recipe, Start
+from .recipe import Recipe, Start, on_schedule
 
 
 @dataclass(frozen=True)
@@ -105,9 +105,9 @@ def adapt(
     warped: the clean latent of the picture warped in pixels (where the paste starts). Points without it do
         the moving themselves, by longer steps; with it they only touch up.
     """
-    out = replace(
+    out = on_schedule(
         adapt_shape(recipe, preset, task),
-        schedule=preset.schedule,
+        preset.schedule,
         optimizer=partial(NormalisedDescent, lr=preset.step),
         hold_gain=1.0,
         start=starting(task, filled, warped),

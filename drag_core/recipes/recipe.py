@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 from torch import Tensor
 from torch.optim import Optimizer
@@ -14,7 +15,7 @@ from ..features.supervise import Supervision
 from ..trajectory.background import Background, Stored
 from ..trajectory.constrain import Constraint
 from ..trajectory.solvers import Solver
-from ..types import FeatureTap, KVCache, KVView, Schedule, Trajectory
+from ..types import DragError, FeatureTap, KVCache, KVView, Schedule, Trajectory
 
 
 class Start(Protocol):
@@ -73,3 +74,45 @@ class Recipe:
     # recipe whose updates come before this one's at each of its levels: same schedule, taps and constraint's
     # need (released DragNeXt's point phase)
     first: Recipe | None = None
+
+    def __post_init__(self) -> None:
+        # not here: that the ramp fits the schedule. Both may be replaced until it is run (recipes.fast, the
+        # host's own trajectory), and drag() asks with the schedule that it runs on
+        if not hasattr(self.solver, "carries"):
+            raise DragError(
+                f"a recipe's solver {self.solver!r} does not say whether it carries its velocity: make it a "
+                "Stepping (drag_core.trajectory.solvers)"
+            )
+        if progress := [p for updates in self.ramp for p in updates if not 0 <= p <= 1]:
+            raise DragError(f"a recipe's ramp has the progress {progress[0]}; it must lie from 0 to 1")
+        if not 0 <= self.settle < 1:
+            raise DragError(f"a recipe's settle is {self.settle}; it must be a share from 0 to below 1")
+        if not 0 < self.hold_gain < math.inf:
+            raise DragError(f"a recipe's hold_gain is {self.hold_gain}; it must be a number above 0")
+        if self.track_every < 0:
+            raise DragError(f"a recipe's track_every is {self.track_every}; it must be 0 (never) or more")
+        if self.first is not None:
+            ours, first = (len(r.schedule.t) - 1 for r in (self, self.first))
+            if first != ours:
+                raise DragError(
+                    f"a recipe has {ours} noise levels and what comes first {first}: put both on one schedule"
+                )
+            if self.first.first is not None:
+                raise DragError("what comes first in a recipe has a first of its own, which would not run")
+
+
+def check_ramp(recipe: Recipe, schedule: Schedule) -> None:
+    """Raises DragError where a recipe, or what comes first in it, updates at more levels than there are."""
+    levels = len(schedule.t) - 1
+    ramp = max(len(recipe.ramp), 0 if recipe.first is None else len(recipe.first.ramp))
+    if ramp > levels:
+        raise DragError(
+            f"this recipe updates at {ramp} noise levels and the trajectory has {levels}: invert with "
+            "more steps or a higher strength"
+        )
+
+
+def on_schedule(recipe: Recipe, schedule: Schedule, **changes: Any) -> Recipe:
+    """`recipe`, and what comes first in it, on another schedule, with other changes at the same time."""
+    first = None if recipe.first is None else replace(recipe.first, schedule=schedule)
+    return replace(recipe, **{"schedule": schedule, "first": first, **changes})

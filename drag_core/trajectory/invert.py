@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from ..types import KV, Backbone, KVCache, KVRecord, OnStep, Schedule, Step, Trajectory
-from .kvstore import ReplayingBackbone, replays
+from .kvcache import KVPlain
+from .replayed import ReplayingBackbone
 from .solvers import Solver
 
 
@@ -26,9 +27,9 @@ def invert(
     kv_blocks: whose K/V are recorded, with `kv_text` the prompt's.
     cache: where they are recorded (None: a new one, which keeps them where they are made).
     """
-    cache = KVCache() if cache is None else cache
+    cache = KVPlain() if cache is None else cache
     kv: KV = KVRecord(cache, kv_blocks, kv_text) if kv_blocks else None
-    if replays(cache):
+    if cache.replays:
         backbone = ReplayingBackbone(backbone)
     z, carry, path, last = z0, None, [z0], len(schedule.t) - 1
     for i in range(last, 0, -1):

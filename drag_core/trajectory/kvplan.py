@@ -1,4 +1,4 @@
-"""How much memory an inversion's keys and values take, and on which rung of the ladder they fit a budget.
+"""How much memory an inversion's keys and values take, and in which storage they fit a budget.
 
 From the fastest to the smallest: "pinned" and "pageable" keep them whole in the host's memory; "fp8" keeps a
 byte an element with one factor a token and head; "v fp8" of these only V (FireFlow's way: K stays the edit's
@@ -9,10 +9,14 @@ denoising).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, get_args
 
+from ..ranges import check_mode
 from ..types import DragError
 
-RUNGS = ("pinned", "pageable", "fp8", "v fp8", "recompute")
+KVStorage = Literal["pinned", "pageable", "fp8", "v fp8", "recompute"]
+KVMemory = Literal["auto", KVStorage]  # what the user sets: one, or the first that fits
+STORAGES: tuple[KVStorage, ...] = get_args(KVStorage)
 MOST = 0.6  # of the free memory that K/V may take unasked
 PINNED = 0.25  # of all memory that may be pinned; ComfyUI pins up to 0.4 on its own
 
@@ -35,26 +39,26 @@ class KVSize:
     latent: int = 0
     shared: bool = False
 
-    def bytes(self, rung: str) -> int:
-        """Counts the bytes in the host's memory on this rung."""
+    def bytes(self, storage: KVStorage) -> int:
+        """Counts the bytes in the host's memory on this storage."""
         n = self.numbers * self.evaluations
-        if rung in ("pinned", "pageable"):
+        if storage in ("pinned", "pageable"):
             return n * self.item
-        if rung == "recompute":
+        if storage == "recompute":
             return self.latent * self.evaluations
         packed = n + 2 * (n // self.row)
-        return packed if rung == "fp8" or self.shared else packed // 2
+        return packed if storage == "fp8" or self.shared else packed // 2
 
 
 @dataclass(frozen=True)
 class KVPlan:
-    """A rung and the bytes that it takes.
+    """A storage and the bytes that it takes.
 
     whole: bytes without a budget.
     refused: bytes at which the driver would pin no more.
     """
 
-    rung: str
+    storage: KVStorage
     bytes: int
     whole: int
     budget: int
@@ -64,7 +68,7 @@ class KVPlan:
     def __str__(self) -> str:
         refused = f"; the driver refused to pin {amount(self.refused)}" if self.refused else ""
         return (
-            f"K/V of {self.evaluations} evaluations: {amount(self.whole)} whole; kept {self.rung} in "
+            f"K/V of {self.evaluations} evaluations: {amount(self.whole)} whole; kept {self.storage} in "
             f"{amount(self.bytes)}, budget {amount(self.budget)}{refused}"
         )
 
@@ -74,22 +78,21 @@ def amount(count: int) -> str:
     return f"{count / 2**30:.2f} GiB" if count >= 2**29 else f"{count / 2**20:.1f} MiB"
 
 
-def plan_kv(size: KVSize, budget: int, can_pin: int = 0, rung: str = "auto") -> KVPlan:
-    """Chooses the first rung of the ladder that fits into `budget` bytes, or the one that is asked for.
+def plan_kv(size: KVSize, budget: int, can_pin: int = 0, storage: KVMemory = "auto") -> KVPlan:
+    """Chooses the first storage of the ladder that fits into `budget` bytes, or the one that is asked for.
 
     can_pin: bytes up to which K/V are pinned.
     """
-    if rung != "auto" and rung not in RUNGS:
-        raise DragError(f"there is no rung {rung!r} of K/V memory; there are auto, {', '.join(RUNGS)}")
-    rooms = {"pinned": min(can_pin, budget)}
-    fitting = [r for r in RUNGS if size.bytes(r) <= rooms.get(r, budget)]
-    if rung == "pinned" and size.bytes(rung) <= budget:
-        fitting.append(rung)  # asked for: more than what is pinned unasked
-    if not fitting or (rung != "auto" and rung not in fitting):
-        least = "recompute" if rung == "auto" else rung
+    check_mode("kv_memory", storage, KVMemory)
+    rooms: dict[KVStorage, int] = {"pinned": min(can_pin, budget)}
+    fitting = [r for r in STORAGES if size.bytes(r) <= rooms.get(r, budget)]
+    if storage == "pinned" and size.bytes(storage) <= budget:
+        fitting.append(storage)  # asked for: more than what is pinned unasked
+    if not fitting or (storage != "auto" and storage not in fitting):
+        least: KVStorage = "recompute" if storage == "auto" else storage
         raise DragError(
             f"K/V kept {least} take {amount(size.bytes(least))} and the budget is {amount(budget)}: raise "
-            "the budget, set the rung to auto, or name fewer layers"
+            "the budget, set kv_memory to auto, or name fewer layers"
         )
-    chosen = fitting[0] if rung == "auto" else rung
+    chosen: KVStorage = fitting[0] if storage == "auto" else storage
     return KVPlan(chosen, size.bytes(chosen), size.bytes("pageable"), budget, size.evaluations)

@@ -1,84 +1,70 @@
-"""Many evaluations' keys and values on one rung of kvplan's ladder: how they are kept and come back."""
+"""Many evaluations' keys and values in one storage of kvplan: how they are kept and come back."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
+from typing import Any, final
 
 import torch
 from torch import Tensor
 
-from ..types import KV, Backbone, DragError, FeatureTap, KVCache, KVInject, KVRecord
-from .kvplan import KVPlan, amount
+from ..ranges import check_mode
+from ..types import Backbone, DragError, KVRecord
+from .kvcache import KVPlain, Pair, nearest, note_prompt, stored
+from .kvplan import KVPlan, KVStorage, amount
+from .packed import Packed, pack
 from .pin import pin
 
-FP8 = torch.float8_e4m3fn
-LARGEST = 448.0  # of e4m3
 Block = tuple["Packed | None", "Packed"]
 
 
-@dataclass(frozen=True)
-class Packed:
-    """A tensor as it is kept: itself, or 8-bit numbers with a factor for each row of the last axis."""
-
-    x: Tensor
-    factor: Tensor | None = None
-
-    @property
-    def parts(self) -> tuple[Tensor, ...]:
-        return (self.x,) if self.factor is None else (self.x, self.factor)
-
-    def open(self, like: Tensor) -> Tensor:
-        if self.factor is None:
-            return self.x.to(like)
-        return self.x.to(device=like.device, dtype=like.dtype) * self.factor.to(like)
-
-
-def pack(x: Tensor, eight_bit: bool) -> Packed:
-    """Packs x, in 8 bit if asked.
-
-    Largest error of an element: 2^-4 of itself, on average a fortieth.
-    """
-    if not eight_bit:
-        return Packed(x)
-    factor = (x.abs().amax(-1, keepdim=True).float() / LARGEST).clamp_min(1e-30).to(torch.bfloat16)
-    return Packed((x.float() / factor.float()).clamp(-LARGEST, LARGEST).to(FP8), factor)
-
-
-class KVStore(KVCache):
-    """Keeps all K/V of an inversion in RAM, in the form `rung` names.
+@final
+class KVStore:
+    """Keeps all K/V of an inversion in RAM, in the form `storage` names.
 
     Write with put(); read through the reader that copy() returns.
     """
 
-    def __init__(self, rung: str = "pageable") -> None:
-        super().__init__()
-        self.rung = rung  # "pinned" becomes "pageable" where the driver refuses
+    def __init__(self, storage: KVStorage = "pageable") -> None:
+        check_mode("the storage of K/V", storage, KVStorage)
+        self.storage = storage  # "pinned" becomes "pageable" where the driver refuses
         self.refused = 0  # bytes that it would not pin
         self.packed: dict[float, dict[str, Block]] = {}
+        self.prompt: dict[str, int] = {}
         self.latents: dict[float, Tensor] = {}
         self.wanted: tuple[tuple[str, ...], bool] = ((), False)
         self._stream: Any = None
 
     def put(self, t: float, block: str, k: Tensor, v: Tensor, text: int = 0) -> None:
-        eight = self.rung in ("fp8", "v fp8")
+        eight = self.storage in ("fp8", "v fp8")
         kept_v = self._keep(pack(v.detach(), eight))
-        kept_k = kept_v if v is k else None if self.rung == "v fp8" else self._keep(pack(k.detach(), eight))
-        self._note_text(block, text)
+        kept_k = (
+            kept_v if v is k else None if self.storage == "v fp8" else self._keep(pack(k.detach(), eight))
+        )
+        note_prompt(self.prompt, block, text)
         self.packed.setdefault(t, {})[block] = (kept_k, kept_v)
 
-    def note(self, t: float, z: Tensor, blocks: tuple[str, ...], text: bool) -> None:
-        """Notes latents, in place of put(), on the rung "recompute"."""
-        self.latents[t] = z.detach().cpu().clone()
-        self.wanted = (blocks, text)
+    def note(self, t: float, z: Tensor, blocks: tuple[str, ...], text: bool) -> bool:
+        if self.replays:
+            self.latents[t] = z.detach().cpu().clone()
+            self.wanted = (blocks, text)
+        return self.replays
+
+    @property
+    def replays(self) -> bool:
+        return self.storage == "recompute"
+
+    @property
+    def with_keys(self) -> bool:
+        return self.storage != "v fp8"
 
     def _keep(self, packed: Packed) -> Packed:
         return Packed(*(self._to_host(x) for x in packed.parts))
 
     def _to_host(self, x: Tensor) -> Tensor:
-        if x.device.type != "cuda" or self.rung != "pinned":
+        if x.device.type != "cuda" or self.storage != "pinned":
             return x.to("cpu", copy=True).contiguous()
         x = x.contiguous()
         out, stream = self._pinned(x), self._side(x.device)
@@ -96,7 +82,7 @@ class KVStore(KVCache):
         """
         out = torch.empty(like.shape, dtype=like.dtype)
         if not pin(out, self, like.device):
-            self.rung, self.refused = "pageable", out.numel() * out.element_size()
+            self.storage, self.refused = "pageable", out.numel() * out.element_size()
             logging.warning("drag: the driver refused to pin %s; K/V are kept pageable", amount(self.refused))
         return out
 
@@ -110,12 +96,29 @@ class KVStore(KVCache):
         if self._stream is not None:
             self._stream.synchronize()
 
-    def _holding(self, block: str) -> list[float]:
-        if self.rung == "recompute":
+    def at(self, block: str) -> list[float]:
+        """The levels that `block` is stored at, maybe none."""
+        if self.replays:
             return list(self.latents) if block in self.wanted[0] else []
         return [t for t, blocks in self.packed.items() if block in blocks]
 
-    def get(self, t: float, block: str, like: Tensor | None = None) -> tuple[Tensor | None, Tensor]:
+    def level(self, t: float, block: str) -> float:
+        return nearest(self.at(block), t, block)
+
+    def holding(self, block: str) -> list[float]:
+        return stored(self.at(block), block)
+
+    def make_anew(self, wanted: Mapping[str, float], origin: Backbone, like: Tensor) -> None:
+        pass  # the reader does
+
+    def text(self, block: str) -> int:
+        return self.prompt.get(block, 0)
+
+    def as_kept(self, plan: KVPlan) -> KVPlan:
+        """`plan` as it turned out here, where it has been carried out."""
+        return replace(plan, storage=self.storage, refused=self.refused) if self.refused else plan
+
+    def get(self, t: float, block: str, like: Tensor | None = None) -> Pair:
         return self.copy().get(t, block, like)
 
     def copy(self) -> KVReader:
@@ -124,15 +127,15 @@ class KVStore(KVCache):
 
     @property
     def with_text(self) -> bool:
-        return self.wanted[1] or super().with_text
+        return self.wanted[1] or any(self.prompt.values())
 
     @property
     def levels(self) -> tuple[float, ...]:
-        return tuple(sorted(self.latents if self.rung == "recompute" else self.packed))
+        return tuple(sorted(self.latents if self.replays else self.packed))
 
     @property
     def blocks(self) -> tuple[str, ...]:
-        if self.rung == "recompute":
+        if self.replays:
             return self.wanted[0]
         return tuple(dict.fromkeys(b for blocks in self.packed.values() for b in blocks))
 
@@ -143,7 +146,8 @@ class KVStore(KVCache):
         return sum(x.numel() * x.element_size() for x in tensors.values())
 
 
-class KVReader(KVCache):
+@final
+class KVReader:
     """Reads a KVStore during one drag.
 
     Only one level is on the device; on CUDA the next cleaner one is copied ahead. What the drag records
@@ -151,28 +155,38 @@ class KVReader(KVCache):
     """
 
     def __init__(self, store: KVStore, ahead: bool | None = None) -> None:
-        super().__init__()
         self.store = store
         self.ahead = ahead
-        self._text = dict(store._text)
-        self._here: dict[float, dict[str, tuple[Tensor | None, Tensor]]] = {}
+        self._own = KVPlain(store.prompt)  # what the run records
+        self._here: dict[float, dict[str, Pair]] = {}
         self._coming: dict[float, _Copy] = {}
 
-    def _holding(self, block: str) -> list[float]:
-        return sorted({*super()._holding(block), *self.store._holding(block)})
+    def put(self, t: float, block: str, k: Tensor, v: Tensor, text: int = 0) -> None:
+        self._own.put(t, block, k, v, text)
 
-    def get(self, t: float, block: str, like: Tensor | None = None) -> tuple[Tensor | None, Tensor]:
+    def note(self, t: float, z: Tensor, blocks: tuple[str, ...], text: bool) -> bool:
+        return False  # what a run records is whole
+
+    def level(self, t: float, block: str) -> float:
+        return nearest(self._at(block), t, block)
+
+    def holding(self, block: str) -> list[float]:
+        return stored(self._at(block), block)
+
+    def _at(self, block: str) -> list[float]:
+        return sorted({*self._own.at(block), *self.store.at(block)})
+
+    def get(self, t: float, block: str, like: Tensor | None = None) -> Pair:
         level = self.level(t, block)
-        if block in self._kv.get(level, {}):
-            k, v = self._kv[level][block]
-            return (k, v) if like is None else (None if k is None else k.to(like), v.to(like))
+        if block in self._own.kv.get(level, {}):
+            return self._own.get(level, block, like)
         like = torch.empty(0) if like is None else like
         here = self._here.setdefault(level, {})
         if block not in here:
             if level not in self.store.packed:
                 raise DragError(
-                    "these K/V are made anew at every step (rung recompute), which only a drag does: invert "
-                    "again with a larger K/V budget"
+                    "these K/V are made anew at every step (kv_memory recompute), which only a drag does: "
+                    "invert again with a larger K/V budget"
                 )
             copy = self._coming.pop(level, None) or _Copy(self.store.packed[level], like.device)
             here.update(copy.arrived(like))
@@ -191,28 +205,48 @@ class KVReader(KVCache):
             self._coming = {following: _Copy(self.store.packed[following], device)}
 
     def make_anew(self, wanted: Mapping[str, float], origin: Backbone, like: Tensor) -> None:
-        """Makes K/V from the latents that the inversion had at the wanted levels (rung "recompute")."""
+        """Makes K/V from the latents that the inversion had at the wanted levels (storage "recompute")."""
         blocks, text = self.store.wanted
-        needed = {level for b, level in wanted.items() if b not in self._kv.get(level, {})}
+        needed = {level for b, level in wanted.items() if b not in self._own.kv.get(level, {})}
         self._forget(needed)
         for level in needed - self._here.keys():
-            made = KVCache()
+            made = KVPlain()
             with torch.no_grad():
                 origin.predict(self.store.latents[level].to(like), level, KVRecord(made, blocks, text))
-            self._here[level] = made._kv[level]
-            self._text |= made._text
+            self._here[level] = made.kv[level]
+            self._own.prompt |= made.prompt
 
     @property
     def with_keys(self) -> bool:
-        return self.store.rung != "v fp8"
+        return self.store.with_keys
+
+    @property
+    def replays(self) -> bool:
+        return self.store.replays
+
+    def text(self, block: str) -> int:
+        return self._own.text(block)
+
+    @property
+    def with_text(self) -> bool:
+        return self._own.with_text
+
+    def copy(self) -> KVReader:
+        out = KVReader(self.store, self.ahead)
+        out._own = self._own.copy()
+        return out
 
     @property
     def levels(self) -> tuple[float, ...]:
-        return tuple(sorted({*super().levels, *self.store.levels}))
+        return tuple(sorted({*self._own.levels, *self.store.levels}))
 
     @property
     def blocks(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys((*self.store.blocks, *super().blocks)))
+        return tuple(dict.fromkeys((*self.store.blocks, *self._own.blocks)))
+
+    @property
+    def bytes(self) -> int:
+        return self._own.bytes
 
 
 class _Copy:
@@ -229,7 +263,7 @@ class _Copy:
                 b: (None if k is None else _sent(k, device), _sent(v, device)) for b, (k, v) in blocks.items()
             }
 
-    def arrived(self, like: Tensor) -> dict[str, tuple[Tensor | None, Tensor]]:
+    def arrived(self, like: Tensor) -> dict[str, Pair]:
         """Opens the copy, as `like`; later work waits for the copies, the host does not."""
         if self.stream is not None:
             now = torch.cuda.current_stream(like.device)
@@ -247,43 +281,3 @@ class _Copy:
 
 def _sent(packed: Packed, device: torch.device) -> Packed:
     return Packed(*(x.to(device, non_blocking=True) for x in packed.parts))
-
-
-def as_kept(plan: KVPlan, cache: KVCache | None) -> KVPlan:
-    """Returns `plan` as it turned out in `cache`, which was filled by it."""
-    if isinstance(cache, KVStore) and cache.refused:
-        return replace(plan, rung=cache.rung, refused=cache.refused)
-    return plan
-
-
-def replays(cache: KVCache) -> bool:
-    """Tells whether `cache`, a store or its reader, makes its K/V anew."""
-    store = cache.store if isinstance(cache, KVReader) else cache
-    return isinstance(store, KVStore) and store.rung == "recompute"
-
-
-class ReplayingBackbone:
-    """A Backbone for the rung "recompute".
-
-    It notes latents where K/V would be stored, and where they are asked for runs `origin` (None: itself) at
-    the noted one first.
-    """
-
-    def __init__(self, inner: Backbone, origin: Backbone | None = None) -> None:
-        self.inner, self.origin = inner, inner if origin is None else origin
-
-    def _before(self, z: Tensor, t: float, kv: KV) -> KV:
-        if isinstance(kv, KVRecord) and isinstance(kv.cache, KVStore):
-            kv.cache.note(t, z, kv.blocks, kv.text)
-            return None
-        if isinstance(kv, KVInject):
-            kv.cache.make_anew({b: kv.cache.level(t, b) for b in kv.blocks}, self.origin, z)
-        return kv
-
-    def predict(self, z: Tensor, t: float, kv: KV = None) -> Tensor:
-        return self.inner.predict(z, t, self._before(z, t, kv))
-
-    def features(
-        self, z: Tensor, t: float, taps: tuple[FeatureTap, ...], kv: KV = None, *, stop: bool = True
-    ) -> tuple[list[Tensor], Tensor | None]:
-        return self.inner.features(z, t, taps, self._before(z, t, kv), stop=stop)

@@ -6,12 +6,50 @@ Solvers are plain functions that carry their own velocity.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
 
 from torch import Tensor
 
 from ..types import KV, Backbone, DragError, Schedule
 
-Solver = Callable[[Backbone, Tensor, Schedule, int, int, KV, Tensor | None], tuple[Tensor, Tensor | None]]
+Step = Callable[[Backbone, Tensor, Schedule, int, int, KV, Tensor | None], tuple[Tensor, Tensor | None]]
+
+
+class Solver(Protocol):
+    """One step of a latent. A solver round another one says of itself what that one says."""
+
+    @property
+    def carries(self) -> bool:
+        """Whether a denoising goes on with the velocity that the inversion arrived with."""
+        ...
+
+    def __call__(
+        self, backbone: Backbone, z: Tensor, s: Schedule, i: int, j: int, kv: KV, carry: Tensor | None, /
+    ) -> tuple[Tensor, Tensor | None]:
+        """z at level i of `s` carried to level j, and the velocity of this step, for the next one."""
+        ...
+
+
+@dataclass(frozen=True)
+class Stepping:
+    """A plain function as a Solver."""
+
+    step: Step
+    carries: bool = False
+
+    def __call__(
+        self, backbone: Backbone, z: Tensor, s: Schedule, i: int, j: int, kv: KV, carry: Tensor | None, /
+    ) -> tuple[Tensor, Tensor | None]:
+        return self.step(backbone, z, s, i, j, kv, carry)
+
+    def __repr__(self) -> str:
+        return getattr(self.step, "__name__", repr(self.step))
+
+
+def exact(step: Step) -> Stepping:
+    """A solver that returns exactly, if it goes on with the velocity that it arrived with."""
+    return Stepping(step, carries=True)
 
 
 def ddim_jump(z: Tensor, noise: Tensor, s: Schedule, i: int, j: int) -> Tensor:
@@ -20,6 +58,7 @@ def ddim_jump(z: Tensor, noise: Tensor, s: Schedule, i: int, j: int) -> Tensor:
     return s.alpha[j] * clean + s.sigma[j] * noise
 
 
+@Stepping
 def ddim(
     backbone: Backbone, z: Tensor, s: Schedule, i: int, j: int, kv: KV, carry: Tensor | None
 ) -> tuple[Tensor, Tensor | None]:
@@ -30,6 +69,7 @@ def ddim(
     return ddim_jump(z, backbone.predict(z, s.t[min(i, j)], kv), s, i, j), None
 
 
+@Stepping
 def euler(
     backbone: Backbone, z: Tensor, s: Schedule, i: int, j: int, kv: KV, carry: Tensor | None
 ) -> tuple[Tensor, Tensor | None]:
@@ -38,6 +78,7 @@ def euler(
     return z + (s.t[j] - s.t[i]) * backbone.predict(z, s.t[i], kv), None
 
 
+@Stepping
 def fireflow(
     backbone: Backbone, z: Tensor, s: Schedule, i: int, j: int, kv: KV, carry: Tensor | None
 ) -> tuple[Tensor, Tensor]:
@@ -52,6 +93,7 @@ def fireflow(
     return z + dt * velocity, velocity
 
 
+@exact
 def alf(
     backbone: Backbone, z: Tensor, s: Schedule, i: int, j: int, kv: KV, carry: Tensor | None
 ) -> tuple[Tensor, Tensor]:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from ..motion.geometry import motion_matrix, rescale, warp
 from ..motion.masks import moved, on_grid
-from ..types import Grid, Region, Trajectory
+from ..ranges import check_mode
+from ..types import DragError, Grid, Region, Trajectory
+
+Fill = Literal["noise", "keep"]
 
 
 @dataclass(frozen=True)
@@ -28,10 +32,15 @@ class Paste:
     regions: tuple[Region, ...]
     image: Grid
     levels: int = 1
-    fill: str = "noise"
+    fill: Fill = "noise"
     seed: int = 0
     split: bool = False
     warped: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        check_mode("the fill of a paste", self.fill, Fill)
+        if self.levels < 1:
+            raise DragError(f"a paste has {self.levels} levels; it must have 1 at least")
 
     def __call__(self, z: Tensor, source: Trajectory, level: int) -> Tensor:
         if level >= self.levels:

@@ -21,4 +21,4 @@ def refused_early(patcher: Any, task: Task, recipe: str, variant: Variant) -> No
     if wish.recipe == CUSTOM:
         return
     with torch.inference_mode(False):
-        check_recipe(wish.recipe, family.name, family.label, task, variant)
+        check_recipe(wish.recipe, family=family.name, model=family.label, task=task, variant=variant)

@@ -8,19 +8,20 @@ import time
 import weakref
 from collections import OrderedDict
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 import node_helpers
 import psutil
 import torch
 from torch import Tensor
 
+from ...drag_core.ranges import check_mode
 from ...drag_core.recipes.dragflow import INVERSION
 from ...drag_core.trajectory.invert import invert
-from ...drag_core.trajectory.kvplan import MOST, PINNED, KVPlan, plan_kv
-from ...drag_core.trajectory.kvstore import KVStore, as_kept
+from ...drag_core.trajectory.kvplan import MOST, PINNED, KVMemory, KVPlan, plan_kv
+from ...drag_core.trajectory.kvstore import KVStore
 from ...drag_core.trajectory.solvers import Solver, alf, ddim, euler, fireflow
-from ...drag_core.types import DragError, Trajectory
+from ...drag_core.types import DragError, Prediction, Trajectory
 from . import memory
 from . import schedule as levels
 from .family import family_in
@@ -28,7 +29,9 @@ from .progress import listener
 from .recent import Recent
 from .session import HostBackbone, SessionNeeds, run
 
-SOLVERS: dict[str, Solver] = {"ddim": ddim, "fireflow": fireflow, "alf": alf, "euler": euler}
+SolverName = Literal["ddim", "fireflow", "alf", "euler"]
+Asked = Literal["auto", SolverName]
+SOLVERS: dict[SolverName, Solver] = {"ddim": ddim, "fireflow": fireflow, "alf": alf, "euler": euler}
 KEPT = 2  # inversions remembered beside the host's own cache
 COUNTED = 256  # inversions whose uses are counted
 
@@ -41,7 +44,7 @@ class Inversion:
     """
 
     trajectory: Trajectory
-    solver: str
+    solver: SolverName
     label: str
     key: str
     seconds: float
@@ -102,8 +105,9 @@ def digest(x: Any) -> str:
     return out.hexdigest()[:16]
 
 
-def choose_solver(name: str, kind: str) -> str:
+def choose_solver(name: Asked, kind: Prediction) -> SolverName:
     """Names the solver for a "velocity" or "noise" model; "auto" is fireflow or ddim."""
+    check_mode("solver", name, Asked)
     if name == "auto":
         return "fireflow" if kind == "velocity" else "ddim"
     if (name == "ddim") != (kind == "noise"):
@@ -138,20 +142,21 @@ def invert_latent(
     patcher: Any,
     positive: Any,
     samples: Tensor,
-    solver: str = "auto",
+    *,
+    solver: Asked = "auto",
     steps: int = INVERSION.steps,
     strength: float = INVERSION.strength,
-    shift: str = "auto",
+    shift: levels.Shift = "auto",
     guidance: float = 1.0,
     kv: str = "none",
     kv_budget: float = 0.0,
-    kv_memory: str = "auto",
+    kv_memory: KVMemory = "auto",
     kv_text: bool = False,
 ) -> Inversion:
     """Inverts a LATENT's samples (1, C, h, w) under `positive`, guidance written explicitly.
 
     kv_budget: GiB that K/V take at most (0: a share of what is free).
-    kv_memory: their rung, of drag_core.trajectory.kvplan.
+    kv_memory: their storage, of drag_core.trajectory.kvplan.
     kv_text: FLUX's single blocks keep the prompt's tokens too.
 
     The same picture, prompt, model object and settings give the remembered inversion.
@@ -167,8 +172,8 @@ def invert_latent(
     rule = None if family.layout is None else family.layout.shift
     tokens = h * w // family.multiple**2
     schedule = levels.schedule_for(sampling, steps, strength, shift, tokens, rule)
-    storage = [kv_budget, kv_memory, kv_text]
-    key = digest([samples, positive, name, steps, strength, shift, guidance, list(blocks), *storage])
+    kept_as = [kv_budget, kv_memory, kv_text]
+    key = digest([samples, positive, name, steps, strength, shift, guidance, list(blocks), *kept_as])
     if (before := _last.get(key, patcher)) is not None:
         return before
     started = time.perf_counter()
@@ -179,17 +184,17 @@ def invert_latent(
     calls_ahead = len(schedule.t) - 1 + (name in ("fireflow", "alf"))
     plan = plan_memory(patcher, (h, w), blocks, calls_ahead, text, kv_budget, kv_memory)
 
-    def body(backbone: HostBackbone, z0: Tensor) -> tuple[Trajectory, int]:
-        cache = KVStore("pageable" if plan is None else plan.rung)
+    def body(backbone: HostBackbone, z0: Tensor) -> tuple[Trajectory, KVStore, int]:
+        cache = KVStore("pageable" if plan is None else plan.storage)
         path = invert(backbone, z0, schedule, SOLVERS[name], blocks, tell, cache, kv_text)
         cache.finish()
         carry = None if path.carry is None else path.carry.cpu()
-        return replace(path, z=tuple(z.cpu() for z in path.z), carry=carry), backbone.call.calls
+        return replace(path, z=tuple(z.cpu() for z in path.z), carry=carry), cache, backbone.call.calls
 
     need = SessionNeeds(sigmas=(0.0, float(sigmas[0])))
-    trajectory, calls = run(patcher, positive, samples, body, need, sigmas)
+    trajectory, cache, calls = run(patcher, positive, samples, body, need, sigmas=sigmas)
     seconds = time.perf_counter() - started
-    kept = None if plan is None else as_kept(plan, trajectory.kv)
+    kept = None if plan is None else cache.as_kept(plan)
     base = weakref.ref(patcher.model)
     out = Inversion(trajectory, name, family.label, key, seconds, calls, base, positive, kept)
     return _last.put(key, patcher, out)
@@ -202,7 +207,7 @@ def plan_memory(
     evaluations: int,
     text: int = 0,
     budget: float = 0.0,
-    rung: str = "auto",
+    storage: KVMemory = "auto",
     tell: bool = True,
 ) -> KVPlan | None:
     """Plans how the K/V of `blocks` will be kept for a latent (h, w), before anything runs; None without."""
@@ -211,7 +216,7 @@ def plan_memory(
     ram = psutil.virtual_memory()
     room = int(budget * 2**30) if budget > 0 else int(MOST * ram.available)
     can_pin = int(PINNED * ram.total) if patcher.load_device.type == "cuda" else 0
-    plan = plan_kv(memory.kv_size(patcher, size, blocks, evaluations, text), room, can_pin, rung)
+    plan = plan_kv(memory.kv_size(patcher, size, blocks, evaluations, text), room, can_pin, storage)
     if tell:
         logging.info("drag: %s", plan)
     return plan

@@ -112,8 +112,7 @@ def probe_taps(
             f"use a picture whose sides are divisible by {side} (DragCrop makes one)"
         )
     inverted = [
-        invert_latent(patcher, positive, samples, "auto", steps, strength, "auto", 1.0, "none")
-        for samples in pictures
+        invert_latent(patcher, positive, samples, steps=steps, strength=strength) for samples in pictures
     ]
     last = len(inverted[0].trajectory.schedule.t) - 1
     chosen = sorted({i * last // levels for i in range(levels)})

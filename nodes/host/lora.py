@@ -160,7 +160,7 @@ def train(
     high = float(sampling.sigma_max)
     rows = _rows(patcher, size, training.batch)
     need = SessionNeeds(gradients=True, whole=True, sigmas=(0.0, high), rows=rows)
-    lora = run(patcher, positive, samples, body, need, torch.tensor([high, 0.0]), training.seed)
+    lora = run(patcher, positive, samples, body, need, sigmas=torch.tensor([high, 0.0]), seed=training.seed)
     return _last.put(key, patcher, Trained(lora, key, time.perf_counter() - started))
 
 

@@ -13,7 +13,6 @@ from ...drag_core.drag import drag
 from ...drag_core.recipes.assemble import KeepBackground
 from ...drag_core.recipes.recipe import Recipe
 from ...drag_core.result import Result
-from ...drag_core.trajectory.kvstore import replays
 from ...drag_core.types import Task
 from . import memory
 from .backbones.selftest import self_test
@@ -61,7 +60,7 @@ def drag_latent(
     wish, recipe = planned(patcher, inversion, task, wish, background, clean, refill)
     updates = sum(map(len, recipe.ramp))
     sigmas = host_sigmas(source.schedule)
-    anew = source.kv is not None and recipe.kv_blocks and replays(source.kv)
+    anew = source.kv is not None and recipe.kv_blocks and source.kv.replays
     origin = inversion.positive if anew else None  # K/V under the prompt that the picture was inverted with
     need = SessionNeeds(
         taps=recipe.taps,
@@ -98,14 +97,14 @@ def drag_latent(
     half: Result | None = None
     whole = need.whole or recipe.background.needs_prediction
     one_part = len(recipe.ramp) == 1 and not whole and not anew
+    sampling: dict[str, Any] = {"sigmas": sigmas, "seed": wish.seed}
     if prune and family.joint and updates and one_part:
         with memory.while_pruned(patcher, recipe.taps) as part:
-            half = run(part, positive, samples, body(True, None), need, sigmas, wish.seed)
-        result = run(
-            patcher, positive, samples, body(False, half), SessionNeeds(sigmas=need.sigmas), sigmas, wish.seed
-        )
+            half = run(part, positive, samples, body(True, None), need, **sampling)
+        rest = SessionNeeds(sigmas=need.sigmas)
+        result = run(patcher, positive, samples, body(False, half), rest, **sampling)
     else:
-        result = run(patcher, positive, samples, body(False, None), need, sigmas, wish.seed)
+        result = run(patcher, positive, samples, body(False, None), need, **sampling)
     measured = {
         "seconds": round(time.perf_counter() - started, 3),
         "model_calls": sum(calls),

@@ -151,7 +151,7 @@ def _inverted(patcher: Any, like: Inversion, samples: Tensor, after: int) -> tup
 
     sigmas = host_sigmas(plan)
     need = SessionNeeds(sigmas=(0.0, float(sigmas[0])))
-    path, calls = run(patcher, like.positive, samples, body, need, sigmas)
+    path, calls = run(patcher, like.positive, samples, body, need, sigmas=sigmas)
     seconds = time.perf_counter() - began
     made = replace(like, trajectory=path, key=key, seconds=seconds, calls=calls, plan=None)
     return _last.put(key, patcher, made), calls, len(plan.t) - 1

@@ -15,7 +15,6 @@ from ...drag_core.trajectory.background import (
     background_at,
     background_of,
 )
-from ...drag_core.trajectory.kvstore import replays
 from ...drag_core.types import DragError, KVInject
 from .backbones import joint_kv, unet
 from .backbones.compiler import uncompiled_sampling
@@ -120,7 +119,7 @@ def inject_kv(
         )
     if cache is None or not layers:
         raise DragError("there is no K/V to inject: set kv_layers to auto in DragInvert")
-    if replays(cache):
+    if cache.replays:
         raise DragError(
             "this trajectory holds no K/V: they are made anew at every step (recompute), which only "
             "DragOptimize does; raise kv_budget_gb in DragInvert"

@@ -8,7 +8,7 @@ from typing import Any
 import comfy.model_management as mm
 import psutil
 
-from ...drag_core.trajectory.kvplan import KVPlan
+from ...drag_core.trajectory.kvplan import KVMemory, KVPlan
 from ...drag_core.types import DragError, FeatureTap
 from . import memory
 from .family import family_in
@@ -60,7 +60,7 @@ def fit(
     layers: tuple[str, ...],
     calls: int,
     budget: float,
-    rung: str,
+    storage: KVMemory,
 ) -> Fit:
     """Computes what updating at `size` takes.
 
@@ -76,7 +76,7 @@ def fit(
     during = tuple(b for b in layers if b.startswith("double")) if family.joint else ()
     resident = memory.kv_size(patcher, cells, during, 1).bytes("pageable") if during else 0
     try:
-        kept = plan_memory(patcher, cells, layers, calls, 0, budget, rung, tell=False)
+        kept = plan_memory(patcher, cells, layers, calls, 0, budget, storage, tell=False)
         said = ""
     except DragError as error:
         kept, said = None, f"; {error}"
@@ -117,7 +117,7 @@ def report(
     strength: float,
     kv: str,
     budget: float,
-    rung: str,
+    storage: KVMemory,
 ) -> str:
     """Writes a table in plain text, one line a size."""
     family = family_in(patcher)
@@ -128,7 +128,7 @@ def report(
     taps, _ = taps_of(patcher)
     whole, part = int(patcher.model_size()), memory.drag_bytes(patcher, taps)
     sizes = [(width, height)] if width and height else [(s, s) for s in SIDES]
-    rest = (layers, calls, budget, rung)
+    rest = (layers, calls, budget, storage)
     lines = [
         f"{family.label} on {where}: {room / GIB:.1f} GiB",
         f"weights {whole / GIB:.1f} GiB, {part / GIB:.1f} GiB of them while updating"
@@ -137,7 +137,7 @@ def report(
     ]
     for size in sizes:
         f = fit(patcher, size, room, *rest)
-        kept = "none" if f.kv is None else f"{f.kv.bytes / GIB:.2f} GiB {f.kv.rung}"
+        kept = "none" if f.kv is None else f"{f.kv.bytes / GIB:.2f} GiB {f.kv.storage}"
         lines.append(
             f"{f'{size[0]}x{size[1]}':12s} {f.plain / GIB:7.2f} GiB  {f.checkpoints / GIB:12.2f} GiB  "
             f"{f.resident / GIB:11.2f} GiB  {kept:20s} {f.verdict}"

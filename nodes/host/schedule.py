@@ -9,18 +9,21 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import comfy.model_sampling as ms
 import torch
 from torch import Tensor
 
+from ...drag_core.ranges import check_mode
 from ...drag_core.trajectory.schedules import ddim, flow
-from ...drag_core.types import DragError, Schedule
+from ...drag_core.types import DragError, Prediction, Schedule
 from .shape import host_shape, latent_out
 
+Shift = Literal["auto", "model"]
 
-def prediction_of(sampling: Any) -> str:
+
+def prediction_of(sampling: Any) -> Prediction:
     """Names what the core calls the model's kind, "velocity" or "noise"."""
     if isinstance(sampling, ms.CONST) and isinstance(
         sampling, (ms.ModelSamplingFlux, ms.ModelSamplingDiscreteFlow)
@@ -47,7 +50,7 @@ def schedule_for(
     sampling: Any,
     steps: int,
     strength: float,
-    shift: str,
+    shift: Shift,
     tokens: int,
     rule: Callable[[int, int], float] | None = None,
 ) -> Schedule:
@@ -56,6 +59,7 @@ def schedule_for(
     shift: "model", or "auto" by the model's own `rule`, where it has one and no node put other levels on it.
     rule: mu by image tokens and steps.
     """
+    check_mode("shift", shift, Shift)
     if not 0 < strength <= 1:
         raise DragError(f"strength is {strength:g}; it must be above 0 and at most 1")
     if prediction_of(sampling) == "velocity":

@@ -137,6 +137,7 @@ def run(
     samples: Tensor,
     body: Body[T],
     need: SessionNeeds = SessionNeeds(),
+    *,
     sigmas: Tensor | None = None,
     seed: int = 0,
 ) -> T:

@@ -11,7 +11,7 @@ from torch import Tensor
 from ...drag_core.backends.hooks import missing_tap
 from ...drag_core.recipes.assemble import Choice, Given, KeepBackground, ModelGround, assemble
 from ...drag_core.recipes.choice import AUTO, automatic
-from ...drag_core.recipes.recipe import Recipe
+from ...drag_core.recipes.recipe import Recipe, check_ramp
 from ...drag_core.types import DragError, Task, Trajectory
 from .family import HostModel, family_in
 from .inversion import SOLVERS, Inversion
@@ -44,15 +44,6 @@ def _check_sizes(task: Task, source: Trajectory, others: list[tuple[str, Any]]) 
                 f"{name} is of a {c * x.shape[-1]}x{c * x.shape[-2]} picture and the trajectory of one of "
                 f"{c * w}x{c * h}: make it from the same picture"
             )
-
-
-def _check_levels(source: Trajectory, recipe: Recipe) -> None:
-    levels = len(source.schedule.t) - 1
-    if len(recipe.ramp) > levels:
-        raise DragError(
-            f"this recipe updates at {len(recipe.ramp)} noise levels and the trajectory has {levels}: invert "
-            "with more steps or a higher strength"
-        )
 
 
 def _same_levels(a: Inversion, b: Inversion) -> None:
@@ -96,7 +87,7 @@ def planned(
         wish = settled(wish, family, task)
         given = Given(filled, warped, background)
         recipe = assemble(task, ground_of(family, inversion), wish, given)
-    _check_levels(inversion.trajectory, recipe)
+    check_ramp(recipe, inversion.trajectory.schedule)
     if gone := [t.block for t in recipe.taps if t.block not in family.blocks]:
         raise missing_tap(gone[0], list(family.blocks))  # a pruned model would have no block left
     return wish, recipe

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from drag_core.backends.diffusers_flux import DiffusersFlux
-from drag_core.types import DragError, FeatureTap, KVCache, KVInject, KVRecord
+from drag_core.trajectory.kvcache import KVPlain
+from drag_core.types import DragError, FeatureTap, KVInject, KVRecord
 from tests.core.test_backends import BACKBONES, flux_backbone
 
 TAPS = (FeatureTap("double.0", "norm1"), FeatureTap("double.1"))
@@ -78,7 +79,7 @@ def test_a_reference_pass_forgets_the_answers() -> None:
 def test_injected_keys_and_values_are_not_computed(name: str) -> None:
     make, _, block, t = BACKBONES[name]
     backbone, z = make()
-    cache = KVCache()
+    cache = KVPlain()
     with torch.no_grad():
         backbone.predict(z, t, KVRecord(cache, (block,)))
         calls = count_calls(list(backbone.projections[block]))
@@ -94,7 +95,7 @@ def test_injected_keys_and_values_are_not_computed(name: str) -> None:
 def test_keys_of_another_size_are_refused(name: str) -> None:
     make, _, block, t = BACKBONES[name]
     backbone, z = make()
-    cache = KVCache()
+    cache = KVPlain()
     with torch.no_grad():
         backbone.predict(z, t, KVRecord(cache, (block,)))
         with pytest.raises(DragError, match="image tokens"):
@@ -106,7 +107,7 @@ def test_keys_of_another_size_are_refused(name: str) -> None:
 def test_checkpoints_change_nothing(taps: tuple[FeatureTap, ...]) -> None:
     """Features and gradient bit for bit, injected K/V included, which the second pass needs too."""
     backbone, z = flux_backbone()
-    cache, blocks = KVCache(), ("double.0", "double.1", "single.0")
+    cache, blocks = KVPlain(), ("double.0", "double.1", "single.0")
     with torch.no_grad():
         backbone.predict(torch.randn_like(z), 0.6, KVRecord(cache, blocks))
     kv = KVInject(cache, blocks)

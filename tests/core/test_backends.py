@@ -16,7 +16,8 @@ from safetensors.torch import save_file
 from drag_core.backends import keys
 from drag_core.backends.diffusers_flux import DiffusersFlux
 from drag_core.backends.diffusers_unet import DiffusersUNet
-from drag_core.types import DragError, FeatureTap, KVCache, KVInject, KVRecord
+from drag_core.trajectory.kvcache import KVPlain
+from drag_core.types import DragError, FeatureTap, KVInject, KVRecord
 
 
 def tiny_unet(**other: Any) -> UNet2DConditionModel:
@@ -100,7 +101,7 @@ def test_taps_come_in_the_order_asked_for_and_gradients_reach_only_the_latent(na
 def test_own_keys_and_values_are_the_identity_and_foreign_ones_are_not(name: str) -> None:
     make, _, block, t = BACKBONES[name]
     backbone, z = make()
-    cache = KVCache()
+    cache = KVPlain()
     with torch.no_grad():
         plain = backbone.predict(z, t)
         assert torch.equal(backbone.predict(z, t, KVRecord(cache, (block,))), plain)
@@ -121,7 +122,7 @@ def test_unknown_names_say_what_there_is(name: str) -> None:
     with pytest.raises(DragError, match="it has"):
         backbone.features(z, t, (FeatureTap("up.9"),))
     with pytest.raises(DragError, match="it has"):
-        backbone.predict(z, t, KVRecord(KVCache(), ("attn.99",)))
+        backbone.predict(z, t, KVRecord(KVPlain(), ("attn.99",)))
 
 
 def test_flux_norm1_is_the_modulated_attention_input() -> None:

@@ -31,7 +31,7 @@ def test_auto_is_a_recipe_that_fits(family: str, regions: Any, handles: Any, wan
     task = Task(GRID, regions, handles)
     name = automatic(family, task)
     assert name == wanted and METHODS[name].family == family
-    check_recipe(name, family, "the model", task)  # not refused
+    check_recipe(name, family=family, model="the model", task=task)  # not refused
 
 
 def test_auto_refuses_what_no_recipe_drags() -> None:

@@ -88,7 +88,9 @@ def test_symmetric_by_hand() -> None:
     then, now = torch.zeros(2, 1, 2, 1, 2, dtype=torch.float64)
     then[0, 0, 0, 0] = then[0, 1, 0, 1] = 1
     now[0, 0] = 1
-    guide = Correspondence((Handle((3.5, 3.5), (3.5, 3.5)),), Grid(8, 16), radius=1, temperature=0.5)
+    guide = Correspondence(
+        (Handle((3.5, 3.5), (3.5, 3.5)),), Grid(8, 16), radius=1, step=0.0, temperature=0.5
+    )
     gap = (2 / 3 - 1 / 3) / 0.5
     columns = (math.log(1 + math.exp(-gap)) + math.log(1 + math.exp(gap))) / 2
     assert math.isclose(float(guide.loss(now, then)), (math.log(2) + columns) / 2, rel_tol=1e-6)

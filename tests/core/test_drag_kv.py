@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from drag_core.drag import drag
-from drag_core.types import KVCache
+from drag_core.trajectory.kvcache import KVPlain
 from tests.core.analytic import Linear
 from tests.core.test_drag import FLOW, recipe, source
 
@@ -29,7 +29,7 @@ def test_keys_and_values_come_from_the_inversion_at_the_same_level(while_draggin
 
 
 def test_cache_gives_the_nearest_level() -> None:
-    cache = KVCache()
+    cache = KVPlain()
     for t in (0.2, 0.5, 0.9):
         cache.put(t, "a", torch.full((2, 3), t, requires_grad=True), torch.full((2, 3), 10 * t))
     both = torch.zeros(1)

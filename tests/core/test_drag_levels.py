@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
+from functools import partial, wraps
 from typing import Any
 
 import pytest
@@ -18,7 +18,7 @@ from drag_core.recipes.released import HalfStepAhead, Patience
 from drag_core.trajectory.background import background_of
 from drag_core.trajectory.constrain import FreeBackground, SoftBackground
 from drag_core.trajectory.invert import denoise, invert
-from drag_core.trajectory.solvers import Solver, alf, ddim, euler, fireflow
+from drag_core.trajectory.solvers import Solver, Stepping, alf, ddim, euler, fireflow
 from drag_core.types import KV, FeatureTap, Handle, KVInject, Schedule, Task
 from tests.core.analytic import Linear, Mixture, levels
 from tests.core.test_drag import FLOW, GOAL, IMAGE, POINTS, START, VP, at, picture, recipe
@@ -74,16 +74,23 @@ def test_fireflow_starts_anew_after_every_updated_level() -> None:
     assert torch.allclose(got.z, z, rtol=0, atol=1e-12) and torch.equal(got.reconstruction, source.z[-1])
 
 
-def test_alf_goes_on_with_the_velocity_that_it_arrived_with() -> None:
+@wraps(alf)
+def counted(*args: Any) -> Any:
+    """A solver that somebody has wrapped."""
+    return alf(*args)
+
+
+@pytest.mark.parametrize("solver", [alf, counted, Stepping(counted, carries=True)])
+def test_alf_goes_on_with_the_velocity_that_it_arrived_with(solver: Solver) -> None:
     """Five steps: what is wrong without it changes its sign at every step, and an even number hides it."""
     backbone, s = curved(), levels(5, 0.8)
     clean = backbone.means[:1] + 0.3
-    source = invert(backbone, clean, s, alf)
-    still = recipe(NoSupervision(), solver=alf, schedule=s, ramp=(), constraint=FreeBackground())
+    source = invert(backbone, clean, s, solver)
+    still = recipe(NoSupervision(), solver=solver, schedule=s, ramp=(), constraint=FreeBackground())
     found = drag(backbone, source, beside(still, "reconstruction"))
     for z in (found.z, found.reconstruction):
         assert torch.allclose(z, clean, rtol=0, atol=1e-10)
-    assert not torch.allclose(denoise(backbone, source.z[0], s, alf), clean, rtol=0, atol=1e-4)
+    assert not torch.allclose(denoise(backbone, source.z[0], s, solver), clean, rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize("solver", [fireflow, alf])

@@ -89,7 +89,7 @@ def test_order_of_a_round_trip(solver: Solver, low: float, high: float) -> None:
     for steps in (16, 32, 64):
         errors.append(float((round_trip(m, z, flow(steps), solver) - z).norm() / z.norm()))
     ratios = [a / b for a, b in zip(errors, errors[1:], strict=False)]
-    print(solver.__name__, errors, ratios)
+    print(solver, errors, ratios)
     assert all(low < r < high for r in ratios)
 
 

@@ -130,9 +130,13 @@ def test_dragflows_name_for_relocation_is_read() -> None:
 @settings(max_examples=100, deadline=None)
 @given(instructions(), st.integers(1, 4096), st.integers(1, 4096), st.integers(1, 4096), st.integers(1, 4096))
 def test_rescaled_is_invertible(x: DragInstruction, w: int, h: int, w2: int, h2: int) -> None:
-    x = rescaled(DragInstruction(regions=x.regions, points=x.points, painted=x.painted, extra=x.extra), w, h)
-    there = rescaled(x, w2, h2)
-    back = rescaled(there, w, h)
+    x = rescaled(
+        DragInstruction(regions=x.regions, points=x.points, painted=x.painted, extra=x.extra),
+        width=w,
+        height=h,
+    )
+    there = rescaled(x, width=w2, height=h2)
+    back = rescaled(there, width=w, height=h)
     assert (there.width, there.height, back.width, back.height) == (w2, h2, w, h)
     assert back.extra == x.extra and [p.extra for p in back.points] == [p.extra for p in x.points]
     pairs = [
@@ -157,7 +161,7 @@ def test_rescaled_is_invertible(x: DragInstruction, w: int, h: int, w2: int, h2:
 
 def test_rescaled_keeps_pixel_centres() -> None:
     x = DragInstruction(4, 2, points=(PointSpec((0, 0), (3, 1)), PointSpec((1.5, 0.5), (-0.5, -0.5))))
-    y = rescaled(x, 8, 8)
+    y = rescaled(x, width=8, height=8)
     # the first pixel of a picture twice as wide becomes pixels 0 and 1: its centre lies between them
     assert [(p.start, p.target) for p in y.points] == [((0.5, 1.5), (6.5, 5.5)), ((3.5, 3.5), (-0.5, -0.5))]
 
@@ -165,7 +169,7 @@ def test_rescaled_keeps_pixel_centres() -> None:
 def test_rescaled_scales_radii_by_the_mean_factor_and_leaves_an_unstated_size() -> None:
     stroke = Shape(strokes=(Stroke(((1, 1),), 4),))
     x = DragInstruction(10, 10, regions=(RegionSpec(stroke, "relocation", (5, 5)),), painted=stroke)
-    y = rescaled(x, 20, 40)
+    y = rescaled(x, width=20, height=40)
     assert y.regions[0].shape.strokes[0].radius == 12 and y.painted.strokes[0].radius == 12
     free = DragInstruction(points=(PointSpec((1, 1), (2, 2)),))
-    assert rescaled(free, 20, 40).points == free.points
+    assert rescaled(free, width=20, height=40).points == free.points

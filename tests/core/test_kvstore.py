@@ -1,4 +1,4 @@
-"""K/V as they are kept: what each rung costs in the result, how levels are paired, what is refused."""
+"""K/V as they are kept: what each storage costs in the result, how levels are paired, what is refused."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from drag_core.recipes.dragflow import dragflow
 from drag_core.recipes.recipe import Recipe
 from drag_core.recipes.released import Cleaner, HalfStepAhead, KVPairing, kv_view
 from drag_core.trajectory.invert import invert
-from drag_core.trajectory.kvplan import RUNGS, KVSize
+from drag_core.trajectory.kvcache import KVPlain
+from drag_core.trajectory.kvplan import STORAGES, KVSize
 from drag_core.trajectory.kvstore import KVReader, KVStore
 from drag_core.trajectory.schedules import flow
 from drag_core.trajectory.solvers import fireflow
@@ -78,13 +79,13 @@ def edited(backbone: DiffusersFlux, store: KVCache | None, r: Recipe) -> tuple[T
     return drag(backbone, source, r).z, source.kv
 
 
-@pytest.mark.parametrize("rung", RUNGS)
-def test_the_bytes_are_those_of_the_plan(rung: str) -> None:
-    backbone, store = network(), KVStore(rung)
+@pytest.mark.parametrize("storage", STORAGES)
+def test_the_bytes_are_those_of_the_plan(storage: str) -> None:
+    backbone, store = network(), KVStore(storage)
     invert(backbone, latent(), SCHEDULE, fireflow, BLOCKS, cache=store)
     width = 64  # the factors are per token here: the outputs of to_k have the heads side by side
     size = KVSize(2 * 24 * width * len(BLOCKS), 4, 4, width, latent=latent().numel() * 4)
-    assert store.bytes == size.bytes(rung)
+    assert store.bytes == size.bytes(storage)
     assert store.blocks == BLOCKS and len(store.levels) == 4
 
 
@@ -98,21 +99,21 @@ def whole(pairing: KVPairing) -> Tensor:
     return edited(network(), None, recipe(kv_view=kv_view(pairing)))[0]
 
 
-@pytest.mark.parametrize("rung", RUNGS)
+@pytest.mark.parametrize("storage", STORAGES)
 @pytest.mark.parametrize("pairing", ["level", "released"])
-def test_what_each_rung_costs_in_the_result(rung: str, pairing: KVPairing) -> None:
+def test_what_each_storage_costs_in_the_result(storage: str, pairing: KVPairing) -> None:
     backbone = network()
     r = recipe(kv_view=kv_view(pairing))
-    kept, _ = edited(backbone, KVStore(rung), r)
+    kept, _ = edited(backbone, KVStore(storage), r)
     error = float((kept - whole(pairing)).norm() / (whole(pairing) - latent()).norm())
-    print(rung, pairing, error)
-    assert error <= COST[rung]
-    assert (error > 0) == (rung in ("fp8", "v fp8"))
+    print(storage, pairing, error)
+    assert error <= COST[storage]
+    assert (error > 0) == (storage in ("fp8", "v fp8"))
 
 
 def test_injecting_what_was_recorded_changes_nothing() -> None:
     """K/V of the very call: identity to 1e-5, on every block, alone and together."""
-    backbone, kept, z = network(), KVCache(), latent()
+    backbone, kept, z = network(), KVPlain(), latent()
     with torch.no_grad():
         plain = backbone.predict(z, 0.5, KVRecord(kept, BLOCKS))
         for blocks in (BLOCKS, *((b,) for b in BLOCKS)):
@@ -121,7 +122,7 @@ def test_injecting_what_was_recorded_changes_nothing() -> None:
 
 
 def test_double_and_single_blocks_of_one_number_never_meet() -> None:
-    store = KVCache()
+    store = KVPlain()
     for k, block in enumerate(("double.9", "single.9")):
         store.put(0.5, block, torch.full((1, 1), float(k)), torch.full((1, 1), k + 2.0))
     assert [float(x) for b in ("double.9", "single.9") for x in store.get(0.5, b)] == [0, 2, 1, 3]  # type: ignore[arg-type]
@@ -144,7 +145,7 @@ def test_released_pairing_is_the_released_codes() -> None:
     assert (r.kv_view, r.kv_text, r.background) == (Cleaner, True, HalfStepAhead())
     s = r.schedule.t
     middles = [(a + b) / 2 for a, b in zip(s, s[1:], strict=False)]
-    captures, store = [0.0, *reversed(middles)], KVCache()
+    captures, store = [0.0, *reversed(middles)], KVPlain()
     filled(store, captures)
     assert captures.index(Cleaner(store).level(s[0], "a")) == int(data["index_drag_round0"]) == 19
     got = [captures.index(Cleaner(store).level(t, "a")) for t in middles]
@@ -178,7 +179,7 @@ def test_what_a_run_records_stays_with_it() -> None:
 
 def test_prompts_of_another_length_are_refused_where_they_are_shared() -> None:
     first, other = network(3), network(5)
-    store, image_only = KVCache(), KVCache()
+    store, image_only = KVPlain(), KVPlain()
     with torch.no_grad():
         plain = first.predict(latent(), 0.5, KVRecord(store, BLOCKS, text=True))
         first.predict(latent(), 0.5, KVRecord(image_only, BLOCKS))
@@ -229,20 +230,20 @@ def test_the_released_background_is_half_a_step_ahead() -> None:
     assert not torch.equal(done.reconstruction, source.z[-1])
 
 
-@pytest.mark.parametrize("rung", ["recompute", "fp8"])
-def test_made_anew_under_the_inversions_own_prompt(rung: str) -> None:
+@pytest.mark.parametrize("storage", ["recompute", "fp8"])
+def test_made_anew_under_the_inversions_own_prompt(storage: str) -> None:
     """`origin` makes the K/V; its calls come on top, one a call that injects."""
     source_model = network()
     target = DiffusersFlux(source_model.net, torch.randn(1, 4, 8), torch.randn(1, 8))
     r = recipe()
-    path = invert(source_model, latent(), r.schedule, fireflow, r.kv_blocks, cache=KVStore(rung))
+    path = invert(source_model, latent(), r.schedule, fireflow, r.kv_blocks, cache=KVStore(storage))
     full = invert(source_model, latent(), r.schedule, fireflow, r.kv_blocks)
     spy = Spy(source_model)
     got = drag(target, path, r, origin=spy).z  # type: ignore[arg-type]
     want = drag(target, full, r).z
-    assert float((got - want).norm() / want.norm()) < (1e-5 if rung == "recompute" else 1e-2)
+    assert float((got - want).norm() / want.norm()) < (1e-5 if storage == "recompute" else 1e-2)
     middles = [(a + b) / 2 for a, b in zip(SCHEDULE.t, SCHEDULE.t[1:], strict=False)]
-    assert [c[1] for c in spy.calls] == (middles if rung == "recompute" else [])
+    assert [c[1] for c in spy.calls] == (middles if storage == "recompute" else [])
 
 
 def test_a_missing_block_is_told() -> None:
@@ -250,7 +251,7 @@ def test_a_missing_block_is_told() -> None:
         KVStore().get(0.5, "a")
 
 
-def test_a_plain_read_of_the_recompute_rung_is_refused() -> None:
+def test_a_plain_read_of_the_recompute_storage_is_refused() -> None:
     store = KVStore("recompute")
     store.note(0.5, latent(), ("a",), False)
     with pytest.raises(DragError, match="made anew at every step"):

@@ -1,4 +1,4 @@
-"""K/V within a budget: the bytes of each rung, which one is taken, and a driver that refuses to pin."""
+"""K/V within a budget: the bytes of each storage, which one is taken, and a driver that refuses to pin."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from drag_core.trajectory.kvplan import KVSize, plan_kv
-from drag_core.trajectory.kvstore import KVStore, as_kept, pack
+from drag_core.trajectory.kvstore import KVStore
+from drag_core.trajectory.packed import pack
 from drag_core.types import DragError
 
 GIB = 2**30
@@ -28,25 +29,25 @@ def test_sizes_of_flux_at_1024() -> None:
 
 
 @pytest.mark.parametrize(
-    ("gib", "pin", "rung"),
+    ("gib", "pin", "storage"),
     [(16, 16, "pinned"), (16, 4, "pageable"), (8, 16, "fp8"), (4, 16, "v fp8"), (1, 16, "recompute")],
 )
-def test_the_first_rung_that_fits(gib: int, pin: int, rung: str) -> None:
+def test_the_first_storage_that_fits(gib: int, pin: int, storage: str) -> None:
     size = KVSize(2 * 4096 * 3072 * 13, 20, latent=4 * 16 * 128 * 128)
     plan = plan_kv(size, gib * GIB, pin * GIB)
-    assert plan.rung == rung and plan.bytes <= gib * GIB and f"kept {rung}" in str(plan)
+    assert plan.storage == storage and plan.bytes <= gib * GIB and f"kept {storage}" in str(plan)
     assert "12.19 GiB whole" in str(plan)
 
 
 def test_what_does_not_fit_is_refused() -> None:
     size = KVSize(2 * 4096 * 3072 * 13, 20, latent=4 * 16 * 128 * 128)
-    assert plan_kv(size, 16 * GIB, 0, "pinned").rung == "pinned"  # asked for
+    assert plan_kv(size, 16 * GIB, 0, "pinned").storage == "pinned"  # asked for
     with pytest.raises(DragError, match=r"kept fp8 take 6.19 GiB and the budget is 4.00 GiB"):
         plan_kv(size, 4 * GIB, 0, "fp8")
     with pytest.raises(DragError, match="kept recompute"):
         plan_kv(size, 2**20, 0)
-    with pytest.raises(DragError, match="no rung 'disk'"):
-        plan_kv(size, GIB, 0, "disk")
+    with pytest.raises(DragError, match="kv_memory is 'disk'; it must be auto, .* or recompute"):
+        plan_kv(size, GIB, 0, "disk")  # type: ignore[arg-type]
 
 
 def test_eight_bits_lose_a_fortieth() -> None:
@@ -103,16 +104,18 @@ def test_a_refused_pin_is_told_once_and_leaves_nothing(
     monkeypatch.setattr(torch, "zeros", kernel)
     store = KVStore("pinned")
     like = torch.ones(256, 1024)
-    monkeypatch.setattr(KVStore, "_to_host", lambda self, x: self._pinned(x) if self.rung == "pinned" else x)
+    monkeypatch.setattr(
+        KVStore, "_to_host", lambda self, x: self._pinned(x) if self.storage == "pinned" else x
+    )
     for t in (0.8, 0.5):
         store.put(t, "a", like, like + 1)
     assert driver.last == 0 and kernels == ([] if kind is WithLastError else ["trial"])
-    assert driver.asked == 2 and store.rung == "pageable"  # one that went, one refused, none after it
+    assert driver.asked == 2 and store.storage == "pageable"  # one that went, one refused, none after it
     told = [r.getMessage() for r in caplog.records]
     assert told == ["drag: the driver refused to pin 1.0 MiB; K/V are kept pageable"]
     plan = plan_kv(KVSize(2 * like.numel(), 2, 4), GIB, GIB)
-    assert (plan.rung, as_kept(plan, store).rung) == ("pinned", "pageable")
-    assert str(as_kept(plan, store)).endswith(
+    assert (plan.storage, store.as_kept(plan).storage) == ("pinned", "pageable")
+    assert str(store.as_kept(plan)).endswith(
         "kept pageable in 4.0 MiB, budget 1.00 GiB; the driver refused to pin 1.0 MiB"
     )
     del store
@@ -122,5 +125,5 @@ def test_a_refused_pin_is_told_once_and_leaves_nothing(
 
 def test_a_plan_that_held_stays() -> None:
     plan = plan_kv(KVSize(1024, 2), GIB, GIB)
-    assert as_kept(plan, KVStore("pinned")) is plan and as_kept(plan, None) is plan
+    assert KVStore("pinned").as_kept(plan) is plan
     assert "refused" not in str(plan)

@@ -38,7 +38,7 @@ def agree(x: Tensor, got: Tensor, want: Tensor) -> None:
 def test_equals_indexing_the_upsampled_map() -> None:
     x, at = feature_map(), random_points(whole=True, outside=0)
     up = F.interpolate(x, (LARGE.height, LARGE.width), mode="bilinear")
-    agree(x, lookup(x, LARGE, at), up[0][:, at[:, 1].long(), at[:, 0].long()])
+    agree(x, lookup(x, LARGE, at, padding="border"), up[0][:, at[:, 1].long(), at[:, 0].long()])
 
 
 @pytest.mark.parametrize("padding", ["border", "zeros"])
@@ -46,7 +46,7 @@ def test_equals_indexing_the_upsampled_map() -> None:
 def test_equals_grid_sample_of_the_upsampled_map(padding: str, outside: float) -> None:
     x, at = feature_map(), random_points(whole=False, outside=outside)
     up = F.interpolate(x, (LARGE.height, LARGE.width), mode="bilinear")
-    agree(x, lookup(x, LARGE, at, padding), sample(up, at, padding=padding))
+    agree(x, lookup(x, LARGE, at, padding=padding), sample(up, at, padding=padding))
 
 
 @pytest.mark.parametrize("size", [Grid(*NATIVE), Grid(7, 9), Grid(26, 17)])
@@ -55,13 +55,13 @@ def test_other_sizes(size: Grid) -> None:
     x = feature_map()
     at = torch.tensor([[0.0, 0.0], [3.5, 2.25], [size.width - 1.0, size.height - 1.0]], dtype=torch.float64)
     up = F.interpolate(x, (size.height, size.width), mode="bilinear")
-    agree(x, lookup(x, size, at), sample(up, at, padding="border"))
+    agree(x, lookup(x, size, at, padding="border"), sample(up, at, padding="border"))
 
 
 def test_any_shape_of_points_and_several_maps() -> None:
     a, b = feature_map(), torch.ones(1, 2, 4, 4, dtype=torch.float64)
     at = random_points(whole=False, outside=0, count=6).reshape(2, 3, 2)
-    out = lookup_all([a, b], LARGE, at)
+    out = lookup_all([a, b], LARGE, at, padding="border")
     assert out.shape == (7, 2, 3)
-    assert torch.equal(out[:5, 1, 2], lookup(a, LARGE, at[1, 2][None])[:, 0])
+    assert torch.equal(out[:5, 1, 2], lookup(a, LARGE, at[1, 2][None], padding="border")[:, 0])
     assert torch.allclose(out[5:], torch.ones(2, 2, 3, dtype=torch.float64))

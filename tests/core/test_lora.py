@@ -208,7 +208,7 @@ def test_an_edit_with_a_lora_of_its_picture() -> None:
         return replace(recipe, ramp=((1.0,),))
 
     def edited(lora: LoRA | None) -> Tensor:
-        return run_task(model, image, task, "dragnext", change=shorter, lora=lora)[0].z
+        return run_task(model, image, task, recipe="dragnext", change=shorter, lora=lora)[0].z
 
     steps: list[int] = []
     lora = identity_lora(model, image, SHORT, lambda done, total: steps.append(done))

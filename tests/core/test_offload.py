@@ -25,8 +25,9 @@ from drag_core.backends.load import Model, load_model
 from drag_core.bench.cases import held_out
 from drag_core.lora import Training
 from drag_core.recipes.dragflow import dragflow
+from drag_core.trajectory.kvcache import KVPlain
 from drag_core.trajectory.schedules import every_level, flow
-from drag_core.types import DragError, FeatureTap, Grid, KVCache, KVInject, KVRecord
+from drag_core.types import DragError, FeatureTap, Grid, KVInject, KVRecord
 from tests.core.test_backends import BACKBONES
 
 Backbone = DiffusersFlux | DiffusersUNet
@@ -77,7 +78,7 @@ def networks() -> Iterator[Any]:
 
 def answers(b: Backbone, z: Tensor, t: float, tap: str, kv: tuple[str, ...], stop: bool) -> list[Tensor]:
     """A pass without and one with a gradient, K/V stored by the one and injected into the other."""
-    cache = KVCache()
+    cache = KVPlain()
     with torch.no_grad():
         plain = b.predict(torch.flip(z, (-1,)), t, KVRecord(cache, kv))
     z = z.clone().requires_grad_()
@@ -146,7 +147,7 @@ def test_an_edit_of_flux_fits() -> None:
 def test_k_v_are_planned_as_large_as_they_are() -> None:
     for name, (make, _, _, t) in BACKBONES.items():
         b, z = make()
-        named, cache = tuple(b.projections), KVCache()
+        named, cache = tuple(b.projections), KVPlain()
         with torch.no_grad():
             b.predict(z, t, KVRecord(cache, named, text=True))
         size = room.kv_size(b, named, Grid(*z.shape[-2:]), 1, True)
@@ -210,10 +211,10 @@ def test_k_v_go_to_ram_in_as_few_bits_as_it_takes(
 ) -> None:
     b, size, cpu = tiny.flux(3, 2), Grid(16, 16), torch.device("cpu")
     whole = room.kv_size(b, ("double.1",), size, 10, False).bytes("pageable")
-    for share, rung in ((2.0, "pageable"), (0.7, "fp8"), (0.22, "v fp8")):
+    for share, storage in ((2.0, "pageable"), (0.7, "fp8"), (0.22, "v fp8")):
         monkeypatch.setattr(room, "free_ram", lambda share=share: (int(whole * share / 0.6), 2**40))
         store = room.kv_store(b, ("double.1",), size, 10, False, cpu)
-        assert store is not None and store.rung == rung
+        assert store is not None and store.storage == storage
     assert "kept fp8" in caplog.text and "pageable" not in caplog.text.replace("whole; kept", "")
     assert room.kv_store(b, (), size, 10, False, cpu) is None
 

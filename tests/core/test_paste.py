@@ -57,14 +57,14 @@ def test_the_seam_fades_in_by_hand() -> None:
     image, edited = torch.zeros(1, 3, 9, 20), torch.ones(1, 3, 9, 20)
     editable = torch.zeros(9, 20)
     editable[:, 5:] = 1  # the picture's own border is no edge
-    row = put_back(image, edited, editable, seam=4)[0, 0, 4]
+    row = put_back(image, edited=edited, editable=editable, seam=4)[0, 0, 4]
     assert row.tolist() == pytest.approx([0] * 5 + [0.25, 0.5, 0.75] + [1] * 12)
-    assert put_back(image, edited, editable, seam=0)[0, 0, 4].tolist() == [0] * 5 + [1] * 15
+    assert put_back(image, edited=edited, editable=editable, seam=0)[0, 0, 4].tolist() == [0] * 5 + [1] * 15
 
 
 def test_a_broken_edit_stays_inside_the_mask() -> None:
     image, editable = torch.rand(1, 3, 60, 80), box(Grid(60, 80), 10, 10, 30, 30)
-    out = put_back(image, torch.full_like(image, math.nan), editable)
+    out = put_back(image, edited=torch.full_like(image, math.nan), editable=editable)
     assert torch.equal(out[..., editable == 0], image[..., editable == 0])
 
 

@@ -100,7 +100,7 @@ def test_holes_and_path_are_scaled_with_the_picture() -> None:
     spec = RegionSpec(
         Shape((outline(0, 0, 9, 9),), holes=(hole,)), "relocation", (5, 5), path=((-0.5, -0.5), (1.5, 9.5))
     )
-    twice = rescaled(DragInstruction(10, 10, (spec,)), 20, 40).regions[0]
+    twice = rescaled(DragInstruction(10, 10, (spec,)), width=20, height=40).regions[0]
     assert twice.path == ((-0.5, -0.5), (3.5, 39.5))
     assert twice.shape.holes == (outline(-0.5, -0.5, 19.5, 39.5),)
 

@@ -149,7 +149,7 @@ def test_an_edit_in_bfloat16_is_the_float32_one(name: str, recipe: str, schedule
     pictures = []
     for dtype in ("float32", "bfloat16"):
         model = replace(load_model(name, dtype=dtype), name="another")  # without the preset's long schedule
-        pictures.append(run_task(model, case.source[None], case.task, recipe, change=short)[1][0])
+        pictures.append(run_task(model, case.source[None], case.task, recipe=recipe, change=short)[1][0])
     assert psnr(*pictures) >= 30 and not torch.equal(*pictures)
 
 

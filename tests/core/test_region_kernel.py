@@ -174,7 +174,10 @@ def test_lazy_reads_equal_interpolate(
     (top,), (down,) = reading(rows[None], native[0], grid.height, dtype)
     (left,), (along,) = reading(columns[None], native[1], grid.width, dtype)
     assert int(top) == int(left) == 0
-    for got in (lookup(x, grid, torch.stack([w, y], -1)), down.to(dtype) @ x[0] @ along.to(dtype).T):
+    for got in (
+        lookup(x, grid, torch.stack([w, y], -1), padding="border"),
+        down.to(dtype) @ x[0] @ along.to(dtype).T,
+    ):
         assert float((got - up).detach().abs().max()) <= value * max(1, float(up.detach().abs().max()))
         (gradient,) = torch.autograd.grad((got * weight).sum(), x)
         assert float((gradient - want).abs().max()) <= slope * float(want.abs().max())
@@ -189,7 +192,7 @@ def test_patches_equal_lookup(whole: bool) -> None:
     at = at if whole else at + torch.tensor([0.3, 0.71], dtype=torch.float64)
     o = torch.arange(-3.0, 4.0, dtype=torch.float64)
     dy, dx = torch.meshgrid(o, o, indexing="ij")
-    want = lookup_all(now, grid, at[:, None, None, :] + torch.stack([dx, dy], -1))
+    want = lookup_all(now, grid, at[:, None, None, :] + torch.stack([dx, dy], -1), padding="border")
     got = patches(now, grid, at, 3)
     assert got.shape == (16, 4, 7, 7) and torch.allclose(got, want, rtol=0, atol=1e-12)
     weight = torch.randn(got.shape, generator=torch.Generator().manual_seed(4), dtype=torch.float64)

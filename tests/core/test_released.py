@@ -13,6 +13,7 @@ from drag_core.features.supervise import NoSupervision, RegionSupervision
 from drag_core.recipes.released import Cleaner, CoarseRegions, CountedBackground, Patience, Unpacked
 from drag_core.recipes.released.dragnext import begins, coarse_matrix
 from drag_core.trajectory.constrain import SoftBackground
+from drag_core.trajectory.kvcache import KVPlain
 from drag_core.trajectory.kvstore import KVStore
 from drag_core.types import AffineMotion, Grid, KVCache, Region
 
@@ -76,7 +77,7 @@ def kept(cache: KVCache) -> KVCache:
     return cache
 
 
-@pytest.mark.parametrize("cache", [kept(KVCache()), kept(KVStore("pageable")).copy()])
+@pytest.mark.parametrize("cache", [kept(KVPlain()), kept(KVStore("pageable")).copy()])
 def test_a_cleaner_view_reads_the_next_level_below(cache: KVCache) -> None:
     view = Cleaner(cache)
     for t, level in ((0.9, 0.8), (0.8, 0.5), (0.79, 0.5), (0.5, 0.2), (0.1, 0.2)):

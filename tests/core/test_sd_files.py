@@ -143,7 +143,7 @@ def test_a_whole_drag(tmp_path: Path, name: str, recipe: str) -> None:
         seen.append(r)
         return replace(r, schedule=ddim_schedule(8, 0.5), ramp=((0.5, 1.0), (1.0,)))
 
-    result, picture = run_task(model, torch.rand(1, 3, 64, 64), task, recipe, change=shorter)
+    result, picture = run_task(model, torch.rand(1, 3, 64, 64), task, recipe=recipe, change=shorter)
     wanted = {"sd21": "up.2", "sdxl, shallow": "up.1"}[name]
     assert FeatureTap(wanted) in seen[0].taps and all(t.block in model.backbone.blocks for t in seen[0].taps)  # type: ignore
     assert seen[0].kv_blocks == model.backbone.kv  # type: ignore[attr-defined]

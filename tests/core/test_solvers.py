@@ -162,7 +162,7 @@ def test_orders_on_a_mixture() -> None:
             assert {f[2] for f in found} == {n - n * 6 // 25 + more}
         for way, e in errors.items():
             ratios = [a / b for a, b in zip(e, e[1:], strict=False)]
-            print(solver.__name__, way, [x / 4 for x in e], ratios)
+            print(solver, way, [x / 4 for x in e], ratios)
             if way == "one way" or solver is euler:
                 assert all(low < r < high for r in ratios), (solver, way, ratios)
             else:  # the two ways' errors cancel to one more order

@@ -17,9 +17,10 @@ from drag_core.backends.diffusers_unet import DiffusersUNet
 from drag_core.recipes.common import SD_KV, SD_UP
 from drag_core.recipes.placing import unet_taps
 from drag_core.trajectory.invert import denoise, invert
+from drag_core.trajectory.kvcache import KVPlain
 from drag_core.trajectory.schedules import ddim as ddim_schedule
 from drag_core.trajectory.solvers import ddim
-from drag_core.types import DragError, FeatureTap, KVCache, KVInject, KVRecord
+from drag_core.types import DragError, FeatureTap, KVInject, KVRecord
 from tests.core.test_backends import tiny_unet
 
 DOWN, UP, CROSS_DOWN, CROSS_UP = "DownBlock2D", "UpBlock2D", "CrossAttnDownBlock2D", "CrossAttnUpBlock2D"
@@ -86,7 +87,7 @@ def test_taps_and_kv_layers(name: str, ups: int, attentions: int, kv: range) -> 
     with torch.no_grad():
         (found,), _ = b.features(z, 301.0, taps)
         assert found.shape == (1, LIKE[name]["block_out_channels"][1], 16, 8)  # at the latent's resolution
-        cache = KVCache()
+        cache = KVPlain()
         plain = b.predict(z, 301.0, KVRecord(cache, b.kv))
         assert set(cache.blocks) == set(b.kv)
         other = torch.randn_like(z)

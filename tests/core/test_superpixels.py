@@ -84,10 +84,10 @@ def test_without_scikit_image_a_sentence_says_so(monkeypatch: pytest.MonkeyPatch
 def test_patches_alike_join_to_the_thing() -> None:
     colour = lab(PICTURE)
     labels = superpixels(colour, SIZE, 60)
-    one, whole = patch_at(labels, (55, 45)), *around(labels, colour, [(55, 45)], 0.5)
+    one, whole = patch_at(labels, (55, 45)), *around([(55, 45)], labels=labels, features=colour, likeness=0.5)
     assert one.sum() < 0.5 * THING.sum()
     assert (whole * THING).sum() > 0.95 * THING.sum() and whole.sum() < 1.1 * THING.sum()
-    assert torch.equal(around(labels, colour, [(55, 45)], 0.0)[0], one)
+    assert torch.equal(around([(55, 45)], labels=labels, features=colour, likeness=0.0)[0], one)
     assert torch.equal(patch_at(labels, (-9, 500)), patch_at(labels, (0, 95)))
 
 
@@ -104,12 +104,12 @@ def test_swept_by_hand() -> None:
 def test_the_mask_holds_the_thing_and_its_way() -> None:
     colour = lab(PICTURE)
     labels = superpixels(colour, SIZE, 60)
-    mask = auto_mask(colour, labels, [((55, 45), (95, 45))], likeness=0.5, margin=2)
+    mask = auto_mask([((55, 45), (95, 45))], labels=labels, features=colour, likeness=0.5, margin=2)
     arrived = shifted(THING, 40, 0)
     assert (mask * THING).sum() > 0.95 * THING.sum() and (mask * arrived).sum() > 0.95 * arrived.sum()
     assert mask[:, :20].sum() == 0 and mask[80:].sum() == 0
     with pytest.raises(DragError, match="there is none: set a point pair"):
-        auto_mask(colour, labels, [])
+        auto_mask([], labels=labels, features=colour)
 
 
 @pytest.mark.parametrize(("target", "stripes"), [((29.0, 6.0), 3), ((20.0, 6.0), 3), ((19.0, 6.0), 2)])
@@ -121,7 +121,7 @@ def test_a_patch_that_the_line_touches_is_in_the_mask_whole(
     """
     labels = torch.arange(30).div(10, rounding_mode="floor").repeat(12, 1)
     labels[6, 2] = 3
-    mask = auto_mask(torch.zeros(1, 3, 12, 30), labels, [((2.0, 6.0), target)])
+    mask = auto_mask([((2.0, 6.0), target)], labels=labels, features=torch.zeros(1, 3, 12, 30))
     assert mask[:, : 10 * stripes].all() and mask[:, 10 * stripes :].sum() == 0
 
 

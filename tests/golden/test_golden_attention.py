@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from drag_core.backends.hooks import exchanging
 from drag_core.recipes.common import SD_KV
-from drag_core.types import KV, KVCache, KVInject, KVRecord
+from drag_core.trajectory.kvcache import KVPlain
+from drag_core.types import KV, KVInject, KVRecord
 from tests.golden.load import golden, relative
 
 CASES = golden("masactrl")
@@ -42,7 +43,7 @@ def attention(which: slice, block: str, kv: KV) -> Tensor:
 def test_masactrl(case: int) -> None:
     counter = int(CASES["layer_counters"][case])  # self- and cross-attentions, counted in turn
     block = f"attn.{counter // 2}"
-    cache = KVCache()
+    cache = KVPlain()
     source = attention(slice(0, 1), block, KVRecord(cache, (block,)))
     inject = KVInject(cache, (block,)) if block in SD_KV else None
     edit = attention(slice(1, 2), block, inject)

@@ -39,7 +39,7 @@ def ratio(source: Tensor, truth: Tensor, case: Case) -> float:
     """The loss ratio of one map pair (1, C, h, w)."""
     grid = Grid(*source.shape[-2:])
     matrix = rescale(motion_matrix(case.motion), Grid(*case.mask.shape), grid)
-    inside = (warp(on_grid(case.mask, grid), matrix) > 0.3).float()
+    inside = (warp(on_grid(case.mask, grid), matrix, padding="zeros") > 0.3).float()
     carried = warp(source, matrix, padding="border")
     return float(((truth - carried) * inside).abs().sum() / ((source - carried) * inside).abs().sum())
 

@@ -14,4 +14,5 @@ def gap(now: list[Tensor], then: list[Tensor], size: Grid, to: Tensor, came_from
     Compares `now` at `to` (N, 2) with `then` at `came_from` (N, 2). Both are cells of `size`, to which all
     maps (1, C, h, w) are read as if upsampled.
     """
-    return (lookup_all(now, size, to) - lookup_all(then, size, came_from)).abs().sum()
+    here = lookup_all(now, size, to, padding="border")
+    return (here - lookup_all(then, size, came_from, padding="border")).abs().sum()

@@ -72,7 +72,7 @@ class CoarseRegions(Around):
         image, grid = self.inside.image, self.inside.grid
         matrix, begun = coarse_matrix(region.motion, progress, moving, image, grid)
         mask = (on_grid(region.mask.cpu(), grid) > 0.5).double()
-        inside = (warp(mask, matrix, mode="nearest")[0, 0] > 0.5) & begun
+        inside = (warp(mask, matrix, mode="nearest", padding="zeros")[0, 0] > 0.5) & begun
         return torch.nonzero(inside).flip(1).double(), sampling_grid(matrix, grid)[inside].round()
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import CellType, FunctionType
-from typing import Any
+from typing import Any, Literal
 
 from comfy.ldm.chroma.model import Chroma
 from comfy.ldm.flux.model import Flux
@@ -17,9 +17,11 @@ from comfy.ldm.modules.diffusionmodules.mmdit import OpenAISignatureMMDITWrapper
 from comfy.ldm.qwen_image.model import QwenImageTransformer2DModel
 from torch import nn
 
+from ....drag_core.ranges import check_mode
 from ....drag_core.trajectory.schedules import flux2_shift, flux_shift, qwen_shift
 
 Args = dict[str, Any]
+StreamKind = Literal["double", "single"]
 
 
 @dataclass(frozen=True)
@@ -32,9 +34,12 @@ class Stream:
     reader: the submodule of a block that is given the modulated output of its first norm.
     """
 
-    kind: str
+    kind: StreamKind
     attribute: str
     reader: str
+
+    def __post_init__(self) -> None:
+        check_mode("the kind of a stream", self.kind, StreamKind)
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from ....drag_core.types import DragError, FeatureTap, KVCache, KVInject, KVRecord
+from ....drag_core.trajectory.kvcache import KVPlain
+from ....drag_core.types import DragError, FeatureTap, KVInject, KVRecord
 from .call import owners_of
 from .exact import exact
 from .kernels import versions
@@ -113,7 +114,7 @@ def _stored(
     """Records the model's own K/V at z, for injection; raises where a layer's hook was not reached."""
     if not kv_blocks:
         return None
-    cache = KVCache()
+    cache = KVPlain()
     backbone.hits.clear()
     with torch.no_grad():
         early = kv_blocks == backbone.reached(kv_blocks, taps)

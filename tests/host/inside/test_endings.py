@@ -14,7 +14,8 @@ import pytest
 import tiny
 import torch
 from bounds import same
-from region_drag_editing.drag_core.types import FeatureTap, KVCache, KVRecord
+from region_drag_editing.drag_core.trajectory.kvcache import KVPlain
+from region_drag_editing.drag_core.types import FeatureTap, KVRecord
 from region_drag_editing.nodes.host.backbones import grad
 from torch import Tensor
 
@@ -48,7 +49,7 @@ def ending(how: str, place: str, checkpoint: bool, whole: bool) -> Callable[[Any
         z.requires_grad_()
         with torch.no_grad():
             names = backbone.blocks if kind == "flux" else backbone.attentions
-            backbone.predict(z, t, KVRecord(KVCache(), tuple(names)))
+            backbone.predict(z, t, KVRecord(KVPlain(), tuple(names)))
         if place == "before":
             stop()
         if place == "in forward" and how == "interrupt":

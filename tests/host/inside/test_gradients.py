@@ -17,6 +17,7 @@ import pytest
 import tiny
 import torch
 from bounds import within
+from region_drag_editing.drag_core.trajectory.kvcache import KVPlain
 from region_drag_editing.drag_core.types import FeatureTap, KVCache, KVInject, KVRecord
 from region_drag_editing.nodes.host.backbones.unet import tap_modules
 from tiny import FLUX_TAPS, Asked, Got, at, error
@@ -86,7 +87,7 @@ def measured(
     t = level(kind)
 
     def body(backbone: Any, _: Tensor) -> tuple[Asked, KVCache, list[Got], Any]:
-        stored, z = KVCache(), at(backbone, point(kind, 3, dtype))
+        stored, z = KVPlain(), at(backbone, point(kind, 3, dtype))
         assert backbone.call.model.get_dtype_inference() == dtype
         if half is not None:
             backbone.half = half

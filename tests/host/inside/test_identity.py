@@ -182,7 +182,9 @@ def test_half_precision_trains_as_single() -> None:
     found = {}
     for dtype in (torch.float32, torch.float16, torch.bfloat16):
         patcher = tiny.computing_in(tiny.load_unet(WEIGHTS["unet"], dtype), dtype)
-        lora = train(patcher, tiny.positive(), latent(patcher), Training(2, 4, 5e-3, 1)).lora
+        lora = train(
+            patcher, tiny.positive(), latent(patcher), Training(steps=2, rank=4, rate=5e-3, batch=1)
+        ).lora
         found[dtype] = torch.cat([w.flatten() for _, w in lora.weights.values()])
         assert torch.isfinite(found[dtype]).all()
         print(dtype, lora.losses, float(torch.cosine_similarity(found[dtype], found[torch.float32], 0)))
@@ -209,7 +211,7 @@ def test_remembered_by_picture_model_and_numbers(model: Any) -> None:
     positive, z = tiny.positive(), latent(model)
     first = train(model, positive, z, SHORT)
     assert train(model, tiny.positive(), z.clone(), SHORT) is first
-    assert train(model, positive, z, Training(3, 4, 5e-3, 2, seed=1)) is not first
+    assert train(model, positive, z, Training(steps=3, rank=4, rate=5e-3, batch=2, seed=1)) is not first
     with torch.inference_mode():
         assert train(model, positive, z + 0.1, SHORT).key != first.key
     assert train(model.clone(), positive, z, SHORT) is not first

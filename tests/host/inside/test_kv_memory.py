@@ -1,4 +1,4 @@
-"""K/V within a budget in the host: the ladder, what it costs in the result, pairing, prompt tokens, layouts
+"""K/V within a budget in the host: the storages, what it costs in the result, pairing, prompt tokens, layouts
 with more tokens than the picture's; and modulations that are computed once.
 """
 
@@ -15,8 +15,9 @@ from bounds import within
 from comfy.ldm.flux.math import apply_rope
 from disc import moved_disc
 from region_drag_editing.drag_core.trajectory.invert import denoise
-from region_drag_editing.drag_core.trajectory.kvplan import RUNGS
-from region_drag_editing.drag_core.types import DragError, KVCache, KVInject, KVRecord
+from region_drag_editing.drag_core.trajectory.kvcache import KVPlain
+from region_drag_editing.drag_core.trajectory.kvplan import STORAGES
+from region_drag_editing.drag_core.types import DragError, KVInject, KVRecord
 from region_drag_editing.nodes import DragInvert, DragKVInject, DragOptimize
 from region_drag_editing.nodes.host.inversion import SOLVERS, invert_latent
 from torch import Tensor
@@ -50,32 +51,32 @@ def relative(a: Tensor, b: Tensor) -> float:
     return float((a - b).norm() / b.norm())
 
 
-def test_every_rung_keeps_to_its_bytes_and_to_the_result(
+def test_every_storage_keeps_to_its_bytes_and_to_the_result(
     setup: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     whole, _ = drag(setup, invert(setup, kv_memory="pageable"))
-    for rung in RUNGS:
+    for storage in STORAGES:
         with caplog.at_level(logging.INFO):
             caplog.clear()
-            inversion = invert(setup, kv_memory=rung, kv_budget_gb=1.0)
-        assert f"kept {rung} in" in caplog.text
+            inversion = invert(setup, kv_memory=storage, kv_budget_gb=1.0)
+        assert f"kept {storage} in" in caplog.text
         cache = inversion.trajectory.kv
         assert cache.bytes == inversion.plan.bytes <= 2**30
         got, report = drag(setup, inversion)
         error = relative(got, whole)
-        print("flux" if setup["flux"] else "sd", rung, cache.bytes, error)
+        print("flux" if setup["flux"] else "sd", storage, cache.bytes, error)
         assert str(inversion.plan) in report
         # v fp8: the edit's own K, which beside a pasted start differ more (seen: 0.14); in a UNet, K and V
-        # are one tensor, and the rung is fp8
-        assert error <= (0.2 if rung == "v fp8" and setup["flux"] else 1e-2), rung
+        # are one tensor, and the storage is fp8
+        assert error <= (0.2 if storage == "v fp8" and setup["flux"] else 1e-2), storage
 
 
 def test_the_budget_chooses_and_refuses(setup: dict[str, Any]) -> None:
     size = invert(setup).plan.whole / 2**30
-    assert invert(setup, kv_budget_gb=1.01 * size).plan.rung == "pageable"
-    assert invert(setup, kv_budget_gb=0.9 * size).plan.rung == "fp8"
-    if setup["flux"]:  # a UNet's K and V are one tensor: no rung between fp8 and recompute
-        assert invert(setup, kv_budget_gb=0.2 * size).plan.rung == "v fp8"
+    assert invert(setup, kv_budget_gb=1.01 * size).plan.storage == "pageable"
+    assert invert(setup, kv_budget_gb=0.9 * size).plan.storage == "fp8"
+    if setup["flux"]:  # a UNet's K and V are one tensor: no storage between fp8 and recompute
+        assert invert(setup, kv_budget_gb=0.2 * size).plan.storage == "v fp8"
     with pytest.raises(DragError, match="kept pageable take .* raise the budget"):
         invert(setup, kv_budget_gb=0.9 * size, kv_memory="pageable")
 
@@ -94,9 +95,9 @@ def test_released_pairing_and_prompt_tokens(setup: dict[str, Any]) -> None:
         drag(setup | {"positive": longer}, invert(setup))  # the image's tokens alone fit every prompt
 
 
-def test_stock_samplers_take_every_rung_but_recompute(setup: dict[str, Any]) -> None:
-    for rung in RUNGS[:-1]:
-        DragKVInject.execute(setup["model"], invert(setup, kv_memory=rung), "auto", 0.0, 1.0, "released")
+def test_stock_samplers_take_every_storage_but_recompute(setup: dict[str, Any]) -> None:
+    for storage in STORAGES[:-1]:
+        DragKVInject.execute(setup["model"], invert(setup, kv_memory=storage), "auto", 0.0, 1.0, "released")
     with pytest.raises(DragError, match="made anew at every step"):
         DragKVInject.execute(setup["model"], invert(setup, kv_memory="recompute"), "auto", 0.0, 1.0)
 
@@ -109,7 +110,9 @@ def test_round_trip_through_the_host(setup: dict[str, Any]) -> None:
     samples = setup["latent"]["samples"]
     for name in ("fireflow", "alf", "euler"):
         with torch.inference_mode():
-            inversion = invert_latent(setup["model"], setup["positive"], samples, name, 8, 1.0)
+            inversion = invert_latent(
+                setup["model"], setup["positive"], samples, solver=name, steps=8, strength=1.0
+            )
             assert inversion.calls == 8 + (name != "euler")
 
             def back(backbone: Any, _: Tensor, made: Any = inversion, by: str = name) -> Tensor:
@@ -161,7 +164,7 @@ def test_injecting_what_was_recorded_changes_nothing(flux: Any, layout: Any, tex
         out = []
         with torch.no_grad():
             for blocks in (BLOCKS, *((b,) for b in BLOCKS)):
-                cache = KVCache()
+                cache = KVPlain()
                 plain = backbone.predict(tiny.at(backbone, POINT), 0.5, KVRecord(cache, blocks, text))
                 out.append(
                     relative(backbone.predict(tiny.at(backbone, POINT), 0.5, KVInject(cache, blocks)), plain)
@@ -182,7 +185,7 @@ def test_before_and_after_the_rotation_are_the_same(flux: Any) -> None:
     tokens = tiny.LATENT[0] * tiny.LATENT[1] // 4
 
     def body(backbone: Any, _: Tensor) -> tuple[Tensor, Tensor]:
-        cache, rotated, places = KVCache(), {}, {}
+        cache, rotated, places = KVPlain(), {}, {}
         options = backbone.call.options["transformer_options"]
 
         def see(q: Tensor, k: Tensor, v: Tensor, pe: Tensor, extra_options: Any, **kw: Any) -> dict[str, Any]:
@@ -221,7 +224,7 @@ def test_before_and_after_the_rotation_are_the_same(flux: Any) -> None:
 
 def test_blocks_of_one_number_never_meet(flux: Any) -> None:
     def body(backbone: Any, _: Tensor) -> list[Tensor]:
-        cache = KVCache()
+        cache = KVPlain()
         with torch.no_grad():
             backbone.predict(tiny.at(backbone, OTHER), 0.5, KVRecord(cache, BLOCKS))
             return [backbone.predict(tiny.at(backbone, POINT), 0.5, KVInject(cache, (b,))) for b in BLOCKS]

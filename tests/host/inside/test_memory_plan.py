@@ -37,7 +37,7 @@ def test_flux_dev_at_1024(dev: comfy.model_patcher.ModelPatcher, gb: float, verd
     print(gb, said)
     assert verdict in said.verdict and said.whole == (gb >= 12)
     assert (said.verdict == "fits") == (gb == 24)
-    assert said.kv is not None and said.kv.whole == 20 * 624 * 2**20 and said.kv.rung == "pageable"
+    assert said.kv is not None and said.kv.whole == 20 * 624 * 2**20 and said.kv.storage == "pageable"
     assert said.resident == 288 * 2**20
     assert 7.2 < said.plain / GIB < 7.6 and 1.2 < said.checkpoints / GIB < 1.4
 

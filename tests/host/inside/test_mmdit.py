@@ -23,6 +23,7 @@ from mmdit import NAMES, loaded, point
 from region_drag_editing.drag_core.recipes.dragflow import KV as FLUX_KV
 from region_drag_editing.drag_core.recipes.dragflow import TAPS as FLUX_TAPS
 from region_drag_editing.drag_core.trajectory.invert import denoise
+from region_drag_editing.drag_core.trajectory.kvcache import KVPlain
 from region_drag_editing.drag_core.trajectory.solvers import alf
 from region_drag_editing.drag_core.types import FeatureTap, KVCache, KVInject, KVRecord
 from region_drag_editing.nodes import DragInvert
@@ -152,7 +153,7 @@ def test_keys_and_values(name: str) -> None:
     blocks = family_of(patcher.model).attentions
 
     def body(backbone: Any, _: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, KVCache]:
-        own, others, z = KVCache(), KVCache(), tiny.at(backbone, point(name, 3))
+        own, others, z = KVPlain(), KVPlain(), tiny.at(backbone, point(name, 3))
         with torch.no_grad():
             bare = backbone.predict(z, T)
             backbone.hits.clear()

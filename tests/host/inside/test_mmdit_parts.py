@@ -37,7 +37,9 @@ def test_an_identity_lora(name: str) -> None:
     patcher = loaded(name)
     before = mmdit.output(patcher)
     with torch.inference_mode():  # as the executor runs a node
-        trained = identity.train(patcher, tiny.positive(), latent(name), Training(3, 4, 2e-2, 2))
+        trained = identity.train(
+            patcher, tiny.positive(), latent(name), Training(steps=3, rank=4, rate=2e-2, batch=2)
+        )
     layers = identity.layers_of(patcher.model)
     assert trained.lora.weights.keys() == layers.keys() and len(layers) >= 4
     assert len(file_weights(trained.lora)) == 3 * len(layers)

@@ -203,7 +203,9 @@ def test_an_identity_lora(name: str) -> None:
     """A v-prediction's own loss is the noise's over alpha²; the names are those of LoRA files."""
     patcher = model(name)
     with torch.inference_mode():  # as the executor runs a node: so the host moves the weights
-        trained = identity.train(patcher, positive(name), latent(name), Training(4, 4, 5e-3, 2))
+        trained = identity.train(
+            patcher, positive(name), latent(name), Training(steps=4, rank=4, rate=5e-3, batch=2)
+        )
     weights = file_weights(trained.lora)
     assert all(k.startswith("lora_unet_down_blocks_" if "down" in k[:20] else "lora_unet_") for k in weights)
     known = comfy.utils.unet_to_diffusers(patcher.model.model_config.unet_config)

@@ -17,10 +17,11 @@ from region_drag_editing.drag_core.drag import drag
 from region_drag_editing.drag_core.recipes.recipe import Recipe
 from region_drag_editing.drag_core.trajectory.constrain import FreeBackground
 from region_drag_editing.drag_core.trajectory.invert import invert
+from region_drag_editing.drag_core.trajectory.kvcache import KVPlain
 from region_drag_editing.drag_core.trajectory.schedules import ddim, flow
 from region_drag_editing.drag_core.trajectory.solvers import ddim as ddim_step
 from region_drag_editing.drag_core.trajectory.solvers import fireflow
-from region_drag_editing.drag_core.types import KVCache, KVInject, KVRecord, Step
+from region_drag_editing.drag_core.types import KVInject, KVRecord, Step
 from region_drag_editing.nodes.host.backbones.call import plain_conds
 from region_drag_editing.nodes.host.backbones.flux import modulations
 from region_drag_editing.nodes.host.session import SessionNeeds, run
@@ -67,7 +68,7 @@ def test_what_is_known_is_not_computed_again(checkpoint: bool, tmp_path: Path) -
 
     def body(backbone: Any, _: Tensor) -> tuple[Counter[tuple[int, ...]], int, float]:
         backbone.checkpoint = checkpoint
-        z, cache = tiny.at(backbone, tiny.noise(1, 16, *tiny.LATENT, seed=3)), KVCache()
+        z, cache = tiny.at(backbone, tiny.noise(1, 16, *tiny.LATENT, seed=3)), KVPlain()
         with torch.no_grad():
             reference, _ = backbone.features(z, tiny.FLOW_T, tiny.DOUBLE_TAPS, KVRecord(cache, KV))
         point = tiny.at(backbone, tiny.noise(1, 16, *tiny.LATENT, seed=4))
