@@ -18,7 +18,8 @@ from drag_core.backends.load import Model
 from drag_core.backends.single_file import FLUX_SCALE, FLUX_SHIFT
 from drag_core.edit import run_task
 from drag_core.recipes.recipe import Recipe
-from drag_core.types import FeatureTap, Grid, Schedule, Step, Task
+from drag_core.step import Step
+from drag_core.types import FeatureTap, Grid, Schedule, Task
 
 BF16, SIDE = torch.bfloat16, 1024
 

@@ -14,6 +14,7 @@ from drag_core.drag import drag
 from drag_core.features.supervise import Supervision
 from drag_core.recipes.dragflow import KV as FLUX_KV
 from drag_core.recipes.recipe import Recipe
+from drag_core.step import Step
 from drag_core.trajectory.kvcache import KVPlain
 from drag_core.trajectory.kvstore import KVStore
 from drag_core.types import (
@@ -24,7 +25,6 @@ from drag_core.types import (
     Handle,
     KVRecord,
     Region,
-    Step,
     Task,
     Trajectory,
 )

@@ -134,7 +134,7 @@ def _edit(a: argparse.Namespace) -> None:
     from .motion.instruction import read_instruction
     from .pictures.files import read_mask, read_picture, to_bytes, write_json, write_png
     from .recipes.choice import check_name, default_recipe
-    from .types import Step
+    from .step import Step
 
     if a.recipe is not None:
         check_name(a.recipe)

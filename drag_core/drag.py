@@ -6,15 +6,10 @@ import torch
 
 from .recipes.recipe import Recipe, check_ramp
 from .result import Handoff, Log, Result
+from .step import OnStep
 from .trajectory.bounds import check_end
 from .trajectory.replayed import ReplayingBackbone
-from .types import (
-    KV,
-    Backbone,
-    KVInject,
-    OnStep,
-    Trajectory,
-)
+from .types import KV, Backbone, KVInject, Trajectory
 from .updates import Updates
 
 

@@ -32,9 +32,10 @@ from .recipes.placing import layers_at_depth
 from .recipes.presets import preset_for
 from .recipes.recipe import Recipe, check_ramp
 from .result import Result
+from .step import OnStep, Step
 from .trajectory.invert import invert
 from .trajectory.schedules import every_level, flow, flux_shift
-from .types import DragError, Grid, KVCache, OnStep, Step, Task, Trajectory, Variant
+from .types import DragError, Grid, KVCache, Task, Trajectory, Variant
 
 SMALLEST = 32
 # how alike neighbouring super-pixels must be to belong to one thing, in units of the colours' spread

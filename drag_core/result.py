@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from .recipes.recipe import Recipe
+from .step import OnStep
 from .trajectory.bounds import Size, check
-from .types import KVCache, OnStep, Point
+from .types import KVCache, Point
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ down. Angles are radians, positive turning +x towards +y (clockwise on screen). 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Literal, Protocol
@@ -25,7 +25,6 @@ Variant = Literal["ours", "paper", "released"]
 Family = Literal["sd", "flux"]  # what a recipe was made for: Stable Diffusion's UNets; FLUX and its kin
 Prediction = Literal["noise", "velocity"]
 Site = Literal["norm1", "out"]
-Stage = Literal["identity", "invert", "drag"]
 
 
 @dataclass(frozen=True)
@@ -284,26 +283,3 @@ class Backbone(Protocol):
         Gradients flow to z, never to weights.
         """
         ...
-
-
-@dataclass(frozen=True)
-class Step:
-    """What a listener is told after every update and every denoising step.
-
-    An exception raised by the listener cancels cleanly. `check` raises DragError where the updates so far
-    have left the range of latents. It waits for the device, so it is for listeners which do anyway.
-    """
-
-    done: int
-    total: int
-    level: int
-    z: Tensor
-    handles: tuple[Point, ...] = ()
-    stage: Stage = "drag"
-    check: Callable[[], object] = lambda: None
-
-    def __post_init__(self) -> None:
-        check_mode("the stage of a step", self.stage, Stage)
-
-
-OnStep = Callable[[Step], None]

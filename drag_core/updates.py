@@ -10,9 +10,10 @@ from torch import Tensor
 from .autocast import uncast
 from .recipes.recipe import Recipe
 from .result import Log
+from .step import Step
 from .trajectory.bounds import extent, measured
 from .trajectory.solvers import ddim_jump
-from .types import KV, Backbone, KVCache, KVRecord, Schedule, Step, Trajectory
+from .types import KV, Backbone, KVCache, KVRecord, Schedule, Trajectory
 
 
 class Updates:

@@ -24,6 +24,7 @@ CORE = (
     ("errors", "autocast"),
     ("ranges",),
     ("types",),
+    ("step",),
     ("motion", "adapters", "lora"),
     ("trajectory", "kernels", "pictures", "metrics"),
     ("features", "backends"),

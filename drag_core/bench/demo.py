@@ -18,8 +18,8 @@ from ..pictures.overlay import overlay, stack, strip
 from ..recipes.assemble import usual_solver
 from ..recipes.choice import default_recipe
 from ..recipes.presets import PRESETS
+from ..step import Step
 from ..trajectory.invert import clean_estimate, invert
-from ..types import Step
 from .cases import Case, held_out, measure
 from .table import COLUMNS, cells, no_edit
 

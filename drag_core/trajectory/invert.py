@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..types import KV, Backbone, KVCache, KVRecord, OnStep, Schedule, Step, Trajectory
+from ..step import OnStep, Step
+from ..types import KV, Backbone, KVCache, KVRecord, Schedule, Trajectory
 from .kvcache import KVPlain
 from .replayed import ReplayingBackbone
 from .solvers import Solver

@@ -11,9 +11,10 @@ import comfy.utils
 import latent_preview
 import torch
 
+from ...drag_core.step import OnStep, Step
 from ...drag_core.trajectory.bounds import Diverged
 from ...drag_core.trajectory.invert import clean_estimate
-from ...drag_core.types import DragError, OnStep, Step, Trajectory
+from ...drag_core.types import DragError, Trajectory
 
 
 def quiet(step: Step) -> None:

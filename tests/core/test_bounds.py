@@ -12,9 +12,10 @@ from torch import Tensor
 
 from drag_core.drag import drag
 from drag_core.features.descent import NormalisedDescent
+from drag_core.step import Step
 from drag_core.trajectory.bounds import LEAST, Diverged, Size, check
 from drag_core.trajectory.constrain import FreeBackground
-from drag_core.types import KV, DragError, FeatureTap, Step, Trajectory
+from drag_core.types import KV, DragError, FeatureTap, Trajectory
 from tests.core.analytic import Linear
 from tests.core.test_drag import REGIONS, recipe, source
 

@@ -15,11 +15,12 @@ from drag_core.features.descent import NormalisedDescent
 from drag_core.features.supervise import NoSupervision, PointSupervision, RegionSupervision, Supervision
 from drag_core.motion.masks import discs
 from drag_core.recipes.recipe import Recipe
+from drag_core.step import Step
 from drag_core.trajectory.background import Background, Reconstructed, Stored
 from drag_core.trajectory.constrain import Constraint, FreeBackground, HardBackground, SoftBackground
 from drag_core.trajectory.invert import clean_estimate, denoise, invert
 from drag_core.trajectory.solvers import Solver, alf, ddim, euler, fireflow
-from drag_core.types import AffineMotion, FeatureTap, Grid, Handle, Region, Schedule, Step, Trajectory
+from drag_core.types import AffineMotion, FeatureTap, Grid, Handle, Region, Schedule, Trajectory
 from tests.core.analytic import Linear, blob, centre_of_mass, levels
 
 IMAGE = Grid(128, 128)

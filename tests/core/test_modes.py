@@ -17,10 +17,11 @@ from drag_core.kernels.lookup import lookup
 from drag_core.motion.geometry import sample
 from drag_core.motion.instruction import DragInstruction, RegionSpec, Shape
 from drag_core.recipes.assemble import Choice, KeepBackground
+from drag_core.step import Step
 from drag_core.trajectory.kvplan import KVSize, plan_kv
 from drag_core.trajectory.kvstore import KVStore
 from drag_core.trajectory.start import Paste
-from drag_core.types import DragError, FeatureTap, Grid, Schedule, Step
+from drag_core.types import DragError, FeatureTap, Grid, Schedule
 
 GRID = Grid(8, 8)
 MAP, AT = torch.zeros(1, 1, 8, 8), torch.zeros(1, 2)

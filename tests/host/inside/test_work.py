@@ -15,13 +15,14 @@ from bounds import within
 from comfy.conds import CONDRegular
 from region_drag_editing.drag_core.drag import drag
 from region_drag_editing.drag_core.recipes.recipe import Recipe
+from region_drag_editing.drag_core.step import Step
 from region_drag_editing.drag_core.trajectory.constrain import FreeBackground
 from region_drag_editing.drag_core.trajectory.invert import invert
 from region_drag_editing.drag_core.trajectory.kvcache import KVPlain
 from region_drag_editing.drag_core.trajectory.schedules import ddim, flow
 from region_drag_editing.drag_core.trajectory.solvers import ddim as ddim_step
 from region_drag_editing.drag_core.trajectory.solvers import fireflow
-from region_drag_editing.drag_core.types import KVInject, KVRecord, Step
+from region_drag_editing.drag_core.types import KVInject, KVRecord
 from region_drag_editing.nodes.host.backbones.call import plain_conds
 from region_drag_editing.nodes.host.backbones.flux import modulations
 from region_drag_editing.nodes.host.session import SessionNeeds, run
