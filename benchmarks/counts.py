@@ -20,6 +20,7 @@ from benchmarks import edits, equality, fits, models, reference
 from benchmarks.meter import Meter, flash
 from drag_core.backends.diffusers_flux import DiffusersFlux
 from drag_core.backends.diffusers_unet import DiffusersUNet
+from drag_core.block import Block
 from drag_core.features.supervise import RegionSupervision
 from drag_core.motion.masks import on_grid
 from drag_core.recipes.dragflow import KV as FLUX_KV
@@ -188,7 +189,9 @@ def flux() -> Lines:
     size = KVSize(kept // 2, 1)
     yield Line("K/V of one evaluation in 8 bit, GB", size.bytes("fp8") / 1e9, "<=", 0.345)
     yield Line("V of one evaluation in 8 bit, GB", size.bytes("v fp8") / 1e9, "<=", 0.173)
-    here = models.kv_bytes(backbone, shape, BF16, tuple(b for b in FLUX_KV if b.startswith("double")))
+    here = models.kv_bytes(
+        backbone, shape, BF16, tuple(b for b in FLUX_KV if Block.parse(b).kind == "double")
+    )
     yield Line("K/V on the device while updating, GB", here / 1e9, "<=", 0.31)
 
 

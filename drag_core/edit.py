@@ -21,7 +21,7 @@ from .lora import LoRA, OnTrain, Training
 from .motion.exchange import with_regions
 from .motion.instruction import DragInstruction
 from .motion.superpixels import auto_mask, lab, superpixels
-from .motion.task import MARGIN, MaskReader, build_task
+from .motion.task import MARGIN, MaskReader, build_task, fitted
 from .pictures.inpaint import painted_over, pixel_warp
 from .pictures.paste import put_back
 from .recipes import METHODS
@@ -85,15 +85,10 @@ def edit_picture(
     if min(height, width) < SMALLEST:
         raise DragError(f"the picture is {width}x{height}; both sides must have at least {SMALLEST} px")
     size = working_size(height, width, model)
-    task, notes = build_task(instruction, size, read_mask)
-    drawn_on = (instruction.width or width, instruction.height or height)
-    notes = tuple(n for n in notes if not n.startswith("the drag was drawn on"))
-    if drawn_on != (width, height):
-        notes = (
-            f"the drag was drawn on {drawn_on[0]}x{drawn_on[1]} and the picture is {width}x{height}: it was "
-            "scaled to fit",
-            *notes,
-        )
+    _, note = fitted(instruction, Grid(height, width))
+    inside, _ = fitted(instruction, size)  # no note of the model's own size
+    task, notes = build_task(inside, size, read_mask)
+    notes = (*note, *notes)
     small = image
     if size != Grid(height, width):
         small = F.interpolate(image, (size.height, size.width), mode="bicubic", antialias=True).clamp(0, 1)

@@ -23,7 +23,7 @@ IN_THE_HOST = "region_drag_editing."  # how the tests inside the host name the p
 CORE = (
     ("errors", "autocast"),
     ("ranges",),
-    ("types",),
+    ("types", "block"),
     ("step",),
     ("motion", "adapters", "lora"),
     ("trajectory", "kernels", "pictures", "metrics"),

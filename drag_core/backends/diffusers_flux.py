@@ -10,6 +10,7 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
+from ..block import Block
 from ..types import KV, DragError, FeatureTap
 from .blocks import each
 from .hooks import Read, exchanging, memoised, missing_tap, tapped
@@ -71,10 +72,11 @@ class DiffusersFlux:
             name: (b.attn.to_k, b.attn.to_v) for name, b in self.blocks.items()
         }
         length = text.shape[1]  # single blocks see text and image in one sequence
-        self.first_image_token = {name: length if name.startswith("single") else 0 for name in self.blocks}
+        kinds = {name: Block.parse(name).kind for name in self.blocks}
+        self.first_image_token = {name: length if k == "single" else 0 for name, k in kinds.items()}
         self.constant = [transformer.time_text_embed]
         for name, b in self.blocks.items():
-            norms = (b.norm,) if name.startswith("single") else (b.norm1, b.norm1_context)
+            norms = (b.norm,) if kinds[name] == "single" else (b.norm1, b.norm1_context)
             self.constant += [n.linear for n in norms]
         self.velocity = False  # of Stable Diffusion's kind
         self._level: Any = None
@@ -174,7 +176,7 @@ class DiffusersFlux:
     def _point(self, tap: FeatureTap, h: int, w: int) -> tuple[nn.Module, Read]:
         if tap.block not in self.blocks:
             raise missing_tap(tap.block, list(self.blocks))
-        block, single = self.blocks[tap.block], tap.block.startswith("single")
+        block, single = self.blocks[tap.block], Block.parse(tap.block).kind == "single"
         norm1 = tap.site == "norm1"
         skip = self.text.shape[1] if single and norm1 else 0
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from ..block import Block
 from ..types import Family, FeatureTap
 
 FLUX1_BLOCKS = tuple(f"double.{i}" for i in range(19)) + tuple(f"single.{i}" for i in range(38))
@@ -26,10 +27,14 @@ def unet_taps(wanted: tuple[FeatureTap, ...], blocks: Iterable[str]) -> tuple[Fe
 
     They are counted from the last one (SDXL has three).
     """
-    ups = sum(b.startswith("up.") for b in blocks)
-    of_ups = [t for t in wanted if t.block.startswith("up.")]
-    placed = [(int(t.block.split(".")[1]) - SD1_UP_BLOCKS + ups, t) for t in of_ups]
-    return tuple(FeatureTap(f"up.{i}", t.site) for i, t in placed if i >= 0)
+    ups = sum(Block.parse(b).kind == "up" for b in blocks)
+    out = []
+    for tap in wanted:
+        block = Block.parse(tap.block)
+        if block.kind == "up" and block.index is not None and block.index + ups >= SD1_UP_BLOCKS:
+            here = Block("up", block.index + ups - SD1_UP_BLOCKS)
+            out.append(FeatureTap(str(here), tap.site))
+    return tuple(out)
 
 
 def taps_on(

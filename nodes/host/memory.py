@@ -74,7 +74,8 @@ def kv_size(
         patch, width, there = patch_of(net), layout.width(net), layout.blocks(net)
         image = -(-h // patch) * -(-w // patch)
         tokens = sum(
-            attentions_of(there[b][0]) * (image + (text if b.startswith("single") else 0)) for b in blocks
+            attentions_of(there[b][0]) * (image + (text if there[b][1].kind == "single" else 0))
+            for b in blocks
         )
         row = width // net.num_heads if hasattr(net, "num_heads") else 64
         return KVSize(2 * tokens * width, evaluations, item, row, latent)

@@ -8,6 +8,7 @@ from typing import Any
 import comfy.model_management as mm
 import psutil
 
+from ...drag_core.block import Block
 from ...drag_core.trajectory.kvplan import KVMemory, KVPlan
 from ...drag_core.types import DragError, FeatureTap
 from . import memory
@@ -73,7 +74,7 @@ def fit(
     item = int(patcher.model.get_dtype_inference().itemsize)
     plain, ckpt = (memory.activation_bytes(net, cells, *taps, r, item) for r in (False, True))
     ckpt = ckpt if family.joint else plain
-    during = tuple(b for b in layers if b.startswith("double")) if family.joint else ()
+    during = tuple(b for b in layers if Block.parse(b).kind == "double") if family.joint else ()
     resident = memory.kv_size(patcher, cells, during, 1).bytes("pageable") if during else 0
     try:
         kept = plan_memory(patcher, cells, layers, calls, 0, budget, storage, tell=False)

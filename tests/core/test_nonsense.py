@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 
+from drag_core.block import Block
 from drag_core.drag import drag
 from drag_core.features.supervise import NoSupervision
 from drag_core.motion.geometry import translation
@@ -93,3 +94,21 @@ def test_a_recipe_put_on_another_schedule_takes_its_first_along() -> None:
     assert there.schedule == there.first.schedule == flow(3) != FLOW
     with pytest.raises(DragError, match="put both on one schedule"):
         replace(both, schedule=flow(3))
+
+
+@pytest.mark.parametrize("name", ["double.17", "single.0", "up.3", "down.0", "mid", "attn.12"])
+def test_a_blocks_name_is_read_and_written(name: str) -> None:
+    assert str(Block.parse(name)) == name
+    assert Block.parse("double.17") == Block("double", 17)
+
+
+@pytest.mark.parametrize("name", ["", "double", "double.", "double.x", "double.-1", "mid.0", "up.1.2", "a.3"])
+def test_what_is_no_block_is_refused(name: str) -> None:
+    with pytest.raises(DragError, match="is no block"):
+        Block.parse(name)
+
+
+def test_a_block_without_its_number_is_refused() -> None:
+    for kind, index in (("up", None), ("mid", 0), ("up", -1)):
+        with pytest.raises(DragError, match="has the number"):
+            Block(kind, index)  # type: ignore[arg-type]

@@ -8,13 +8,15 @@ from typing import Any
 from torch import Tensor
 
 from ....drag_core.backends.hooks import check_tokens
+from ....drag_core.block import Block
 from ....drag_core.types import KV, KVRecord
 
 
 def host_key(name: str) -> tuple[str, int]:
     """Turns "double.3" into ("double_block", 3), the host's key of patches_replace["dit"]."""
-    kind, index = name.split(".")
-    return f"{kind}_block", int(index)
+    block = Block.parse(name)
+    assert block.index is not None
+    return f"{block.kind}_block", block.index
 
 
 def exchange(
