@@ -85,7 +85,7 @@ def test_a_whole_drag(supervision: Supervision, half: torch.dtype) -> None:
 
     def run() -> Result:
         r = recipe(supervision, constraint=SoftBackground(EDITABLE, 0.1), ramp=((0.5, 1.0, 1.0),) * 2)
-        r = replace(r, track_every=1, guide=replace(correspondence(task), radius=2))
+        r = replace(r, track_every=1, guide=replace(correspondence(task, 0.1), radius=2))
         return drag(Plain(rate=0.1), source(Linear(rate=0.1)), r)
 
     want = run()
