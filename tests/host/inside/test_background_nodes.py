@@ -53,7 +53,7 @@ def alone(setup: dict[str, Any]) -> Tensor:
 
     need = SessionNeeds(sigmas=(0.0, float(sigmas[0])))
     with torch.inference_mode():
-        z = tiny.run(setup["model"], setup["positive"], setup["latent"]["samples"], body, need, sigmas)
+        z = tiny.run(setup["model"], setup["positive"], setup["latent"]["samples"], body, need, sigmas=sigmas)
     return latent_out(setup["model"].model, z)
 
 
