@@ -17,15 +17,16 @@ from .types import DragError
 if TYPE_CHECKING:
     from .edit import Edit
 
-FAMILIES = (("flux", "FLUX"), ("sd", "SD"))
-
 
 def _parser() -> argparse.ArgumentParser:
     from .lora import Training
     from .recipes import METHODS
     from .recipes.choice import COPY_PASTE
+    from .recipes.record import FAMILY_NAMES
 
-    families = ((name, [m.name for m in METHODS.values() if m.family == f]) for f, name in FAMILIES)
+    families = (
+        (name, [m.name for m in METHODS.values() if m.family == f]) for f, name in FAMILY_NAMES.items()
+    )
     recipes = "; ".join(f"{', '.join(methods)} ({name})" for name, methods in families)
     p = argparse.ArgumentParser(
         prog="python -m drag_core",

@@ -6,6 +6,7 @@ Nothing outside the mask changes.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 import torch
@@ -20,6 +21,7 @@ from .drag import drag
 from .lora import LoRA, OnTrain, Training
 from .motion.exchange import with_regions
 from .motion.instruction import DragInstruction
+from .motion.masks import union
 from .motion.superpixels import auto_mask, lab, superpixels
 from .motion.task import MARGIN, MaskReader, build_task, fitted
 from .pictures.inpaint import painted_over, pixel_warp
@@ -171,43 +173,30 @@ def run_task(
     """Edits a picture of the model's size and returns the latent and its picture (1, 3, H, W).
 
     updates: False: the recipe's starting point is only denoised, to see what the updates add.
-    change: has the last word on the recipe, as recipes.fast.
+    change: has the last word on the recipe, as recipes.fast.fast.
     cache: where K/V go (None: into RAM, in as few bits as it takes to fit).
     lora: in the model while it inverts, drags and denoises.
     Updates run with checkpoints if they would not fit otherwise.
     """
-    if lora is not None:
-        with applied(model.backbone.net, lora):  # type: ignore[attr-defined]
-            return run_task(
-                model,
-                image,
-                task,
-                recipe=recipe,
-                variant=variant,
-                seed=seed,
-                on_step=on_step,
-                updates=updates,
-                change=change,
-                cache=cache,
-            )
-    ground = ground_of(model)
-    task = regions_for(task, recipe, image)
-    z0 = model.codec.encode(image)
-    choice = Choice(recipe, variant, seed=seed)
-    base = assemble(task, ground, choice, _start(model, ground, choice, task, image, on_step))
-    if not updates:
-        base = replace(base, ramp=())
-    if change is not None:
-        base = change(base, task)
-    check_ramp(base, base.schedule)  # before the inversion
-    if cache is None:
-        size, evaluations = Grid(z0.shape[-2], z0.shape[-1]), len(base.schedule.t)
-        cache = kv_store(model.backbone, base.kv_blocks, size, evaluations, base.kv_text, z0.device)
-    source = invert(
-        model.backbone, z0, base.schedule, base.solver, base.kv_blocks, on_step, cache, base.kv_text
-    )
-    result = _dragged(model, source, base, on_step)
-    return result, model.codec.decode(result.z)
+    with nullcontext() if lora is None else applied(model.backbone.net, lora):  # type: ignore[attr-defined]
+        ground = ground_of(model)
+        task = regions_for(task, recipe, image)
+        z0 = model.codec.encode(image)
+        choice = Choice(recipe, variant, seed=seed)
+        base = assemble(task, ground, choice, _start(model, ground, choice, task, image, on_step))
+        if not updates:
+            base = replace(base, ramp=())
+        if change is not None:
+            base = change(base, task)
+        check_ramp(base, base.schedule)  # before the inversion
+        if cache is None:
+            size, evaluations = Grid(z0.shape[-2], z0.shape[-1]), len(base.schedule.t)
+            cache = kv_store(model.backbone, base.kv_blocks, size, evaluations, base.kv_text, z0.device)
+        source = invert(
+            model.backbone, z0, base.schedule, base.solver, base.kv_blocks, on_step, cache, base.kv_text
+        )
+        result = _dragged(model, source, base, on_step)
+        return result, model.codec.decode(result.z)
 
 
 def _start(
@@ -220,8 +209,7 @@ def _start(
     if ground.preset is None or choice.recipe == COPY_PASTE or not task.regions:
         return Given()
     recipe = assemble(task, ground, choice)
-    mask = torch.stack([r.mask for r in task.regions]).amax(0)
-    empty = model.codec.encode(painted_over(image[0], mask)[None])
+    empty = model.codec.encode(painted_over(image[0], union(task.regions))[None])
     filled = invert(model.backbone, empty, recipe.schedule, recipe.solver, on_step=on_step)
     if not recipe.supervision.moves_regions:
         return Given(filled)

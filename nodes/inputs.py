@@ -24,10 +24,11 @@ def number(
     high: float,
     tooltip: str,
     step: float | None = None,
+    **more: Any,
 ) -> io.Input:
     """Makes an io.Int or io.Float input."""
-    more = {} if step is None else {"step": step}
-    return kind.Input(name, default=default, min=low, max=high, tooltip=tooltip, **more)
+    stepped = {} if step is None else {"step": step}
+    return kind.Input(name, default=default, min=low, max=high, tooltip=tooltip, **stepped, **more)
 
 
 def ranged(
@@ -40,10 +41,9 @@ def ranged(
     said = tooltip or limits.says
     if found.type == "bool":
         return io.Boolean.Input(name or field, default=value, tooltip=said)
-    step = {} if limits.step is None else {"step": limits.step}
-    low, high = (int(x) if found.type == "int" else x for x in (limits.low, limits.high))
     kind = io.Int if found.type == "int" else io.Float
-    return kind.Input(name or field, default=value, min=low, max=high, tooltip=said, **step, **more)
+    low, high = (int(x) if kind is io.Int else x for x in (limits.low, limits.high))
+    return number(kind, name or field, value, low, high, said, limits.step, **more)
 
 
 def sampling_range() -> list[io.Float.Input]:

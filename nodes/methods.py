@@ -9,10 +9,8 @@ from comfy_api.latest import io
 
 from ..drag_core.recipes import METHODS
 from ..drag_core.recipes.choice import usual_numbers
-from ..drag_core.recipes.record import Way
+from ..drag_core.recipes.record import FAMILY_NAMES, Way
 from .inputs import ranged
-
-FAMILIES = {"flux": "FLUX", "sd": "SD"}
 
 
 def methods() -> list[io.DynamicCombo.Option]:
@@ -29,7 +27,7 @@ def described() -> str:
     """Lists the published methods, each with its models and things, as "dragflow (FLUX, regions)"."""
     groups: dict[tuple[str, str], list[str]] = {}
     for m in METHODS.values():
-        groups.setdefault((FAMILIES[m.family], m.moves), []).append(m.name)
+        groups.setdefault((FAMILY_NAMES[m.family], m.moves), []).append(m.name)
     said = []
     for (family, moves), names in groups.items():
         listed = f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0]

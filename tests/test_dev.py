@@ -1,6 +1,5 @@
 """dev.py's arguments and stamps, with nothing installed: commands are recorded, not run."""
 
-import importlib.util
 import re
 import sys
 from pathlib import Path
@@ -13,15 +12,6 @@ if sys.version_info >= (3, 11):
 
 ROOT = Path(__file__).resolve().parents[1]
 posix = pytest.mark.skipif(sys.platform == "win32", reason="signals and links as POSIX has them")
-
-
-@pytest.fixture
-def dev() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("dev_under_test", ROOT / "dev.py")
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture

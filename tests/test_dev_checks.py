@@ -1,6 +1,5 @@
 """dev.py's checks: which run, what a failing one does, and the exit codes of commands."""
 
-import importlib.util
 import json
 import os
 import re
@@ -16,15 +15,6 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 posix = pytest.mark.skipif(sys.platform == "win32", reason="signals and links as POSIX has them")
-
-
-@pytest.fixture
-def dev() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("dev_under_test", ROOT / "dev.py")
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.mark.parametrize("cuda", [False, True])

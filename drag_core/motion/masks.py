@@ -47,6 +47,11 @@ def moved(region: Region, progress: float = 1.0) -> Tensor:
     return (out[0, 0] > 0.5).float()
 
 
+def union(regions: Sequence[Region]) -> Tensor:
+    """Returns the union of the regions' masks, where they are before they move."""
+    return torch.stack([r.mask for r in regions]).amax(0)
+
+
 def touched(region: Region) -> Tensor:
     """Joins the region's mask with where it goes, and every place of its path."""
     places = [moved(region, s) for s in stops(region.motion)]

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ..motion.geometry import motion_matrix, warp
-from ..motion.masks import grow
+from ..motion.masks import grow, union
 from ..types import Region
 
 
@@ -27,7 +27,7 @@ def painted_over(image: Tensor, mask: Tensor, margin: int = 5, radius: float = 5
 
 def pixel_warp(image: Tensor, regions: Sequence[Region]) -> Tensor:
     """Cuts regions out, moves them, and pastes them on the painted-over picture."""
-    out = painted_over(image, torch.stack([r.mask for r in regions]).amax(0))
+    out = painted_over(image, union(regions))
     for r in regions:
         matrix = motion_matrix(r.motion)
         cover = warp(r.mask[None, None].to(image), matrix, padding="zeros")[0]

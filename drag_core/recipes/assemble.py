@@ -168,8 +168,7 @@ def _custom(task: Task, ground: ModelGround, choice: Choice, given: Given) -> Re
     """Builds a recipe from the user's own numbers; of a preset only what the model's size asks for."""
     schedule, solver = ground.schedule, ground.solver
     if schedule is None or solver is None:
-        method = METHODS[default_recipe(ground.family)]
-        schedule, solver = method.inversion.schedule(ground.family, task.latent), usual_solver(ground.family)
+        schedule, solver = usual_schedule(ground.family, task), usual_solver(ground.family)
     numbers = with_numbers(usual_numbers(choice.method), choice.numbers)
     recipe = WAYS[choice.method](task, Ground((), ground.kv, schedule, solver), numbers)
     # points compare one block, as GoodDrag and AdaptiveDrag; regions all of them, as DragNeXt
@@ -182,14 +181,18 @@ def _published(task: Task, ground: ModelGround, choice: Choice, given: Given) ->
     """Builds a paper's recipe with its own numbers, or an embedded model's in their place."""
     preset = ground.preset
     if choice.recipe == COPY_PASTE:
-        usual = METHODS[default_recipe(ground.family)]
-        own = usual.inversion.schedule(ground.family, task.latent) if preset is None else preset.schedule
+        own = usual_schedule(ground.family, task) if preset is None else preset.schedule
         return copy_paste(task, own, usual_solver(ground.family), seed=choice.seed)
     method = fitting_method(choice.recipe, family=ground.family, model=ground.label)
     recipe = method.build(task, choice.variant)
     if preset is not None:
         return adapt(recipe, preset, task, given.filled, given.warped)
     return replace(recipe, taps=ground.taps(recipe.taps), kv_blocks=ground.kv if recipe.kv_blocks else ())
+
+
+def usual_schedule(family: Family, task: Task) -> Schedule:
+    """Computes the noise levels of the family's own recipe."""
+    return METHODS[default_recipe(family)].inversion.schedule(family, task.latent)
 
 
 def usual_solver(family: Family) -> Solver:

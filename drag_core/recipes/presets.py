@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ..features.descent import NormalisedDescent
 from ..motion.exchange import with_points
-from ..motion.masks import TOUCHED, discs, moved, on_grid
+from ..motion.masks import TOUCHED, discs, moved, on_grid, union
 from ..trajectory.constrain import FreeBackground, HardBackground
 from ..trajectory.schedules import ddim, flow
 from ..trajectory.start import InOrder, Paste, Refill
@@ -133,7 +133,7 @@ def emptied(task: Task, filled: Trajectory | None) -> Start | None:
     """
     if filled is None or not task.regions:
         return None
-    return Refill(filled, on_grid(torch.stack([r.mask for r in task.regions]).amax(0), task.latent, TOUCHED))
+    return Refill(filled, on_grid(union(task.regions), task.latent, TOUCHED))
 
 
 def adapt_shape(recipe: Recipe, preset: Preset, task: Task) -> Recipe:
@@ -179,7 +179,4 @@ def around_targets(task: Task, size: Grid) -> Tensor | None:
         if not task.handles:
             return None
         goals = [discs([h.start, h.target], 32.0, task.image) for h in task.handles]
-    union = goals[0]
-    for g in goals[1:]:
-        union = union.maximum(g)
-    return F.max_pool2d(on_grid(union, size, TOUCHED), 3, 1, 1)
+    return F.max_pool2d(on_grid(torch.stack(goals).amax(0), size, TOUCHED), 3, 1, 1)

@@ -10,6 +10,9 @@ from ..types import Family, Grid, Schedule, Task, Variant
 from .numbers import Numbers
 from .recipe import Recipe
 
+# What people call the families.
+FAMILY_NAMES: dict[Family, str] = {"flux": "FLUX", "sd": "SD"}
+
 Moves = Literal["regions", "points"]
 Way = Literal["region", "pbsi", "point", "semantic"]
 

@@ -8,7 +8,7 @@ from ..types import KV, Backbone, FeatureTap, KVInject, KVRecord
 
 
 class ReplayingBackbone:
-    """A Backbone for the rung "recompute".
+    """A Backbone for the storage "recompute".
 
     It notes latents where K/V would be stored, and where they are asked for runs `origin` (None: itself) at
     the noted one first.

@@ -71,7 +71,7 @@ def drag_latent(
     )
     tell = listener(patcher, source, wish.preview_every, told)
     calls: list[int] = []
-    memoised: list[bool] = []
+    checkpointed: list[bool] = []
 
     def body(pause: bool, resume: Result | None) -> Any:
         def inner(backbone: HostBackbone, _: Tensor) -> Result:
@@ -84,7 +84,7 @@ def drag_latent(
             with advice(patcher.model):
                 out = drag(backbone, source, recipe, tell, pause=pause, resume=resume, origin=other)
             calls.append(backbone.call.calls + (0 if other is None else other.call.calls))
-            memoised.append(backbone.checkpoint)
+            checkpointed.append(backbone.checkpoint)
             return out
 
         return inner
@@ -108,7 +108,7 @@ def drag_latent(
     measured = {
         "seconds": round(time.perf_counter() - started, 3),
         "model_calls": sum(calls),
-        "checkpoints": any(memoised),
+        "checkpoints": any(checkpointed),
         "pruned": half is not None,
         "peak_memory_mb": round(memory.peak_bytes(device) / 2**20, 1),
     }

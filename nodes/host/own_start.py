@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ...drag_core.autocast import uncast
+from ...drag_core.motion.masks import union
 from ...drag_core.pictures.inpaint import painted_over, pixel_warp
 from ...drag_core.recipes.assemble import KeepBackground
 from ...drag_core.trajectory.invert import invert
@@ -118,7 +119,7 @@ def _made(
         clean = latent_out(patcher.model, inversion.trajectory.z[-1])
         shown = vae.decode(clean)
         pixels = shown.reshape(-1, *shown.shape[-3:])[0, ..., :3].float().cpu().clamp(0, 1).movedim(-1, 0)
-        filled = painted_over(pixels, torch.stack([r.mask for r in task.regions]).amax(0))
+        filled = painted_over(pixels, union(task.regions))
         moved = pixel_warp(pixels, task.regions)
         encoded = [vae.encode(x.movedim(0, -1)[None].contiguous()) for x in (filled, moved)]
     with torch.inference_mode(False):
