@@ -1,106 +1,172 @@
-"""python -m benchmarks.quality [--cases N]
+"""python -m benchmarks.quality [run | table | sheet] [--scenes N] [--plain N] [--rows TEXT] [--check]
 
-What saving work costs where the right answer is known: the held-out scenes of `python -m drag_core table` on
-the embedded models, with the recipes' ways to be done sooner. Work is counted in FLOPs, inversions included.
+What every recipe draws where the right answer is known: held-out lit scenes (N of each kind of edit; light
+stays where it is, so that a warp of the picture is not the truth) and the plain ones of `python -m drag_core
+table`. A line of out/quality/drags.jsonl is one drag; a run goes on where it was stopped. --check: exit 1
+where a bar is missed.
 """
 
 from __future__ import annotations
 
 import argparse
-import math
+import json
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from functools import partial
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
 
-import torch
+from drag_core.bench.lit.cases import lit_cases
+from torch import Tensor
 
-from benchmarks.meter import Meter
+from benchmarks import quality_table
+from benchmarks.measures import is_same, measured
+from benchmarks.quality_table import WARP, WARP_AE
 from drag_core.backends.load import Model, load_model
-from drag_core.bench.cases import KINDS, Case, held_out, measure
+from drag_core.bench.cases import Case, held_out
+from drag_core.bench.table import no_edit
 from drag_core.edit import run_task
-from drag_core.recipes.fast import fast
-from drag_core.recipes.recipe import Recipe
-from drag_core.types import Task
+from drag_core.motion.masks import EDITABLE, on_grid
+from drag_core.pictures.files import to_bytes, write_png
+from drag_core.pictures.inpaint import pixel_warp
+from drag_core.pictures.overlay import overlay, stack, strip
+from drag_core.recipes import METHODS
+from drag_core.recipes.choice import COPY_PASTE, default_recipe
+from drag_core.recipes.presets import PRESETS
+from drag_core.types import Grid
 
-Change = Callable[[Recipe, Task], Recipe]
-
-
-def longer(recipe: Recipe, task: Task, settle: float = 0.0) -> Recipe:
-    """Twenty updates a level instead of three or four, so that there is a plateau."""
-    return replace(recipe, ramp=((1.0,) * 20,) * len(recipe.ramp), settle=settle)
-
-
-def as_it_is(recipe: Recipe, task: Task) -> Recipe:
-    return recipe
-
-
-def start_only(recipe: Recipe, task: Task) -> Recipe:
-    return replace(recipe, ramp=())
-
-
-ROWS: tuple[tuple[str, str, str, Change], ...] = tuple(
-    (model, recipe, name, change)
-    for model, recipe, steps in (("embedded-sd", "dragnext", 10), ("embedded-flux", "dragflow", 8))
-    for name, change in (
-        ("the recipe", as_it_is),
-        ("20 updates a level", longer),
-        ("the same, ends when settled (1 %)", partial(longer, settle=0.01)),
-        (f"fast: {steps} steps, 12 updates", partial(fast, steps=steps)),
-        (f"fast: {steps} steps, 6 updates", partial(fast, steps=steps, updates=6)),
-        ("start only", start_only),
-    )
-)
+OUT = Path("out/quality")
+Drawn = tuple[Tensor, Tensor | None]  # the picture, and the latent that it is of
 
 
 @dataclass(frozen=True)
-class Outcome:
-    centroid: float
-    vacated: float
-    background: float
-    gflop: float
-    updates: float
+class Row:
+    """A row of the table: what it is called, its model, and how it draws a case."""
+
+    name: str
+    model: str
+    draw: Callable[[Model, Case], Drawn]
+
+    @property
+    def label(self) -> str:
+        return f"{self.name} ({self.model})" if self.model else self.name
 
 
-def run(model: Model, recipe: str, change: Change, cases: list[Case]) -> Outcome:
-    rows = []
-    for case in cases:
-        meter = Meter("cpu")
-        with meter:
-            result, picture = run_task(model, case.source[None], case.task, recipe=recipe, change=change)
-        m = measure(picture[0], case)
-        work = meter.total()["flops"] / 1e9
-        rows.append((m["centroid"], m["vacated"], m["background"], work, float(len(result.losses))))
-    columns = ([v for v in column if not math.isnan(v)] for column in zip(*rows, strict=True))
-    return Outcome(*(sum(c) / len(c) if c else math.nan for c in columns))
+def by_recipe(name: str, updates: bool = True) -> Callable[[Model, Case], Drawn]:
+    def draw(model: Model, case: Case) -> Drawn:
+        result, picture = run_task(model, case.source[None], case.task, recipe=name, updates=updates)
+        return picture[0], result.z
+
+    return draw
 
 
-def table(
-    cases: list[Case],
-    say: Callable[[str], None] = print,
-    rows: tuple[tuple[str, str, str, Change], ...] = ROWS,
-) -> None:
-    say("| model | way | centroid error px | vacated dB | background dB | updates | GFLOP | work |")
-    say("|---|---|---|---|---|---|---|---|")
-    whole: dict[str, float] = {}
-    for name, recipe, way, change in rows:
-        o = run(load_model(name), recipe, change, cases)
-        share = o.gflop / whole.setdefault(name, o.gflop)
-        say(
-            f"| {name} | {way} | {o.centroid:.2f} | {o.vacated:.1f} | {o.background:.1f} | {o.updates:.0f} | "
-            f"{o.gflop:.0f} | {share:.2f} |"
-        )
+def start_only(model: Model, case: Case) -> Drawn:
+    return by_recipe(default_recipe(model.family), updates=False)(model, case)
 
 
-def main(argv: list[str] | None = None) -> int:
+def rows() -> tuple[Row, ...]:
+    """All rows, in the table's order."""
+    out = []
+    for model in PRESETS:
+        out.append(Row("no edit", model, lambda m, c: (no_edit(m, c.source[None])[0], None)))
+        out.append(Row(COPY_PASTE, model, by_recipe(COPY_PASTE)))
+    out.append(Row(WARP, "", lambda m, c: (pixel_warp(c.source, c.task.regions), None)))
+    out.append(Row(WARP_AE, "", through_autoencoder))
+    out += [Row("start only", model, start_only) for model in PRESETS]
+    return (*out, *(Row(m.name, f"embedded-{m.family}", by_recipe(m.name)) for m in METHODS.values()))
+
+
+def through_autoencoder(model: Model, case: Case) -> Drawn:
+    z = model.codec.encode(pixel_warp(case.source, case.task.regions)[None])
+    return model.codec.decode(z)[0], None
+
+
+@contextmanager
+def counted(model: Model) -> Iterator[list[int]]:
+    """Counts the calls of the model's network."""
+    calls = [0]
+
+    def add(*_: Any) -> None:
+        calls[0] += 1
+
+    handle = model.backbone.net.register_forward_pre_hook(add)  # type: ignore[attr-defined]
+    try:
+        yield calls
+    finally:
+        handle.remove()
+
+
+def drag_once(row: Row, model: Model, case: Case) -> tuple[dict[str, Any], Tensor]:
+    began = time.perf_counter()
+    with counted(model) as calls:
+        picture, z = row.draw(model, case)
+    seconds = time.perf_counter() - began
+    numbers: dict[str, Any] = dict(measured(picture, case))
+    if z is not None:
+        share = EDITABLE if row.name == COPY_PASTE else PRESETS[model.name].share
+        cells = on_grid(case.editable, Grid(*z.shape[-2:]), share)
+        numbers["exact"] = is_same(z, model.codec.encode(case.source[None]), cells)
+    return numbers | {"calls": calls[0], "seconds": seconds}, picture
+
+
+def scenes(lit: int, plain: int) -> list[tuple[str, Case]]:
+    return [("lit", c) for c in lit_cases(lit)] + [("plain", c) for c in held_out(plain)]
+
+
+def run(out: Path, lit: int, plain: int, wanted: str = "") -> None:
+    """Draws what is not drawn yet, scene by scene, so that an early stop leaves whole scenes."""
+    out.mkdir(parents=True, exist_ok=True)
+    log, done, models = out / "drags.jsonl", set(), cache(load_model)
+    if log.exists():
+        done = {(r["row"], r["scenes"], r["kind"], r["seed"]) for r in quality_table.read(log)}
+    with log.open("a", encoding="utf-8") as f:
+        for which, case in scenes(lit, plain):
+            for row in rows():
+                key = (row.label, which, case.kind, case.seed)
+                if key in done or wanted not in row.label:
+                    continue
+                numbers, _ = drag_once(row, models(row.model or "embedded-sd"), case)
+                line = dict(zip(("row", "scenes", "kind", "seed"), key, strict=True)) | numbers
+                f.write(json.dumps(line) + "\n")
+                f.flush()
+            print(f"{which} {case.kind} {case.seed}", file=sys.stderr, flush=True)
+
+
+def sheet(out: Path, per_kind: int = 2) -> Path:
+    """Draws a contact sheet: a strip for each of the first scenes, row after row, and the truth."""
+    shown = [r for r in rows() if r.name not in ("no edit", COPY_PASTE)]
+    strips, models = [], cache(load_model)
+    captions = ["source", "drag", *(r.label.replace("embedded-", "") for r in shown), "truth"]
+    for case in lit_cases(per_kind):
+        drawn = [row.draw(models(row.model or "embedded-sd"), case)[0] for row in shown]
+        pictures = [case.source, overlay(case.source, case.task), *drawn, case.truth]
+        strips.append(strip(pictures, captions))
+    out.mkdir(parents=True, exist_ok=True)
+    write_png(out / "sheet.png", to_bytes(stack(strips)))
+    return out / "sheet.png"
+
+
+def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.quality", description=__doc__)
-    parser.add_argument("--cases", type=int, default=2, help="scenes of each kind")
-    parser.add_argument("--kinds", default=",".join(KINDS))
+    parser.add_argument("what", nargs="?", choices=("run", "table", "sheet"), default="run")
+    parser.add_argument("--out", type=Path, default=OUT)
+    parser.add_argument("--scenes", type=int, default=30, help="lit scenes of each kind of edit")
+    parser.add_argument("--plain", type=int, default=8, help="plain scenes of each kind")
+    parser.add_argument("--rows", default="", help="only rows whose label holds this text")
+    parser.add_argument("--check", action="store_true", help="exit 1 where a bar is missed")
     args = parser.parse_args(argv)
-    torch.manual_seed(0)
-    table([c for c in held_out(args.cases) if c.kind in args.kinds.split(",")])
-    return 0
+    if args.what == "sheet":
+        print(sheet(args.out))
+        return 0
+    if args.what == "run":
+        run(args.out, args.scenes, args.plain, args.rows)
+    records = quality_table.read(args.out / "drags.jsonl")
+    missed = quality_table.show(records)
+    return 1 if args.check and missed else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -1,6 +1,6 @@
-"""python -m benchmarks.readme counts.json [--gpu gpu.json] [--quality quality.md]: the README's section.
+"""python -m benchmarks.readme counts.json [--gpu gpu.json] [--savings savings.md]: the README's section.
 
-Made from what `benchmarks.counts --json`, `benchmarks.gpu --json` and `benchmarks.quality` wrote; of the
+Made from what `benchmarks.counts --json`, `benchmarks.gpu --json` and `benchmarks.savings` wrote; of the
 counts the main ones.
 """
 
@@ -23,9 +23,9 @@ machine, in less than a minute on two CPU cores. It fails if one of its lines le
 our own restatement of the released loop, its counts pinned to those of the released code. The main lines:
 """
 
-QUALITY = """
+SAVINGS = """
 Doing less, and what it costs where the right answer is known, in six scenes that no model was trained on
-(`python -m benchmarks.quality`; *work*: FLOPs of a whole edit, inversions included, as a share of the
+(`python -m benchmarks.savings`; *work*: FLOPs of a whole edit, inversions included, as a share of the
 recipe's). *Fast* and *ends when settled* are Drag Optimize's `effort`. The embedded models' recipes make few
 updates to begin with: more of them only harm these scenes, and half of the work is inversions.
 """
@@ -78,14 +78,14 @@ def row(found: dict[str, Any]) -> str | None:
     return f"| {what} | {published} | {found['value']:.4g} | {limit} |"
 
 
-def section(counts: Path, gpu: Path | None = None, quality: Path | None = None) -> str:
+def section(counts: Path, gpu: Path | None = None, savings: Path | None = None) -> str:
     """Markdown of the files' tables."""
     lines = {(f["group"], f["metric"]): row(f) for f in json.loads(counts.read_text())}
     rows = ["| | published | ours | limit |", "|---|---|---|---|"]
     rows += [line for key in ROWS if (line := lines.get(key)) is not None]
     parts = [BEFORE, *rows, ""]
-    if quality is not None:
-        parts += [QUALITY.lstrip(), quality.read_text().strip(), ""]
+    if savings is not None:
+        parts += [SAVINGS.lstrip(), savings.read_text().strip(), ""]
     if gpu is None:
         parts.append(UNTIMED.strip())
     else:
@@ -99,6 +99,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m benchmarks.readme", description=__doc__)
     parser.add_argument("counts", type=Path)
     parser.add_argument("--gpu", type=Path)
-    parser.add_argument("--quality", type=Path)
+    parser.add_argument("--savings", type=Path)
     args = parser.parse_args()
-    sys.stdout.write(section(args.counts, args.gpu, args.quality))
+    sys.stdout.write(section(args.counts, args.gpu, args.savings))

@@ -34,18 +34,15 @@ from .recipes.placing import layers_at_depth
 from .recipes.presets import preset_for
 from .recipes.recipe import Recipe, check_ramp
 from .result import Result
-from .step import OnStep, Step
+from .step import OnStep, Step, quiet
 from .trajectory.invert import invert
+from .trajectory.redraw import hole, redrawn
 from .trajectory.schedules import every_level, flow, flux_shift
 from .types import DragError, Grid, KVCache, Task, Trajectory, Variant
 
 SMALLEST = 32
 # how alike neighbouring super-pixels must be to belong to one thing, in units of the colours' spread
 LIKE = 0.9
-
-
-def quiet(step: Step) -> None:
-    """Does nothing: no listener."""
 
 
 @dataclass(frozen=True)
@@ -202,18 +199,21 @@ def run_task(
 def _start(
     model: Model, ground: ModelGround, choice: Choice, task: Task, image: Tensor, on_step: OnStep
 ) -> Given:
-    """Makes what an embedded model's drag starts from: its source emptied, and regions in place.
+    """Makes what an embedded model's drag starts from: a draft for regions, the emptied source for points.
 
-    Other models need none. Refuses what assemble() would refuse before the inversion of the emptied picture.
+    Other models need none. Refuses what assemble() would refuse before the inversion.
     """
     if ground.preset is None or choice.recipe == COPY_PASTE or not task.regions:
         return Given()
     recipe = assemble(task, ground, choice)
-    empty = model.codec.encode(painted_over(image[0], union(task.regions))[None])
-    filled = invert(model.backbone, empty, recipe.schedule, recipe.solver, on_step=on_step)
+    schedule, backbone = recipe.schedule, model.backbone
     if not recipe.supervision.moves_regions:
-        return Given(filled)
-    return Given(filled, model.codec.encode(pixel_warp(image[0], task.regions)[None]))
+        empty = model.codec.encode(painted_over(image[0], union(task.regions))[None])
+        return Given(invert(backbone, empty, schedule, recipe.solver, on_step=on_step))
+    draft = model.codec.encode(pixel_warp(image[0], task.regions)[None])
+    first, kind = ground.preset.redraw, schedule.prediction
+    draft = redrawn(backbone, draft, hole(task), first, kind, seed=choice.seed, on_step=on_step)
+    return Given(draft=invert(backbone, draft, schedule, recipe.solver, on_step=on_step))
 
 
 def _dragged(model: Model, source: Trajectory, recipe: Recipe, on_step: OnStep) -> Result:

@@ -11,7 +11,7 @@ from torch import Tensor
 from .ranges import check_mode
 from .types import Point
 
-Stage = Literal["identity", "invert", "drag"]
+Stage = Literal["identity", "redraw", "invert", "drag"]
 
 
 @dataclass(frozen=True)
@@ -35,3 +35,7 @@ class Step:
 
 
 OnStep = Callable[[Step], None]
+
+
+def quiet(step: Step) -> None:
+    """Does nothing: no listener."""

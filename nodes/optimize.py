@@ -133,8 +133,15 @@ class DragOptimize(io.ComfyNode):
                 io.Vae.Input(
                     "vae",
                     optional=True,
-                    tooltip="With neither refill nor warped connected: makes both here, for one more "
+                    tooltip="With no draft, refill or warped connected: makes a start here, for one more "
                     "inversion. The embedded models do so without it.",
+                ),
+                sockets.Trajectory.Input(
+                    "draft",
+                    optional=True,
+                    lazy=True,
+                    tooltip="DragInvert of DragRegionMaskAffine's warped picture: the drag starts from it. "
+                    "In place of refill and warped.",
                 ),
             ],
             outputs=[
@@ -166,7 +173,8 @@ class DragOptimize(io.ComfyNode):
         What they don't matter for is refused before the minutes.
         """
         refused_early(model, drawn(regions), recipe, variant)
-        return [name for name in ("trajectory", "refill", "warped") if name in given and given[name] is None]
+        lazy = ("trajectory", "refill", "warped", "draft")
+        return [name for name in lazy if name in given and given[name] is None]
 
     @classmethod
     def execute(
@@ -188,16 +196,18 @@ class DragOptimize(io.ComfyNode):
         effort: Effort = "recipe",
         kv_pairing: Pairing = "recipe",
         vae: io.Vae.Type | None = None,
+        draft: Inversion | None = None,
     ) -> io.NodeOutput:
         numbers = {k: v for k, v in method.items() if k != "method"}
         wish = DragChoices(
             recipe, variant, method["method"], numbers, taps, kv, seed, effort, kv_pairing, preview_every
         )
         task, own = drawn(regions), None if warped is None else warped["samples"]
-        start = start_of(model, trajectory, task, wish, constraint, refill, own, vae)
+        start = start_of(model, trajectory, task, wish, constraint, refill, own, draft, vae)
         edited = drag_latent(
-            model, positive, trajectory, task, wish, constraint, start.refill, start.warped, told=start.steps
-        )
+            model, positive, trajectory, task, wish, constraint,
+            start.refill, start.warped, start.draft, told=start.steps,
+        )  # fmt: skip
         base, schedule, here = model.model, trajectory.trajectory.schedule, edited.result.handoff
         finished = {"samples": latent_out(base, edited.result.z.float().cpu())}
         noisy, notes = restart_latent(model, here.z, schedule, here.level), [*start.notes]

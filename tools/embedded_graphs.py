@@ -29,6 +29,8 @@ def embedded(name: str, recipe: str, model: str, number: int = 0) -> list[Node]:
     """A drag of an example scene with an embedded model, measured against the exact result."""
     steps, strength = STEPS[model]
     inversion = {"steps": steps, "strength": strength, "kv_layers": "none"}
+    inverted = {"model": (2, "model"), "positive": (2, "positive")}
+    nodes, start = started(recipe, inversion, inverted)
     return [
         Node(1, "DragExampleScene", {"kind": "move", "number": number}),
         Node(2, "DragEmbeddedModel", {"model_name": model}),
@@ -40,39 +42,13 @@ def embedded(name: str, recipe: str, model: str, number: int = 0) -> list[Node]:
             size=PREVIEWED,
         ),
         Node(4, "VAEEncode", {}, {"pixels": (1, "image"), "vae": (2, "vae")}, title="Encode the picture"),
-        Node(
-            5,
-            "VAEEncode",
-            {},
-            {"pixels": (3, "filled"), "vae": (2, "vae")},
-            title="Encode it without the region",
-        ),
-        Node(6, "VAEEncode", {}, {"pixels": (3, "warped"), "vae": (2, "vae")}, title="Encode it warped"),
-        Node(
-            7,
-            "DragInvert",
-            inversion,
-            {"model": (2, "model"), "positive": (2, "positive"), "latent": (4, 0)},
-        ),
-        Node(
-            8,
-            "DragInvert",
-            inversion,
-            {"model": (2, "model"), "positive": (2, "positive"), "latent": (5, 0)},
-            title="Drag Invert (refill)",
-        ),
+        Node(7, "DragInvert", inversion, {**inverted, "latent": (4, 0)}),
+        *nodes,
         Node(
             9,
             "DragOptimize",
             chosen(recipe),
-            {
-                "model": (2, "model"),
-                "positive": (2, "positive"),
-                "trajectory": (7, "trajectory"),
-                "regions": (3, "regions"),
-                "refill": (8, "trajectory"),
-                "warped": (6, 0),
-            },
+            {**inverted, "trajectory": (7, "trajectory"), "regions": (3, "regions"), **start},
             size=CURVED,
         ),
         Node(10, "VAEDecode", {}, {"samples": (9, "latent"), "vae": (2, "vae")}),
@@ -93,6 +69,24 @@ def embedded(name: str, recipe: str, model: str, number: int = 0) -> list[Node]:
             size=TABLED,
         ),
     ]
+
+
+def started(
+    recipe: str, inversion: dict[str, Any], inverted: dict[str, Any]
+) -> tuple[list[Node], dict[str, Any]]:
+    """What a drag by points starts from, and DragOptimize's inputs for it.
+
+    That is the emptied source with the region pasted; copy_paste has its own start, and for regions
+    DragOptimize makes a draft itself.
+    """
+    if recipe not in METHODS or METHODS[recipe].moves == "regions":
+        return [], {}
+    pictures = {x: {"pixels": (3, x), "vae": (2, "vae")} for x in ("filled", "warped")}
+    return [
+        Node(5, "VAEEncode", {}, pictures["filled"], title="Encode it without the region"),
+        Node(6, "VAEEncode", {}, pictures["warped"], title="Encode it warped"),
+        Node(8, "DragInvert", inversion, {**inverted, "latent": (5, 0)}, title="Drag Invert (refill)"),
+    ], {"refill": (8, "trajectory"), "warped": (6, 0)}
 
 
 def identified() -> list[Node]:

@@ -48,8 +48,10 @@ def examples(object_info: dict[str, Any]) -> dict[str, dict[str, Any]]:
             f"{ABOUT[name]}\n\nRuns as it is, on the small model that comes with the pack and a drawn "
             "scene. The metrics compare with the exact result."
         )
-        groups = [Group("Start: the source emptied, the region pasted", (5, 6, 8))]
-        out[name] = workflow(embedded(name, recipe, model), object_info, note(text), groups)
+        nodes = embedded(name, recipe, model)
+        start = any(n.id == 8 for n in nodes)
+        groups = [Group("Start: the source emptied, the region pasted", (5, 6, 8))] if start else []
+        out[name] = workflow(nodes, object_info, note(text), groups)
     text = (
         f"{ABOUT['adaptivedrag']}\n\nRuns as it is, on the small model that comes with the pack and a drawn "
         "scene."

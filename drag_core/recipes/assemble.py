@@ -117,12 +117,17 @@ class Given:
     """What else the drag starts from.
 
     filled: trajectory of the picture with its regions painted over. warped: clean latent of the picture
-    warped in pixels. background: the user's own constraint.
+    warped in pixels. draft: that picture's trajectory, in place of both. background: the user's constraint.
     """
 
     filled: Trajectory | None = None
     warped: Tensor | None = None
+    draft: Trajectory | None = None
     background: KeepBackground | None = None
+
+    def __post_init__(self) -> None:
+        if self.draft is not None and (self.filled is not None or self.warped is not None):
+            raise DragError("a draft is a whole start: give it alone, or a refill and a warped picture")
 
 
 def read_taps(text: str, auto: tuple[FeatureTap, ...]) -> tuple[FeatureTap, ...]:
@@ -146,7 +151,7 @@ def assemble(task: Task, ground: ModelGround, choice: Choice, given: Given = Giv
     """
     recipe = (_custom if choice.recipe == CUSTOM else _published)(task, ground, choice, given)
     if recipe.start is None:
-        recipe = replace(recipe, start=starting(task, given.filled, given.warped))
+        recipe = replace(recipe, start=starting(task, given.filled, given.warped, given.draft))
     if choice.effort == "fast" and choice.recipe != COPY_PASTE:
         recipe = fast(recipe, task, schedule=ground.schedule)
     if choice.effort == "until settled":
@@ -182,11 +187,13 @@ def _published(task: Task, ground: ModelGround, choice: Choice, given: Given) ->
     preset = ground.preset
     if choice.recipe == COPY_PASTE:
         own = usual_schedule(ground.family, task) if preset is None else preset.schedule
-        return copy_paste(task, own, usual_solver(ground.family), seed=choice.seed)
+        pasted = copy_paste(task, own, usual_solver(ground.family), seed=choice.seed)
+        start = pasted.start if given.draft is None else starting(task, None, None, given.draft)
+        return replace(pasted, start=start)
     method = fitting_method(choice.recipe, family=ground.family, model=ground.label)
     recipe = method.build(task, choice.variant)
     if preset is not None:
-        return adapt(recipe, preset, task, given.filled, given.warped)
+        return adapt(recipe, preset, task, given.filled, given.warped, given.draft)
     return replace(recipe, taps=ground.taps(recipe.taps), kv_blocks=ground.kv if recipe.kv_blocks else ())
 
 

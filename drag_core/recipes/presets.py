@@ -38,6 +38,7 @@ class Preset:
     step: length of a step.
     kv_blocks: whose K/V are injected after the drag.
     points: settings of a drag by points.
+    redraw: the flow's time from which a draft's hole is drawn anew (`python -m benchmarks.fills`).
     """
 
     geometry: tuple[int, ...]
@@ -48,6 +49,7 @@ class Preset:
     step: float
     kv_blocks: tuple[str, ...] = ()
     points: PointPreset | None = None
+    redraw: float = 0.4
     share: float = TOUCHED  # of a latent cell under the editable mask; half would leave rims on 32x32 cells
 
 
@@ -97,25 +99,28 @@ def preset_for(geometry: tuple[int, ...] | None) -> Preset | None:
 
 
 def adapt(
-    recipe: Recipe, preset: Preset, task: Task, filled: Trajectory | None = None, warped: Tensor | None = None
+    recipe: Recipe,
+    preset: Preset,
+    task: Task,
+    filled: Trajectory | None = None,
+    warped: Tensor | None = None,
+    draft: Trajectory | None = None,
 ) -> Recipe:
-    """Gives `recipe` the settings of `preset`.
+    """Gives `recipe` the settings of `preset`; what it starts from is said at starting().
 
-    filled: the trajectory of the picture with its regions painted over (empties the source).
-    warped: the clean latent of the picture warped in pixels (where the paste starts). Points without it do
-        the moving themselves, by longer steps; with it they only touch up.
+    Points without `warped` or `draft` do the moving themselves, by longer steps; with one they touch up.
     """
     out = on_schedule(
         adapt_shape(recipe, preset, task),
         preset.schedule,
         optimizer=partial(NormalisedDescent, lr=preset.step),
         hold_gain=1.0,
-        start=starting(task, filled, warped),
+        start=starting(task, filled, warped, draft),
     )
     if out.supervision.moves_regions:
         return replace(out, ramp=((1.0,) * preset.updates,) * preset.levels, first=None)
     own = preset.points
-    if own is None or warped is not None:
+    if own is None or warped is not None or draft is not None:
         return out
     return replace(
         out,
@@ -152,13 +157,18 @@ def adapt_shape(recipe: Recipe, preset: Preset, task: Task) -> Recipe:
     )
 
 
-def starting(task: Task, filled: Trajectory | None, warped: Tensor | None) -> Start | None:
-    """Makes the start of a drag: the source emptied, the regions pasted at their targets.
+def starting(
+    task: Task, filled: Trajectory | None, warped: Tensor | None, draft: Trajectory | None = None
+) -> Start | None:
+    """Makes the start of a drag: the draft, or the source emptied and the regions pasted at their targets.
 
-    filled: the trajectory that the source is emptied by.
-    warped: the latent that the regions' clean part comes from.
-    Neither given: None, the drag starts where the inversion ended.
+    filled: the trajectory of the picture with its regions painted over; it empties the source.
+    warped: the clean latent of the picture warped in pixels; the regions' clean part comes from it.
+    draft: the trajectory of that picture; all that may change comes from it, and nothing is pasted.
+    None given: None, the drag starts where the inversion ended.
     """
+    if draft is not None:
+        return Refill(draft, _editable(task, TOUCHED))
     if not task.regions or (filled is None and warped is None):
         return None
     paste = Paste(task.regions, task.image, levels=1, fill="keep", split=True, warped=warped)

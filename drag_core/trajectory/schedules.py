@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from ..types import Schedule
+from ..types import DragError, Prediction, Schedule
 
 
 def sd_alphas_cumprod(first: float = 0.00085, last: float = 0.012, count: int = 1000) -> Tensor:
@@ -88,6 +88,32 @@ def flow(steps: int, skip: int = 0, shift: float = 0.0) -> Schedule:
     even = [1 - k / steps for k in range(skip, steps)]
     t = tuple(math.exp(shift) / (math.exp(shift) + 1 / x - 1) for x in even) + (0.0,)
     return Schedule(t=t, alpha=tuple(1 - x for x in t), sigma=t, prediction="velocity")
+
+
+def evenly(
+    first: float, steps: int, prediction: Prediction, alphas_cumprod: Tensor | None = None
+) -> Schedule:
+    """Makes `steps` levels evenly from the flow's time `first` in (0, 1) down to a clean end.
+
+    A noise model takes those of its own levels whose sigma / alpha are nearest. Its clean end has alpha 1,
+    not DDIM's alpha_cumprod[0], which would leave 3 % of a fresh noise in the result.
+    """
+    if not 0 < first < 1 or steps < 1:
+        raise DragError(f"{steps} steps from {first}: there must be one at least, and it within 0 and 1")
+    even = [first * (1 - k / steps) for k in range(steps)]
+    if prediction == "velocity":
+        t = (*even, 0.0)
+        return Schedule(t=t, alpha=tuple(1 - x for x in t), sigma=t, prediction=prediction)
+    acp = sd_alphas_cumprod() if alphas_cumprod is None else alphas_cumprod.double().cpu()
+    ratio = ((1 - acp) / acp).sqrt()
+    found = [int((ratio - x / (1 - x)).abs().argmin()) for x in even]
+    values = [float(acp[n]) for n in found] + [1.0]
+    return Schedule(
+        t=(*map(float, found), 0.0),
+        alpha=tuple(math.sqrt(v) for v in values),
+        sigma=tuple(math.sqrt(1 - v) for v in values),
+        prediction=prediction,
+    )
 
 
 def sparser(s: Schedule, steps: int) -> Schedule:

@@ -42,6 +42,7 @@ def drag_latent(
     background: KeepBackground | None = None,
     refill: Inversion | None = None,
     warped: Tensor | None = None,
+    draft: Inversion | None = None,
     prune: bool | None = None,
     told: int = 0,
 ) -> DragOutcome:
@@ -49,6 +50,7 @@ def drag_latent(
 
     refill: the inversion of the picture with its regions painted over.
     warped: the LATENT samples of the picture warped in pixels.
+    draft: the inversion of that picture, in place of both.
     prune: loads only the blocks that the updates run, for them (None: where it helps).
     told: steps that the node's progress bar has shown before.
     """
@@ -57,18 +59,13 @@ def drag_latent(
     with torch.inference_mode(False):  # autograd may save what these become
         source = inversion.moved(device)
         clean = None if warped is None else latent_in(patcher.model, warped.clone()).float().to(device)
-    wish, recipe = planned(patcher, inversion, task, wish, background, clean, refill)
+    wish, recipe = planned(patcher, inversion, task, wish, background, clean, refill, draft)
     updates = sum(map(len, recipe.ramp))
     sigmas = host_sigmas(source.schedule)
     anew = source.kv is not None and recipe.kv_blocks and source.kv.replays
     origin = inversion.positive if anew else None  # K/V under the prompt that the picture was inverted with
-    need = SessionNeeds(
-        taps=recipe.taps,
-        gradients=updates > 0,
-        whole=recipe.constraint.needs_prediction,
-        sigmas=(0.0, float(sigmas[0])),
-        origin=origin,
-    )
+    low_high, guided = (0.0, float(sigmas[0])), recipe.constraint.needs_prediction
+    need = SessionNeeds(recipe.taps, gradients=updates > 0, whole=guided, sigmas=low_high, origin=origin)
     tell = listener(patcher, source, wish.preview_every, told)
     calls: list[int] = []
     checkpointed: list[bool] = []

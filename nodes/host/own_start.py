@@ -1,6 +1,6 @@
 """What a drag starts from where nothing is connected.
 
-The refill and the warped picture, made from the trajectory's own picture.
+A draft, or a refill and a warped picture, made from the trajectory's own picture.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from ...drag_core.autocast import uncast
 from ...drag_core.motion.masks import union
 from ...drag_core.pictures.inpaint import painted_over, pixel_warp
 from ...drag_core.recipes.assemble import KeepBackground
+from ...drag_core.recipes.recipe import Recipe
 from ...drag_core.trajectory.invert import invert
+from ...drag_core.trajectory.redraw import STEPS, hole, redrawn
 from ...drag_core.types import DragError, Task, Trajectory
 from .family import family_in
 from .inversion import SOLVERS, Inversion, digest
@@ -28,21 +30,20 @@ from .session import HostBackbone, SessionNeeds, run
 from .shape import latent_in, latent_out
 from .wish import DragChoices, planned
 
-NONE_GIVEN = (
-    "no start given: the thing may stay where it is; connect refill and warped, or vae to have them made here"
-)
+NONE_GIVEN = "no start given: the thing may stay where it is; connect draft, or vae to have a start made here"
 POINTS_ALONE = (
     "no start: points alone paste nothing, so that the thing may stay where it is; mark a region for a start"
 )
 MADE = "start: made here: refill and warped"
-KEPT = 2  # refills remembered: a region that goes elsewhere leaves the same hole
+DRAFTED = "start: made here: draft"
+KEPT = 2  # remembered: a region that goes elsewhere leaves the same hole
 
 
 @dataclass(frozen=True)
 class Start:
     """What DragOptimize hands to the drag.
 
-    refill, warped: (LATENT samples) given or made.
+    refill, warped (LATENT samples), draft: given or made.
     said: for the report.
     notes: for the user.
     calls, seconds: that making them took.
@@ -51,6 +52,7 @@ class Start:
 
     refill: Inversion | None
     warped: Tensor | None
+    draft: Inversion | None
     said: str
     notes: tuple[str, ...] = ()
     calls: int = 0
@@ -74,30 +76,79 @@ def start_of(
     background: KeepBackground | None = None,
     refill: Inversion | None = None,
     warped: Tensor | None = None,
+    draft: Inversion | None = None,
     vae: Any = None,
 ) -> Start:
     """Makes the start as connected or, if nothing is, with `vae`, which an embedded model need not be given.
 
-    The refill is inverted at the trajectory's levels, under its prompt, with `patcher` (an adapter that is on
-    it and was not on the inverted model acts here too). Everything that needs no model call is refused first.
+    What it takes is inverted at the trajectory's levels, under its prompt, with `patcher` (an adapter that is
+    on it and was not on the inverted model acts here too). All that needs no model call is refused first.
     """
-    given = [name for name, x in (("refill", refill), ("warped", warped)) if x is not None]
-    if given:
-        return Start(refill, warped, f"given: {' and '.join(given)}")
+    connected = (("refill", refill), ("warped", warped), ("draft", draft))
+    if given := [name for name, x in connected if x is not None]:
+        return Start(refill, warped, draft, f"given: {' and '.join(given)}")
     _, recipe = planned(patcher, inversion, task, wish, background)
-    embedded = family_in(patcher).preset is not None
+    preset = family_in(patcher).preset
+    embedded = preset is not None
     if wish.recipe == "copy_paste":
-        return Start(None, None, "the recipe's own")
+        return Start(None, None, None, "the recipe's own")
     if not task.regions:
         # on a real model a start without a paste is what the papers' point methods do
-        return Start(None, None, "none", (POINTS_ALONE,) if embedded else ())
+        return Start(None, None, None, "none", (POINTS_ALONE,) if embedded else ())
     if vae is None:
         if not embedded and recipe.start is not None:  # effort fast pastes
-            return Start(None, None, "the recipe's own")
+            return Start(None, None, None, "the recipe's own")
         if not embedded:
-            return Start(None, None, "none", (NONE_GIVEN,))
+            return Start(None, None, None, "none", (NONE_GIVEN,))
         vae = load_vae()
+    if preset is not None and recipe.supervision.moves_regions:
+        fresh = Redraw(hole(replace(task, cell=family_in(patcher).cell)), preset.redraw, wish.seed)
+        return _drafted(patcher, inversion, task, recipe, vae, fresh)
     return _made(patcher, inversion, task, wish, background, vae)
+
+
+@dataclass(frozen=True)
+class Redraw:
+    """What of a draft is drawn anew before it is inverted: redrawn()'s numbers."""
+
+    cells: Tensor
+    first: float
+    seed: int
+
+
+def _drafted(
+    patcher: Any, inversion: Inversion, task: Task, recipe: Recipe, vae: Any, fresh: Redraw
+) -> Start:
+    """Inverts the picture with its regions moved in pixels: on these models worth 3 dB over a paste."""
+    began = time.perf_counter()
+    with torch.inference_mode(), uncast(patcher.load_device):  # as the host runs its own nodes
+        encoded = _encoded(vae, pixel_warp(_picture(patcher, inversion, vae), task.regions))
+    after = sum(map(len, recipe.ramp)) + len(recipe.schedule.t) - 1
+    with torch.inference_mode():  # the host may load the model again: on a card only so is it of use after
+        draft, calls, steps = _inverted(patcher, inversion, encoded, after, fresh)
+    seconds = time.perf_counter() - began
+    return Start(None, None, draft, DRAFTED.removeprefix("start: "), (DRAFTED,), calls, seconds, steps)
+
+
+def _picture(patcher: Any, inversion: Inversion, vae: Any) -> Tensor:
+    """Decodes the picture that was inverted, (3, H, W) in [0, 1] on the CPU."""
+    channels, own = getattr(vae, "latent_channels", None), patcher.model.latent_format.latent_channels
+    if channels not in (None, own):
+        raise DragError(
+            f"the vae has {channels} latent channels and this model works on {own}: connect the VAE that "
+            "belongs to the model"
+        )
+    shown = vae.decode(latent_out(patcher.model, inversion.trajectory.z[-1]))
+    pixels: Tensor = shown.reshape(-1, *shown.shape[-3:])[0, ..., :3].float().cpu().clamp(0, 1)
+    return pixels.movedim(-1, 0)
+
+
+def _encoded(vae: Any, picture: Tensor) -> Tensor:
+    """Encodes a picture (3, H, W) into LATENT samples that autograd may save."""
+    samples = vae.encode(picture.movedim(0, -1)[None].contiguous())
+    with torch.inference_mode(False):
+        kept: Tensor = samples.cpu().clone()
+    return kept
 
 
 def _made(
@@ -109,21 +160,11 @@ def _made(
     vae: Any,
 ) -> Start:
     began = time.perf_counter()
-    channels, own = getattr(vae, "latent_channels", None), patcher.model.latent_format.latent_channels
-    if channels not in (None, own):
-        raise DragError(
-            f"the vae has {channels} latent channels and this model works on {own}: connect the VAE that "
-            "belongs to the model"
-        )
     with torch.inference_mode(), uncast(patcher.load_device):  # as the host runs its own nodes
-        clean = latent_out(patcher.model, inversion.trajectory.z[-1])
-        shown = vae.decode(clean)
-        pixels = shown.reshape(-1, *shown.shape[-3:])[0, ..., :3].float().cpu().clamp(0, 1).movedim(-1, 0)
-        filled = painted_over(pixels, union(task.regions))
-        moved = pixel_warp(pixels, task.regions)
-        encoded = [vae.encode(x.movedim(0, -1)[None].contiguous()) for x in (filled, moved)]
+        pixels = _picture(patcher, inversion, vae)
+        emptied = _encoded(vae, painted_over(pixels, union(task.regions)))
+        warped = _encoded(vae, pixel_warp(pixels, task.regions))
     with torch.inference_mode(False):
-        emptied, warped = (x.cpu().clone() for x in encoded)
         _, recipe = planned(
             patcher, inversion, task, wish, background, latent_in(patcher.model, warped.clone()).float()
         )
@@ -131,28 +172,38 @@ def _made(
     with torch.inference_mode():  # the host may load the model again: on a card only so is it of use after
         refill, calls, steps = _inverted(patcher, inversion, emptied, after)
     seconds = time.perf_counter() - began
-    return Start(refill, warped, MADE.removeprefix("start: "), (MADE,), calls, seconds, steps)
+    return Start(refill, warped, None, MADE.removeprefix("start: "), (MADE,), calls, seconds, steps)
 
 
-def _inverted(patcher: Any, like: Inversion, samples: Tensor, after: int) -> tuple[Inversion, int, int]:
+def _inverted(
+    patcher: Any, like: Inversion, samples: Tensor, after: int, fresh: Redraw | None = None
+) -> tuple[Inversion, int, int]:
     """Inverts another picture as `like` was made, without K/V.
 
     Returns also the calls and steps made here, 0 if the inversion is remembered.
     """
-    key = digest([samples, like.key])
+    key = digest([samples, like.key, *([] if fresh is None else [fresh.cells, fresh.first, fresh.seed])])
     if (before := _last.get(key, patcher)) is not None:
         return before, 0, 0
     began, plan = time.perf_counter(), like.trajectory.schedule
-    tell = listener(patcher, after=after)
+    levels, redraws = len(plan.t) - 1, 0 if fresh is None else STEPS
+    telling = listener(patcher, after=levels + after), listener(patcher, before=redraws, after=after)
 
     def body(backbone: HostBackbone, z0: Tensor) -> tuple[Trajectory, int]:
-        path = invert(backbone, z0, plan, SOLVERS[like.solver], on_step=tell)
+        if fresh is not None:
+            first, seed = fresh.first, fresh.seed
+            z0 = redrawn(backbone, z0, fresh.cells, first, plan.prediction, seed=seed, on_step=telling[0])
+        path = invert(backbone, z0, plan, SOLVERS[like.solver], on_step=telling[1])
         carry = None if path.carry is None else path.carry.cpu()
         return replace(path, z=tuple(z.cpu() for z in path.z), carry=carry), backbone.call.calls
 
     sigmas = host_sigmas(plan)
-    need = SessionNeeds(sigmas=(0.0, float(sigmas[0])))
+    highest = float(sigmas[0])
+    if fresh is not None:
+        noise = fresh.first if plan.prediction == "velocity" else fresh.first / (1 - fresh.first)
+        highest = max(highest, noise)
+    need = SessionNeeds(sigmas=(0.0, highest))
     path, calls = run(patcher, like.positive, samples, body, need, sigmas=sigmas)
     seconds = time.perf_counter() - began
     made = replace(like, trajectory=path, key=key, seconds=seconds, calls=calls, plan=None)
-    return _last.put(key, patcher, made), calls, len(plan.t) - 1
+    return _last.put(key, patcher, made), calls, redraws + levels

@@ -46,10 +46,10 @@ def _check_sizes(task: Task, source: Trajectory, others: list[tuple[str, Any]]) 
             )
 
 
-def _same_levels(a: Inversion, b: Inversion) -> None:
+def _same_levels(a: Inversion, b: Inversion, name: str) -> None:
     if a.trajectory.schedule != b.trajectory.schedule:
         raise DragError(
-            f"the refill was inverted at {len(b.trajectory.schedule.t) - 1} levels and the picture at "
+            f"the {name} was inverted at {len(b.trajectory.schedule.t) - 1} levels and the picture at "
             f"{len(a.trajectory.schedule.t) - 1}, or with another strength: give both DragInvert nodes the "
             "same settings"
         )
@@ -68,6 +68,7 @@ def planned(
     background: KeepBackground | None = None,
     warped: Tensor | None = None,
     refill: Inversion | None = None,
+    draft: Inversion | None = None,
 ) -> tuple[DragChoices, Recipe]:
     """Completes `wish` with its recipe's name and builds what drag_latent() runs for it.
 
@@ -77,15 +78,16 @@ def planned(
     family = family_in(patcher)
     inversion.need_model(patcher)
     task = replace(task, cell=family.cell)
-    others = [("refill", None if refill is None else refill.trajectory.z[0]), ("warped", warped)]
-    _check_sizes(task, inversion.trajectory, others)
-    if refill is not None:
-        refill.need_model(patcher)
-        _same_levels(inversion, refill)
+    inverted = {name: x for name, x in (("refill", refill), ("draft", draft)) if x is not None}
+    others = [(name, x.trajectory.z[0]) for name, x in inverted.items()]
+    _check_sizes(task, inversion.trajectory, [*others, ("warped", warped)])
+    for name, x in inverted.items():
+        x.need_model(patcher)
+        _same_levels(inversion, x, name)
     with torch.inference_mode(False):  # autograd may save what the recipe makes
-        filled = None if refill is None else refill.moved(patcher.load_device)
+        paths = {name: x.moved(patcher.load_device) for name, x in inverted.items()}
         wish = settled(wish, family, task)
-        given = Given(filled, warped, background)
+        given = Given(paths.get("refill"), warped, paths.get("draft"), background)
         recipe = assemble(task, ground_of(family, inversion), wish, given)
     check_ramp(recipe, inversion.trajectory.schedule)
     if gone := [t.block for t in recipe.taps if t.block not in family.blocks]:

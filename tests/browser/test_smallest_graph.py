@@ -158,7 +158,7 @@ def test_the_editor_says_what_is_missing_and_what_was_made(editor: Editor) -> No
         ids["optimise"],
     )
     e.finished(e.queued(), 400)
-    e.wait_for(TOLD, "start: made here: refill and warped")
+    e.wait_for(TOLD, "start: made here: draft")
     e.wait_for(TOLD, "recipe dragflow ignores hold=3: choose custom to use it")
     e.wait_for("(s) => s.showing === 'result'")
     e.shot("made-here")

@@ -64,5 +64,5 @@ def test_a_start_moves_the_model_as_the_host_does(loads: list[bool]) -> None:
         mm.unload_all_models()
         loads.clear()
         start = start_of(model, path, regions, DragChoices("dragnext"))
-    assert start.refill is not None and start.calls > 0
+    assert start.draft is not None and start.calls > 0
     assert loads and all(loads)

@@ -1,0 +1,136 @@
+"""A draft's hole drawn anew: only there, into what is round it, the same for the same seed."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from functools import cache
+
+import pytest
+import torch
+from torch import Tensor
+
+from drag_core.backends.load import load_model
+from drag_core.edit import ground_of, run_task
+from drag_core.recipes.assemble import Choice, Given, assemble
+from drag_core.step import Step
+from drag_core.trajectory.redraw import STEPS, hole, redrawn
+from drag_core.trajectory.schedules import evenly, sd_alphas_cumprod
+from drag_core.trajectory.start import Refill
+from drag_core.types import AffineMotion, DragError, Grid, Handle, Prediction, Region, Task, Trajectory
+from tests.core.analytic import Gaussian, levels
+
+model = cache(load_model)
+SQUARE = torch.zeros(128, 128)
+SQUARE[32:64, 32:64] = 1  # 4x4 cells
+
+
+def task(shift: tuple[float, float] = (48.0, 0.0), editable: Tensor | None = None) -> Task:
+    return Task(Grid(128, 128), (Region(SQUARE, AffineMotion(shift=shift)),), editable=editable)
+
+
+def cells(ys: slice, xs: slice) -> Tensor:
+    out = torch.zeros(1, 1, 16, 16)
+    out[..., ys, xs] = 1
+    return out
+
+
+RIMMED = (cells(slice(3, 9), slice(4, 8)) + cells(slice(4, 8), slice(3, 9))).clamp(max=1)
+
+
+def test_the_hole_is_what_a_region_leaves_five_pixels_wider() -> None:
+    """5 px of 8 cover a rim of cells by more than three tenths; at corners a quarter of a disc does not."""
+    assert torch.equal(hole(task()), RIMMED)
+
+
+def test_no_cell_where_the_region_arrives_nor_outside_what_may_change() -> None:
+    there = cells(slice(4, 8), slice(6, 10))
+    assert torch.equal(hole(task((16.0, 0.0))), RIMMED * (1 - there))
+    may = torch.zeros(128, 128)
+    may[:, 40:] = 1
+    assert torch.equal(hole(task(editable=may)), RIMMED * cells(slice(0, 16), slice(5, 16)))
+    assert hole(task((0.0, 0.0))).sum() == 16  # a region that stays leaves its rim alone
+
+
+@pytest.mark.parametrize("kind", ["noise", "velocity"])
+def test_even_levels(kind: Prediction) -> None:
+    s = evenly(0.6, 3, kind)
+    assert len(s.t) == 4 and (s.alpha[-1], s.sigma[-1], s.t[-1]) == (1.0, 0.0, 0.0)
+    ratios = [b / a for a, b in zip(s.alpha, s.sigma, strict=True)]
+    want = [0.6 / 0.4, 0.4 / 0.6, 0.2 / 0.8, 0.0]
+    # a noise model has a thousand levels to choose from
+    assert ratios == pytest.approx(want, abs=1e-9 if kind == "velocity" else 0.01)
+    if kind == "noise":
+        acp = sd_alphas_cumprod()
+        assert s.alpha[0] == pytest.approx(math.sqrt(float(acp[int(s.t[0])])))
+
+
+@pytest.mark.parametrize(("first", "steps"), [(0.0, 4), (1.0, 4), (-0.1, 4), (0.5, 0)])
+def test_impossible_levels_are_refused(first: float, steps: int) -> None:
+    with pytest.raises(DragError, match=f"{steps} steps from {first}"):
+        evenly(first, steps, "noise")
+
+
+@pytest.mark.parametrize("kind", ["noise", "velocity"])
+def test_only_the_hole_changes_and_it_becomes_what_the_model_knows(kind: Prediction) -> None:
+    """A perfect denoiser of one picture (deviation 0) draws that picture into the hole."""
+    known = torch.linspace(-1, 1, 256).reshape(1, 1, 16, 16)
+    oracle = Gaussian(known, 0.0, evenly(0.5, STEPS, kind))
+    draft, where = torch.zeros(1, 1, 16, 16), cells(slice(4, 8), slice(4, 8))
+    told: list[Step] = []
+    out = redrawn(oracle, draft, where, 0.5, kind, on_step=told.append)
+    assert torch.allclose(out, torch.where(where > 0.5, known, draft), atol=1e-5)
+    assert torch.equal(out * (1 - where), draft)
+    assert [(s.done, s.total, s.stage) for s in told] == [(k, 4, "redraw") for k in (1, 2, 3, 4)]
+    assert len(oracle.levels) == STEPS
+
+
+def test_no_hole_no_call_and_seeds_differ() -> None:
+    known = torch.zeros(1, 1, 16, 16)
+    oracle = Gaussian(known, 1.0, evenly(0.5, STEPS, "velocity"))
+    draft = torch.ones(1, 1, 16, 16)
+    assert redrawn(oracle, draft, torch.zeros(1, 1, 16, 16), 0.5, "velocity") is draft and not oracle.levels
+    where = cells(slice(4, 8), slice(4, 8))
+    one, same, other = (redrawn(oracle, draft, where, 0.5, "velocity", seed=s) for s in (1, 1, 2))
+    assert torch.equal(one, same) and not torch.equal(one, other)
+
+
+def path(seed: int) -> Trajectory:
+    g = torch.Generator().manual_seed(seed)
+    return Trajectory(levels(3, 0.9), tuple(torch.randn(1, 16, 16, 16, generator=g) for _ in range(4)))
+
+
+def test_a_draft_is_the_whole_start() -> None:
+    ground, draft = ground_of(model("embedded-sd")), path(1)
+    may = torch.zeros(128, 128)
+    may[:64] = 1
+    drag = replace(task(editable=may), handles=(Handle((48.0, 48.0), (96.0, 48.0)),))
+    for name in ("dragnext", "gooddrag", "copy_paste"):
+        recipe = assemble(drag, ground, Choice(name), Given(draft=draft))
+        assert isinstance(recipe.start, Refill) and recipe.start.background is draft
+        z = recipe.start(torch.zeros(1, 16, 16, 16), path(2), 0)
+        want = torch.where(cells(slice(0, 8), slice(0, 16)) > 0.5, draft.z[0], torch.zeros(()))
+        assert torch.equal(z, want)
+
+
+@pytest.mark.parametrize("other", [{"filled": path(2)}, {"warped": path(2).z[-1]}])
+def test_a_draft_beside_another_start_is_refused(other: dict[str, Trajectory | Tensor]) -> None:
+    with pytest.raises(DragError, match="a draft is a whole start: give it alone"):
+        Given(draft=path(1), **other)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["embedded-sd", "embedded-flux"])
+def test_an_edit_of_an_embedded_model_starts_from_its_draft(name: str) -> None:
+    """Without updates the thing is where it goes, as the picture has it, and nothing of it where it was."""
+    image = torch.full((1, 3, 128, 128), 0.3)
+    image[:, 0, 32:64, 32:64] = 0.9
+    stages: list[str] = []
+    drag = replace(task(), editable=None)
+    _, out = run_task(
+        model(name), image, drag, recipe="dragnext" if name == "embedded-sd" else "dragflow",
+        updates=False, on_step=lambda s: stages.append(s.stage),
+    )  # fmt: skip
+    there, here = out[0, :, 40:56, 88:104].mean((1, 2)), out[0, :, 40:56, 40:56].mean((1, 2))
+    assert there == pytest.approx(torch.tensor([0.9, 0.3, 0.3]), abs=0.06)
+    assert here == pytest.approx(torch.tensor([0.3, 0.3, 0.3]), abs=0.06)
+    assert stages[:4] == ["redraw"] * 4
