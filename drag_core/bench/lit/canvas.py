@@ -90,7 +90,7 @@ class Canvas:
             shade = line if shade is None else shade * line
         if shade is not None:
             tone = (tone * shade[:, None]).clamp(0, 1)
-        self.rgb += (tone - self.rgb) * cover[:, None]
+        self.rgb.lerp_(tone.expand_as(self.rgb), cover[:, None])
         self.alpha += (1 - self.alpha) * cover
         self.part_alpha += ((1.0 if self._in_part else 0.0) - self.part_alpha) * cover
 
@@ -99,4 +99,5 @@ class Canvas:
         gx = F.pad(px[:, :, 2:] - px[:, :, :-2], (1, 1), mode="replicate")
         gy = F.pad((px[:, 2:] - px[:, :-2])[:, None], (0, 0, 1, 1), mode="replicate")[:, 0]
         facing = (gx * self.light[:, :1, None] + gy * self.light[:, 1:, None]).clamp(-2, 2) * 0.5
-        return 1 + as_map(self.relief) * relief * facing * (1 + distance / bevel).clamp(0, 1) ** 1.5
+        inside = (1 + distance / bevel).clamp(0, 1)
+        return 1 + as_map(self.relief) * relief * facing * inside * inside.sqrt()

@@ -1,58 +1,75 @@
-"""Port."""
+"""Drags of lit scenes as cases: the first valid seeds in order, none chosen by its result.
+
+Each kind has every fourth seed, so that a kind's cases don't hang on how many others are asked for, and no
+two kinds share a scene.
+"""
 
 from __future__ import annotations
-from dataclasses import dataclass
+
+from collections.abc import Iterator
+from itertools import count, islice
+
 import torch
-from torch import Tensor
-from .affine import carried
-from .edits import Motions, edited, motions
-from .joints import far_end
-from .layers import Layer, on_picture, paste
-from .render import backdrops, finished, top_layer
-from .sampling import sample
-from .scene import SIZE
+
+from ...types import AffineMotion, DragError, Point
+from ..cases import Case
+from ..scenes import HELD_OUT
+from .drags import Drags, cases_of, drags_of
+from .edits import EDITS
+
+LIT_KINDS = EDITS
 
 
-@dataclass(frozen=True)
-class Cases:
-    edit: str
-    valid: Tensor
-    source: Tensor
-    truth: Tensor
-    empty: Tensor
-    mask: Tensor
-    truth_mask: Tensor
-    with_shadow: Tensor
-    motions: Motions
-    handle: Tensor
-    target: Tensor
+def lit_case(seed: int, kind: str) -> Case | None:
+    """Makes the case of `seed`, or None where the scene allows no such motion.
+
+    Raises DragError for an unknown kind.
+    """
+    d = drags_of(torch.tensor([seed]), kind)
+    return _case(d) if bool(d.valid[0]) else None
 
 
-def make_cases(seeds: Tensor, edit: str, size: int = SIZE) -> Cases:
-    s = sample(seeds, size)
-    m = motions(s, edit)
-    here, there = top_layer(s), top_layer(edited(s, edit, m))
-    behind = backdrops(s)
-    mask, truth_mask = (
-        on_picture(x, ((x.part if edit == "part" else x.alpha) > 0.5).float()) for x in (here, there)
-    )
-    handle = far_end(mask, m.anchor) if edit == "part" else m.handle
-    area, after = mask.sum((1, 2)), truth_mask.sum((1, 2))
-    valid = m.fits & (area > 100 * (size / SIZE) ** 2)
-    if edit != "scale":
-        valid = valid & (after > 0.6 * area)
-    dark = on_picture(here, (here.shadow > 0.08).float())
-    source, truth, empty = (finished(s, x) for x in (paste(behind, here), paste(behind, there), behind))
-    return Cases(
-        edit,
-        valid,
-        source,
-        truth,
-        empty,
-        mask,
-        truth_mask,
-        torch.maximum(mask, dark),
-        m,
-        handle,
-        carried(m.matrix, handle),
+def lit_cases(per_kind: int, first: int = HELD_OUT, kinds: tuple[str, ...] = LIT_KINDS) -> list[Case]:
+    """Returns the first `per_kind` cases of each kind from seed `first` on.
+
+    Raises DragError for an unknown kind.
+    """
+    return [_case(d) for kind in kinds for d in islice(_valid(kind, first), per_kind)]
+
+
+def lit_case_number(number: int, kind: str, first: int = HELD_OUT) -> Case:
+    """Returns the case that lit_cases has at place `number` of a kind; those before it are not painted.
+
+    Raises DragError for an unknown kind.
+    """
+    return _case(next(islice(_valid(kind, first), number, None)))
+
+
+def _valid(kind: str, first: int) -> Iterator[Drags]:
+    if kind not in LIT_KINDS:
+        raise DragError(f"unknown kind {kind!r} of lit scenes: use {', '.join(LIT_KINDS)}")
+    for seed in count(first + LIT_KINDS.index(kind), len(LIT_KINDS)):
+        d = drags_of(torch.tensor([seed]), kind)
+        if bool(d.valid[0]):
+            yield d
+
+
+def _case(d: Drags) -> Case:
+    c, m = cases_of(d), d.motions
+
+    def point(x: torch.Tensor) -> Point:
+        return float(x[0, 0]), float(x[0, 1])
+
+    return Case(
+        seed=int(d.before.seed[0]),
+        kind=d.edit,
+        source=c.source[0],
+        truth=c.truth[0],
+        empty=c.empty[0],
+        mask=d.mask[0],
+        truth_mask=d.truth_mask[0],
+        motion=AffineMotion(point(m.shift), float(m.angle[0]), point(m.scale), point(m.anchor)),
+        handle=point(m.handle),
+        target=point(c.target),
+        with_shadow=c.with_shadow[0],
     )

@@ -39,4 +39,4 @@ def far_end(mask: Tensor, joint: Tensor) -> Tensor:
     away = torch.hypot(at[None, None, :] - joint[:, :1, None], at[None, :, None] - joint[:, 1:, None])
     reach = (away * mask).amax((1, 2))[:, None, None] * 0.85
     index = torch.where(mask > 0, (away - reach).abs(), torch.full_like(away, 1e6)).flatten(1).argmin(1)
-    return torch.stack([index % side, index // side], 1).float()
+    return torch.stack([index % side, index // side], 1).double()

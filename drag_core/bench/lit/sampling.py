@@ -1,4 +1,4 @@
-"""Port."""
+"""The scenes of seeds: a place, a thing on top of it, none to two others further back."""
 
 from __future__ import annotations
 
@@ -9,111 +9,118 @@ import torch
 from torch import Tensor
 
 from .affine import identity
+from .belonging import APART, REACH, RIM, feet, heights, kind_in, margin, spot_in
 from .colours import hsv
+from .look import TEXTURES
 from .places.table import ROWS
-from .scene import Scenes, Things
+from .scene import SIZE, Scenes, Things
 from .seeded import choose, lerp, uniforms
-from .things.table import ANY, KINDS, NAMES, NATURAL, WAYS
+from .spots import FLAT, GROUND, WATER
+from .things.table import KINDS, NAMES
 
-SLOTS = 3
+PRESENT = (0.3, 0.45)  # how often the things further back are there
+SIZES = ((24, 42), (24, 42), (42, 66))  # half extents, px of 256; the last is on top
+NEAR = ((0.12, 0.5), (0.12, 0.5), (0.45, 1.0))  # where things stand between horizon and lower border
+TILT = (0.04, 0.08, 0.3, 0.35, 0.3)  # by spot: how far from upright, in rad
+TRIES = 12
+ROOMY = 0.85  # of the room there is: so that a thing can move up and down in it
 
 
-def sample(seeds: Tensor, size: int = 256) -> Scenes:
-    """The scenes of whole-number seeds (B,), on the seeds' device."""
-    device = seeds.device
+def sample(seeds: Tensor, size: int = SIZE) -> Scenes:
+    """Draws the scenes of whole-number seeds (B,), on the seeds' device."""
     r = uniforms(seeds, 1, 16)
-    weights = torch.tensor([p.weight for p in ROWS], device=device).cumsum(0)
+    weights = torch.tensor([p.weight for p in ROWS], device=seeds.device).cumsum(0)
     place = (r[:, :1] * weights[-1] > weights).sum(1).clamp(max=len(ROWS) - 1)
-    spans = torch.tensor([p.horizon for p in ROWS], device=device)[place]
+    spans = torch.tensor([p.horizon for p in ROWS], device=seeds.device)[place]
     horizon = spans[:, 0] + (spans[:, 1] - spans[:, 0]) * r[:, 1]
     slant = lerp(r[:, 2], 0.35, 0.8) * torch.sign(r[:, 3] - 0.5)
     light = torch.stack([slant, -(1 - slant**2).sqrt()], 1)
-    tint = 1 + (r[:, 6:9] - 0.5) * 0.12
-    scenes = Scenes(
-        seeds,
-        size,
-        place,
-        uniforms(seeds, 2, 44),
-        horizon,
-        light,
-        lerp(r[:, 4], 0.1, 0.5),
-        lerp(r[:, 5], 0.16, 0.36),
-        tint,
-        (),
-    )
-    things: tuple[Things, ...] = ()
-    for slot in range(SLOTS):
-        present = r[:, 9 + slot] < (0.3, 0.45, 2.0)[slot]
-        things = (*things, _thing(scenes, slot, present, things))
-    return replace(scenes, things=things)
+    ink, relief, tint = lerp(r[:, 4], 0.1, 0.5), lerp(r[:, 5], 0.16, 0.36), 1 + (r[:, 6:9] - 0.5) * 0.12
+    s = Scenes(seeds, size, place, uniforms(seeds, 2, 44), horizon, light, ink, relief, tint, ())
+    top = _thing(s, len(PRESENT), ())
+    behind: tuple[Things, ...] = ()
+    for slot, share in enumerate(PRESENT):
+        thing = _thing(s, slot, (top, *behind))
+        behind = (*behind, replace(thing, present=thing.present & (r[:, 9 + slot] < share)))
+    return replace(s, things=(*behind, top))
 
 
-def _thing(s: Scenes, slot: int, present: Tensor, before: tuple[Things, ...]) -> Things:
-    device, top = s.seed.device, slot == SLOTS - 1
-    r, n, unit = uniforms(s.seed, 10 + slot, 64), len(s.seed), s.size / 256
-    longest = max(len(p.fits) for p in ROWS)
-    table = [[NAMES.index(k) for k in (p.fits or NAMES)] for p in ROWS]
-    counts = torch.tensor([len(t) for t in table], device=device)[s.place]
-    fits = torch.tensor([t + [0] * (max(longest, len(NAMES)) - len(t)) for t in table], device=device)[
-        s.place
-    ]
-    own = fits.gather(1, (r[:, 0] * counts).long().clamp(max=counts - 1)[:, None])[:, 0]
-    kind = torch.where(r[:, 1] < 0.78, own, choose(r[:, 2], len(NAMES)))
-    way = torch.tensor([WAYS.index(k.way) for k in KINDS.values()], device=device)[kind]
-    foot = torch.tensor([k.foot for k in KINDS.values()], device=device)[kind]
-    where = [p.way for p in ROWS]
-    ground = torch.tensor([w == "ground" for w in where], device=device)[s.place]
-    water = torch.tensor([w == "water" for w in where], device=device)[s.place]
-    open_ = torch.tensor([w in ("air", "water", "deep") for w in where], device=device)[s.place]
-    size = lerp(r[:, 3], 42, 66) if top else lerp(r[:, 3], 24, 42)
-    standing = ground & ((way == 0) | (way == 2)) | water & (way == 2)
-    flying = (ground | water) & (way == 1)
-    k = r[:, 4:28].view(n, 12, 2)
-    x = size[:, None] + 4 + k[:, :, 0] * (248 - 2 * size[:, None])
-    y = size[:, None] + 4 + k[:, :, 1] * (248 - 2 * size[:, None])
-    h = s.horizon[:, None] * 256
-    near = 0.45 if top else 0.12
-    span = (0.96 - s.horizon[:, None]) * 256
-    shore = torch.tensor([0.32 if p.draw.__name__ == "beach" else 0.0 for p in ROWS], device=device)[s.place][
-        :, None
-    ]
-    low = near + shore * (1 - near)
-    base = h + span * (low + ((1.0 if top else 0.5 + shore) - low) * k[:, :, 1])
-    y = torch.where(standing[:, None], (base - (foot * size)[:, None]).clamp_min(size[:, None] * 0.9), y)
-    lowest = torch.minimum(size[:, None] + 6 + k[:, :, 1] * 60, h)
-    y = torch.where(flying[:, None], lowest, y)
-    candidates = torch.stack([x, y], 2)
-    score = torch.zeros_like(x)
-    for other in before:
-        away = (candidates - other.centre[:, None] / unit).norm(dim=2) / (
-            size[:, None] + other.size[:, None] / unit
-        )
-        score = score - torch.where(other.present[:, None], (1.1 - away).clamp_min(0), 0 * away)
-    centre = candidates[torch.arange(n, device=device), score.argmax(1)]
-    freedom = torch.tensor([0.1, 0.3, 0.08, 0.35, 0.4], device=device)[way]
-    freedom = torch.where(standing | (way != 0), freedom, torch.full_like(freedom, 0.3))
-    freedom = torch.where((way == 4) & (r[:, 28] < 0.4), torch.full_like(freedom, math.pi), freedom)
-    reach = torch.tensor([k.swing for k in KINDS.values()], device=device)[kind]
-    rules = torch.tensor([NATURAL.get(name, ANY) for name in NAMES], device=device)[kind]
-    tone = torch.tensor([p.tone for p in ROWS], device=device)[s.place]
-    tries = [_main(rules, r[:, 36 + 3 * i : 39 + 3 * i]) for i in range(3)]
-    best = torch.stack([(t - tone).abs().sum(1) for t in tries], 1).argmax(1)
-    main = torch.stack(tries, 1)[torch.arange(n, device=device), best]
-    hue = (
-        torch.stack([rules[:, 0] + (rules[:, 1] - rules[:, 0]) * r[:, 36 + 3 * i] for i in range(3)], 1)
-    ).gather(1, best[:, None])[:, 0]
-    accent = hsv((hue + lerp(r[:, 45], 0.08, 0.6)) % 1, lerp(r[:, 46], 0.45, 0.85), lerp(r[:, 47], 0.6, 0.95))
-    dark = hsv((hue + 0.05) % 1, lerp(r[:, 48], 0.3, 0.6), lerp(r[:, 49], 0.16, 0.34))
-    pale = hsv((hue + 0.05 * (r[:, 50] - 0.5)) % 1, lerp(r[:, 51], 0.05, 0.22), lerp(r[:, 52], 0.88, 0.98))
-    shadow = torch.where(standing & ground, 2, torch.where(open_ | flying, 0, 1))
+def _thing(s: Scenes, slot: int, others: tuple[Things, ...]) -> Things:
+    """Draws the things of a slot, away from the others; `present` says whether they are far enough."""
+    r = uniforms(s.seed, 10 + slot, 64)
+    kind = kind_in(s.place, r[:, :3])
+    spot = spot_in(s.place, kind, r[:, 33])
+    size = _size(s, slot, spot, feet(kind), r[:, 3])
+    centre, apart = _centre(s, slot, spot, feet(kind) * size, size, r[:, 4:28], others)
+    mirrored = (r[:, 30] < 0.5) & (kind != NAMES.index("letter"))
+    reach = torch.tensor([k.swing for k in KINDS.values()], device=kind.device)[kind]
     return Things(
-        present, kind, centre * unit + (unit - 1) / 2, size * unit,
-        (r[:, 29] * 2 - 1) * freedom, torch.where((r[:, 30] < 0.5) & (kind != NAMES.index("letter")), -1.0, 1.0),
-        (r[:, 31] * 2 - 1) * reach * 0.4, shadow, uniforms(s.seed, 20 + slot, 16),
-        torch.stack([main, accent, dark, pale], 1), choose(r[:, 32], 6), identity(centre),
-    )  # fmt: skip
+        present=apart >= APART,
+        kind=kind,
+        spot=spot,
+        centre=centre,
+        size=size,
+        angle=_angle(kind, spot, r[:, 28:30]),
+        mirror=torch.where(mirrored, -1.0, 1.0),
+        swing=(r[:, 31] * 2 - 1) * reach * 0.4,
+        chance=uniforms(s.seed, 20 + slot, 16),
+        colours=_colours(s.place, kind, r[:, 36:53]),
+        texture=choose(r[:, 32], len(TEXTURES)),
+        after=identity(centre),
+    )
 
 
-def _main(rules: Tensor, r: Tensor) -> Tensor:
-    h, s, v = (rules[:, 2 * i] + (rules[:, 2 * i + 1] - rules[:, 2 * i]) * r[:, i] for i in range(3))
-    return hsv(h % 1, s, v)
+def _size(s: Scenes, slot: int, spot: Tensor, foot: Tensor, chance: Tensor) -> Tensor:
+    """Draws sizes in pixels; no larger than what finds room between the upper border and its lowest place."""
+    unit = s.size / SIZE
+    _, lowest = heights(s, spot, torch.zeros_like(foot))
+    room = (lowest - RIM * unit) / (REACH + foot)
+    return torch.minimum(lerp(chance, *SIZES[slot]) * unit, room * ROOMY)
+
+
+def _centre(
+    s: Scenes, slot: int, spot: Tensor, foot: Tensor, size: Tensor, chance: Tensor, others: tuple[Things, ...]
+) -> tuple[Tensor, Tensor]:
+    """Draws the middles (B, 2), of several tries the farthest from the others; how far that is (B,)."""
+    k = chance.view(len(s), TRIES, 2)
+    edge = margin(size, s.size)[:, None]
+    x = edge + k[:, :, 0] * (s.size - 1 - 2 * edge)
+    high, low = (v[:, None] for v in heights(s, spot, foot))
+    standing = ((spot == GROUND) | (spot == WATER))[:, None]
+    depth = torch.where(standing, lerp(k[:, :, 1], *NEAR[slot]), k[:, :, 1])
+    low = torch.maximum(low, edge)
+    high = torch.where(standing, high, edge)
+    y = torch.maximum(high + (low - high) * depth, edge)
+    candidates = torch.stack([x, y], 2)
+    apart = torch.full_like(x, 9.0)
+    for other in others:
+        away = (candidates - other.centre[:, None]).norm(dim=2) / (size + other.size)[:, None]
+        apart = torch.where(other.present[:, None], torch.minimum(apart, away), apart)
+    best = apart.argmax(1)
+    rows = torch.arange(len(s), device=best.device)
+    return candidates[rows, best], apart[rows, best]
+
+
+def _angle(kind: Tensor, spot: Tensor, chance: Tensor) -> Tensor:
+    """Draws turns, in rad: little for what stands, any for what lies and has no side that is up."""
+    any_turn = torch.tensor([k.any_turn for k in KINDS.values()], device=kind.device)[kind]
+    most = torch.tensor(TILT, device=kind.device)[spot]
+    flat = any_turn & (spot == FLAT)
+    most = torch.where(flat, torch.where(chance[:, 0] < 0.4, math.pi, 0.4), most)
+    return (chance[:, 1] * 2 - 1) * most
+
+
+def _colours(place: Tensor, kind: Tensor, chance: Tensor) -> Tensor:
+    """Draws main, accent, dark and light (B, 4, 3); main stands out best of three from the place's tone."""
+    rules = torch.tensor([k.colour for k in KINDS.values()], device=kind.device)[kind]
+    low, high = rules.unbind(2)
+    tries = [low + (high - low) * chance[:, 3 * i : 3 * i + 3] for i in range(3)]
+    paints = torch.stack([hsv(t[:, 0] % 1, t[:, 1], t[:, 2]) for t in tries], 1)
+    tone = torch.tensor([p.tone for p in ROWS], device=place.device)[place]
+    best = (paints - tone[:, None]).abs().sum(2).argmax(1)
+    rows = torch.arange(len(kind), device=kind.device)
+    main, hue, k = paints[rows, best], torch.stack(tries, 1)[rows, best, 0], chance
+    accent = hsv((hue + lerp(k[:, 9], 0.08, 0.6)) % 1, lerp(k[:, 10], 0.45, 0.85), lerp(k[:, 11], 0.6, 0.95))
+    dark = hsv((hue + 0.05) % 1, lerp(k[:, 12], 0.3, 0.6), lerp(k[:, 13], 0.16, 0.34))
+    pale = hsv((hue + 0.05 * (k[:, 14] - 0.5)) % 1, lerp(k[:, 15], 0.05, 0.22), lerp(k[:, 16], 0.88, 0.98))
+    return torch.stack([main, accent, dark, pale], 1)

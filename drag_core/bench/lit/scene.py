@@ -9,27 +9,28 @@ import torch
 from torch import Tensor
 
 from .affine import compose
+from .spots import FLAT, GROUND
 
 SIZE = 256  # px: lengths are given for pictures of this side
-NO_SHADOW, DROPPED, CAST = range(3)  # on what is behind, or laid down on the ground
 
 
 @dataclass(frozen=True)
 class Things:
     """One thing of each of B scenes: numbers (B,), centre (B, 2) and size (half extent) in pixels.
 
-    `mirror`: -1 where it is drawn mirrored; `swing`: the turn of its part; `after`: affine (B, 2, 3) that an
-    edit adds on the picture; `chance`: uniforms (B, 16); `colours` (B, 4, 3): main, accent, dark, light.
+    `spot`: number of where it is; `mirror`: -1 where it is drawn mirrored; `swing`: the turn of its part;
+    `after`: affine (B, 2, 3) that an edit adds on the picture; `chance`: uniforms (B, 16); `colours`
+    (B, 4, 3): main, accent, dark, light.
     """
 
     present: Tensor
     kind: Tensor
+    spot: Tensor
     centre: Tensor
     size: Tensor
     angle: Tensor
     mirror: Tensor
     swing: Tensor
-    shadow: Tensor
     chance: Tensor
     colours: Tensor
     texture: Tensor
@@ -38,11 +39,20 @@ class Things:
     @property
     def matrix(self) -> Tensor:
         """The thing's own units to pixels, (B, 2, 3)."""
-        c, s = self.angle.cos() * self.size, self.angle.sin() * self.size
-        x, y = self.centre.unbind(1)
-        return compose(
-            self.after, torch.stack([c * self.mirror, -s, x, s * self.mirror, c, y], 1).view(-1, 2, 3)
-        )
+        angle, size, (x, y) = self.angle.double(), self.size.double(), self.centre.double().unbind(1)
+        c, s = angle.cos() * size, angle.sin() * size
+        own = torch.stack([c * self.mirror, -s, x, s * self.mirror, c, y], 1).view(-1, 2, 3)
+        return compose(self.after, own)
+
+    @property
+    def casts(self) -> Tensor:
+        """Whether it casts a shadow that lies on the ground behind it."""
+        return self.spot == GROUND
+
+    @property
+    def drops(self) -> Tensor:
+        """Whether it drops a shadow on what is right behind it."""
+        return self.spot == FLAT
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Contact sheets: python -m drag_core.bench.lit.sheet OUT.png FIRST COUNT COLUMNS [EDIT].
 
-Scenes of the seeds from FIRST on; with an edit, source and truth of the first COUNT valid cases from FIRST on.
-Prints how many were drawn in a second of one core.
+Scenes of the seeds from FIRST on; with an edit, source and truth of the first COUNT valid seeds. Prints how
+many were drawn in a second of one core.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ...pictures.files import to_bytes, write_png
 from ...pictures.overlay import stack, strip
-from .cases import make_cases
+from .drags import make_cases
 from .places.table import PLACES
 from .render import render
 from .sampling import sample
@@ -46,8 +46,9 @@ def pairs(first: int, count: int, edit: str) -> list[tuple[str, Tensor]]:
     start = first
     while len(out) < 2 * count:
         seeds = torch.arange(start, start + BATCH)
-        cases, captions = make_cases(seeds, edit), _captions(sample(seeds))
-        for i in cases.valid.nonzero()[:, 0].tolist():
+        cases = make_cases(seeds, edit)
+        captions = _captions(cases.drags.before)
+        for i in cases.drags.valid.nonzero()[:, 0].tolist():
             out += [(captions[i], cases.source[i]), (edit, cases.truth[i])]
         start += BATCH
     return out[: 2 * count]

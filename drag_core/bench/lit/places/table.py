@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..spots import Spot
 from . import indoors, landscapes, town, waters
 from .view import View
 
@@ -16,109 +17,136 @@ from .view import View
 class Place:
     """A kind of place.
 
-    `way`: ground (things stand under the horizon), water, deep, air or flat (things anywhere); range of
-    horizons; weight; what it looks like on the whole; kinds that belong here; how far down the shore is at
-    least, as a share of the way from the horizon to the border.
+    `spots`: what there is of ground, water, air, deep and flat; `horizon`: its range, as a share of the
+    height; `weight`: how often it is; `tone`: what it looks like on the whole; `fits`: kinds that belong
+    here, the more often the likelier; `others`: share of other kinds, which find a spot here; `uneven`: how
+    far below the horizon (or the shore) ground is certain; `shore`: how far below the horizon the ground
+    begins (uniform number, range), water before it.
     """
 
     draw: Callable[[View], Tensor]
-    way: str
+    spots: tuple[Spot, ...]
     horizon: tuple[float, float]
     weight: float
     tone: tuple[float, float, float]
     fits: tuple[str, ...] = ()
-    shore: float = 0.0
+    others: float = 0.22
+    uneven: float = 0.01
+    shore: tuple[int, float, float] = (0, 0.0, 0.0)
 
 
-def _names(text: str) -> tuple[str, ...]:
+def _kinds(text: str) -> tuple[str, ...]:
     return tuple(text.split())
 
+
+OUTDOORS: tuple[Spot, ...] = ("ground", "air")
 
 PLACES = {
     "landscape": Place(
         landscapes.landscape,
-        "ground",
-        (0.4, 0.6),
-        1.5,
-        (0.55, 0.7, 0.45),
-        _names(
+        OUTDOORS,
+        horizon=(0.4, 0.6),
+        weight=1.5,
+        tone=(0.55, 0.7, 0.45),
+        fits=_kinds(
             "tree pine house figure flower mushroom snail bird car balloon kite butterfly cat snake apple"
         ),
+        uneven=0.03,
     ),
     "room": Place(
         indoors.room,
-        "ground",
-        (0.64, 0.76),
-        1.2,
-        (0.8, 0.75, 0.65),
-        _names("lamp chair cat clock cactus robot figure ball bottle owl"),
+        ("ground",),
+        horizon=(0.64, 0.76),
+        weight=1.2,
+        tone=(0.8, 0.75, 0.65),
+        fits=_kinds("lamp chair cat clock cactus robot figure ball bottle owl"),
     ),
     "table": Place(
         indoors.table,
-        "ground",
-        (0.45, 0.62),
-        1.2,
-        (0.7, 0.6, 0.5),
-        _names("cup lamp apple bottle clock flower cactus cone key ball snail"),
+        ("ground",),
+        horizon=(0.45, 0.62),
+        weight=1.2,
+        tone=(0.7, 0.6, 0.5),
+        fits=_kinds("cup lamp apple bottle clock flower cactus key ball snail letter"),
     ),
-    "sea": Place(waters.sea, "water", (0.32, 0.5), 0.9, (0.45, 0.65, 0.75), _names("boat balloon kite bird")),
+    "sea": Place(
+        waters.sea,
+        ("water", "air"),
+        horizon=(0.32, 0.5),
+        weight=0.9,
+        tone=(0.45, 0.65, 0.75),
+        fits=_kinds("boat boat boat balloon kite bird"),
+        uneven=0.02,
+    ),
     "sky": Place(
         landscapes.sky,
-        "air",
-        (0.95, 1.0),
-        0.8,
-        (0.55, 0.75, 0.9),
-        _names("balloon bird kite rocket butterfly star umbrella"),
+        ("air",),
+        horizon=(0.95, 1.0),
+        weight=0.8,
+        tone=(0.55, 0.75, 0.9),
+        fits=_kinds("balloon bird kite rocket butterfly star"),
     ),
     "under water": Place(
         waters.under_water,
-        "deep",
-        (0.8, 0.9),
-        0.8,
-        (0.25, 0.55, 0.65),
-        _names("fish star snail key bottle"),
+        ("deep", "ground"),
+        horizon=(0.8, 0.9),
+        weight=0.8,
+        tone=(0.25, 0.55, 0.65),
+        fits=_kinds("fish fish fish fish star snail key bottle"),
+        others=0.0,
+        uneven=0.045,
     ),
     "bricks": Place(
         town.bricks,
-        "ground",
-        (0.74, 0.84),
-        0.8,
-        (0.6, 0.45, 0.38),
-        _names("cat lamp bottle umbrella figure robot ball flower car owl clock"),
+        OUTDOORS,
+        horizon=(0.74, 0.84),
+        weight=0.8,
+        tone=(0.6, 0.45, 0.38),
+        fits=_kinds("cat lamp bottle umbrella figure robot ball flower car owl clock"),
     ),
     "foliage": Place(
         landscapes.foliage,
-        "flat",
-        (0.9, 1.0),
-        0.6,
-        (0.3, 0.5, 0.22),
-        _names("butterfly bird leaf owl mushroom snail flower apple snake"),
+        ("flat",),
+        horizon=(0.9, 1.0),
+        weight=0.6,
+        tone=(0.3, 0.5, 0.22),
+        fits=_kinds("butterfly bird leaf owl mushroom snail flower apple snake"),
+        others=0.0,
     ),
-    "studio": Place(indoors.studio, "flat", (0.9, 1.0), 1.2, (0.7, 0.65, 0.6)),
+    "studio": Place(
+        indoors.studio,
+        ("flat",),
+        horizon=(0.9, 1.0),
+        weight=1.2,
+        tone=(0.7, 0.65, 0.6),
+        others=1.0,
+    ),
     "street": Place(
         town.street,
-        "ground",
-        (0.6, 0.72),
-        0.9,
-        (0.6, 0.62, 0.65),
-        _names("car figure robot house umbrella cat tree clock balloon"),
+        OUTDOORS,
+        horizon=(0.6, 0.72),
+        weight=0.9,
+        tone=(0.6, 0.62, 0.65),
+        fits=_kinds("car figure robot house umbrella cat tree clock balloon"),
     ),
     "beach": Place(
         waters.beach,
-        "ground",
-        (0.3, 0.42),
-        0.8,
-        (0.75, 0.75, 0.65),
-        _names("ball umbrella figure cone star snail boat kite bird chair bottle"),
-        0.32,
+        ("ground", "water", "air"),
+        horizon=(0.3, 0.42),
+        weight=0.8,
+        tone=(0.75, 0.75, 0.65),
+        fits=_kinds("ball umbrella figure star snail boat kite bird chair bottle"),
+        uneven=0.045,
+        shore=waters.SHORE,
     ),
     "night": Place(
         landscapes.night,
-        "ground",
-        (0.55, 0.7),
-        0.8,
-        (0.25, 0.28, 0.45),
-        _names("owl house pine rocket star robot figure cat"),
+        OUTDOORS,
+        horizon=(0.55, 0.7),
+        weight=0.8,
+        tone=(0.25, 0.28, 0.45),
+        fits=_kinds("owl house pine rocket star robot figure cat"),
+        uneven=0.07,
     ),
 }
 ROWS = tuple(PLACES.values())

@@ -11,6 +11,8 @@ from ..shapes import as_map, smooth
 from .landscapes import sky
 from .view import View, below, ridge
 
+SHORE = (32, 0.1, 0.2)  # how far below the horizon a beach begins: uniform number, range
+
 
 def waves(v: View, i: int, water: Tensor, foam: Tensor) -> Tensor:
     """Draws water with its swell, from the horizon down."""
@@ -36,7 +38,7 @@ def sea(v: View) -> Tensor:
 def beach(v: View) -> Tensor:
     """Draws sand before the sea."""
     rgb = sea(v)
-    shore = as_map(v.horizon + v(32, 0.1, 0.2)) + 0.025 * ridge(v, 33, 0.4)
+    shore = as_map(v.horizon + v(*SHORE)) + 0.025 * ridge(v, 33, 0.4)
     sand = v.hsv(34, (0.09, 0.13), (0.25, 0.42), (0.82, 0.95))
     grains = 0.06 * (v.noise(36, 1.3, 2.0, GRAIN) - 0.5) + 0.1 * (v.noise(37, 0.5, 1.5) - 0.5)
     rgb = mix(rgb, v.colour("ffffff"), smooth((v.down - shore + 0.012).abs(), 0.016, 0.008))
