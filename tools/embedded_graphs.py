@@ -30,7 +30,7 @@ def embedded(name: str, recipe: str, model: str, number: int = 0) -> list[Node]:
     steps, strength = STEPS[model]
     inversion = {"steps": steps, "strength": strength, "kv_layers": "none"}
     return [
-        Node(1, "DragExampleScene", {"kind": "move", "number": number}),
+        Node(1, "DragExampleScene", {"kind": "move", "number": number, "scenes": "plain"}),
         Node(2, "DragEmbeddedModel", {"model_name": model}),
         Node(
             3,

@@ -30,7 +30,7 @@ def smallest(
     dragged = {**sockets, "trajectory": (7, "trajectory"), "regions": (3, "regions")}
     drawn = json.dumps(drag) if drag else ""
     nodes = [
-        Node(1, "DragExampleScene"),
+        Node(1, "DragExampleScene", {"scenes": "plain"}),
         Node(2, "DragEmbeddedModel", {"model_name": model}),
         Node(3, "DragEditor", {"drag": drawn}, {"image": (1, "image")}),
         Node(4, "VAEEncode", {}, {"pixels": (1, "image"), "vae": VAE}),
