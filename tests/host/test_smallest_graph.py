@@ -54,6 +54,18 @@ def smallest(
     return to_prompt(workflow(nodes, info), info)
 
 
+def test_a_prompt_of_before_has_plain_scenes(server: Server) -> None:
+    """Drag Example Scene had no `scenes` then."""
+
+    def shown(**inputs: Any) -> Any:
+        scene = {"class_type": "DragExampleScene", "inputs": {"kind": "rotate", "number": 1, **inputs}}
+        run = server.run({"1": scene, "2": {"class_type": "PreviewImage", "inputs": {"images": ["1", 0]}}})
+        return server.image(run.outputs["2"]["images"][0])
+
+    assert np.array_equal(shown(), shown(scenes="plain"))
+    assert not np.array_equal(shown(), shown(scenes="lit"))
+
+
 def value(run: Run, start: str) -> float:
     line = next(x for x in run.outputs["13"]["text"][0].splitlines() if x.startswith(start))
     return float(line[len(start) :].split()[0])

@@ -66,7 +66,7 @@ def drags_of(seeds: Tensor, edit: str, size: int = SIZE) -> Drags:
     was, left = mask.sum((1, 2)), truth_mask.sum((1, 2))
     shows = (was > SMALLEST * (size / SIZE) ** 2) & (left > SEEN[edit] * was)
     return Drags(
-        edit, s, after, m, here, there, mask, truth_mask, m.fits & shows & ~_cut(here) & ~_cut(there)
+        edit, s, after, m, here, there, mask, truth_mask, m.fits & shows & ~cut_off(here) & ~cut_off(there)
     )
 
 
@@ -92,7 +92,7 @@ def _covered(layer: Layer, edit: str) -> Tensor:
     return on_picture(layer, ((layer.part if edit == "part" else layer.alpha) > 0.5).float())
 
 
-def _cut(layer: Layer) -> Tensor:
+def cut_off(layer: Layer) -> Tensor:
     """Whether things reach the picture's border, (B,)."""
     covered = on_picture(layer, (layer.alpha > 0.5).float())
     rims = (covered[:, 0], covered[:, -1], covered[:, :, 0], covered[:, :, -1])

@@ -30,9 +30,9 @@ class Motions:
     """One motion a scene, in float64.
 
     `shift` (B, 2), then `angle` (B,) and `scale` (B, 2) about `anchor` (B, 2); `matrix` (B, 2, 3) says the
-    same: pixels of the thing or part to their new place. `swing` (B,): the turn of the part in the thing's own
-    sense; `handle` (B, 2): a point of the thing that shows the motion; `fits` (B,): whether it stays where it
-    belongs, and shows.
+    same: pixels of the thing or part to their new place. `swing` (B,): the turn of the part in the thing's
+    own sense; `handle` (B, 2): a point of the thing that shows the motion; `fits` (B,): whether it stays
+    where it belongs, and shows.
     """
 
     shift: Tensor

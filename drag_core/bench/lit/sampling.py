@@ -27,7 +27,7 @@ ROOMY = 0.85  # of the room there is: so that a thing can move up and down in it
 
 
 def sample(seeds: Tensor, size: int = SIZE) -> Scenes:
-    """Draws the scenes of whole-number seeds (B,), on the seeds' device."""
+    """Draws the scenes of whole-number seeds (B,), on the seeds' device; the same ones in every size."""
     r = uniforms(seeds, 1, 16)
     weights = torch.tensor([p.weight for p in ROWS], device=seeds.device).cumsum(0)
     place = (r[:, :1] * weights[-1] > weights).sum(1).clamp(max=len(ROWS) - 1)
@@ -36,13 +36,19 @@ def sample(seeds: Tensor, size: int = SIZE) -> Scenes:
     slant = lerp(r[:, 2], 0.35, 0.8) * torch.sign(r[:, 3] - 0.5)
     light = torch.stack([slant, -(1 - slant**2).sqrt()], 1)
     ink, relief, tint = lerp(r[:, 4], 0.1, 0.5), lerp(r[:, 5], 0.16, 0.36), 1 + (r[:, 6:9] - 0.5) * 0.12
-    s = Scenes(seeds, size, place, uniforms(seeds, 2, 44), horizon, light, ink, relief, tint, ())
+    s = Scenes(seeds, SIZE, place, uniforms(seeds, 2, 44), horizon, light, ink, relief, tint, ())
     top = _thing(s, len(PRESENT), ())
     behind: tuple[Things, ...] = ()
     for slot, share in enumerate(PRESENT):
         thing = _thing(s, slot, (top, *behind))
         behind = (*behind, replace(thing, present=thing.present & (r[:, 9 + slot] < share)))
-    return replace(s, things=(*behind, top))
+    return _resized(replace(s, things=(*behind, top)), size)
+
+
+def _resized(s: Scenes, size: int) -> Scenes:
+    unit = size / s.size
+    things = tuple(replace(t, centre=(t.centre + 0.5) * unit - 0.5, size=t.size * unit) for t in s.things)
+    return replace(s, size=size, things=things)
 
 
 def _thing(s: Scenes, slot: int, others: tuple[Things, ...]) -> Things:
@@ -72,10 +78,8 @@ def _thing(s: Scenes, slot: int, others: tuple[Things, ...]) -> Things:
 
 def _size(s: Scenes, slot: int, spot: Tensor, foot: Tensor, chance: Tensor) -> Tensor:
     """Draws sizes in pixels; no larger than what finds room between the upper border and its lowest place."""
-    unit = s.size / SIZE
     _, lowest = heights(s, spot, torch.zeros_like(foot))
-    room = (lowest - RIM * unit) / (REACH + foot)
-    return torch.minimum(lerp(chance, *SIZES[slot]) * unit, room * ROOMY)
+    return torch.minimum(lerp(chance, *SIZES[slot]), (lowest - RIM) / (REACH + foot) * ROOMY)
 
 
 def _centre(
