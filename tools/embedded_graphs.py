@@ -32,7 +32,7 @@ def embedded(name: str, recipe: str, model: str, number: int = 0) -> list[Node]:
     inverted = {"model": (2, "model"), "positive": (2, "positive")}
     nodes, start = started(recipe, inversion, inverted)
     return [
-        Node(1, "DragExampleScene", {"kind": "move", "number": number}),
+        Node(1, "DragExampleScene", {"kind": "move", "number": number, "scenes": "plain"}),
         Node(2, "DragEmbeddedModel", {"model_name": model}),
         Node(
             3,

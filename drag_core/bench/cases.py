@@ -23,7 +23,8 @@ KINDS = ("move", "rotate", "deform")
 class Case:
     """One drag: pictures, masks, the motion, and what the user would have drawn.
 
-    Pictures are (3, S, S) in [0, 1], masks (S, S).
+    Pictures are (3, S, S) in [0, 1], masks (S, S). `with_shadow` is the mask and the thing's shadow, in lit
+    scenes.
     """
 
     seed: int
@@ -36,6 +37,7 @@ class Case:
     motion: AffineMotion
     handle: Point
     target: Point
+    with_shadow: Tensor | None = None
 
     @property
     def editable(self) -> Tensor:

@@ -10,17 +10,22 @@ import numpy as np
 from ..motion.geometry import apply, motion_matrix
 from ..motion.instruction import DragInstruction, RegionSpec, Shape
 from ..motion.masks import centroid
+from ..types import Point
 from .cases import Case
+
+Polygons = tuple[tuple[Point, ...], ...]
 
 
 def instruction_of(case: Case) -> DragInstruction:
-    """Writes the thing's outline as polygon, its motion as relocation, rotation or scale about its anchor."""
+    """Writes the thing's outlines as polygons, its motion as relocation, rotation or scale about its anchor.
+
+    In lit scenes holes are cut out; in plain ones they move along, as ever.
+    """
     mask = case.mask.numpy().astype(np.uint8)
-    outlines, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    polygons = tuple(
-        tuple((float(x), float(y)) for x, y in outline[:, 0]) for outline in outlines if len(outline) > 2
-    )
+    polygons = _outlines(mask)
     motion, shape = case.motion, Shape(polygons=polygons)
+    if case.with_shadow is not None:
+        shape = Shape(polygons=polygons, holes=_outlines(_filled(polygons, mask) * (1 - mask)))
     if motion.angle:
         spec = RegionSpec(shape, "rotation", anchor=motion.anchor, angle=round(math.degrees(motion.angle), 3))
     elif motion.scale != (1.0, 1.0):
@@ -29,3 +34,16 @@ def instruction_of(case: Case) -> DragInstruction:
         spec = RegionSpec(shape, "relocation", target=apply(motion_matrix(motion), centroid(case.mask)))
     size = case.mask.shape
     return DragInstruction(width=size[1], height=size[0], regions=(spec,))
+
+
+def _outlines(mask: np.ndarray) -> Polygons:
+    """Lists the outer outlines of the mask's pieces, without those of one or two pixels."""
+    found, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    return tuple(tuple((float(x), float(y)) for x, y in line[:, 0]) for line in found if len(line) > 2)
+
+
+def _filled(polygons: Polygons, like: np.ndarray) -> np.ndarray:
+    out = np.zeros_like(like)
+    for polygon in polygons:
+        cv2.fillPoly(out, [np.array(polygon, np.int32)], 1)
+    return out

@@ -22,6 +22,7 @@ from .shapes import FAMILIES, TEXTURES, paint, smooth_edge
 Colour = tuple[float, float, float]
 BACKGROUNDS = ("gradient", "horizon", "waves", "plaid")
 HELD_OUT = 1_000_000  # seeds from here on are never trained on
+DEVELOPMENT = 1_500_000  # from here on presets may be tuned, never on those from HELD_OUT on
 
 
 @dataclass(frozen=True)

@@ -66,6 +66,34 @@ def test_a_template_survives_export_and_import(editor: Editor, name: str) -> Non
     assert len(before) > 3 and after == before
 
 
+def test_example_scenes_of_before_stay_plain(editor: Editor) -> None:
+    """Saved or exported when Drag Example Scene had no `scenes`; a node that is added has lit ones."""
+    e = editor
+    add = "() => { const n = LiteGraph.createNode('DragExampleScene'); app.graph.add(n); return n.id }"
+    assert widgets(e, e.js(add)) == {"kind": "move", "number": 0, "scenes": "lit"}
+    workflow = json.loads((FOLDER / "drag-editor.json").read_text(encoding="utf-8"))
+    scene = next(n for n in workflow["nodes"] if n["type"] == "DragExampleScene")
+    scene["widgets_values"] = ["rotate", 3]
+    del scene["widgets_values_named"]
+    scene["inputs"] = [i for i in scene["inputs"] if i["name"] != "scenes"]
+    wanted = {"kind": "rotate", "number": 3, "scenes": "plain"}
+
+    def found() -> tuple[dict[str, Any], dict[str, Any]]:
+        prompt = e.js(PROMPT)
+        return prompt, next(n["inputs"] for n in prompt.values() if n["class_type"] == "DragExampleScene")
+
+    e.js("async (id, w) => app.loadGraphData(w)", workflow)
+    api, inputs = found()
+    assert inputs == wanted
+    del inputs["scenes"]
+    e.js("async (id, api) => app.loadApiJson(api, 'imported')", api)
+    assert found()[1] == wanted
+    lit = json.loads(json.dumps(workflow))
+    next(n for n in lit["nodes"] if n["type"] == "DragExampleScene")["widgets_values"] = ["part", 3, "lit"]
+    e.js("async (id, w) => app.loadGraphData(w)", lit)
+    assert found()[1] == {"kind": "part", "number": 3, "scenes": "lit"} and e.errors() == []
+
+
 def test_an_imported_template_gives_the_same_picture(editor: Editor) -> None:
     """Its recipe became custom once: 15.7 dB where the template has 23.9."""
     e = editor

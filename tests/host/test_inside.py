@@ -16,7 +16,7 @@ from tests.host.place import NO_COMPILER, PYTHON, compiler, environment, has_car
 INSIDE = Path(__file__).with_name("inside")
 SECONDS = 900
 MODES = ("normal", "dynamic") if os.environ.get("DRAG_CUDA") else (os.environ.get("DRAG_MODE") or "cpu",)
-NO_MODEL = ("test_editor_node.py", "test_pack.py")  # the same on any device
+NO_MODEL = ("test_editor_node.py", "test_example_scene.py", "test_pack.py")  # the same on any device
 FILES = sorted(p.name for p in INSIDE.glob("test_*.py"))
 
 

@@ -31,7 +31,7 @@ def smallest(
     dragged = {**sockets, "trajectory": (7, "trajectory"), "regions": (3, "regions")}
     drawn = json.dumps(drag) if drag else ""
     nodes = [
-        Node(1, "DragExampleScene"),
+        Node(1, "DragExampleScene", {"scenes": "plain"}),
         Node(2, "DragEmbeddedModel", {"model_name": model}),
         Node(3, "DragEditor", {"drag": drawn}, {"image": (1, "image")}),
         Node(4, "VAEEncode", {}, {"pixels": (1, "image"), "vae": VAE}),
@@ -53,6 +53,18 @@ def smallest(
     ]
     info = server.object_info()
     return to_prompt(workflow(nodes, info), info)
+
+
+def test_a_prompt_of_before_has_plain_scenes(server: Server) -> None:
+    """Drag Example Scene had no `scenes` then."""
+
+    def shown(**inputs: Any) -> Any:
+        scene = {"class_type": "DragExampleScene", "inputs": {"kind": "rotate", "number": 1, **inputs}}
+        run = server.run({"1": scene, "2": {"class_type": "PreviewImage", "inputs": {"images": ["1", 0]}}})
+        return server.image(run.outputs["2"]["images"][0])
+
+    assert np.array_equal(shown(), shown(scenes="plain"))
+    assert not np.array_equal(shown(), shown(scenes="lit"))
 
 
 def value(run: Run, start: str) -> float:

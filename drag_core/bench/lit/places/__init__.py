@@ -1,0 +1,1 @@
+"""Kinds of places and the table of all of them."""

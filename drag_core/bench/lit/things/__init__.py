@@ -1,0 +1,1 @@
+"""Kinds of things, by sort, and the table of all of them."""
