@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from functools import cache
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 
+from drag_core.bench.lit import sheet
 from drag_core.bench.lit.affine import carried
 from drag_core.bench.lit.cases import LIT_KINDS, lit_case, lit_case_number, lit_cases
 from drag_core.bench.lit.drags import Cases, cases_of, cut_off, drags_of, make_cases
@@ -16,6 +18,7 @@ from drag_core.bench.scenes import DEVELOPMENT, HELD_OUT
 from drag_core.metrics.region import psnr
 from drag_core.motion.geometry import motion_matrix, warp
 from drag_core.motion.masks import grow
+from drag_core.pictures.files import read_picture
 from drag_core.types import AffineMotion, DragError
 from tests.core.test_lit_scenes import belongs
 
@@ -170,6 +173,15 @@ def test_unknown_edits_are_refused_in_one_sentence() -> None:
     for ask in (lambda: lit_cases(1, kinds=("rotate",)), lambda: drags_of(torch.arange(1), "rotate")):
         with pytest.raises(DragError, match="unknown .*'rotate' of lit scenes: use move, turn, scale, part"):
             ask()
+
+
+def test_a_sheet_of_scenes_and_one_of_cases(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sheet.main([str(tmp_path / "scenes.png"), "0", "3", "2"])
+    sheet.main([str(tmp_path / "cases.png"), "0", "1", "2", "turn"])
+    told = capsys.readouterr().out
+    assert "scenes a second and core" in told and "cases a second and core" in told
+    sizes = [read_picture(tmp_path / f"{n}.png").image.shape[-2:] for n in ("scenes", "cases")]
+    assert sizes == [(2 * 274 + 4, 2 * 256 + 4), (274, 2 * 256 + 4)]
 
 
 def test_drags_have_any_size() -> None:

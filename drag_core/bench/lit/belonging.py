@@ -81,11 +81,8 @@ def heights(s: Scenes, spot: Tensor, foot: Tensor) -> tuple[Tensor, Tensor]:
     """
     unit = s.size / SIZE
     horizon, (ground, water) = s.horizon * s.size, ground_of(s)
-    none, rest, rim = (
-        torch.zeros_like(foot),
-        torch.full_like(foot, REST * s.size),
-        s.size - 1 - RIM * unit - foot,
-    )
+    none, rest = torch.zeros_like(foot), torch.full_like(foot, REST * s.size)
+    rim = s.size - 1 - RIM * unit - foot
     high = torch.stack([ground - foot, horizon + CLEAR * s.size - foot, none, none, none])
     low = torch.stack([rest - foot, water - foot, horizon - CLEAR * s.size - foot, horizon - foot, rim])
     of_each = torch.arange(len(spot), device=spot.device)

@@ -56,7 +56,6 @@ def pairs(first: int, count: int, edit: str) -> list[tuple[str, Tensor]]:
 
 def main(argv: list[str]) -> None:
     """Writes a sheet and prints the speed."""
-    torch.set_num_threads(1)
     out, (first, count, columns), edit = Path(argv[0]), map(int, argv[1:4]), argv[4:]
     began = time.process_time()
     cells = pairs(first, count, edit[0]) if edit else scenes(first, count)
@@ -68,4 +67,5 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
+    torch.set_num_threads(1)
     main(sys.argv[1:])
