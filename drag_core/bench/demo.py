@@ -1,4 +1,4 @@
-"""The demo: objects of generated scenes moved, turned and stretched by the embedded models.
+"""The demo: a drawn thing moved, turned, scaled and bent, and a photograph, by the embedded models.
 
 It writes strips, a table and a GIF.
 """
@@ -12,7 +12,9 @@ import torch
 from torch import Tensor
 
 from ..backends.load import Model, load_model
-from ..edit import run_task
+from ..edit import edit_picture, run_task
+from ..errors import DragError
+from ..motion.task import build_task
 from ..pictures.files import to_bytes, write_gif, write_png
 from ..pictures.overlay import overlay, stack, strip
 from ..recipes.assemble import usual_solver
@@ -20,19 +22,25 @@ from ..recipes.choice import default_recipe
 from ..recipes.presets import PRESETS
 from ..step import Step
 from ..trajectory.invert import clean_estimate, invert
-from .cases import Case, held_out, measure
+from ..types import Grid
+from .cases import Case, measure
+from .lit.cases import lit_case_number
+from .photo import photograph
 from .table import COLUMNS, cells, no_edit
+
+# kind of edit, and which of the held-out scenes of that kind: one each, of different things and places
+SHOWN = (("move", 3), ("turn", 2), ("scale", 5), ("part", 6))
 
 
 def demo(out: Path) -> None:
-    """Writes strips, summary.png and drag.gif to `out`, and prints the table.
+    """Writes strips, summary.png, photograph.png and drag.gif to `out`, and prints the table.
 
     There is one strip a case: before, instruction, after, truth.
     """
     out.mkdir(parents=True, exist_ok=True)
     began = time.perf_counter()
     models = [load_model(name) for name in PRESETS]
-    cases = held_out(2, kinds=("move",)) + held_out(1, kinds=("rotate", "deform"))
+    cases = [lit_case_number(number, kind) for kind, number in SHOWN]
     print(
         "| scene | method | centroid error px | target dB | vacated dB | background dB "
         "|\n|---|---|---|---|---|---|"
@@ -54,11 +62,28 @@ def demo(out: Path) -> None:
         write_png(out / f"{case.kind}_{case.seed}.png", to_bytes(strips[-1]))
     write_png(out / "summary.png", to_bytes(stack(strips)))
     write_gif(out / "drag.gif", film(models[-1], cases[0]))
-    print(f"\n{out / 'summary.png'} and {out / 'drag.gif'} written; {time.perf_counter() - began:.0f} s")
+    written = [out / "summary.png", out / "drag.gif"]
+    try:
+        write_png(out / "photograph.png", to_bytes(photographed(models)))
+        written.append(out / "photograph.png")
+    except DragError as error:
+        print(f"no photograph: {error}")
+    print(f"\n{', '.join(map(str, written))} written; {time.perf_counter() - began:.0f} s")
 
 
 def _row(label: str, method: str, picture: Tensor, case: Case) -> None:
     print(f"| {label} | {method} | {cells(measure(picture, case), COLUMNS[:-1])} |", flush=True)
+
+
+def photographed(models: list[Model]) -> Tensor:
+    """Draws the photograph's strip: before, instruction, and what each model makes of it."""
+    image, drag = photograph()
+    task, _ = build_task(drag, Grid(*image.shape[-2:]))
+    pictures, captions = [image[0], overlay(image[0], task)], ["before", "instruction"]
+    for model in models:
+        pictures.append(edit_picture(model, image, drag).image[0])
+        captions.append(f"after: {default_recipe(model.family)}, {model.name}")
+    return strip(pictures, captions)
 
 
 def film(model: Model, case: Case, count: int = 16) -> list[Tensor]:

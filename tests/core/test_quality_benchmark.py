@@ -1,10 +1,11 @@
-"""benchmarks.quality: its measures by hand, its intervals, its bars, and a run that goes on where it stopped."""
+"""benchmarks.quality: its measures by hand, intervals, bars, and a run that goes on where it was stopped."""
 
 from __future__ import annotations
 
 import json
 import math
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +22,14 @@ from drag_core.bench.lit.cases import lit_cases
 from drag_core.motion.masks import grow
 
 
+@cache
 def case(kind: str) -> Case:
     return lit_cases(1, kinds=(kind,))[0]
 
 
 def test_the_truth_measures_as_the_truth() -> None:
     found = measured(case("turn").truth, case("turn"))
-    assert all(math.isinf(found[c]) for c in ("target", "edited")) and found["ssim"] == pytest.approx(1)
+    assert min(found[c] for c in ("target", "edited")) >= 99 and found["ssim"] == pytest.approx(1)
     assert (
         found["centroid"] <= 0.01 and found["angle"] <= 3
     )  # light stays: the turned source is not the truth
