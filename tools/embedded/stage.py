@@ -16,6 +16,7 @@ from .mix import Mix
 
 ROWS = 30  # of the log, in one run's time
 SAVE = 60.0  # seconds from one checkpoint to the next
+Leg = tuple[int, Callable[[], Row]]
 OVERHEAD = 0.9  # the share of a training's time that is steps; the rest measures and saves
 WARM, TIMED, LEAST = 2, 12, 2.0  # steps before the clock runs; steps timed, at most; seconds timed, at least
 
@@ -116,12 +117,12 @@ def run_stage(
     row_every: float,
     mix: Mix,
     compiled: bool = False,
-    legs: Callable[[int], tuple[tuple[int, Callable[[], Row]], ...]] = lambda steps: (),
+    legs: Callable[[int], tuple[Leg, ...]] = lambda steps: (),
 ) -> tuple[Training, Progress]:
     """Trains to the end, from the checkpoint `path` where there is one.
 
     build: makes the training, compiled or not.
-    legs: of all steps: (step, what the log says when it is reached), in their order.
+    legs: of all steps: the steps on the way at which the log says something of its own, in their order.
     """
     if path.exists():
         t, state = build(compiled), read(path)
@@ -133,7 +134,8 @@ def run_stage(
         steps = budget.steps or max(1, int(OVERHEAD * left / each))
         progress = begin(t, steps, clock, str(next(t.net.parameters()).device), compiled)
     report = reporting(t, path, clock, row_every, mix)
-    for until, said in (*legs(progress.steps), (progress.steps, lambda: {"event": "end"})):
+    end: Leg = (progress.steps, lambda: {"event": "end"})
+    for until, said in (*legs(progress.steps), end):
         if progress.step >= until:
             continue
         progress = fit(t, progress, until, report)

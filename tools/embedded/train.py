@@ -29,6 +29,7 @@ from drag_core.types import DragError
 from . import autoencoder, denoiser, preview, start
 from .export import write_autoencoder, write_denoiser
 from .loop import Progress, Row, Training, read
+from .photos import TRAINED
 from .run import SIZES, Pictures, pictures
 from .stage import ROWS, Budget, Clock, run_stage
 
@@ -143,13 +144,16 @@ def train_denoiser(
     return t.mean, progress
 
 
-def write_log(out: Path, plan: Plan, clock: Clock, rows: dict[str, list[Row]]) -> None:
+def write_log(
+    out: Path, plan: Plan, clock: Clock, photographs: list[str], rows: dict[str, list[Row]]
+) -> None:
     device = torch.cuda.get_device_name() if plan.device == "cuda" else "cpu"
     about = {
         "device": device,
         "torch": torch.__version__,
         "seconds": round(clock.now(), 1),
         "arguments": {k: str(v) for k, v in asdict(plan).items()},
+        "photographs": photographs,
     }
     (out / LOG).write_text(json.dumps({"about": about} | rows, indent=0))
 
@@ -162,6 +166,7 @@ def run(plan: Plan, out: Path) -> None:
         torch.set_float32_matmul_precision("high")
         torch.backends.cudnn.benchmark = True
     data = pictures(SIZES[plan.size], device)
+    seen = list(TRAINED) if data.mix.photos else []
     net, decoder, progress = train_autoencoder(plan, out, clock, data)
     rows, steps = {"vae": list(progress.rows)}, progress.steps
     encoder = net.encoder.requires_grad_(False)
@@ -179,10 +184,10 @@ def run(plan: Plan, out: Path) -> None:
         mean, progress = train_denoiser(name, encode, plan, out, clock, data)
         write_denoiser(out, name, mean.cpu(), progress.steps * SIZES[plan.size].batch)
         rows, steps = rows | {name: list(progress.rows)}, steps + progress.steps
-        write_log(out, plan, clock, rows)
+        write_log(out, plan, clock, seen, rows)
     for kind, values in preview.fit_files(out, min(PREVIEWS, SIZES[plan.size].lit)).items():
         print(f"previews' R2 on held-out {preview.NAMES[kind]}: " + ", ".join(f"{v:.3f}" for v in values))
-    write_log(out, plan, clock, rows)
+    write_log(out, plan, clock, seen, rows)
     print(f"{out}: done in {clock.now():.0f} s", flush=True)
 
 
