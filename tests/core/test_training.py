@@ -205,6 +205,6 @@ def test_a_loss_that_is_no_number_ends_the_training() -> None:
 
 
 def test_bank_is_a_ring() -> None:
-    ring = Bank(coloured, torch.zeros(3, 3, 256, 256, dtype=torch.uint8))
+    ring = Bank(coloured, torch.zeros(3, 3, 256, 256, dtype=torch.uint8), 2)
     ring.fill_to(2)
     assert ring.some(50, numbers(0, 0)).unique().tolist() == sorted((training_seeds(0, 2) % 251).tolist())

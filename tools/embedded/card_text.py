@@ -56,12 +56,14 @@ def curve(rows: Rows) -> str:
     inner = measured[1:-1]
     kept = [*measured[:1], *inner[:: max(1, -(-len(inner) // ROWS))], *measured[1:][-1:]]
     heads = [k for k in HEADS if any(k in r for r in kept)]
-    cells = [[HEADS[k] for k in heads], *([shown(row.get(k)) for k in heads] for row in kept)]
+    cells = [[HEADS[k] for k in heads], *([shown(k, row.get(k)) for k in heads] for row in kept)]
     lines = [f"| {' | '.join(row)} |" for row in cells]
     return "\n".join([lines[0], "|" + "---|" * len(heads), *lines[1:]])
 
 
-def shown(value: Any) -> str:
+def shown(key: str, value: Any) -> str:
+    if key == "s":
+        return f"{value:.0f}"
     if isinstance(value, list):
         return " ".join(f"{v:.4f}" for v in value)
     if isinstance(value, float):
@@ -118,7 +120,7 @@ def facts(name: str, log: dict[str, Any], quality: dict[str, float], start: str)
     )
     start_of = "dB_" if name == "vae" else "held_"
     measured = [
-        f"{KINDS[k]} {shown(end[start_of + key])}" for k, key in KEYS.items() if start_of + key in end
+        f"{KINDS[k]} {shown(key, end[start_of + key])}" for k, key in KEYS.items() if start_of + key in end
     ]
     what = "reconstruction, dB" if name == "vae" else "held-out loss"
     out.append(f"- {what}, of the running mean before it was written: {', '.join(measured)}")

@@ -14,7 +14,6 @@ from torch import Tensor
 from .photos import Photos
 from .pool import SIDE, Draw, refuse_held_out, training_seeds
 
-CHUNK = 256  # scenes drawn at once
 NOISE_STREAMS = 100
 
 
@@ -42,17 +41,22 @@ def noise_like(z: Tensor, stream: int, step: int) -> Tensor:
 
 @dataclass
 class Bank:
-    """A ring of the latest scenes, as bytes on the device: pictures (capacity, 3, 256, 256)."""
+    """A ring of the latest scenes, as bytes on the device.
+
+    pictures: (capacity, 3, 256, 256).
+    at_once: the most that one call of `draw` draws.
+    """
 
     draw: Draw
     pictures: Tensor
+    at_once: int
     drawn: int = 0
 
     def fill_to(self, total: int) -> None:
         """Draws on until `total` scenes were drawn in all; those that would be gone again are left out."""
         capacity, device = len(self.pictures), self.pictures.device
-        for first in range(max(self.drawn, total - capacity), total, CHUNK):
-            count = min(CHUNK, total - first)
+        for first in range(max(self.drawn, total - capacity), total, self.at_once):
+            count = min(self.at_once, total - first)
             seeds = training_seeds(first, count)
             refuse_held_out(seeds)
             slots = torch.arange(first, first + count) % capacity
@@ -64,8 +68,8 @@ class Bank:
         return self.pictures[chosen.to(self.pictures.device)]
 
 
-def bank(draw: Draw, capacity: int, device: torch.device) -> Bank:
-    return Bank(draw, torch.empty(capacity, 3, SIDE, SIDE, dtype=torch.uint8, device=device))
+def bank(draw: Draw, capacity: int, device: torch.device, at_once: int = 256) -> Bank:
+    return Bank(draw, torch.empty(capacity, 3, SIDE, SIDE, dtype=torch.uint8, device=device), at_once)
 
 
 @dataclass(frozen=True)

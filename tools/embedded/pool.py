@@ -10,10 +10,10 @@ import importlib
 import sys
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from functools import partial
 from multiprocessing import get_context
 from typing import cast
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -55,20 +55,14 @@ def plain_scenes(seeds: Tensor, workers: int = 1) -> Tensor:
     """Draws scenes of the plain generator on the CPU: bytes (B, 3, 256, 256); 150 a second and core."""
     listed: list[int] = seeds.tolist()
     if len(listed) <= ALONE or workers == 1:
-        return torch.stack([_plain(seed) for seed in listed])
+        return torch.from_numpy(np.stack([_plain(seed) for seed in listed]))
     with ProcessPoolExecutor(workers, get_context("spawn"), _one_thread) as others:
-        return torch.stack(list(others.map(_plain, listed, chunksize=ALONE)))
+        return torch.from_numpy(np.stack(list(others.map(_plain, listed, chunksize=ALONE))))
 
 
-def plain_scenes_with(workers: int) -> Draw:
-    """The same as a function of the seeds alone."""
-    return partial(plain_scenes, workers=workers)
-
-
-def _plain(seed: int) -> Tensor:
-    return (render(sample_scene(seed)) * 255).round().byte()
+def _plain(seed: int) -> np.ndarray:
+    return (render(sample_scene(seed)) * 255).round().byte().numpy()
 
 
 def _one_thread() -> None:
     torch.set_num_threads(1)
-    torch.multiprocessing.set_sharing_strategy("file_system")  # one descriptor a picture would run out

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -14,11 +15,12 @@ from drag_core.types import DragError
 
 from .mix import Mix, bank
 from .photos import HELD, TRAINED, Photos, read_photos
-from .pool import SIDE, lit_scenes, plain_scenes, plain_scenes_with
+from .pool import SIDE, lit_scenes, plain_scenes
 
 # the log's names of the three kinds of held-out pictures, as the first log of these models has them
 KEYS = {"lit": "v2", "plain": "v1", "photos": "photos"}
 HELD_PLAIN = HELD_OUT + 2000
+PLAIN_AT_ONCE = 4096  # by other processes, which take seconds to start; 0.8 GB on the way
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,7 @@ def pictures(size: Size, device: torch.device) -> Pictures:
     except DragError as e:
         print(f"Going on without photographs: {e}.", flush=True)
     workers = max(1, (os.cpu_count() or 1) - 1)
-    lit, plain = bank(lit_scenes, size.lit, device), bank(plain_scenes_with(workers), size.plain, device)
+    lit = bank(lit_scenes, size.lit, device)
+    plain = bank(partial(plain_scenes, workers=workers), size.plain, device, PLAIN_AT_ONCE)
     mix = Mix(lit, plain, photos, size.first, size.chunk, size.every)
     return Pictures(device, mix, held_out_pictures(size.held, device, photos is not None))

@@ -57,8 +57,8 @@ def seconds_a_step(t: Training) -> float:
     return each
 
 
-def fast(build: Callable[[bool], Training], compiled: bool) -> tuple[Training, float]:
-    """The training, compiled if that is asked for and works here, and the seconds that a step of it takes."""
+def made(build: Callable[[bool], Training], compiled: bool, timed: bool) -> tuple[Training, float]:
+    """The training, compiled if that is asked for and works, and the seconds of a step (0: not timed)."""
     if compiled:
         try:
             t = build(True)
@@ -66,7 +66,7 @@ def fast(build: Callable[[bool], Training], compiled: bool) -> tuple[Training, f
         except RuntimeError as e:  # torch's own errors of compilers are those
             print(f"Going on without torch.compile, which failed: {str(e)[:300]}", flush=True)
     t = build(False)
-    return t, seconds_a_step(t)
+    return t, seconds_a_step(t) if timed else 0.0
 
 
 def show(name: str, row: Row) -> Row:
@@ -124,15 +124,14 @@ def run_stage(
     build: makes the training, compiled or not.
     legs: of all steps: the steps on the way at which the log says something of its own, in their order.
     """
-    if path.exists():
-        t, state = build(compiled), read(path)
-        progress = restore(t, state)
-    else:
-        began = clock.now()
-        t, each = fast(build, compiled)
+    began, new = clock.now(), not path.exists()
+    t, each = made(build, compiled, timed=new and budget.steps is None)
+    if new:
         left = budget.seconds - (clock.now() - began)
         steps = budget.steps or max(1, int(OVERHEAD * left / each))
         progress = begin(t, steps, clock, str(next(t.net.parameters()).device), compiled)
+    else:
+        progress = restore(t, read(path))
     report = reporting(t, path, clock, row_every, mix)
     end: Leg = (progress.steps, lambda: {"event": "end"})
     for until, said in (*legs(progress.steps), end):
