@@ -10,7 +10,7 @@ import torch
 from diffusers import FluxTransformer2DModel, UNet2DConditionModel
 from torch import Tensor, nn
 
-from tools.embedded import autoencoder, denoiser, loop
+from tools.embedded import autoencoder, denoiser, loop, stage
 from tools.embedded.codec import LinearEncoder
 from tools.embedded.loop import Progress, Training
 from tools.embedded.mix import Mix, bank, numbers
@@ -90,6 +90,15 @@ def test_six_steps_are_three_and_three(make: Callable[[], Training], tmp_path: P
     moved = {k for k, v in weights(through.net).items() if not torch.equal(v, begun[k])}
     assert moved and moved == {k for k, p in weights(resumed.net).items() if not torch.equal(p, begun[k])}
     assert through.measure() == resumed.measure() != make().measure()
+
+
+def test_counting_out_the_steps_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stage, "TIMED", 3)
+    plain, timed = a_flux(), a_flux()
+    assert stage.seconds_a_step(timed) > 0
+    ends = [loop.fit(t, Progress(0, 4), 4, lambda p: p) for t in (plain, timed)]
+    assert ends[0] == ends[1]
+    assert all(torch.equal(v, timed.net.state_dict()[k]) for k, v in plain.net.state_dict().items())
 
 
 def test_the_bank_of_filters_is_frozen_on_the_way() -> None:

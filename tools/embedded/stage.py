@@ -41,14 +41,14 @@ class Budget:
 
 
 def seconds_a_step(t: Training) -> float:
-    """Times a few steps and takes them back."""
+    """Times a few steps and takes them back; all are the first, so that no later scenes are drawn."""
     before = copy.deepcopy(state_of(t, Progress(0, 100)))
     cuda = next(t.net.parameters()).is_cuda
-    for step in range(WARM):
-        one_step(t, step, 100)
+    for _ in range(WARM):
+        one_step(t, 0, 100)
     count, began = 0, time.monotonic()
     while count < TIMED and (count == 0 or time.monotonic() - began < LEAST):
-        one_step(t, WARM + count, 100)
+        one_step(t, 0, 100)
         count += 1
         if cuda:
             torch.cuda.synchronize()
