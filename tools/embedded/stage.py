@@ -77,13 +77,14 @@ def show(name: str, row: Row) -> Row:
 def reporting(
     t: Training, path: Path, clock: Clock, every: float, mix: Mix
 ) -> Callable[[Progress], Progress]:
-    """What `fit` calls after every step: a row of the log every `every` seconds, a checkpoint every SAVE."""
-    last = {"row": clock.now(), "save": clock.now()}
+    """What `fit` calls after every step: checkpoints, and rows of the log `every` seconds apart, or nine times
+    as long as the last took.
+    """
+    last = {"row": clock.now(), "save": clock.now(), "took": 0.0}
 
     def report(p: Progress) -> Progress:
         now = clock.now()
-        if now - last["row"] >= every:
-            last["row"] = now
+        if now - last["row"] >= max(every, 9 * last["took"]):
             rate = t.optimisers[-1].param_groups[0]["lr"]
             done: Row = {
                 "s": round(now, 1),
@@ -93,6 +94,8 @@ def reporting(
             }
             drawn: Row = {"rate": round(rate, 6), "scenes": mix.lit.drawn, "first": mix.plain.drawn}
             p = replace(p, rows=(*p.rows, show(t.name, done | drawn | t.measure())))
+            last["row"] = clock.now()
+            last["took"] = last["row"] - now
         if now - last["save"] >= SAVE:
             last["save"] = now
             save(path, state_of(t, p) | {"seconds": now})
