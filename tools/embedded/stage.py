@@ -77,8 +77,9 @@ def show(name: str, row: Row) -> Row:
 def reporting(
     t: Training, path: Path, clock: Clock, every: float, mix: Mix
 ) -> Callable[[Progress], Progress]:
-    """What `fit` calls after every step: checkpoints, and rows of the log `every` seconds apart, or nine times
-    as long as the last took.
+    """What `fit` calls after every step: checkpoints, and rows of the log.
+
+    Rows are `every` seconds apart, or nine times what the last one took.
     """
     last = {"row": clock.now(), "save": clock.now(), "took": 0.0}
 
