@@ -11,6 +11,7 @@ and the last convolution takes the lift off again.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -30,7 +31,8 @@ class LinearEncoder(nn.Module):
         self.mix = nn.Conv2d(MIDDLE, 16, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.mix(self.analyse(F.pixel_unshuffle(x - 0.5, 4)))
+        z: Tensor = self.mix(self.analyse(F.pixel_unshuffle(x - 0.5, 4)))
+        return z
 
     @torch.no_grad()
     def start_from_pca(self, pictures: Tensor, level: float = 0.8) -> None:
@@ -51,20 +53,16 @@ class LinearEncoder(nn.Module):
         gain *= level / (gain * values[:16].sqrt()).square().mean().sqrt()
         self.mix.weight.zero_()
         self.mix.weight[torch.arange(16), torch.arange(16), 1, 1] = gain
+        assert self.mix.bias is not None
         self.mix.bias.copy_(-gain * (vectors.T[:16] @ mean))
 
 
 SHIPPED = Path(__file__).with_name("linear_encoder.safetensors")
 
 
-def read_linear(path: Path) -> tuple[LinearEncoder, float]:
-    """The linear encoder and the deviation of its latents, from a checkpoint of train_vae or from SHIPPED."""
-    encoder = LinearEncoder()
-    if path.suffix == ".pt":
-        state = torch.load(path, weights_only=True)
-        encoder.load_state_dict(state["encoder"])
-        return encoder, float(state["deviation"])
-    weights = load_file(path)
+def read_linear(path: Path = SHIPPED) -> tuple[LinearEncoder, float]:
+    """Reads a linear encoder, and the deviation of its latents that denoisers see them divided by."""
+    encoder, weights = LinearEncoder(), load_file(path)
     deviation = float(weights.pop("deviation"))
     encoder.load_state_dict(weights)
     return encoder, deviation
@@ -76,7 +74,7 @@ def taesd() -> AutoencoderTiny:
 
 
 @torch.no_grad()
-def write_into_taesd(linear: LinearEncoder, encoder: nn.Module) -> None:
+def write_into_taesd(linear: LinearEncoder, encoder: Any) -> None:
     """Set `encoder` (diffusers EncoderTiny) so that it computes exactly `linear`; channel 63 is the constant
     1.
     """
@@ -84,6 +82,7 @@ def write_into_taesd(linear: LinearEncoder, encoder: nn.Module) -> None:
     for p in encoder.parameters():
         p.zero_()  # blocks become relu(x): the identity on what is not negative
     first, down1, down2, down3, last = convs
+    assert first.bias is not None and last.bias is not None and linear.mix.bias is not None
     for c in range(3):
         first.weight[c, c, 1, 1] = 1.0
     first.bias[63] = 1.0

@@ -1,87 +1,96 @@
-"""Write the trained checkpoints as the files that ship: python -m tools.embedded.export --train DIR [--models
-models]
+"""Writes the trained networks as the files that ship.
 
 Half precision, in the names that ComfyUI's own loaders know: TAESD's, Black Forest Labs', CompVis's.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
+import os
 from pathlib import Path
+from typing import Any
 
 import torch
-from diffusers import FluxTransformer2DModel
 from safetensors.torch import save_file
+from torch import Tensor
 
 from drag_core.backends.keys import LDM_PREFIX, flux_to_original, rename, taesd_to_original, unet_blocks
 from drag_core.backends.load import EMBEDDED, EMBEDDED_VAE
 from drag_core.backends.single_file import FLUX_SCALE, FLUX_SHIFT
+from drag_core.types import DragError
 
 from .codec import SHIPPED, LinearEncoder, taesd, write_into_taesd
-from .models import TEXT, tiny_flux, tiny_unet
+from .models import TEXT
 
-LIMIT = 15_000_000
+LIMIT = 15_000_000  # bytes that a file may have
+PATHS = {
+    "vae": EMBEDDED_VAE,
+    "unet": EMBEDDED["embedded-sd"],
+    "flux": EMBEDDED["embedded-flux"],
+}  # in models/
+FILES = {name: Path(path).name for name, path in PATHS.items()} | {"linear": SHIPPED.name}
+UNET_BLOCKS = (1, (0, 1, 1))  # residual blocks a level, transformer blocks of each level
+HEAD_CHANNELS = 32
+
+Weights = dict[str, Tensor]
+Facts = dict[str, object]
 
 
-def write(path: Path, weights: dict[str, torch.Tensor], facts: dict[str, object]) -> None:
-    half = {k: v.detach().half().contiguous() for k, v in weights.items()}
+def write(path: Path, weights: Weights, facts: Facts) -> None:
+    """Writes half-precision weights, and `facts` as JSON under "drag" in the metadata."""
+    half = {k: v.detach().float().cpu().half().contiguous().clone() for k, v in weights.items()}
+    write_as_is(path, half, facts)
+
+
+def write_as_is(path: Path, weights: Weights, facts: Facts) -> None:
+    """Writes weights that already are half precision, through a temporary file."""
+    bad = [k for k, v in weights.items() if not bool(torch.isfinite(v).all())]
+    if bad:
+        raise DragError(f"{len(bad)} weights of {path.name} are not finite, as {bad[0]}: train again")
+    about = {"drag": json.dumps(facts), "modelspec.title": path.stem, "modelspec.license": "Apache-2.0"}
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_file(
-        half,
-        path,
-        metadata={"drag": json.dumps(facts), "modelspec.title": path.stem, "modelspec.license": "Apache-2.0"},
-    )
-    size = path.stat().st_size
-    print(f"{path}: {size / 1e6:.1f} MB")
-    if size > LIMIT:
-        raise SystemExit(f"{path} is {size} bytes; at most {LIMIT} may ship")
+    temporary = path.with_suffix(".tmp")
+    save_file(weights, temporary, metadata=about)
+    if (size := temporary.stat().st_size) > LIMIT:
+        raise DragError(f"{path.name} would have {size} bytes; at most {LIMIT} may ship")
+    temporary.chmod(0o644)
+    os.replace(temporary, path)
 
 
-@torch.no_grad()
-def fold_guidance(flux: FluxTransformer2DModel) -> None:
-    """Make the guidance that it was trained with (1) part of the time embedding, and the embedder mute.
+def autoencoder(linear: LinearEncoder, decoder: Weights, deviation: float) -> Weights:
+    """TAESD's names; decoder: the weights of diffusers' decoder.
 
-    A host that gives FLUX its usual 3.5 would else be 64 % off; the embedder's keys stay, since they tell dev
-    from schnell.
+    ComfyUI: model latent = TAESD latent / vae_scale · 0.3611, that is, divided by its deviation.
     """
-    embed = flux.time_text_embed
-    embed.timestep_embedder.linear_2.bias += embed.guidance_embedder(embed.time_proj(torch.tensor([1000.0])))[
-        0
-    ]
-    embed.guidance_embedder.linear_2.weight.zero_()
-    embed.guidance_embedder.linear_2.bias.zero_()
-
-
-def main() -> None:
-    p = argparse.ArgumentParser(description=__doc__)
-    p.add_argument("--train", type=Path, required=True)
-    p.add_argument("--models", type=Path, default=Path("models"))
-    a = p.parse_args()
-    state = torch.load(a.train / "vae.pt", weights_only=True)
-    linear, vae = LinearEncoder(), taesd()
-    linear.load_state_dict(state["encoder"])
+    vae = taesd()
     write_into_taesd(linear, vae.encoder)
-    vae.decoder.load_state_dict(state["decoder"])
-    out = taesd_to_original(vae.state_dict())
-    # ComfyUI: model latent = TAESD latent / vae_scale · 0.3611, i.e. divided by its deviation
-    out |= {"vae_scale": torch.tensor(FLUX_SCALE * state["deviation"]), "vae_shift": torch.tensor(FLUX_SHIFT)}
-    write(a.models / EMBEDDED_VAE, out, {"steps": state["step"]})
-    save_file(linear.state_dict() | {"deviation": torch.tensor(state["deviation"])}, SHIPPED)
-    state = torch.load(a.train / "unet.pt", weights_only=True)
-    unet = tiny_unet()
-    unet.load_state_dict(state["ema"])
-    table = {new: old for old, new in unet_blocks(1, (0, 1, 1)).items()}
-    facts = {"text_width": TEXT, "samples": state["step"] * state["batch"]}
-    named = {LDM_PREFIX + k: v for k, v in rename(unet.state_dict(), table).items()}
-    write(a.models / EMBEDDED["embedded-sd"], named, facts | {"head_channels": 32})
-    state = torch.load(a.train / "flux.pt", weights_only=True)
-    flux = tiny_flux()
-    flux.load_state_dict(state["ema"])
-    fold_guidance(flux)
-    facts = {"text_width": TEXT, "samples": state["step"] * state["batch"]}
-    write(a.models / EMBEDDED["embedded-flux"], flux_to_original(flux.state_dict(), 2, 2), facts)
+    vae.decoder.load_state_dict(decoder)
+    scale = {"vae_scale": torch.tensor(FLUX_SCALE * deviation), "vae_shift": torch.tensor(FLUX_SHIFT)}
+    return taesd_to_original(vae.state_dict()) | scale
 
 
-if __name__ == "__main__":
-    main()
+def unet(weights: Weights) -> Weights:
+    table = {new: old for old, new in unet_blocks(*UNET_BLOCKS).items()}
+    return {LDM_PREFIX + k: v for k, v in rename(weights, table).items()}
+
+
+def flux(net: Any) -> Weights:
+    config = net.config
+    return flux_to_original(net.state_dict(), config["num_layers"], config["num_single_layers"])
+
+
+def write_autoencoder(
+    folder: Path, linear: LinearEncoder, decoder: Weights, deviation: float, facts: Facts
+) -> None:
+    """Writes the autoencoder and, in float32, the linear encoder that it holds."""
+    write(folder / FILES["vae"], autoencoder(linear, decoder, deviation), facts)
+    kept = {k: v.detach().float().cpu().contiguous() for k, v in linear.state_dict().items()}
+    save_file(kept | {"deviation": torch.tensor(deviation)}, folder / FILES["linear"])
+
+
+def write_denoiser(folder: Path, name: str, net: Any, samples: int) -> None:
+    facts: Facts = {"text_width": TEXT, "samples": samples}
+    if name == "unet":
+        write(folder / FILES[name], unet(net.state_dict()), facts | {"head_channels": HEAD_CHANNELS})
+    else:
+        write(folder / FILES[name], flux(net), facts)
