@@ -55,10 +55,16 @@ def _file(name: str) -> Path:
     return path
 
 
+def _facts(path: Path) -> dict[str, Any]:
+    """Reads what the training wrote beside the weights."""
+    with safe_open(path, framework="pt") as f:
+        facts: dict[str, Any] = json.loads((f.metadata() or {})["drag"])
+    return facts
+
+
 def _unet(path: Path) -> Any:
     weights = comfy.utils.load_torch_file(str(path), safe_load=True)
-    with safe_open(path, framework="pt") as f:
-        heads = json.loads((f.metadata() or {})["drag"])["head_channels"]
+    heads = _facts(path)["head_channels"]
     config = _TinyUNet(comfy.model_detection.detect_unet_config(weights, PREFIX))
     config.unet_config |= {"num_heads": -1, "num_head_channels": heads}
     config.set_inference_dtype(torch.float32, None)
@@ -89,8 +95,10 @@ def load_embedded(name: str) -> tuple[Any, Any, Any]:
         model = comfy.sd.load_diffusion_model(str(path), model_options={"dtype": torch.float32})
     else:
         model = _unet(path)
-    vae = load_vae()
-    with safe_open(path, framework="pt") as f:
-        width = json.loads((f.metadata() or {})["drag"])["text_width"]
-    zeros = torch.zeros(1, 1, width)
+    vae, facts = load_vae(), _facts(path)
+    shown = model.model.latent_format  # FLUX's colours and preview decoder are another latent's
+    shown.latent_rgb_factors = facts["latent_rgb_factors"]
+    shown.latent_rgb_factors_bias = facts["latent_rgb_factors_bias"]
+    shown.taesd_decoder_name = None
+    zeros = torch.zeros(1, 1, facts["text_width"])
     return model, [[zeros, {"pooled_output": zeros[0].clone()}]], vae

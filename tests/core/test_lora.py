@@ -230,8 +230,8 @@ def test_a_network_in_half_precision_learns_the_same(name: str) -> None:
 
 
 def test_a_picture_outside_the_family_gets_easier_to_denoise() -> None:
-    """The papers' 70 steps, on a quarter of the picture for the time. The second weights know more pictures, so
-    that less is left to learn: 18 % here (the first: 29 %).
+    """The papers' 70 steps, on a quarter of the picture for the time. The second weights know more pictures:
+    less is left to learn, 18 % here (the first: 29 %).
     """
     model = load_model("embedded-sd")
     z0 = model.codec.encode(cloud(128))

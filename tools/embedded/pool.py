@@ -6,6 +6,7 @@ plain one (drag_core.bench.scenes) and the lit one (things in places, with light
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
@@ -20,6 +21,8 @@ from drag_core.types import DragError
 SIDE = 256
 STRIDE = 611_953  # no common divisor with HELD_OUT, so that k·STRIDE meets every training seed once
 ALONE = 64  # plain scenes that this process draws itself; for more, other processes help
+
+Draw = Callable[[Tensor], Tensor]
 
 
 def training_seeds(first: int, count: int) -> Tensor:
