@@ -65,11 +65,9 @@ def _parser() -> argparse.ArgumentParser:
         metavar="STEPS",
         help=f"train a LoRA on the picture first, with so many steps (the papers: {Training().steps})",
     )
-    e.add_argument(
-        "--auto-mask",
-        action="store_true",
-        help="what may change follows from the points (AdaptiveDrag's mask)",
-    )
+    by_points = "what may change follows from the points (AdaptiveDrag's mask)"
+    e.add_argument("--auto-mask", action="store_true", help=by_points)
+    e.add_argument("--shadow", action="store_true", help="the regions' shadow, if one is found, goes with them")
     e.add_argument("--seed", type=int, default=0)
     e.add_argument("--device", default="cpu", help="cpu, or a card: cuda, cuda:1 ...")
     e.add_argument(
@@ -176,6 +174,7 @@ def _edit(a: argparse.Namespace) -> None:
                 read_mask=lambda name: read_mask(a.drag.parent / name),
                 identity=Training(steps=a.identity, seed=a.seed) if a.identity else None,
                 automatic=a.auto_mask,
+                shadow=a.shadow,
             )
         except torch.cuda.OutOfMemoryError:
             raise DragError(

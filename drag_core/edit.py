@@ -21,7 +21,8 @@ from .drag import drag
 from .lora import LoRA, OnTrain, Training
 from .motion.exchange import with_regions
 from .motion.instruction import DragInstruction
-from .motion.masks import union
+from .motion.masks import leaving
+from .motion.shadow import with_shadow
 from .motion.superpixels import auto_mask, lab, superpixels
 from .motion.task import MARGIN, MaskReader, build_task, fitted
 from .pictures.inpaint import painted_over, pixel_warp
@@ -73,12 +74,14 @@ def edit_picture(
     read_mask: MaskReader | None = None,
     identity: Training | None = None,
     automatic: bool = False,
+    shadow: bool = False,
 ) -> Edit:
     """Drags `image` (1, 3, H, W) in [0, 1] as `instruction` says.
 
     seed: the same one gives the same bits on a CPU with as many threads, on a GPU about the same picture.
     identity: train a LoRA on the picture first.
     automatic: what may change is AdaptiveDrag's automatic mask of the points, by Lab colour.
+    shadow: the regions' shadow, where one is found, leaves with them.
     """
     height, width = image.shape[-2:]
     if min(height, width) < SMALLEST:
@@ -97,6 +100,9 @@ def edit_picture(
         labels = superpixels(colour, size)
         mask = auto_mask(pairs, labels=labels, features=colour, likeness=LIKE, margin=margin)
         task = replace(task, editable=mask)
+    if shadow:
+        task, found = with_shadow(task, small[0], widen=instruction.editable != "painted")
+        notes = (*notes, *found)
     lora = None
     if identity is not None:
 
@@ -208,9 +214,9 @@ def _start(
     recipe = assemble(task, ground, choice)
     schedule, backbone = recipe.schedule, model.backbone
     if not recipe.supervision.moves_regions:
-        empty = model.codec.encode(painted_over(image[0], union(task.regions))[None])
+        empty = model.codec.encode(painted_over(image[0], leaving(task))[None])
         return Given(invert(backbone, empty, schedule, recipe.solver, on_step=on_step))
-    draft = model.codec.encode(pixel_warp(image[0], task.regions)[None])
+    draft = model.codec.encode(pixel_warp(image[0], task.regions, leaving(task))[None])
     first, kind = ground.preset.redraw, schedule.prediction
     draft = redrawn(backbone, draft, hole(task), first, kind, seed=choice.seed, on_step=on_step)
     return Given(draft=invert(backbone, draft, schedule, recipe.solver, on_step=on_step))

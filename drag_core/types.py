@@ -236,6 +236,7 @@ class Task:
     regions, handles: what moves; one of them or both.
     editable: where it may change, (H, W) in {0, 1}; None means everywhere.
     cell: pixels along a cell of the model's latent.
+    shadow: of the regions, (H, W) in {0, 1}: it leaves with them.
     """
 
     image: Grid
@@ -243,6 +244,7 @@ class Task:
     handles: tuple[Handle, ...] = ()
     editable: Tensor | None = None
     cell: int = 8
+    shadow: Tensor | None = None
 
     def __post_init__(self) -> None:
         if self.cell < 1:
@@ -250,6 +252,7 @@ class Task:
         masks = [("a region's mask", r.mask) for r in self.regions]
         masks += [("the region of a handle", h.region) for h in self.handles if h.region is not None]
         masks += [] if self.editable is None else [("the editable mask", self.editable)]
+        masks += [] if self.shadow is None else [("the shadow", self.shadow)]
         for what, mask in masks:
             if tuple(mask.shape) != (self.image.height, self.image.width):
                 raise DragError(

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from comfy_api.latest import io, ui
 
 from ..drag_core.motion.instruction import RegionSpec, Shape, parse
-from ..drag_core.motion.masks import moved
+from ..drag_core.motion.masks import leaving, moved
 from ..drag_core.motion.region import drag_task
+from ..drag_core.motion.shadow import with_shadow
 from ..drag_core.pictures.inpaint import painted_over, pixel_warp
 from ..drag_core.pictures.overlay import overlay
 from ..drag_core.ranges import check_mode
@@ -18,7 +19,7 @@ from . import sockets
 from .convert import host_image, host_mask, masks, picture, said
 from .unfinished import Unfinished, drawn
 
-MayChange = Literal["adaptive", "everything"]
+MayChange = Literal["adaptive", "adaptive with shadow", "everything"]
 FAR = 1e6  # px: the core says in a sentence what lies outside the picture
 
 
@@ -145,10 +146,11 @@ class RegionMaskAffine(io.ComfyNode):
                 ),
                 io.Combo.Input(
                     "editable",
-                    options=["adaptive", "everything"],
+                    options=list(get_args(MayChange)),
                     default="adaptive",
                     tooltip="What may change. adaptive: a box around the part and the place it goes to (or "
-                    "what the drag instruction says). everything: the whole picture.",
+                    "what the drag instruction says). with shadow: also the part's shadow, where one is "
+                    "found; it does not stay behind. everything: the whole picture.",
                 ),
                 io.Mask.Input(
                     "editable_mask",
@@ -203,16 +205,21 @@ class RegionMaskAffine(io.ComfyNode):
             size = Grid(pixels.shape[-2], pixels.shape[-1])
             parts = [] if mask is None else masks(mask, size)
             painted = None if editable_mask is None else torch.stack(masks(editable_mask, size)).amax(0)
+            document = parse(instruction) if instruction.strip() else None
             drag, notes = drag_task(
                 size,
                 parts,
                 motion(task, weight) if parts else None,
-                parse(instruction) if instruction.strip() else None,
+                document,
                 everything=editable == "everything",
                 painted=painted,
                 before=None if regions is None else drawn(regions),
             )
             notes = notes if parts else (*notes, *unused(task, weight))
+            if editable == "adaptive with shadow":
+                by_hand = painted is not None or (document is not None and document.editable == "painted")
+                drag, found = with_shadow(drag, pixels, widen=not by_hand)
+                notes = (*notes, *found)
             empty = torch.zeros(size.height, size.width)
             source = torch.stack([empty, *(r.mask for r in drag.regions)]).amax(0)
             target = torch.stack([empty, *(moved(r) for r in drag.regions)]).amax(0)
@@ -220,7 +227,8 @@ class RegionMaskAffine(io.ComfyNode):
             preview = host_image(overlay(pixels, drag))
             warped, filled = pixels, pixels
             if drag.regions:
-                warped, filled = pixel_warp(pixels, drag.regions), painted_over(pixels, source)
+                left = leaving(drag)
+                warped, filled = pixel_warp(pixels, drag.regions, left), painted_over(pixels, left)
         return io.NodeOutput(
             drag,
             host_mask(source),

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..types import DragError, Grid, Point, Region
+from ..types import DragError, Grid, Point, Region, Task
 from .geometry import motion_matrix, stops, warp
 
 # How much of a cell a mask must cover: for the cell to change, where the mask says what may change; for it to
@@ -50,6 +50,12 @@ def moved(region: Region, progress: float = 1.0) -> Tensor:
 def union(regions: Sequence[Region]) -> Tensor:
     """Returns the union of the regions' masks, where they are before they move."""
     return torch.stack([r.mask for r in regions]).amax(0)
+
+
+def leaving(task: Task) -> Tensor:
+    """Returns what the regions leave when they move: their masks, and their shadow if it is known."""
+    regions = union(task.regions)
+    return regions if task.shadow is None else torch.maximum(regions, task.shadow)
 
 
 def touched(region: Region) -> Tensor:

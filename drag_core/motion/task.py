@@ -131,7 +131,9 @@ def joined(a: Task, b: Task) -> Task:
         )
     regions = weighted((*a.regions, *b.regions), (*user_weights(a.regions), *user_weights(b.regions)))
     editable = None if a.editable is None or b.editable is None else torch.maximum(a.editable, b.editable)
-    return Task(a.image, regions, (*a.handles, *b.handles), editable)
+    shadows = [x for x in (a.shadow, b.shadow) if x is not None]
+    shadow = torch.stack(shadows).amax(0) if shadows else None
+    return Task(a.image, regions, (*a.handles, *b.handles), editable, shadow=shadow)
 
 
 def build_task(

@@ -219,7 +219,8 @@ def task_in(task: Task, crop: Crop) -> Task:
         for h in task.handles
     )
     editable = None if task.editable is None else _mask_in(task.editable, crop)
-    return Task(crop.size, weighted(regions, user_weights(task.regions)), handles, editable)
+    shadow = None if task.shadow is None else _mask_in(task.shadow, crop)
+    return Task(crop.size, weighted(regions, user_weights(task.regions)), handles, editable, shadow=shadow)
 
 
 def _mask_in(mask: Tensor, crop: Crop) -> Tensor:

@@ -84,9 +84,12 @@ def _relaxed(image: Tensor, gap: Tensor) -> Tensor:
     return x
 
 
-def pixel_warp(image: Tensor, regions: Sequence[Region]) -> Tensor:
-    """Cuts regions out, moves them, and pastes them on the painted-over picture."""
-    out = painted_over(image, union(regions))
+def pixel_warp(image: Tensor, regions: Sequence[Region], left: Tensor | None = None) -> Tensor:
+    """Cuts regions out, moves them, and pastes them on the painted-over picture.
+
+    left: what they leave, (H, W) in {0, 1}; None: their masks.
+    """
+    out = painted_over(image, union(regions) if left is None else left)
     for r in regions:
         matrix = motion_matrix(r.motion)
         cover = warp(r.mask[None, None].to(image), matrix, padding="zeros")[0]

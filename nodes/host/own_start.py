@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ...drag_core.autocast import uncast
-from ...drag_core.motion.masks import union
+from ...drag_core.motion.masks import leaving
 from ...drag_core.pictures.inpaint import painted_over, pixel_warp
 from ...drag_core.recipes.assemble import KeepBackground
 from ...drag_core.recipes.recipe import Recipe
@@ -122,7 +122,7 @@ def _drafted(
     """Inverts the picture with its regions moved in pixels: on these models worth 3 dB over a paste."""
     began = time.perf_counter()
     with torch.inference_mode(), uncast(patcher.load_device):  # as the host runs its own nodes
-        encoded = _encoded(vae, pixel_warp(_picture(patcher, inversion, vae), task.regions))
+        encoded = _encoded(vae, pixel_warp(_picture(patcher, inversion, vae), task.regions, leaving(task)))
     after = sum(map(len, recipe.ramp)) + len(recipe.schedule.t) - 1
     with torch.inference_mode():  # the host may load the model again: on a card only so is it of use after
         draft, calls, steps = _inverted(patcher, inversion, encoded, after, fresh)
@@ -162,8 +162,8 @@ def _made(
     began = time.perf_counter()
     with torch.inference_mode(), uncast(patcher.load_device):  # as the host runs its own nodes
         pixels = _picture(patcher, inversion, vae)
-        emptied = _encoded(vae, painted_over(pixels, union(task.regions)))
-        warped = _encoded(vae, pixel_warp(pixels, task.regions))
+        emptied = _encoded(vae, painted_over(pixels, leaving(task)))
+        warped = _encoded(vae, pixel_warp(pixels, task.regions, leaving(task)))
     with torch.inference_mode(False):
         _, recipe = planned(
             patcher, inversion, task, wish, background, latent_in(patcher.model, warped.clone()).float()
