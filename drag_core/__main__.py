@@ -67,7 +67,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     by_points = "what may change follows from the points (AdaptiveDrag's mask)"
     e.add_argument("--auto-mask", action="store_true", help=by_points)
-    e.add_argument("--shadow", action="store_true", help="the regions' shadow, if one is found, goes with them")
+    e.add_argument(
+        "--shadow", action="store_true", help="the regions' shadow, if one is found, goes with them"
+    )
     e.add_argument("--seed", type=int, default=0)
     e.add_argument("--device", default="cpu", help="cpu, or a card: cuda, cuda:1 ...")
     e.add_argument(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 from drag_core.recipes import METHODS
 from drag_core.recipes.choice import shown_numbers
 
 from .workflows import Node
 
+Kinds = Literal["plain", "lit"]
 # px: room for the picture or the text that the node shows
 PREVIEWED, CURVED, TABLED = (400.0, 660.0), (320.0, 820.0), (640.0, 560.0)
 # The embedded models: how far to invert (their cards say why)
@@ -25,14 +26,14 @@ def chosen(recipe: str) -> dict[str, Any]:
     return {"recipe": recipe, "method": method, **{f"method.{k}": v for k, v in numbers.items()}}
 
 
-def embedded(name: str, recipe: str, model: str, number: int = 0) -> list[Node]:
+def embedded(name: str, recipe: str, model: str, number: int = 0, scenes: Kinds = "plain") -> list[Node]:
     """A drag of an example scene with an embedded model, measured against the exact result."""
     steps, strength = STEPS[model]
     inversion = {"steps": steps, "strength": strength, "kv_layers": "none"}
     inverted = {"model": (2, "model"), "positive": (2, "positive")}
     nodes, start = started(recipe, inversion, inverted)
     return [
-        Node(1, "DragExampleScene", {"kind": "move", "number": number, "scenes": "plain"}),
+        Node(1, "DragExampleScene", {"kind": "move", "number": number, "scenes": scenes}),
         Node(2, "DragEmbeddedModel", {"model_name": model}),
         Node(
             3,

@@ -27,6 +27,7 @@ ABOUT = {
     "copy-paste": "No optimisation: the inverted latents are moved and denoised (RegionDrag's way). The "
     "baseline.",
 }
+LIT = ("dragflow", "dragnext")
 REAL = {"sd15": "sd15", "flux-dev": "flux", "flux-fp8": "flux_fp8"}
 
 
@@ -48,7 +49,8 @@ def examples(object_info: dict[str, Any]) -> dict[str, dict[str, Any]]:
             f"{ABOUT[name]}\n\nRuns as it is, on the small model that comes with the pack and a drawn "
             "scene. The metrics compare with the exact result."
         )
-        nodes = embedded(name, recipe, model)
+        lit = name in LIT  # a butterfly in the sky
+        nodes = embedded(name, recipe, model, 3 if lit else 0, "lit" if lit else "plain")
         start = any(n.id == 8 for n in nodes)
         groups = [Group("Start: the source emptied, the region pasted", (5, 6, 8))] if start else []
         out[name] = workflow(nodes, object_info, note(text), groups)
