@@ -90,7 +90,8 @@ def drag_latent(
     started = time.perf_counter()
     samples = latent_out(patcher.model, source.z[-1]).cpu()
     if prune is None:
-        prune = not patcher.is_dynamic() and device.type != "cpu"
+        prune = device.type != "cpu"
+    prune = prune and not patcher.is_dynamic()  # which loads what runs, and puts back what it knows of
     half: Result | None = None
     whole = need.whole or recipe.background.needs_prediction
     one_part = len(recipe.ramp) == 1 and not whole and not anew
