@@ -2,8 +2,8 @@
 
 The settings were measured for networks of this size. Small networks carry less in their features and more in
 their latents than SD or FLUX do: compare where the probe (tools/embedded/probe.py) finds the drag, start at
-four tenths of the steps, spread few updates over many levels, step by a fixed length, empty the source first,
-start from a paste.
+four tenths of the steps, spread few updates over many levels, step by a fixed length. Regions start from a
+draft, so good on these scenes that a step of the size that a paste wants harms it (benchmarks/presets.py).
 """
 
 from __future__ import annotations
