@@ -135,7 +135,7 @@ def difference(server: Server, one: Run, other: Run) -> Any:
 
 def test_the_start_made_here_is_the_one_that_is_wired(server: Server) -> None:
     """Its calls are counted, and a region that only goes elsewhere keeps its refill."""
-    invert = {"strength": 0.4, "kv_layers": "none"}
+    invert = {"steps": 50, "strength": 0.4, "kv_layers": "none"}
     prompt = smallest(server, "embedded-sd", invert=invert, recipe="gooddrag")
     made = server.run(prompt)
     again = server.run(smallest(server, "embedded-sd", invert=invert, recipe="gooddrag", preview_every=4))
