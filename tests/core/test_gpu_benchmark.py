@@ -10,7 +10,7 @@ import pytest
 import torch
 from diffusers import FluxTransformer2DModel, UNet2DConditionModel
 
-from benchmarks import clock, counts, gpu, quality, readme
+from benchmarks import clock, counts, gpu, readme, savings
 
 
 def test_rounds_are_interleaved_and_the_median_is_taken() -> None:
@@ -79,8 +79,8 @@ def test_readme_section(tmp_path: Path) -> None:
     line = {"group": "sd15", "metric": "GFLOP an update, exact", "value": 1792.6, "op": "<=", "limit": 1830.0}
     found, timed = tmp_path / "counts.json", tmp_path / "gpu.json"
     found.write_text(json.dumps([{**line, "ok": True}, {**line, "metric": "other", "ok": False}]))
-    (tmp_path / "quality.md").write_text("| model | way |\n")
-    text = readme.section(found, quality=tmp_path / "quality.md")
+    (tmp_path / "savings.md").write_text("| model | way |\n")
+    text = readme.section(found, savings=tmp_path / "savings.md")
     assert "\n| model | way |\n" in text
     assert "| SD1.5, 512x512: GFLOP an update | 2470 | 1793 | <= 1830 |" in text and "other" not in text
     assert "not measured" in text and "missed" not in text
@@ -95,23 +95,23 @@ def test_readme_section(tmp_path: Path) -> None:
 def test_the_readme_has_what_the_command_writes() -> None:
     """Its table's names and limits are lines of counts; the values of the quickest group are compared."""
     text = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-    assert readme.BEFORE in text and readme.QUALITY in text
+    assert readme.BEFORE in text and readme.SAVINGS in text
     assert all(f"\n| {what} | {published} | " in text for what, published in readme.ROWS.values())
     rows = [readme.row({"group": "dragflow", **asdict(x), "ok": x.ok}) for x in counts.dragflow_loss()]
     assert len([r for r in rows if r]) == 2 and all(f"\n{r}\n" in text for r in rows if r)
 
 
-def test_quality_table_is_relative_to_the_first_row(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_savings_table_is_relative_to_the_first_row(monkeypatch: pytest.MonkeyPatch) -> None:
     work = iter([200.0, 50.0])
     asked: list[tuple[str, int]] = []
 
-    def run(model: str, recipe: str, change: quality.Change, cases: list[int]) -> quality.Outcome:
+    def run(model: str, recipe: str, change: savings.Change, cases: list[int]) -> savings.Outcome:
         asked.append((recipe, len(cases)))
-        return quality.Outcome(1.25, 30.0, 40.0, next(work), 12)
+        return savings.Outcome(1.25, 30.0, 40.0, next(work), 12)
 
-    monkeypatch.setattr(quality, "run", run)
-    monkeypatch.setattr(quality, "load_model", lambda name: name)
+    monkeypatch.setattr(savings, "run", run)
+    monkeypatch.setattr(savings, "load_model", lambda name: name)
     said: list[str] = []
-    quality.table([1, 2], said.append, quality.ROWS[:2])  # type: ignore[list-item]
+    savings.table([1, 2], said.append, savings.ROWS[:2])  # type: ignore[list-item]
     assert asked == [("dragnext", 2)] * 2
     assert said[2].endswith("| 1.25 | 30.0 | 40.0 | 12 | 200 | 1.00 |") and said[3].endswith("| 50 | 0.25 |")
