@@ -23,11 +23,11 @@ from drag_core.bench.cases import Case, measure
 from drag_core.bench.lit.cases import LIT_KINDS, lit_cases
 from drag_core.bench.scenes import DEVELOPMENT
 from drag_core.motion.geometry import motion_matrix, warp
-from drag_core.motion.masks import grow
+from drag_core.motion.masks import BEYOND, grow
 from drag_core.motion.shadow import shadow_of
 from drag_core.pictures.inpaint import membrane, pixel_warp
 from drag_core.recipes.presets import PRESETS
-from drag_core.trajectory.redraw import MARGIN, hole, redrawn
+from drag_core.trajectory.redraw import hole, redrawn
 
 Fill = Callable[[Tensor, Tensor], Tensor]  # picture (3, H, W), hole (H, W) -> picture
 LEVELS = (0.3, 0.4, 0.5, 0.6, 0.7)
@@ -85,7 +85,7 @@ def main(argv: list[str]) -> None:
     print(f"{len(cases)} development scenes{head}")
     first: list[float] | None = None
     for name, fill in FILLS.items():
-        drawn = [pasted(c, fill(c.source, grow(c.mask, MARGIN))) for c in cases]
+        drawn = [pasted(c, fill(c.source, grow(c.mask, BEYOND))) for c in cases]
         found = [vacated(picture, c) for picture, c in zip(drawn, cases, strict=True)]
         row(name, found, cases, first)
         first = first or found
@@ -96,7 +96,7 @@ def main(argv: list[str]) -> None:
         ),
     }
     for name, area in shadows.items():
-        filled = [membrane(c.source, grow(area(c), MARGIN)) for c in cases]
+        filled = [membrane(c.source, grow(area(c), BEYOND)) for c in cases]
         found = [vacated(pasted(c, x), c) for x, c in zip(filled, cases, strict=True)]
         row(name, found, cases, first)
     for name, preset in PRESETS.items() if args.models else ():

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-import torch
 from torch import Tensor
 
 from drag_core.bench.cases import Case, measure
@@ -70,9 +69,3 @@ def shadow_left(image: Tensor, case: Case) -> float:
         return math.nan
     left = (case.truth - image).mean(0)
     return float((left * area).sum() / (gone * area).sum())
-
-
-def is_same(a: Tensor, b: Tensor, cells: Tensor) -> bool:
-    """Tells whether two latents are bit-equal outside `cells` (1, 1, h, w)."""
-    outside = (cells < 0.5).expand_as(a)
-    return torch.equal(a[outside], b[outside])

@@ -19,24 +19,22 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from drag_core.bench.lit.cases import lit_cases
 from torch import Tensor
 
 from benchmarks import quality_table
-from benchmarks.measures import is_same, measured
+from benchmarks.measures import measured
 from benchmarks.quality_table import WARP, WARP_AE
 from drag_core.backends.load import Model, load_model
 from drag_core.bench.cases import Case, held_out
-from drag_core.bench.table import no_edit
+from drag_core.bench.lit.cases import lit_cases
+from drag_core.bench.table import exact_outside, no_edit
 from drag_core.edit import run_task
-from drag_core.motion.masks import EDITABLE, on_grid
 from drag_core.pictures.files import to_bytes, write_png
 from drag_core.pictures.inpaint import pixel_warp
 from drag_core.pictures.overlay import overlay, stack, strip
 from drag_core.recipes import METHODS
 from drag_core.recipes.choice import COPY_PASTE, default_recipe
 from drag_core.recipes.presets import PRESETS
-from drag_core.types import Grid
 
 OUT = Path("out/quality")
 Drawn = tuple[Tensor, Tensor | None]  # the picture, and the latent that it is of
@@ -106,9 +104,7 @@ def drag_once(row: Row, model: Model, case: Case) -> tuple[dict[str, Any], Tenso
     seconds = time.perf_counter() - began
     numbers: dict[str, Any] = dict(measured(picture, case))
     if z is not None:
-        share = EDITABLE if row.name == COPY_PASTE else PRESETS[model.name].share
-        cells = on_grid(case.editable, Grid(*z.shape[-2:]), share)
-        numbers["exact"] = is_same(z, model.codec.encode(case.source[None]), cells)
+        numbers["exact"] = exact_outside(row.name, model, case, z)
     return numbers | {"calls": calls[0], "seconds": seconds}, picture
 
 

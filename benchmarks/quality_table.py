@@ -14,8 +14,11 @@ from benchmarks.paired import Difference, difference
 
 Records = list[dict[str, Any]]
 WARP, WARP_AE = "pixel warp + inpainting", "the same through the autoencoder"
-STARTS = {"embedded-sd": "start only (embedded-sd)", "embedded-flux": "start only (embedded-flux)"}
-OWN = ("dragnext (embedded-sd)", "dragflow (embedded-flux)")  # the recipes that "auto" takes for regions
+# the recipes that "auto" takes for regions -> what they start from
+STARTS = {
+    "dragnext (embedded-sd)": "start only (embedded-sd)",
+    "dragflow (embedded-flux)": "start only (embedded-flux)",
+}
 HEADS = {
     "target": "target dB",
     "vacated": "vacated dB",
@@ -115,8 +118,7 @@ def comparisons(records: Records) -> list[str]:
     """The paired differences that matter on lit scenes; mean [95 % interval], scenes where it rises."""
     here, out = names(records), ["Paired, lit scenes (second minus first, dB):"]
     lit = [kind for scenes, kind in kinds(records) if scenes == "lit"]
-    for recipe in OWN:
-        start = STARTS[recipe.split("(")[1][:-1]]
+    for recipe, start in STARTS.items():
         of = [(start, c) for c in ("target", "vacated", "edited")] + [(WARP_AE, "edited"), (WARP, "edited")]
         for first, column in of:
             if first in here and recipe in here:
@@ -133,14 +135,13 @@ def comparisons(records: Records) -> list[str]:
 def checks(records: Records) -> list[tuple[str, bool]]:
     """Each bar as a sentence, and whether it holds."""
     out = []
-    for recipe in (r for r in OWN if chosen(records, r, "lit")):
+    for recipe, start in ((r, s) for r, s in STARTS.items() if chosen(records, r, "lit")):
         for bar in BARS:
             if not (mine := chosen(records, recipe, "lit", bar.kind)):
                 continue
             value = mean([float(r[bar.column]) for r in mine])
             where = f"{bar.kind}s" if bar.kind else "all lit scenes"
             out.append((f"{recipe}, {where}: {bar.column} {value:.2f} (>= {bar.least})", value >= bar.least))
-        start = STARTS[recipe.split("(")[1][:-1]]
         if chosen(records, start, "lit"):
             d = paired(records, start, recipe, "vacated")
             out.append((f"{recipe}: vacated not below its start's, {d}", d.high >= 0))

@@ -6,7 +6,7 @@ import torch
 
 from .recipes.recipe import Recipe, check_ramp
 from .result import Handoff, Log, Result
-from .step import OnStep
+from .step import OnStep, quiet
 from .trajectory.bounds import check_end
 from .trajectory.replayed import ReplayingBackbone
 from .types import KV, Backbone, KVInject, Trajectory
@@ -17,7 +17,7 @@ def drag(
     backbone: Backbone,
     source: Trajectory,
     recipe: Recipe,
-    on_step: OnStep = lambda step: None,
+    on_step: OnStep = quiet,
     *,
     pause: bool = False,
     resume: Result | None = None,

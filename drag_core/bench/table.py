@@ -66,12 +66,20 @@ def run_row(name: str, model: Model | None, case: Case) -> tuple[Tensor, bool]:
         result, decoded = run_task(model, image, case.task, recipe=recipe, updates=False)
     else:
         result, decoded = run_task(model, image, case.task, recipe=name)
+    return decoded[0], exact_outside(name, model, case, result.z)
+
+
+def exact_outside(name: str, model: Model, case: Case, z: Tensor) -> bool:
+    """Tells whether recipe `name` has left the source's latent as it was where nothing may change."""
     share = EDITABLE if name == COPY_PASTE else PRESETS[model.name].share
-    outside = on_grid(case.editable, Grid(*result.z.shape[-2:]), share) < 0.5
-    same = torch.equal(
-        result.z[outside.expand_as(result.z)], model.codec.encode(image)[outside.expand_as(result.z)]
-    )
-    return decoded[0], same
+    cells = on_grid(case.editable, Grid(*z.shape[-2:]), share)
+    return is_same(z, model.codec.encode(case.source[None]), cells)
+
+
+def is_same(a: Tensor, b: Tensor, cells: Tensor) -> bool:
+    """Tells whether two latents are bit-equal outside `cells` (1, 1, h, w)."""
+    outside = (cells < 0.5).expand_as(a)
+    return torch.equal(a[outside], b[outside])
 
 
 def mean(rows: list[Row]) -> Row:

@@ -19,6 +19,7 @@ from .geometry import motion_matrix, stops, warp
 # How much of a cell a mask must cover: for the cell to change, where the mask says what may change; for it to
 # count as touched at all.
 EDITABLE, TOUCHED = 0.5, 0.05
+BEYOND = 5  # px that a hole is wider than the mask of what left it: soft edges
 
 
 def centroid(mask: Tensor) -> Point:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
@@ -24,14 +24,8 @@ DARKER = 0.07  # a shadow darkens by this share at least
 ALIKE = 0.6  # the least darkened colour's share of the most darkened one's
 SURE = 4.0  # standard errors that the darkening must be above 0, texture taken for noise
 ALIKE_PIXELS = 9  # neighbours in a texture that say as much as one
-LARGEST = 0.6  # of the thing's area, beside it
+LARGEST = 0.6  # of the thing's area: a shadow beside it is no larger
 RIM = 3  # px of 256 that a shadow's soft edge is wider than its half
-
-
-@dataclass(frozen=True)
-class _Found:
-    score: float
-    matrix: Tensor
 
 
 def with_shadow(task: Task, image: Tensor, *, widen: bool = True) -> tuple[Task, tuple[str, ...]]:
@@ -65,16 +59,12 @@ def shadow_of(image: Tensor, mask: Tensor) -> Tensor:
     thing = (F.interpolate(mask[None, None].float(), small, mode="area")[0, 0] > 0.5).float()
     if not thing.any():
         return torch.zeros_like(mask)
-    best: _Found | None = None
+    best, shadow = 0.0, torch.zeros_like(thing)
     for matrix in _candidates(thing):
-        cover = _cover(thing, matrix)
-        score = _score(picture, thing, cover) if _lies(thing, cover) else 0.0
-        if score > 0 and (best is None or score > best.score):
-            best = _Found(score, matrix)
-    if best is None:
-        return torch.zeros_like(mask)
-    whole = _cover(thing, best.matrix)
-    wide = F.interpolate(whole[None, None], mask.shape, mode="bilinear", align_corners=False)[0, 0]
+        cover = (warp(thing[None, None], matrix, padding="zeros")[0, 0] > 0.5).float()
+        if (score := _score(picture, thing, cover)) > best:
+            best, shadow = score, cover
+    wide = F.interpolate(shadow[None, None], mask.shape, mode="bilinear", align_corners=False)[0, 0]
     return (grow((wide > 0.5).float(), round(RIM * max(mask.shape) / 256)) * (1 - mask) > 0.5).float()
 
 
@@ -98,17 +88,10 @@ def _candidates(thing: Tensor) -> Iterator[Tensor]:
             yield matrix
 
 
-def _lies(thing: Tensor, cover: Tensor) -> bool:
-    """Tells whether a candidate is no larger than shadows are: half of the thing, beside it."""
-    return float((cover * (1 - thing)).sum()) <= LARGEST * float(thing.sum())
-
-
-def _cover(thing: Tensor, matrix: Tensor) -> Tensor:
-    return (warp(thing[None, None], matrix, padding="zeros")[0, 0] > 0.5).float()
-
-
 def _score(picture: Tensor, thing: Tensor, cover: Tensor) -> float:
     """Scores a candidate by its darkening times the root of its area; 0 where it is no shadow."""
+    if float((cover * (1 - thing)).sum()) > LARGEST * float(thing.sum()):
+        return 0.0
     clear = 1 - grow(thing, 1)
     inside = cover * clear
     beside = (grow(cover, 4) - grow(cover, 1)).clamp_min(0) * clear

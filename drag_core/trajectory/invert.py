@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..step import OnStep, Step
+from ..step import OnStep, Step, quiet
 from ..types import KV, Backbone, KVCache, KVRecord, Schedule, Trajectory
 from .kvcache import KVPlain
 from .replayed import ReplayingBackbone
@@ -19,7 +19,7 @@ def invert(
     schedule: Schedule,
     solver: Solver,
     kv_blocks: tuple[str, ...] = (),
-    on_step: OnStep = lambda step: None,
+    on_step: OnStep = quiet,
     cache: KVCache | None = None,
     kv_text: bool = False,
 ) -> Trajectory:

@@ -5,21 +5,20 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..motion.masks import TOUCHED, grow, leaving, moved, on_grid
+from ..motion.masks import BEYOND, TOUCHED, grow, leaving, moved, on_grid
 from ..step import OnStep, Step, quiet
 from ..types import Backbone, Prediction, Task
 from .schedules import evenly
 from .solvers import ddim, euler
 
 STEPS = 4  # 8 gain nothing (24 drags of lit scenes)
-MARGIN = 5  # px that the hole is wider than the thing, as where it is painted over
 LEFT = 0.3  # of a latent cell that the thing must have left for the cell to be redrawn
 
 
 def hole(task: Task) -> Tensor:
     """Selects the latent cells that the regions leave, (1, 1, h, w) in {0, 1}; none where one arrives."""
     there = torch.stack([moved(r) for r in task.regions]).amax(0)
-    left = grow(leaving(task), MARGIN) * (1 - there)
+    left = grow(leaving(task), BEYOND) * (1 - there)
     cells = on_grid(left, task.latent, LEFT) * (1 - on_grid(there, task.latent, TOUCHED))
     return cells if task.editable is None else cells * on_grid(task.editable, task.latent, TOUCHED)
 

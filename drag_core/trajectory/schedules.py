@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -38,10 +39,15 @@ def ddim(
     gap = len(acp) // steps
     levels = [k * gap + offset for k in range(kept)][::-1]
     values = [float(acp[min(t, len(acp) - 1)]) for t in levels] + [float(acp[0])]
+    return _variance_preserving(levels, values)
+
+
+def _variance_preserving(levels: Sequence[int], alphas_cumprod: Sequence[float]) -> Schedule:
+    """Makes a noise model's schedule of its `levels` and a clean end; alphas_cumprod: of all of them."""
     return Schedule(
         t=(*map(float, levels), 0.0),
-        alpha=tuple(math.sqrt(v) for v in values),
-        sigma=tuple(math.sqrt(1 - v) for v in values),
+        alpha=tuple(math.sqrt(v) for v in alphas_cumprod),
+        sigma=tuple(math.sqrt(1 - v) for v in alphas_cumprod),
         prediction="noise",
     )
 
@@ -86,34 +92,30 @@ def flow(steps: int, skip: int = 0, shift: float = 0.0) -> Schedule:
     if not 0 <= skip < steps:
         raise ValueError(f"skip is {skip}; it must be between 0 and steps - 1 = {steps - 1}")
     even = [1 - k / steps for k in range(skip, steps)]
-    t = tuple(math.exp(shift) / (math.exp(shift) + 1 / x - 1) for x in even) + (0.0,)
+    return _straight([math.exp(shift) / (math.exp(shift) + 1 / x - 1) for x in even])
+
+
+def _straight(times: Sequence[float]) -> Schedule:
+    """Makes a flow's schedule of its `times` and a clean end."""
+    t = (*times, 0.0)
     return Schedule(t=t, alpha=tuple(1 - x for x in t), sigma=t, prediction="velocity")
 
 
-def evenly(
-    first: float, steps: int, prediction: Prediction, alphas_cumprod: Tensor | None = None
-) -> Schedule:
+def evenly(first: float, steps: int, prediction: Prediction) -> Schedule:
     """Makes `steps` levels evenly from the flow's time `first` in (0, 1) down to a clean end.
 
-    A noise model takes those of its own levels whose sigma / alpha are nearest. Its clean end has alpha 1,
-    not DDIM's alpha_cumprod[0], which would leave 3 % of a fresh noise in the result.
+    A noise model takes those of Stable Diffusion's levels whose sigma / alpha are nearest. Its clean end has
+    alpha 1, not DDIM's alpha_cumprod[0], which would leave 3 % of a fresh noise in the result.
     """
     if not 0 < first < 1 or steps < 1:
         raise DragError(f"{steps} steps from {first}: there must be one at least, and it within 0 and 1")
     even = [first * (1 - k / steps) for k in range(steps)]
     if prediction == "velocity":
-        t = (*even, 0.0)
-        return Schedule(t=t, alpha=tuple(1 - x for x in t), sigma=t, prediction=prediction)
-    acp = sd_alphas_cumprod() if alphas_cumprod is None else alphas_cumprod.double().cpu()
+        return _straight(even)
+    acp = sd_alphas_cumprod()
     ratio = ((1 - acp) / acp).sqrt()
     found = [int((ratio - x / (1 - x)).abs().argmin()) for x in even]
-    values = [float(acp[n]) for n in found] + [1.0]
-    return Schedule(
-        t=(*map(float, found), 0.0),
-        alpha=tuple(math.sqrt(v) for v in values),
-        sigma=tuple(math.sqrt(1 - v) for v in values),
-        prediction=prediction,
-    )
+    return _variance_preserving(found, [float(acp[n]) for n in found] + [1.0])
 
 
 def sparser(s: Schedule, steps: int) -> Schedule:

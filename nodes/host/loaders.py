@@ -62,9 +62,8 @@ def _facts(path: Path) -> dict[str, Any]:
     return facts
 
 
-def _unet(path: Path) -> Any:
+def _unet(path: Path, heads: int) -> Any:
     weights = comfy.utils.load_torch_file(str(path), safe_load=True)
-    heads = _facts(path)["head_channels"]
     config = _TinyUNet(comfy.model_detection.detect_unet_config(weights, PREFIX))
     config.unet_config |= {"num_heads": -1, "num_head_channels": heads}
     config.set_inference_dtype(torch.float32, None)
@@ -91,11 +90,12 @@ def load_embedded(name: str) -> tuple[Any, Any, Any]:
     The conditioning is the empty one: these models were trained without text.
     """
     path = _file(FILES[name])
+    facts = _facts(path)
     if name == "embedded-flux":
         model = comfy.sd.load_diffusion_model(str(path), model_options={"dtype": torch.float32})
     else:
-        model = _unet(path)
-    vae, facts = load_vae(), _facts(path)
+        model = _unet(path, facts["head_channels"])
+    vae = load_vae()
     shown = model.model.latent_format  # FLUX's colours and preview decoder are another latent's
     shown.latent_rgb_factors = facts["latent_rgb_factors"]
     shown.latent_rgb_factors_bias = facts["latent_rgb_factors_bias"]

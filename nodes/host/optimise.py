@@ -64,8 +64,8 @@ def drag_latent(
     sigmas = host_sigmas(source.schedule)
     anew = source.kv is not None and recipe.kv_blocks and source.kv.replays
     origin = inversion.positive if anew else None  # K/V under the prompt that the picture was inverted with
-    low_high, guided = (0.0, float(sigmas[0])), recipe.constraint.needs_prediction
-    need = SessionNeeds(recipe.taps, gradients=updates > 0, whole=guided, sigmas=low_high, origin=origin)
+    visited, penalty = (0.0, float(sigmas[0])), recipe.constraint.needs_prediction
+    need = SessionNeeds(recipe.taps, gradients=updates > 0, whole=penalty, sigmas=visited, origin=origin)
     tell = listener(patcher, source, wish.preview_every, told)
     calls: list[int] = []
     checkpointed: list[bool] = []

@@ -19,6 +19,7 @@ from ...drag_core.recipes.assemble import KeepBackground
 from ...drag_core.recipes.recipe import Recipe
 from ...drag_core.trajectory.invert import invert
 from ...drag_core.trajectory.redraw import STEPS, hole, redrawn
+from ...drag_core.trajectory.schedules import evenly
 from ...drag_core.types import DragError, Task, Trajectory
 from .family import family_in
 from .inversion import SOLVERS, Inversion, digest
@@ -198,11 +199,8 @@ def _inverted(
         return replace(path, z=tuple(z.cpu() for z in path.z), carry=carry), backbone.call.calls
 
     sigmas = host_sigmas(plan)
-    highest = float(sigmas[0])
-    if fresh is not None:
-        noise = fresh.first if plan.prediction == "velocity" else fresh.first / (1 - fresh.first)
-        highest = max(highest, noise)
-    need = SessionNeeds(sigmas=(0.0, highest))
+    visited = [plan, *([] if fresh is None else [evenly(fresh.first, STEPS, plan.prediction)])]
+    need = SessionNeeds(sigmas=(0.0, max(float(host_sigmas(s)[0]) for s in visited)))
     path, calls = run(patcher, like.positive, samples, body, need, sigmas=sigmas)
     seconds = time.perf_counter() - began
     made = replace(like, trajectory=path, key=key, seconds=seconds, calls=calls, plan=None)
