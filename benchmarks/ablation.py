@@ -18,7 +18,7 @@ from pathlib import Path
 
 from benchmarks import lines
 from drag_core.backends.load import Model, load_model
-from drag_core.bench.cases import KINDS, Case, held_out, measure
+from drag_core.bench.cases import KINDS, Case, held_out, in_turn, measure
 from drag_core.bench.table import no_edit
 from drag_core.edit import run_task
 from drag_core.features.descent import NormalisedDescent
@@ -105,9 +105,7 @@ def one(model: Model, change: Change | None, case: Case) -> dict[str, float]:
 
 def run(file: Path, cases: list[Case], rows: dict[str, Change | None] = ROWS) -> None:
     model, done = load_model("embedded-flux"), read(file)
-    # scene by scene, the kinds in turn: what a stopped run has is a fair part of the whole
-    by_turn = sorted(cases, key=lambda c: [x.seed for x in cases if x.kind == c.kind].index(c.seed))
-    for case in by_turn:
+    for case in in_turn(cases):
         for row, change in rows.items():
             if (row, case.seed) not in done:
                 numbers = one(model, change, case)

@@ -12,7 +12,7 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -25,7 +25,7 @@ from benchmarks import quality_table
 from benchmarks.measures import measured
 from benchmarks.quality_table import WARP, WARP_AE
 from drag_core.backends.load import Model, load_model
-from drag_core.bench.cases import Case, held_out
+from drag_core.bench.cases import Case, held_out, in_turn
 from drag_core.bench.lit.cases import lit_cases
 from drag_core.bench.table import exact_outside, no_edit
 from drag_core.edit import run_task
@@ -109,10 +109,10 @@ def drag_once(row: Row, model: Model, case: Case) -> tuple[dict[str, Any], Tenso
 
 
 def scenes(lit: int, plain: int) -> list[tuple[str, Case]]:
-    return [("lit", c) for c in lit_cases(lit)] + [("plain", c) for c in held_out(plain)]
+    return [("lit", c) for c in in_turn(lit_cases(lit))] + [("plain", c) for c in in_turn(held_out(plain))]
 
 
-def run(out: Path, lit: int, plain: int, wanted: str = "") -> None:
+def run(out: Path, lit: int, plain: int, wanted: Sequence[str] = ("",)) -> None:
     """Draws what is not drawn yet, scene by scene, so that an early stop leaves whole scenes."""
     out.mkdir(parents=True, exist_ok=True)
     log, done, models = out / "drags.jsonl", set(), cache(load_model)
@@ -122,7 +122,7 @@ def run(out: Path, lit: int, plain: int, wanted: str = "") -> None:
         for which, case in scenes(lit, plain):
             for row in rows():
                 key = (row.label, which, case.kind, case.seed)
-                if key in done or wanted not in row.label:
+                if key in done or not any(text in row.label for text in wanted):
                     continue
                 numbers, _ = drag_once(row, models(row.model or "embedded-sd"), case)
                 line = dict(zip(("row", "scenes", "kind", "seed"), key, strict=True)) | numbers
@@ -151,7 +151,9 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--out", type=Path, default=OUT)
     parser.add_argument("--scenes", type=int, default=30, help="lit scenes of each kind of edit")
     parser.add_argument("--plain", type=int, default=8, help="plain scenes of each kind")
-    parser.add_argument("--rows", default="", help="only rows whose label holds this text")
+    parser.add_argument(
+        "--rows", nargs="+", default=[""], help="only rows whose label holds one of these texts"
+    )
     parser.add_argument("--check", action="store_true", help="exit 1 where a bar is missed")
     args = parser.parse_args(argv)
     if args.what == "sheet":

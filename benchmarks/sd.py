@@ -126,17 +126,22 @@ def prepare(model: Model, case: Case) -> Ready:
     return Ready(model, source, filled)
 
 
-def run_one(ready: Ready, case: Case, row: str) -> dict[str, float]:
+def dragged(ready: Ready, case: Case, row: str) -> tuple[Tensor, int]:
+    """Returns the picture (3, H, W) that a row draws of a case, and how many updates it took."""
     name, change = ROWS[row]
-    began = time.perf_counter()
     recipe = assemble(case.task, ground_of(ready.model), Choice(name), Given(ready.filled))
     result = drag(ready.model.backbone, ready.source, change(recipe, case.task))
-    picture = ready.model.codec.decode(result.z)[0].clamp(0, 1)
+    return ready.model.codec.decode(result.z)[0].clamp(0, 1), len(result.losses)
+
+
+def run_one(ready: Ready, case: Case, row: str) -> dict[str, float]:
+    began = time.perf_counter()
+    picture, updates = dragged(ready, case, row)
     found = dai(case.source, picture, [(case.handle, case.target)], RADIUS)
     return {
         **measure(picture, case),
         "dai": found.paper,
-        "updates": float(len(result.losses)),
+        "updates": float(updates),
         "seconds": time.perf_counter() - began,
     }
 

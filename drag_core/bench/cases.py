@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -125,6 +126,16 @@ def held_out(per_kind: int = 8, first: int = HELD_OUT, kinds: tuple[str, ...] = 
             if case is not None:
                 out.append(case)
     return out
+
+
+def in_turn(cases: Sequence[Case]) -> list[Case]:
+    """Orders cases so that the kinds come in turn: what a stopped run has is a fair part of the whole."""
+    nth: dict[str, int] = {}
+    places = []
+    for case in cases:
+        nth[case.kind] = nth.get(case.kind, 0) + 1
+        places.append(nth[case.kind])
+    return [cases[i] for i in sorted(range(len(cases)), key=lambda i: places[i])]
 
 
 def measure(image: Tensor, case: Case) -> dict[str, float]:

@@ -42,9 +42,15 @@ def with_shadow(task: Task, image: Tensor, *, widen: bool = True) -> tuple[Task,
     editable = task.editable
     if editable is not None and widen:
         editable = torch.maximum(editable, grow(shadow, RIM))
-    elif editable is not None:
+    whole = int(shadow.sum())
+    if editable is not None:
         shadow = shadow * editable
-    note = f"a shadow found: {int(shadow.sum())} px leave with what is marked"
+    leaving = int(shadow.sum())
+    if not leaving:
+        return task, (f"a shadow of {whole} px stays: it is outside what may change; paint over it, too",)
+    note = f"a shadow found: {leaving} px leave with what is marked"
+    if leaving < whole:
+        note += f", {whole - leaving} px stay, outside what may change"
     return replace(task, shadow=shadow, editable=editable), (note,)
 
 

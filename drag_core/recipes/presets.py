@@ -79,7 +79,7 @@ EMBEDDED_SD = Preset(
     schedule=ddim(50, 0.4),
     levels=12,
     updates=3,
-    step=0.003,
+    step=0.00075,
     points=PointPreset(step=0.08, updates=6, radius=10, patches=40, samples=8, most=120),
 )
 EMBEDDED_FLUX = Preset(
@@ -88,7 +88,7 @@ EMBEDDED_FLUX = Preset(
     schedule=flow(25, skip=16, shift=0.5),
     levels=6,
     updates=4,
-    step=0.0015,
+    step=0.00075,
 )
 PRESETS = {"embedded-sd": EMBEDDED_SD, "embedded-flux": EMBEDDED_FLUX}
 

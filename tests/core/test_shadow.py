@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -96,8 +97,19 @@ def test_what_was_painted_by_hand_is_not_widened() -> None:
     image, mask, _ = scene()
     may = torch.zeros(128, 128)
     may[:, :75] = 1
-    task, _ = with_shadow(drag(mask, editable=may), image, widen=False)
+    task, notes = with_shadow(drag(mask, editable=may), image, widen=False)
     assert task.shadow is not None and torch.equal(task.editable, may) and not task.shadow[:, 75:].any()
+    assert re.fullmatch(
+        r"a shadow found: \d+ px leave with what is marked, [1-9]\d* px stay, outside what may change", *notes
+    )
+
+
+def test_a_shadow_outside_what_was_painted_stays_and_it_says_so() -> None:
+    image, mask, _ = scene()
+    task = drag(mask, editable=mask)
+    same, notes = with_shadow(task, image, widen=False)
+    assert same is task
+    assert re.fullmatch(r"a shadow of [1-9]\d* px stays: it is outside what may change; paint .*", *notes)
 
 
 def test_without_a_shadow_or_a_region_it_says_so() -> None:

@@ -31,7 +31,7 @@ class Net:
     more: dict[str, Any]
 
     def build(self, seed: int = 4) -> Any:
-        with torch.inference_mode():
+        with torch.inference_mode(), tiny.with_weights():
             net = self.make(device="cpu", dtype=torch.float32, operations=comfy.ops.manual_cast)
             g = torch.Generator().manual_seed(seed)
             for name, p in net.named_parameters():

@@ -57,12 +57,19 @@ def _random(net: torch.nn.Module, seed: int) -> Weights:
 
 
 @contextmanager
-def on_meta() -> Iterator[None]:
-    """Networks that are made while open have all their parameters, without memory: under dynamic VRAM the
-    host's own have none before a file is read.
+def with_weights() -> Iterator[None]:
+    """Networks that are made while open have all their parameters: under dynamic VRAM the host's own have
+    none before a file is read.
     """
-    with torch.device("meta"), pytest.MonkeyPatch.context() as m:
+    with pytest.MonkeyPatch.context() as m:
         m.setattr(comfy.memory_management, "aimdo_enabled", False)
+        yield
+
+
+@contextmanager
+def on_meta() -> Iterator[None]:
+    """Networks that are made while open have all their parameters, without memory."""
+    with torch.device("meta"), with_weights():
         yield
 
 
