@@ -22,12 +22,14 @@ from drag_core.backends.load import load_model
 from drag_core.bench.cases import Case, measure
 from drag_core.bench.lit.cases import LIT_KINDS, lit_cases
 from drag_core.bench.scenes import DEVELOPMENT
+from drag_core.motion.areas import hole
 from drag_core.motion.geometry import motion_matrix, warp
 from drag_core.motion.masks import BEYOND, grow
 from drag_core.motion.shadow import shadow_of
 from drag_core.pictures.inpaint import membrane, pixel_warp
 from drag_core.recipes.presets import PRESETS
-from drag_core.trajectory.redraw import hole, redrawn
+from drag_core.trajectory.finish import STEPS, finish, noise_like
+from drag_core.trajectory.schedules import evenly
 
 Fill = Callable[[Tensor, Tensor], Tensor]  # picture (3, H, W), hole (H, W) -> picture
 LEVELS = (0.3, 0.4, 0.5, 0.6, 0.7)
@@ -108,7 +110,8 @@ def main(argv: list[str]) -> None:
         for level in LEVELS:
             found = []
             for z, c in zip(drafts, cases, strict=True):
-                new = redrawn(model.backbone, z, hole(c.task), level, kind)
+                levels = evenly(level, STEPS, kind)
+                new = finish(model.backbone, z, hole(c.task), levels, noise_like(z, 0))
                 found.append(vacated(model.codec.decode(new)[0], c))
             row(f"hole redrawn from {level}", found, cases, kept)
 

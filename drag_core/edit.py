@@ -19,6 +19,7 @@ from .backends.load import Model
 from .backends.room import kv_store, wants_checkpoints
 from .drag import drag
 from .lora import LoRA, OnTrain, Training
+from .motion.areas import hole
 from .motion.exchange import with_regions
 from .motion.instruction import DragInstruction
 from .motion.masks import leaving
@@ -36,9 +37,9 @@ from .recipes.presets import preset_for
 from .recipes.recipe import Recipe, check_ramp
 from .result import Result
 from .step import OnStep, Step, quiet
+from .trajectory.finish import STEPS, finish, noise_like
 from .trajectory.invert import invert
-from .trajectory.redraw import hole, redrawn
-from .trajectory.schedules import every_level, flow, flux_shift
+from .trajectory.schedules import evenly, every_level, flow, flux_shift
 from .types import DragError, Grid, KVCache, Task, Trajectory, Variant
 
 SMALLEST = 32
@@ -217,8 +218,8 @@ def _start(
         empty = model.codec.encode(painted_over(image[0], leaving(task))[None])
         return Given(invert(backbone, empty, schedule, recipe.solver, on_step=on_step))
     draft = model.codec.encode(pixel_warp(image[0], task.regions, leaving(task))[None])
-    first, kind = ground.preset.redraw, schedule.prediction
-    draft = redrawn(backbone, draft, hole(task), first, kind, seed=choice.seed, on_step=on_step)
+    levels, noise = evenly(ground.preset.redraw, STEPS, schedule.prediction), noise_like(draft, choice.seed)
+    draft = finish(backbone, draft, hole(task), levels, noise, on_step=on_step)
     return Given(draft=invert(backbone, draft, schedule, recipe.solver, on_step=on_step))
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from .ranges import check_mode
 from .types import Point
 
-Stage = Literal["identity", "redraw", "invert", "drag"]
+Stage = Literal["identity", "finish", "invert", "drag"]
 
 
 @dataclass(frozen=True)

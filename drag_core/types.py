@@ -206,10 +206,14 @@ class KVRecord:
 
 @dataclass(frozen=True)
 class KVInject:
-    """Replaces K and V of `blocks` by those that `cache` has for the level of each call."""
+    """Replaces K and V of `blocks` by those that `cache` has for the level of each call.
+
+    where: (1, 1, h, w) in {0, 1}, in cells of the latent: only there; other tokens keep their own. None: all.
+    """
 
     cache: KVView
     blocks: tuple[str, ...]
+    where: Tensor | None = field(default=None, compare=False)
 
 
 KV = KVRecord | KVInject | None

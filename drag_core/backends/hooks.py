@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..trajectory.kvcache import check_text
@@ -86,8 +88,8 @@ def exchanging(
 
     tokens: by block, where the image tokens start. The prompt's are left alone unless they are wanted too.
 
-    Norm and RoPE come later and act per token, so this equals doing it after them. What is replaced is not
-    computed.
+    Norm and RoPE come later and act per token, so this equals doing it after them. What is replaced whole is
+    not computed.
     """
     handles = []
     half: dict[str, Tensor] = {}  # K of a block until its V comes
@@ -134,9 +136,30 @@ def _stored(
         text = kv.cache.text(block)
         start = first - text if text else first
         check_tokens(text, first, kept.shape[1] - text, x.shape[1] - first)
+        if kv.where is not None:
+            own_all = own(x, *args, **kwargs)
+            mixed = mixed_tokens(kv.where, kept[:, text:], own_all[:, first:])
+            return torch.cat([own_all[:, :start], *([kept[:, :text]] if text else []), mixed], 1)
         return torch.cat([own(x[:, :start], *args, **kwargs), kept], 1) if start else kept
 
     return forward
+
+
+def mixed_tokens(where: Tensor, stored: Tensor, own: Tensor) -> Tensor:
+    """Takes `stored` where more than half of a token's cells are set in `where`, `own` elsewhere.
+
+    where: (1, 1, h, w) in cells of the latent. stored, own: (..., tokens, channels), row by row of the
+    picture; a token covers one cell, or a square of cells (a UNet's lower levels, a transformer's patches).
+    """
+    (h, w), count = where.shape[-2:], own.shape[-2]
+    side = max(1, round(math.sqrt(h * w / count)))
+    share = F.avg_pool2d(where.float(), side, ceil_mode=True, count_include_pad=False)
+    if share.numel() != count:
+        raise DragError(
+            f"the mask of where K/V are injected has {w}x{h} cells, which do not divide into the {count} "
+            "tokens of a block: make the mask for this picture's size"
+        )
+    return torch.where(share.reshape(-1, 1).to(own.device) > 0.5, stored, own)
 
 
 def check_tokens(text: int, text_here: int, image: int, image_here: int) -> None:

@@ -13,12 +13,13 @@ import torch
 from torch import Tensor
 
 from ...drag_core.autocast import uncast
+from ...drag_core.motion.areas import hole
 from ...drag_core.motion.masks import leaving
 from ...drag_core.pictures.inpaint import painted_over, pixel_warp
 from ...drag_core.recipes.assemble import KeepBackground
 from ...drag_core.recipes.recipe import Recipe
+from ...drag_core.trajectory.finish import STEPS, finish, noise_like
 from ...drag_core.trajectory.invert import invert
-from ...drag_core.trajectory.redraw import STEPS, hole, redrawn
 from ...drag_core.trajectory.schedules import evenly
 from ...drag_core.types import DragError, Task, Trajectory
 from .family import family_in
@@ -110,7 +111,7 @@ def start_of(
 
 @dataclass(frozen=True)
 class Redraw:
-    """What of a draft is drawn anew before it is inverted: redrawn()'s numbers."""
+    """What of a draft is drawn anew before it is inverted: finish()'s numbers."""
 
     cells: Tensor
     first: float
@@ -192,8 +193,8 @@ def _inverted(
 
     def body(backbone: HostBackbone, z0: Tensor) -> tuple[Trajectory, int]:
         if fresh is not None:
-            first, seed = fresh.first, fresh.seed
-            z0 = redrawn(backbone, z0, fresh.cells, first, plan.prediction, seed=seed, on_step=telling[0])
+            few, noise = evenly(fresh.first, STEPS, plan.prediction), noise_like(z0, fresh.seed)
+            z0 = finish(backbone, z0, fresh.cells, few, noise, on_step=telling[0])
         path = invert(backbone, z0, plan, SOLVERS[like.solver], on_step=telling[1])
         carry = None if path.carry is None else path.carry.cpu()
         return replace(path, z=tuple(z.cpu() for z in path.z), carry=carry), backbone.call.calls

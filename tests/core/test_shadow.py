@@ -12,11 +12,11 @@ from torch import Tensor
 from drag_core.bench.lit.cases import lit_cases
 from drag_core.bench.scenes import DEVELOPMENT
 from drag_core.metrics.region import psnr
+from drag_core.motion.areas import hole
 from drag_core.motion.masks import grow, leaving
 from drag_core.motion.shadow import shadow_of, with_shadow
 from drag_core.motion.task import joined
 from drag_core.pictures.inpaint import pixel_warp
-from drag_core.trajectory.redraw import hole
 from drag_core.types import AffineMotion, DragError, Grid, Handle, Region, Task
 
 

@@ -218,6 +218,8 @@ class ComfyFlux:
         answers = self.answers  # this level's, also when a checkpoint runs again later
         stored = double and isinstance(kv, KVInject) and name in kv.blocks and kv.cache.with_keys
         stored = stored and stream.reader.endswith(".qkv") and grad.plain(attention_input)
+        # with `where` the tokens elsewhere need their own
+        stored = stored and isinstance(kv, KVInject) and kv.where is None
 
         @contextmanager
         def spared() -> Iterator[None]:

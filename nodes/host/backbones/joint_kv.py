@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from ....drag_core.backends.hooks import check_tokens
+from ....drag_core.backends.hooks import check_tokens, mixed_tokens
 from ....drag_core.block import Block
 from ....drag_core.types import KV, KVRecord
 
@@ -44,7 +44,12 @@ def exchange(
     for own, new in zip((k, v), stored, strict=True):
         if new is not None:  # else only V is stored
             own = own.clone()
-            own[:, :, first - text : first + image] = new
+            if kv.where is None:
+                own[:, :, first - text : first + image] = new
+            else:
+                here = own[:, :, first : first + image]
+                own[:, :, first : first + image] = mixed_tokens(kv.where, new[:, :, text:].to(own), here)
+                own[:, :, first - text : first] = new[:, :, :text]
         out.append(own)
     return out[0], out[1]
 

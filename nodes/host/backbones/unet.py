@@ -11,6 +11,7 @@ from comfy.ldm.modules.attention import SpatialTransformer
 from comfy.ldm.modules.diffusionmodules.openaimodel import Downsample, Upsample
 from torch import Tensor, nn
 
+from ....drag_core.backends.hooks import mixed_tokens
 from ....drag_core.backends.scaling import scaled
 from ....drag_core.types import KV, DragError, FeatureTap, KVRecord
 from .call import Call, StopForward, forced_attention
@@ -102,9 +103,11 @@ def kv_patch(
                 f"the stored K/V of {name} has {stored.shape[1]} cells and this latent {n.shape[1]}: use the "
                 "size of the picture that was inverted"
             )
-        stored = stored.expand(
-            n.shape[0], -1, -1
-        )  # every row of a batch (positive, negative) looks at the source
+        # every row of a batch (positive, negative) looks at the source
+        stored = stored.expand(n.shape[0], -1, -1)
+        if kv.where is not None:
+            keys = context if own is None else mixed_tokens(kv.where, stored, context)
+            return n, keys, mixed_tokens(kv.where, stored, value)
         return n, context if own is None else stored, stored
 
     return patch

@@ -1,4 +1,4 @@
-"""A draft's hole drawn anew: only there, into what is round it, the same for the same seed."""
+"""A draft as the start of a drag, and the few even levels that its hole is drawn anew at."""
 
 from __future__ import annotations
 
@@ -13,12 +13,10 @@ from torch import Tensor
 from drag_core.backends.load import load_model
 from drag_core.edit import ground_of, run_task
 from drag_core.recipes.assemble import Choice, Given, assemble
-from drag_core.step import Step
-from drag_core.trajectory.redraw import STEPS, hole, redrawn
 from drag_core.trajectory.schedules import evenly, sd_alphas_cumprod
 from drag_core.trajectory.start import Refill
 from drag_core.types import AffineMotion, DragError, Grid, Handle, Prediction, Region, Task, Trajectory
-from tests.core.analytic import Gaussian, levels
+from tests.core.analytic import levels
 
 model = cache(load_model)
 SQUARE = torch.zeros(128, 128)
@@ -33,23 +31,6 @@ def cells(ys: slice, xs: slice) -> Tensor:
     out = torch.zeros(1, 1, 16, 16)
     out[..., ys, xs] = 1
     return out
-
-
-RIMMED = (cells(slice(3, 9), slice(4, 8)) + cells(slice(4, 8), slice(3, 9))).clamp(max=1)
-
-
-def test_the_hole_is_what_a_region_leaves_five_pixels_wider() -> None:
-    """5 px of 8 cover a rim of cells by more than three tenths; at corners a quarter of a disc does not."""
-    assert torch.equal(hole(task()), RIMMED)
-
-
-def test_no_cell_where_the_region_arrives_nor_outside_what_may_change() -> None:
-    there = cells(slice(4, 8), slice(6, 10))
-    assert torch.equal(hole(task((16.0, 0.0))), RIMMED * (1 - there))
-    may = torch.zeros(128, 128)
-    may[:, 40:] = 1
-    assert torch.equal(hole(task(editable=may)), RIMMED * cells(slice(0, 16), slice(5, 16)))
-    assert hole(task((0.0, 0.0))).sum() == 16  # a region that stays leaves its rim alone
 
 
 @pytest.mark.parametrize("kind", ["noise", "velocity"])
@@ -69,30 +50,6 @@ def test_even_levels(kind: Prediction) -> None:
 def test_impossible_levels_are_refused(first: float, steps: int) -> None:
     with pytest.raises(DragError, match=f"{steps} steps from {first}"):
         evenly(first, steps, "noise")
-
-
-@pytest.mark.parametrize("kind", ["noise", "velocity"])
-def test_only_the_hole_changes_and_it_becomes_what_the_model_knows(kind: Prediction) -> None:
-    """A perfect denoiser of one picture (deviation 0) draws that picture into the hole."""
-    known = torch.linspace(-1, 1, 256).reshape(1, 1, 16, 16)
-    oracle = Gaussian(known, 0.0, evenly(0.5, STEPS, kind))
-    draft, where = torch.zeros(1, 1, 16, 16), cells(slice(4, 8), slice(4, 8))
-    told: list[Step] = []
-    out = redrawn(oracle, draft, where, 0.5, kind, on_step=told.append)
-    assert torch.allclose(out, torch.where(where > 0.5, known, draft), atol=1e-5)
-    assert torch.equal(out * (1 - where), draft)
-    assert [(s.done, s.total, s.stage) for s in told] == [(k, 4, "redraw") for k in (1, 2, 3, 4)]
-    assert len(oracle.levels) == STEPS
-
-
-def test_no_hole_no_call_and_seeds_differ() -> None:
-    known = torch.zeros(1, 1, 16, 16)
-    oracle = Gaussian(known, 1.0, evenly(0.5, STEPS, "velocity"))
-    draft = torch.ones(1, 1, 16, 16)
-    assert redrawn(oracle, draft, torch.zeros(1, 1, 16, 16), 0.5, "velocity") is draft and not oracle.levels
-    where = cells(slice(4, 8), slice(4, 8))
-    one, same, other = (redrawn(oracle, draft, where, 0.5, "velocity", seed=s) for s in (1, 1, 2))
-    assert torch.equal(one, same) and not torch.equal(one, other)
 
 
 def path(seed: int) -> Trajectory:
@@ -133,4 +90,4 @@ def test_an_edit_of_an_embedded_model_starts_from_its_draft(name: str) -> None:
     there, here = out[0, :, 40:56, 88:104].mean((1, 2)), out[0, :, 40:56, 40:56].mean((1, 2))
     assert there == pytest.approx(torch.tensor([0.9, 0.3, 0.3]), abs=0.06)
     assert here == pytest.approx(torch.tensor([0.3, 0.3, 0.3]), abs=0.06)
-    assert stages[:4] == ["redraw"] * 4
+    assert stages[:4] == ["finish"] * 4

@@ -1,0 +1,51 @@
+"""What of a latent a drag redraws, by how much: outside, the moved thing, the hole that it leaves."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ..types import DragError, Task
+from .masks import BEYOND, TOUCHED, grow, leaving, moved, on_grid
+
+LEFT = 0.3  # of a latent cell that the thing must have left for the cell to be redrawn
+
+
+def hole(task: Task) -> Tensor:
+    """Selects the latent cells that the regions leave, (1, 1, h, w) in {0, 1}; none where one arrives."""
+    there = _arriving(task)
+    left = grow(leaving(task), BEYOND) * (1 - there)
+    cells = on_grid(left, task.latent, LEFT) * (1 - on_grid(there, task.latent, TOUCHED))
+    return cells * editable_cells(task)
+
+
+def core(task: Task) -> Tensor:
+    """Selects the latent cells where a region arrives, (1, 1, h, w) in {0, 1}."""
+    return on_grid(_arriving(task), task.latent, TOUCHED) * editable_cells(task)
+
+
+def editable_cells(task: Task) -> Tensor:
+    """Selects the latent cells that the editable mask touches, (1, 1, h, w) in {0, 1}; all without a mask."""
+    if task.editable is None:
+        return torch.ones(1, 1, task.latent.height, task.latent.width)
+    return on_grid(task.editable, task.latent, TOUCHED)
+
+
+def strength_map(task: Task, of_core: float = 0.0, of_rest: float = 0.0) -> Tensor:
+    """Says how much of the noise each latent cell is redrawn from: 1 in the hole, 0 outside what may change.
+
+    of_core: where the moved regions are; 0 keeps the draft's. of_rest: in the rest of what may change (what
+    the drag does not touch: seams). Returns (1, 1, h, w) in [0, 1]. Raises DragError where nothing is marked.
+    """
+    for name, value in (("the core's strength", of_core), ("the rest's strength", of_rest)):
+        if not 0 <= value <= 1:
+            raise DragError(f"{name} is {value:g}; it must be within 0 and 1")
+    if not task.regions:
+        raise DragError("the task marks no region, so that nothing leaves a hole: mark what moves")
+    left, there = hole(task), core(task)
+    rest = editable_cells(task) * (1 - left) * (1 - there)
+    return left + of_core * there + of_rest * rest
+
+
+def _arriving(task: Task) -> Tensor:
+    return torch.stack([moved(r) for r in task.regions]).amax(0)
