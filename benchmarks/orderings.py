@@ -1,9 +1,10 @@
-"""python -m benchmarks.orderings [FILE] [--scenes N] [--table]
+"""python -m benchmarks.orderings [FILE] [--scenes N] [--table] [--readme]
 
 What the papers say is better, on held-out lit scenes (N of each kind) with the embedded models: each claim as
 the paired difference of two rows that differ by that part alone, with its 95 % interval. Rows of DragFlow are
 those of benchmarks.ablation, of the others those of benchmarks.sd; both set out from the inverted picture. A
-finished drag is a line of FILE (default out/orderings.jsonl): started again it goes on; --table only prints.
+finished drag is a line of FILE (default out/orderings.jsonl): started again it goes on; --table only prints;
+--readme puts the table into the README, too.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pathlib import Path
 
 from benchmarks import ablation, lines, sd
 from benchmarks.measures import measured
+from benchmarks.page import put
 from benchmarks.paired import Difference, difference
 from drag_core.backends.load import Model, load_model
 from drag_core.bench.cases import Case, in_turn
@@ -28,6 +30,7 @@ from drag_core.trajectory.constrain import SoftBackground
 from drag_core.types import Task
 
 FILE = Path("out/orderings.jsonl")
+COMMAND = "python -m benchmarks.orderings"
 WEIGHT = 0.1  # of the soft background: DragDiffusion's, which DragFlow compares with
 
 
@@ -143,10 +146,15 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("file", nargs="?", type=Path, default=FILE)
     parser.add_argument("--scenes", type=int, default=8, help=f"of each kind ({', '.join(LIT_KINDS)})")
     parser.add_argument("--table", action="store_true", help="only print what is there")
+    parser.add_argument("--readme", action="store_true", help="put it into the README, too")
     args = parser.parse_args(argv)
     if not args.table:
         run(args.file, lit_cases(args.scenes))
-    table(read(args.file))
+    said: list[str] = []
+    table(read(args.file), said.append)
+    print("\n".join(said))
+    if args.readme:
+        put(COMMAND, said)
     return 0
 
 

@@ -1,9 +1,9 @@
-"""python -m benchmarks.quality [run | table | sheet] [--scenes N] [--plain N] [--rows TEXT] [--check]
+"""python -m benchmarks.quality [run | table | page | sheet] [--scenes N] [--plain N] [--rows TEXT] [--check]
 
 What every recipe draws where the right answer is known: held-out lit scenes (N of each kind of edit; light
 stays where it is, so that a warp of the picture is not the truth) and the plain ones of `python -m drag_core
 table`. A line of out/quality/drags.jsonl is one drag; a run goes on where it was stopped. --check: exit 1
-where a bar is missed.
+where a bar is missed. page: writes docs/quality.md and the README's short table.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from torch import Tensor
 
 from benchmarks import quality_table
 from benchmarks.measures import measured
+from benchmarks.page import README, put
 from benchmarks.quality_table import WARP, WARP_AE
 from drag_core.backends.load import Model, load_model
 from drag_core.bench.cases import Case, held_out, in_turn
@@ -37,6 +38,17 @@ from drag_core.recipes.choice import COPY_PASTE, default_recipe
 from drag_core.recipes.presets import PRESETS
 
 OUT = Path("out/quality")
+COMMAND = "python -m benchmarks.quality page"
+DOCS = README.parent / "docs/quality.md"
+HEAD = f"""# What the recipes draw where the right answer is known
+
+Written by `{COMMAND}`. Held-out scenes (no model was trained on them, nothing was tuned on them), 256 px, the
+embedded models with their presets, CPU, one thread; two such runs side by side on a machine of two cores.
+*target*: where the thing arrives; *vacated*: what it left; *edited*: all that may change; *background*:
+the rest, against the source; *place*: between where the thing is and where it should be; *turn*: by how much
+it is turned wrongly; *shadow left*: how much is still there of a shadow that should be gone. *start only*:
+the draft (the picture warped in pixels, its hole redrawn), inverted and denoised again: what the recipes of
+regions start from."""
 Drawn = tuple[Tensor, Tensor | None]  # the picture, and the latent that it is of
 
 
@@ -145,9 +157,18 @@ def sheet(out: Path, per_kind: int = 2) -> Path:
     return out / "sheet.png"
 
 
+def page(records: quality_table.Records, docs: Path = DOCS, readme: Path = README) -> None:
+    """Writes the whole table, and the short one into the README."""
+    lines, few = [HEAD], list[str]()
+    quality_table.show(records, lines.append)
+    docs.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    quality_table.short(records, few.append)
+    put(COMMAND, few, readme)
+
+
 def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.quality", description=__doc__)
-    parser.add_argument("what", nargs="?", choices=("run", "table", "sheet"), default="run")
+    parser.add_argument("what", nargs="?", choices=("run", "table", "page", "sheet"), default="run")
     parser.add_argument("--out", type=Path, default=OUT)
     parser.add_argument("--scenes", type=int, default=30, help="lit scenes of each kind of edit")
     parser.add_argument("--plain", type=int, default=8, help="plain scenes of each kind")
@@ -161,7 +182,12 @@ def main(argv: list[str]) -> int:
         return 0
     if args.what == "run":
         run(args.out, args.scenes, args.plain, args.rows)
+    order = {row.label: i for i, row in enumerate(rows())}
     records = quality_table.read(args.out / "drags.jsonl")
+    records.sort(key=lambda r: order.get(r["row"], len(order)))
+    if args.what == "page":
+        page(records)
+        return 0
     missed = quality_table.show(records)
     return 1 if args.check and missed else 0
 

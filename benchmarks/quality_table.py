@@ -90,6 +90,20 @@ def kinds(records: Records) -> list[tuple[str, str]]:
     return list(dict.fromkeys((r["scenes"], r["kind"]) for r in records))
 
 
+def short(records: Records, say: Callable[[str], None] = print) -> None:
+    """Prints the lit scenes in short: dB at the target by kind of edit, and what matters in all of them."""
+    lit = [kind for scenes, kind in kinds(records) if scenes == "lit"]
+    rest = ("vacated", "edited", "background", "calls", "seconds")
+    say(f"| method | target dB: {' | '.join(lit)} | {' | '.join(HEADS[c] for c in rest)} |")
+    say("|---" * (len(lit) + len(rest) + 1) + "|")
+    for row in names(records):
+        values = [("target", chosen(records, row, "lit", kind)) for kind in lit]
+        values += [(c, chosen(records, row, "lit")) for c in rest]
+        if any(mine for _, mine in values):
+            cells = [f"{mean([float(r[c]) for r in mine]):.{DIGITS.get(c, 1)}f}" for c, mine in values]
+            say(f"| {row} | {' | '.join(cells)} |")
+
+
 def show(records: Records, say: Callable[[str], None] = print) -> list[str]:
     """Prints everything and returns the bars that are missed."""
     columns = (*COLUMNS, "calls", "seconds")
@@ -119,7 +133,8 @@ def comparisons(records: Records) -> list[str]:
     here, out = names(records), ["Paired, lit scenes (second minus first, dB):"]
     lit = [kind for scenes, kind in kinds(records) if scenes == "lit"]
     for recipe, start in STARTS.items():
-        of = [(start, c) for c in ("target", "vacated", "edited")] + [(WARP_AE, "edited"), (WARP, "edited")]
+        of = [(start, c) for c in ("target", "vacated", "edited")]
+        of += [(WARP_AE, "target"), (WARP_AE, "edited"), (WARP, "edited")]
         for first, column in of:
             if first in here and recipe in here:
                 by_kind = "; ".join(f"{k} {paired(records, first, recipe, column, k)}" for k in lit)

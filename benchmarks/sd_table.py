@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from benchmarks.page import README, put
+
 Records = list[dict[str, Any]]  # a line of benchmarks.sd run each
-README = Path(__file__).resolve().parents[1] / "README.md"
-MARKS = ("<!-- python -m benchmarks.sd readme -->", "<!-- end -->")
+COMMAND = "python -m benchmarks.sd readme"
 COLUMNS = ("centroid", "target", "background", "dai", "updates")
 # what the papers say: the first is better than the second in the column (True: lower is better)
 ORDERINGS = (
@@ -102,9 +103,7 @@ def table(records: Records, rows: Iterable[str], say: Callable[[str], None] = pr
 
 
 def readme(records: Records, rows: Iterable[str], path: Path = README) -> None:
-    """Puts the table between the marks of the README."""
+    """Puts the table into the README."""
     lines: list[str] = []
     table(records, rows, lines.append)
-    text = path.read_text(encoding="utf-8")
-    before, after = text.split(MARKS[0])[0], text.split(MARKS[1])[1]
-    path.write_text(f"{before}{MARKS[0]}\n" + "\n".join(lines) + f"\n{MARKS[1]}{after}", encoding="utf-8")
+    put(COMMAND, lines, path)

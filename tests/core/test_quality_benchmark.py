@@ -113,6 +113,21 @@ def test_bars_and_what_is_missed() -> None:
     assert f"{recipe}: latents bit-equal outside, 8 of 12" in quality_table.show(touched, lambda s: None)
 
 
+def test_the_page_and_the_short_table(tmp_path: Path) -> None:
+    rows = ("start only (embedded-sd)", "dragnext (embedded-sd)")
+    records = [record(row, k, i, target=20.0 + i) for row in rows for i, k in enumerate(("move", "turn"))]
+    docs, readme = tmp_path / "quality.md", tmp_path / "README.md"
+    readme.write_text(f"above\n<!-- {quality.COMMAND} -->\n<!-- end -->\nbelow\n")
+    for _ in range(2):
+        quality.page(records, docs, readme)
+    text = readme.read_text()
+    assert text.startswith("above\n") and text.endswith("\n<!-- end -->\nbelow\n")
+    assert "| dragnext (embedded-sd) | 20.0 | 21.0 | 25.0 | 25.0 | 40.0 | 4 | 1.0 |" in text.splitlines()
+    assert len(text.splitlines()) == 8
+    page = docs.read_text()
+    assert quality.HEAD in page and "**lit scenes, turn** (1)" in page and "MISSED" in page
+
+
 def test_a_run_goes_on_where_it_was_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     only = [r for r in quality.rows() if r.name == quality_table.WARP_AE]
     monkeypatch.setattr(quality, "rows", lambda: tuple(only))
