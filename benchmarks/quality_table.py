@@ -94,6 +94,7 @@ def short(records: Records, say: Callable[[str], None] = print) -> None:
     """Prints the lit scenes in short: dB at the target by kind of edit, and what matters in all of them."""
     lit = [kind for scenes, kind in kinds(records) if scenes == "lit"]
     rest = ("vacated", "edited", "background", "calls", "seconds")
+    count = max((len(chosen(records, row, "lit")) for row in names(records)), default=0)
     say(f"| method | target dB: {' | '.join(lit)} | {' | '.join(HEADS[c] for c in rest)} |")
     say("|---" * (len(lit) + len(rest) + 1) + "|")
     for row in names(records):
@@ -101,7 +102,8 @@ def short(records: Records, say: Callable[[str], None] = print) -> None:
         values += [(c, chosen(records, row, "lit")) for c in rest]
         if any(mine for _, mine in values):
             cells = [f"{mean([float(r[c]) for r in mine]):.{DIGITS.get(c, 1)}f}" for c, mine in values]
-            say(f"| {row} | {' | '.join(cells)} |")
+            few = "" if len(values[-1][1]) == count else f", {len(values[-1][1])} scenes"
+            say(f"| {row}{few} | {' | '.join(cells)} |")
 
 
 def show(records: Records, say: Callable[[str], None] = print) -> list[str]:
@@ -116,7 +118,8 @@ def show(records: Records, say: Callable[[str], None] = print) -> list[str]:
             if mine := chosen(records, row, scenes, kind):
                 means = [(c, mean([float(r[c]) for r in mine])) for c in columns]
                 cells = ["–" if math.isnan(v) else f"{v:.{DIGITS.get(c, 1)}f}" for c, v in means]
-                say(f"| {row} | {' | '.join(cells)} |")
+                few = "" if len(mine) == count else f", {len(mine)} scenes"
+                say(f"| {row}{few} | {' | '.join(cells)} |")
     say("")
     for line in comparisons(records):
         say(line)
