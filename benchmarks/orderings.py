@@ -48,6 +48,7 @@ CLAIMS = (
     Claim("DragFlow", "regions over points", "regions", "points"),
     Claim("DragFlow", "hard over soft background", "regions, background", "regions, soft background"),
     Claim("DragFlow", "K/V of the picture over none", "regions, background, K/V", "regions, background"),
+    Claim("this pack", "a draft as the start", "our start, background", "regions, background"),
     Claim("GoodDrag", "over DragDiffusion", "gooddrag", "dragdiffusion"),
     Claim("GoodDrag", "alternation", "gooddrag", "gooddrag without alternation"),
     Claim("GoodDrag", "information preservation", "gooddrag", "gooddrag without information preservation"),
@@ -79,6 +80,7 @@ FLUX: dict[str, ablation.Change] = {
     "regions, soft background": soft,
     "regions, background": ablation.as_published,
     "regions, background, K/V": ablation.keys,
+    "our start, background": ablation.ours,
 }
 ROWS = tuple(dict.fromkeys(row for claim in CLAIMS for row in (claim.first, claim.second)))
 

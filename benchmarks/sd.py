@@ -1,11 +1,10 @@
-"""python -m benchmarks.sd run [--lora] | table | parts | readme
+"""python -m benchmarks.sd run [--lora] | table | parts
 
 The Stable Diffusion methods and their parts taken away, on held-out scenes whose right answer is known, with
 the embedded UNet: every row sets out from the same place (the inverted picture, its source emptied), with the
 same step length, so that a difference is the part's own. `run` adds one line of JSON a scene and row to
---file and skips what is there; `table` prints the table and which of the papers' orderings hold, `readme`
-puts both into the README; `parts`: what CLoss does to a picture that is merely denoised, and how many
-updates drags of several lengths take.
+--file and skips what is there; `table` prints the table and which of the papers' orderings hold; `parts`:
+what CLoss does to a picture that is merely denoised, and how many updates drags of several lengths take.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.lines import append, read
-from benchmarks.sd_table import readme, table
+from benchmarks.sd_table import table
 from drag_core.backends.load import Model, load_model
 from drag_core.bench.cases import Case, held_out, measure
 from drag_core.bench.scenes import HELD_OUT
@@ -212,7 +211,7 @@ def identity() -> Identity:
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.sd", description=__doc__)
-    parser.add_argument("what", choices=["run", "table", "parts", "readme"])
+    parser.add_argument("what", choices=["run", "table", "parts"])
     parser.add_argument("--file", type=Path, default=FILE)
     parser.add_argument("--lora", action="store_true", help="teach the model each picture first")
     parser.add_argument("--rows", help="some rows alone, separated by commas")
@@ -223,8 +222,6 @@ def main(argv: list[str] | None = None) -> int:
         run(args.file, identity() if args.lora else None, rows, args.share)
     if args.what == "parts":
         parts()
-    elif args.what == "readme":
-        readme(read(args.file), ROWS)
     else:
         table(read(args.file), ROWS)
     return 0

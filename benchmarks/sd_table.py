@@ -1,16 +1,12 @@
-"""What `benchmarks.sd` found, as the README's table: means over the scenes, and the papers' orderings."""
+"""What `benchmarks.sd` found, as a table: means over the scenes, and the papers' orderings."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import Any
 
-from benchmarks.page import README, put
-
 Records = list[dict[str, Any]]  # a line of benchmarks.sd run each
-COMMAND = "python -m benchmarks.sd readme"
 COLUMNS = ("centroid", "target", "background", "dai", "updates")
 # what the papers say: the first is better than the second in the column (True: lower is better)
 ORDERINGS = (
@@ -65,7 +61,7 @@ def counts(record: dict[str, Any], column: str) -> bool:
 
 
 def table(records: Records, rows: Iterable[str], say: Callable[[str], None] = print) -> None:
-    """The README's table and the orderings, from what was found."""
+    """Prints the table and the orderings, from what was found."""
     found = {
         (row, lora): averages(records, row, lora)
         for lora in (False, True)
@@ -100,10 +96,3 @@ def table(records: Records, rows: Iterable[str], say: Callable[[str], None] = pr
                 f"{a['target'] - b['target']:+.2f} dB {scenes[1]}, "
                 f"DAI {1000 * (a['dai'] - b['dai']) + 0.0:+.1f} {scenes[2]}"
             )
-
-
-def readme(records: Records, rows: Iterable[str], path: Path = README) -> None:
-    """Puts the table into the README."""
-    lines: list[str] = []
-    table(records, rows, lines.append)
-    put(COMMAND, lines, path)

@@ -10,8 +10,6 @@ from typing import Any
 import pytest
 
 from benchmarks import sd
-from benchmarks.page import END
-from benchmarks.sd_table import COMMAND
 
 
 def record(
@@ -70,11 +68,6 @@ def test_means_and_orderings(tmp_path: Path) -> None:
         and "alternation" not in text
     )
     assert "LoRA on gooddrag: centroid -1.0 px (1 of 1), target +1.00 dB (1 of 1), DAI +20.0 (0 of 1)" in text
-    page = tmp_path / "README.md"
-    page.write_text(f"before\n<!-- {COMMAND} -->\nold\n{END}\nafter\n")
-    sd.readme(records, sd.ROWS, page)
-    sd.readme(records, sd.ROWS, page)
-    assert page.read_text() == f"before\n<!-- {COMMAND} -->\n{text}\n{END}\nafter\n"
 
 
 def test_every_row_gives_a_recipe() -> None:
