@@ -178,7 +178,9 @@ def _blocks(patcher: Any) -> tuple[str, ...]:
     try:
         return family_in(patcher).kv
     except DragError as error:
-        raise DragError(f"{error}, with keys and values; set kv to none, which runs on this model") from None
+        raise DragError(
+            f"{error}: for this one set kv to none, which needs no more than its predictions"
+        ) from None
 
 
 def _drawn(
