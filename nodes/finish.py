@@ -44,7 +44,7 @@ class DragFinish(io.ComfyNode):
                     options=["none", "draft"],
                     default="none",
                     tooltip="draft: attention takes the draft's keys and values, for one more model call a "
-                    "step. Helps transformers (FLUX and its kin) with much strength; nothing on UNets.",
+                    "step. Helps transformers (FLUX and its kin) with much strength; nothing on a UNet.",
                 ),
                 io.Int.Input(
                     "seed",

@@ -61,7 +61,11 @@ class FinishChoices(Ranged):
     rest: float = field(
         default=0.0,
         metadata=span(
-            0.0, 1.0, "The same for the rest of what may change, around the thing and the hole.", 0.05
+            0.0,
+            1.0,
+            "How much of strength the rest of what may change is redrawn from, around the thing and the "
+            "hole: 0 keeps it.",
+            0.05,
         ),
     )
     kv: KVFrom = "none"
