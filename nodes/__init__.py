@@ -7,6 +7,7 @@ from .automask import DragAutoMask
 from .background import DragBackgroundHardConstraint
 from .editor import DragEditor
 from .example import DragExampleScene
+from .finish import DragFinish
 from .guide import DragCorrespondenceGuide
 from .host.adapters.ip_adapter import list_adapter_folders
 from .host.loaders import list_folders
@@ -28,6 +29,7 @@ NODES: list[type[io.ComfyNode]] = [
     RegionMaskAffine,
     DragAutoMask,
     DragOptimize,
+    DragFinish,
     DragBackgroundHardConstraint,
     DragKVInject,
     DragCorrespondenceGuide,

@@ -12,8 +12,10 @@ from ..drag_core.recipes.dragflow import INVERSION
 from ..drag_core.trajectory.kvplan import STORAGES, KVMemory
 from ..drag_core.trajectory.schedules import kept_steps
 from . import sockets
+from .convert import said
 from .host.inversion import Asked, invert_latent
-from .host.schedule import Shift, host_sigmas, restart_noise
+from .host.schedule import FULL_NOISE, Shift, host_sigmas, restart_latent, restart_noise
+from .host.shape import latent_out
 from .inputs import STEPS
 
 KVTokens = Literal["image", "image and prompt"]
@@ -128,6 +130,10 @@ class DragInvert(io.ComfyNode):
                     display_name="sigmas", tooltip="The noise levels from the inverted state to clean."
                 ),
                 sockets.Trajectory.Output(display_name="trajectory"),
+                io.Latent.Output(
+                    display_name="noisy_latent",
+                    tooltip="The inverted state: for a stock sampler with DisableNoise and these sigmas.",
+                ),
             ],
         )
 
@@ -164,5 +170,16 @@ class DragInvert(io.ComfyNode):
         )
         path = inversion.trajectory
         noise = restart_noise(model, path.z[0], path.schedule, 0)
-        said = ui.PreviewText("no keys and values kept" if inversion.plan is None else str(inversion.plan))
-        return io.NodeOutput(noise, latent, host_sigmas(path.schedule), inversion, ui=said)
+        notes = ["no keys and values kept" if inversion.plan is None else str(inversion.plan)]
+        noisy = restart_latent(model, path.z[0], path.schedule, 0)
+        if noisy is None:
+            noisy = latent_out(model.model, path.z[-1])
+            notes.append(FULL_NOISE)
+        return io.NodeOutput(
+            noise,
+            latent,
+            host_sigmas(path.schedule),
+            inversion,
+            {"samples": noisy},
+            ui=ui.PreviewText(said(tuple(notes))),
+        )

@@ -18,7 +18,7 @@ from .host.early import refused_early
 from .host.inversion import Inversion
 from .host.optimise import drag_latent
 from .host.own_start import start_of
-from .host.schedule import host_sigmas, restart_latent, restart_noise
+from .host.schedule import FULL_NOISE, host_sigmas, restart_latent, restart_noise
 from .host.shape import latent_out
 from .host.wish import DragChoices
 from .methods import described, methods
@@ -213,7 +213,7 @@ class DragOptimize(io.ComfyNode):
         noisy, notes = restart_latent(model, here.z, schedule, here.level), [*start.notes]
         if noisy is None:
             noisy = latent_out(base, trajectory.trajectory.z[-1])
-            notes.append("at full noise noisy_latent is the picture itself: go on with the noise output")
+            notes.append(FULL_NOISE)
         if unused := ignored(edited.report["recipe"], method["method"], numbers):
             notes.append(unused)
         report = json.dumps({**edited.report, **start.report(), "notes": notes}, indent=1)

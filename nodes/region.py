@@ -7,6 +7,7 @@ from typing import Any, Literal, get_args
 import torch
 from comfy_api.latest import io, ui
 
+from ..drag_core.motion.areas import fill_mask, grey_mask
 from ..drag_core.motion.instruction import RegionSpec, Shape, parse
 from ..drag_core.motion.masks import leaving, moved
 from ..drag_core.motion.region import drag_task
@@ -182,6 +183,14 @@ class RegionMaskAffine(io.ComfyNode):
                     "warped", tooltip="The regions cut out, moved and pasted, what they leave painted over."
                 ),
                 io.Image.Output("filled", tooltip="The picture with the regions painted over."),
+                io.Mask.Output(
+                    "strength",
+                    tooltip="Grey: how freely a sampler draws each part of the warped picture, for Set "
+                    "Latent Noise Mask and Differential Diffusion.",
+                ),
+                io.Mask.Output(
+                    "fill_mask", tooltip="What the regions leave, with a rim: for an inpainting model."
+                ),
             ],
             is_output_node=True,
         )
@@ -237,5 +246,7 @@ class RegionMaskAffine(io.ComfyNode):
             preview,
             host_image(warped),
             host_image(filled),
+            host_mask(grey_mask(drag)),
+            host_mask(fill_mask(drag)),
             ui={**ui.PreviewImage(preview, cls=cls).as_dict(), "text": (said(notes),)},
         )

@@ -90,6 +90,26 @@ def started(
     ], {"refill": (8, "trajectory"), "warped": (6, 0)}
 
 
+def finished() -> list[Node]:
+    """A drag without gradients, measured against the exact result: one node draws the hole."""
+    nodes = embedded("finish", "dragflow", "embedded-sd", 3, "lit")
+    drawn = Node(
+        9,
+        "DragFinish",
+        {},
+        {
+            "model": (2, "model"),
+            "positive": (2, "positive"),
+            "vae": (2, "vae"),
+            "image": (1, "image"),
+            "regions": (3, "regions"),
+        },
+    )
+    kept = {"DragExampleScene", "DragEmbeddedModel", "DragRegionMaskAffine", "SaveImage", "DragMetrics"}
+    shown = {"SaveImage": {"images": (9, "image")}, "DragMetrics": {"edited": (9, "image")}}
+    return [replace(n, inputs=n.inputs | shown.get(n.type, {})) for n in nodes if n.type in kept] + [drawn]
+
+
 def identified() -> list[Node]:
     """The model learns the picture first; few and small steps here, for the time."""
     nodes = embedded("identity", "dragnext", "embedded-sd", number=2)

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from .embedded_graphs import automatic, edited, embedded, identified, refine
+from .embedded_graphs import automatic, edited, embedded, finished, identified, refine
 from .real_graphs import adapted, real
 from .workflows import Group, Note, workflow
 
@@ -65,6 +65,12 @@ def examples(object_info: dict[str, Any]) -> dict[str, dict[str, Any]]:
         "Runs as it is, on the small model that comes with the pack and a drawn scene."
     )
     out["drag-editor"] = workflow(edited(), object_info, note(text))
+    text = (
+        "No gradients and no inversion: the region is moved in pixels, and the model draws the hole that it "
+        "leaves, in four calls. Runs as it is, on the small model that comes with the pack and a drawn "
+        "scene. The metrics compare with the exact result."
+    )
+    out["finish"] = workflow(finished(), object_info, note(text))
     text = (
         "The model learns the picture before the drag: a LoRA of its attention (save_as is "
         "empty; with a name the file lies in ComfyUI's loras folder). 12 steps of 2 for the time; the papers "

@@ -1,4 +1,4 @@
-"""An edited picture back into the original, so that nothing outside the editable mask changes."""
+"""An edited picture back into the original, so that nothing but what was edited changes."""
 
 from __future__ import annotations
 
@@ -33,6 +33,26 @@ def put_back(image: Tensor, *, edited: Tensor, editable: Tensor | None, seam: fl
     mask = (here[0, 0] > 0.5).to(image)
     share = (edge_distance(mask) / max(seam, 1e-6)).clamp(0, 1)[None, None]
     return torch.where(mask > 0.5, image * (1 - share) + new * share, image)
+
+
+def kept(draft: Tensor, drawn: Tensor, cells: Tensor) -> Tensor:
+    """Keeps the draft's own pixels where no cell is redrawn, and takes the model's where one is.
+
+    draft, drawn: (1, 3, H, W).
+    cells: (1, 1, h, w) in {0, 1}; soft() says how they fade. Where that is 0 stand the draft's bits.
+    """
+    if draft.shape != drawn.shape:
+        raise DragError(
+            f"the draft is {draft.shape[-1]}x{draft.shape[-2]} and what was drawn {drawn.shape[-1]}x"
+            f"{drawn.shape[-2]}: decode it with the VAE that the draft was encoded with"
+        )
+    share = soft(cells, Grid(draft.shape[-2], draft.shape[-1])).to(draft)
+    return torch.where(share > 0, draft * (1 - share) + drawn.to(draft) * share, draft)
+
+
+def soft(cells: Tensor, size: Grid) -> Tensor:
+    """Spreads cells (1, 1, h, w) in {0, 1} over pixels, (1, 1, H, W) in [0, 1]: an edge is one cell wide."""
+    return F.interpolate(cells.float(), (size.height, size.width), mode="bilinear", align_corners=False)
 
 
 def resized(x: Tensor, size: Grid) -> Tensor:

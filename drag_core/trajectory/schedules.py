@@ -101,18 +101,21 @@ def _straight(times: Sequence[float]) -> Schedule:
     return Schedule(t=t, alpha=tuple(1 - x for x in t), sigma=t, prediction="velocity")
 
 
-def evenly(first: float, steps: int, prediction: Prediction) -> Schedule:
+def evenly(
+    first: float, steps: int, prediction: Prediction, alphas_cumprod: Tensor | None = None
+) -> Schedule:
     """Makes `steps` levels evenly from the flow's time `first` in (0, 1) down to a clean end.
 
-    A noise model takes those of Stable Diffusion's levels whose sigma / alpha are nearest. Its clean end has
-    alpha 1, not DDIM's alpha_cumprod[0], which would leave 3 % of a fresh noise in the result.
+    A noise model takes those of its levels (`alphas_cumprod`; None: Stable Diffusion's) whose sigma / alpha
+    are nearest. Its clean end has alpha 1, not DDIM's alpha_cumprod[0], which would leave 3 % of a fresh
+    noise in the result.
     """
     if not 0 < first < 1 or steps < 1:
         raise DragError(f"{steps} steps from {first}: there must be one at least, and it within 0 and 1")
     even = [first * (1 - k / steps) for k in range(steps)]
     if prediction == "velocity":
         return _straight(even)
-    acp = sd_alphas_cumprod()
+    acp = sd_alphas_cumprod() if alphas_cumprod is None else alphas_cumprod
     ratio = ((1 - acp) / acp).sqrt()
     found = [int((ratio - x / (1 - x)).abs().argmin()) for x in even]
     return _variance_preserving(found, [float(acp[n]) for n in found] + [1.0])

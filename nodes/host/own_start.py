@@ -21,10 +21,11 @@ from ...drag_core.recipes.recipe import Recipe
 from ...drag_core.trajectory.finish import STEPS, finish, noise_like
 from ...drag_core.trajectory.invert import invert
 from ...drag_core.trajectory.schedules import evenly
-from ...drag_core.types import DragError, Task, Trajectory
+from ...drag_core.types import Task, Trajectory
 from .family import family_in
 from .inversion import SOLVERS, Inversion, digest
 from .loaders import load_vae
+from .pixels import check_vae, decoded, encoded
 from .progress import listener
 from .recent import Recent
 from .schedule import host_sigmas
@@ -124,33 +125,18 @@ def _drafted(
     """Inverts the picture with its regions moved in pixels: on these models worth 3 dB over a paste."""
     began = time.perf_counter()
     with torch.inference_mode(), uncast(patcher.load_device):  # as the host runs its own nodes
-        encoded = _encoded(vae, pixel_warp(_picture(patcher, inversion, vae), task.regions, leaving(task)))
+        sketch = encoded(vae, pixel_warp(_picture(patcher, inversion, vae), task.regions, leaving(task)))
     after = sum(map(len, recipe.ramp)) + len(recipe.schedule.t) - 1
     with torch.inference_mode():  # the host may load the model again: on a card only so is it of use after
-        draft, calls, steps = _inverted(patcher, inversion, encoded, after, fresh)
+        draft, calls, steps = _inverted(patcher, inversion, sketch, after, fresh)
     seconds = time.perf_counter() - began
     return Start(None, None, draft, DRAFTED.removeprefix("start: "), (DRAFTED,), calls, seconds, steps)
 
 
 def _picture(patcher: Any, inversion: Inversion, vae: Any) -> Tensor:
     """Decodes the picture that was inverted, (3, H, W) in [0, 1] on the CPU."""
-    channels, own = getattr(vae, "latent_channels", None), patcher.model.latent_format.latent_channels
-    if channels not in (None, own):
-        raise DragError(
-            f"the vae has {channels} latent channels and this model works on {own}: connect the VAE that "
-            "belongs to the model"
-        )
-    shown = vae.decode(latent_out(patcher.model, inversion.trajectory.z[-1]))
-    pixels: Tensor = shown.reshape(-1, *shown.shape[-3:])[0, ..., :3].float().cpu().clamp(0, 1)
-    return pixels.movedim(-1, 0)
-
-
-def _encoded(vae: Any, picture: Tensor) -> Tensor:
-    """Encodes a picture (3, H, W) into LATENT samples that autograd may save."""
-    samples = vae.encode(picture.movedim(0, -1)[None].contiguous())
-    with torch.inference_mode(False):
-        kept: Tensor = samples.cpu().clone()
-    return kept
+    check_vae(patcher, vae)
+    return decoded(vae, latent_out(patcher.model, inversion.trajectory.z[-1]))
 
 
 def _made(
@@ -164,8 +150,8 @@ def _made(
     began = time.perf_counter()
     with torch.inference_mode(), uncast(patcher.load_device):  # as the host runs its own nodes
         pixels = _picture(patcher, inversion, vae)
-        emptied = _encoded(vae, painted_over(pixels, leaving(task)))
-        warped = _encoded(vae, pixel_warp(pixels, task.regions, leaving(task)))
+        emptied = encoded(vae, painted_over(pixels, leaving(task)))
+        warped = encoded(vae, pixel_warp(pixels, task.regions, leaving(task)))
     with torch.inference_mode(False):
         _, recipe = planned(
             patcher, inversion, task, wish, background, latent_in(patcher.model, warped.clone()).float()

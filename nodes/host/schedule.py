@@ -16,11 +16,12 @@ import torch
 from torch import Tensor
 
 from ...drag_core.ranges import check_mode
-from ...drag_core.trajectory.schedules import ddim, flow
+from ...drag_core.trajectory.schedules import ddim, evenly, flow
 from ...drag_core.types import DragError, Prediction, Schedule
 from .shape import host_shape, latent_out
 
 Shift = Literal["auto", "model"]
+FULL_NOISE = "at full noise noisy_latent is the picture itself: go on with the noise output"
 
 
 def prediction_of(sampling: Any) -> Prediction:
@@ -70,6 +71,13 @@ def schedule_for(
     if steps > len(sigmas):
         raise DragError(f"steps is {steps}; this model knows {len(sigmas)} noise levels")
     return ddim(steps, strength, 1 / (1 + sigmas**2))
+
+
+def finishing(sampling: Any, first: float, steps: int) -> Schedule:
+    """Makes `steps` levels evenly from the flow's time `first` to a clean end, of the model's own levels."""
+    kind = prediction_of(sampling)
+    acp = None if kind == "velocity" else 1 / (1 + sampling.sigmas.double().cpu() ** 2)
+    return evenly(first, steps, kind, acp)
 
 
 def host_sigma(sampling: Any, t: float) -> float:

@@ -29,7 +29,7 @@ from .backbones.grad import frozen
 from .backbones.layouts import layout_of
 from .backbones.unet import ComfyUNet
 from .family import family_in, in_the_way
-from .shape import core_shape, frames, host_shape
+from .shape import core_shape, one_picture
 from .whole import net_of
 
 T = TypeVar("T")
@@ -149,18 +149,7 @@ def run(
     """
     if (obstacle := in_the_way(patcher)) is not None:
         raise DragError(obstacle)
-    one = core_shape(samples) if frames(patcher.model) else samples
-    if one.ndim != 4 or one.shape[0] != 1:
-        raise DragError(
-            f"the latent has shape {tuple(samples.shape)} and a drag edits one picture: use LatentFromBatch"
-        )
-    channels = patcher.model.latent_format.latent_channels
-    if samples.shape[1] != channels:
-        raise DragError(
-            f"the latent has {samples.shape[1]} channels and this model works on {channels}: encode the "
-            "picture with the VAE that belongs to the model"
-        )
-    family, samples = family_in(patcher), host_shape(patcher.model, samples)
+    samples, family = one_picture(patcher.model, samples), family_in(patcher)
     size = (int(samples.shape[-2]), int(samples.shape[-1]))
     net = net_of(patcher)
     steps = torch.tensor([1.0, 0.0]) if sigmas is None else sigmas

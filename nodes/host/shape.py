@@ -9,6 +9,8 @@ from typing import Any
 
 from torch import Tensor
 
+from ...drag_core.types import DragError
+
 
 def core_shape(x: Tensor) -> Tensor:
     """Takes a latent's axis of time away, which is one frame long."""
@@ -26,6 +28,22 @@ def frames(model: Any) -> bool:
 def host_shape(model: Any, z: Tensor) -> Tensor:
     """Shapes a latent as `model` takes latents."""
     return z.unsqueeze(2) if frames(model) and z.ndim == 4 else z
+
+
+def one_picture(model: Any, samples: Tensor) -> Tensor:
+    """Shapes a LATENT's samples as `model` takes them; refuses all but one picture in its own channels."""
+    one = core_shape(samples) if frames(model) else samples
+    if one.ndim != 4 or one.shape[0] != 1:
+        raise DragError(
+            f"the latent has shape {tuple(samples.shape)} and a drag edits one picture: use LatentFromBatch"
+        )
+    channels = model.latent_format.latent_channels
+    if samples.shape[1] != channels:
+        raise DragError(
+            f"the latent has {samples.shape[1]} channels and this model works on {channels}: encode the "
+            "picture with the VAE that belongs to the model"
+        )
+    return host_shape(model, samples)
 
 
 def latent_out(model: Any, z: Tensor) -> Tensor:

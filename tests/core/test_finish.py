@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from drag_core.backends.load import load_model
-from drag_core.motion.areas import core, hole, strength_map
 from drag_core.recipes.presets import PRESETS
 from drag_core.step import Step
 from drag_core.trajectory.finish import STEPS, finish, noise_like
@@ -20,22 +19,16 @@ from drag_core.trajectory.schedules import evenly
 from drag_core.trajectory.solvers import fireflow
 from drag_core.types import (
     KV,
-    AffineMotion,
     DragError,
-    Grid,
     KVInject,
     KVRecord,
     Prediction,
-    Region,
     Schedule,
-    Task,
 )
 from tests.core.analytic import Gaussian
 
 model = cache(load_model)
 KINDS: tuple[Prediction, ...] = ("noise", "velocity")
-SQUARE = torch.zeros(128, 128)
-SQUARE[32:64, 32:64] = 1  # 4x4 cells
 
 
 def cells(ys: slice, xs: slice) -> Tensor:
@@ -92,7 +85,7 @@ def test_a_cell_follows_the_draft_until_its_share_of_the_noise_is_left(kind: Pre
             # a noise model's levels are near the even ones, not at them
             left = (s.sigma[k] / (s.alpha[k] + s.sigma[k])) / (s.sigma[0] / (s.alpha[0] + s.sigma[0]))
             assert abs(left - (1 - k / steps)) < 0.02
-            assert bool(same[there].all()) == (left >= strength - 1e-6), (k, strength)
+            assert bool(same[there].all()) == (left >= strength - 0.01), (k, strength)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -177,58 +170,6 @@ def test_seeds() -> None:
     assert noise_like(z.double(), 1).dtype == torch.float64
 
 
-# what is redrawn of a task
-
-
-def task(shift: tuple[float, float] = (48.0, 0.0), editable: Tensor | None = None) -> Task:
-    return Task(Grid(128, 128), (Region(SQUARE, AffineMotion(shift=shift)),), editable=editable)
-
-
-RIMMED = (cells(slice(3, 9), slice(4, 8)) + cells(slice(4, 8), slice(3, 9))).clamp(max=1)
-WHOLE = slice(0, 16)
-
-
-def test_the_hole_is_what_a_region_leaves_five_pixels_wider() -> None:
-    """5 px of 8 cover a rim of cells by more than three tenths; at corners a quarter of a disc does not."""
-    assert torch.equal(hole(task()), RIMMED)
-
-
-def test_no_cell_where_the_region_arrives_nor_outside_what_may_change() -> None:
-    there = cells(slice(4, 8), slice(6, 10))
-    assert torch.equal(hole(task((16.0, 0.0))), RIMMED * (1 - there))
-    assert torch.equal(core(task((16.0, 0.0))), there)
-    may = torch.zeros(128, 128)
-    may[:, 40:] = 1
-    assert torch.equal(hole(task(editable=may)), RIMMED * cells(WHOLE, slice(5, 16)))
-    assert hole(task((0.0, 0.0))).sum() == 16  # a region that stays leaves its rim alone
-    away = task((500.0, 0.0))
-    assert core(away).sum() == 0 and torch.equal(hole(away), RIMMED)  # off the picture: all of it is hole
-
-
-def test_what_one_region_leaves_another_may_fill() -> None:
-    other = Region(SQUARE.roll(48, 1), AffineMotion(shift=(-48.0, 0.0)))
-    one = task().regions[0]
-    swapped = Task(Grid(128, 128), (one, other))
-    assert not (hole(swapped) * core(swapped)).any()
-    assert torch.equal(core(swapped), core(Task(Grid(128, 128), (other, one))))
-    assert torch.equal(core(swapped), torch.maximum(core(task()), cells(slice(4, 8), slice(4, 8))))
-
-
-def test_a_strength_map() -> None:
-    may = torch.zeros(128, 128)
-    may[16:96] = 1
-    drag = task(editable=may)
-    found = strength_map(drag, of_core=0.5, of_rest=0.25)
-    there = cells(slice(4, 8), slice(10, 14))
-    rest = cells(slice(2, 12), WHOLE) * (1 - RIMMED) * (1 - there)
-    assert torch.equal(found, RIMMED + 0.5 * there + 0.25 * rest)
-    assert torch.equal(strength_map(drag), RIMMED)
-    with pytest.raises(DragError, match="the core's strength is 1.2; it must be within 0 and 1"):
-        strength_map(drag, 1.2)
-    with pytest.raises(DragError, match="marks no region"):
-        strength_map(Task(Grid(128, 128)))
-
-
 # on the embedded models
 
 
@@ -247,7 +188,7 @@ def test_where_of_keys_and_values(name: str) -> None:
 
         plain, all_of_it = backbone.predict(z, t), under(None)
         assert torch.allclose(under(mask), all_of_it, atol=1e-5) and torch.equal(under(0 * mask), plain)
-        half = under(cells(WHOLE, slice(0, 8)))
+        half = under(cells(slice(0, 16), slice(0, 8)))
     assert float((half - plain).abs().max()) > 1e-4 and float((half - all_of_it).abs().max()) > 1e-4
     with pytest.raises(DragError, match="15x3 cells, which do not divide into the"):
         under(torch.ones(1, 1, 3, 15))

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drag_core.pictures.crop import choose_crop, cut, task_in
-from drag_core.pictures.paste import paste_back, put_back
+from drag_core.pictures.paste import kept, paste_back, put_back, soft
 from drag_core.types import DragError, Grid, Task
 from tests.core.test_crop import QUICK, allowed, box, sides, tasks
 
@@ -100,3 +100,22 @@ def test_sizes_that_do_not_belong_together_are_refused() -> None:
         paste_back(image, torch.rand(1, 3, crop.size.height, 3 * crop.size.width), task.editable, crop)
     # an upscaler may round a side by a pixel
     paste_back(image, torch.rand(1, 3, crop.size.height * 2 + 1, crop.size.width * 2), task.editable, crop)
+
+
+def test_a_draft_is_kept_but_where_cells_are_redrawn() -> None:
+    """Cells of 8 px: the model's from the middle of a cell on, the draft's bits from half a cell outside."""
+    draft, drawn = torch.rand(1, 3, 40, 48) * 1.5 - 0.2, torch.rand(1, 3, 40, 48)
+    cells = torch.zeros(1, 1, 5, 6)
+    cells[..., 1:4, 2:4] = 1
+    out, share = kept(draft, drawn, cells), soft(cells, Grid(40, 48))
+    assert share[0, 0, 20].tolist()[12:20] == [(k + 0.5) / 8 for k in range(8)]  # from centre to centre
+    assert torch.equal(out[..., 12:28, 20:28], drawn[..., 12:28, 20:28])
+    outside = torch.ones(40, 48, dtype=torch.bool)
+    outside[4:36, 12:36] = False
+    assert torch.equal(out[..., outside], draft[..., outside]) and not (out == draft)[..., ~outside].all()
+    wanted = draft * (1 - share) + drawn * share
+    assert torch.allclose(out, wanted, atol=1e-7)
+    assert torch.equal(kept(draft, drawn, cells * 0), draft)
+    assert torch.equal(kept(draft, drawn, cells * 0 + 1), drawn)
+    with pytest.raises(DragError, match="the draft is 48x40 and what was drawn 40x40"):
+        kept(draft, drawn[..., :40], cells)

@@ -10,6 +10,7 @@ import torch
 
 from drag_core.trajectory.schedules import (
     ddim,
+    evenly,
     flow,
     flux2_shift,
     flux_shift,
@@ -109,3 +110,16 @@ def test_other_models_shifts_by_resolution() -> None:
     assert flux2_shift(4096, 50) == pytest.approx(2.0233, abs=1e-4)  # the host's fixed value is 2.02
     assert flux2_shift(4300, 10) == pytest.approx(8.73809524e-05 * 4300 + 1.89833333, abs=1e-8)
     assert flux2_shift(4301, 10) == flux2_shift(4301, 200)
+
+
+def test_even_levels_of_a_models_own_table() -> None:
+    """At half the flow's time noise and signal are equal, at whatever of its levels that is."""
+    own = sd_alphas_cumprod(0.0001, 0.02)
+    for table in (None, own):
+        s = evenly(0.5, 4, "noise", table)
+        acp = sd_alphas_cumprod() if table is None else table
+        assert s.alpha[0] ** 2 == pytest.approx(float(acp[int(s.t[0])]))
+        ratios = [d / a for d, a in zip(s.sigma[:-1], s.alpha[:-1], strict=True)]
+        assert ratios == pytest.approx([1.0, 0.6, 1 / 3, 1 / 7], rel=0.02)
+        assert s.alpha[-1] == 1 and s.sigma[-1] == 0
+    assert evenly(0.5, 4, "noise").t != evenly(0.5, 4, "noise", own).t

@@ -1,10 +1,13 @@
 """Writes example_workflows/ (with thumbnails from real runs) and the golden schema of our nodes, with a
-server that it starts: python -m tests.host.record_examples
+server that it starts: python -m tests.host.record_examples [NAME ...]
+
+All workflows are written; with names only theirs are run.
 """
 
 from __future__ import annotations
 
 import json
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -28,6 +31,7 @@ RUNS_ALONE = (
     "drag-editor",
     "drag-upscale-refine",
     "identity",
+    "finish",
 )
 
 
@@ -57,14 +61,16 @@ def thumbnail(shown: list[np.ndarray], side: int = 320) -> np.ndarray:
     return np.ascontiguousarray(np.hstack(cells)[..., ::-1])
 
 
-def main() -> None:
+def main(names: list[str]) -> None:
+    if unknown := [n for n in names if n not in RUNS_ALONE]:
+        raise SystemExit(f"{unknown[0]} does not run alone; these do: {', '.join(RUNS_ALONE)}")
     with tempfile.TemporaryDirectory() as base, Server(Path(base)) as server:
         info = server.object_info()
         GOLDEN.write_text(json.dumps(ours(info), indent=1) + "\n", encoding="utf-8")
         for name, content in examples(info).items():
             text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
             (FOLDER / f"{name}.json").write_text(text, encoding="utf-8")
-            if name in RUNS_ALONE:
+            if name in (names or RUNS_ALONE):
                 run = server.run(to_prompt(content, info))
                 if not run.ok:
                     raise SystemExit(f"{name}: {run.error}")
@@ -74,4 +80,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -154,6 +154,11 @@ def check_cond(conds: list[dict[str, Any]], sigmas: tuple[float, float], net: An
             "the reference latents use the method index_timestep_zero, which FLUX.1 does not know: set it to "
             "offset, index or uxo"
         )
+    check_range(cond, sigmas)
+
+
+def check_range(cond: dict[str, Any], sigmas: tuple[float, float]) -> None:
+    """Refuses a conditioning that is not active over the whole range of sigmas (low, high)."""
     (low, high), start, end = sigmas, cond.get("timestep_start"), cond.get("timestep_end")
     if (start is not None and float(start) < high) or (end is not None and float(end) > low):
         active = (

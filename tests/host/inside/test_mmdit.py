@@ -184,7 +184,7 @@ def test_levels_and_the_way_back(name: str) -> None:
         out = DragInvert.execute(
             patcher, tiny.positive(), {"samples": samples}, "alf", 8, 0.75, "auto", tiny.GUIDANCE, "none"
         ).args
-    noise, latent, sigmas, inversion = out
+    noise, latent, sigmas, inversion = out[:4]
     path = inversion.trajectory
     tokens = samples.shape[-1] * samples.shape[-2] // patcher.model.diffusion_model.patch_size**2
     mu = {

@@ -43,7 +43,7 @@ def pictured(name: str) -> tuple[Tensor, Tensor]:
 def inverted(patcher: Any, samples: Tensor, steps: int, strength: float) -> Any:
     z = {"samples": samples}
     rest = ("auto", steps, strength, "auto", tiny.GUIDANCE, "auto")
-    return DragInvert.execute(patcher, tiny.positive(), z, *rest).args
+    return DragInvert.execute(patcher, tiny.positive(), z, *rest).args[:4]
 
 
 @pytest.mark.parametrize("name", NAMES)

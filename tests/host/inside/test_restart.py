@@ -70,7 +70,7 @@ def error(a: Tensor, b: Tensor) -> float:
 
 @pytest.mark.parametrize("mask", [None, "half", "soft"])
 def test_noise_latent_and_sigmas_start_at_the_inverted_state(setup: dict[str, Any], mask: str | None) -> None:
-    noise, latent, sigmas, inversion = setup["out"]
+    noise, latent, sigmas, inversion = setup["out"][:4]
     path = inversion.trajectory
     latent = dict(latent)
     if mask is not None:
@@ -84,8 +84,16 @@ def test_noise_latent_and_sigmas_start_at_the_inverted_state(setup: dict[str, An
     assert len(sigmas) == len(path.schedule.t) and float(sigmas[-1]) == 0
 
 
+def test_the_noisy_latent_starts_there_without_noise(setup: dict[str, Any]) -> None:
+    noise, latent, sigmas, inversion, noisy = setup["out"]
+    path = inversion.trajectory
+    start, out = sampled(setup, DisableNoise.execute().args[0], noisy, sigmas)
+    assert error(start, to_host(path.z[0], path.schedule, 0)) <= within(1e-5)
+    assert error(out, sampled(setup, noise, latent, sigmas)[1]) <= within(1e-4)
+
+
 def test_the_stock_sampler_comes_back_to_the_picture(setup: dict[str, Any]) -> None:
-    noise, latent, sigmas, _ = setup["out"]
+    noise, latent, sigmas, _ = setup["out"][:4]
     _, out = sampled(setup, noise, latent, sigmas)
     plain = torch.randn(latent["samples"].shape, generator=torch.Generator().manual_seed(0))
 
@@ -111,6 +119,9 @@ def test_full_noise_restarts_too() -> None:
             latent = {"samples": torch.randn(1, 16, 16, 16, generator=torch.Generator().manual_seed(1))}
             out = DragInvert.execute(model, positive, latent, "auto", 5, 1.0, "auto", 1.0, "none").args
             inversion = out[3]
+            assert torch.allclose(out[4]["samples"], latent["samples"], atol=1e-5) == (
+                name == "embedded-flux"
+            )
         one = {"model": model, "positive": positive}
         start, _ = sampled(one, out[0], latent, out[2])
         wanted = to_host(inversion.trajectory.z[0], inversion.trajectory.schedule, 0)
@@ -154,7 +165,7 @@ def test_a_model_sampling_node_counts() -> None:
 
 
 def test_another_size_is_refused(setup: dict[str, Any]) -> None:
-    noise, _, sigmas, _ = setup["out"]
+    noise, _, sigmas, _ = setup["out"][:4]
     with pytest.raises(DragError, match="the inverted latent is 16x16"):
         sampled(setup, noise, {"samples": torch.zeros(1, 16, 8, 16)}, sigmas)
 

@@ -1,0 +1,224 @@
+"""A drag without gradients: the draft, and what the model draws anew in it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from torch import Tensor
+
+from ...drag_core.autocast import uncast
+from ...drag_core.motion.areas import marked, strength_map
+from ...drag_core.motion.masks import leaving
+from ...drag_core.pictures.inpaint import pixel_warp
+from ...drag_core.pictures.paste import kept, put_back, soft
+from ...drag_core.ranges import Ranged, check_mode, span
+from ...drag_core.trajectory.finish import STEPS, finish, noise_like
+from ...drag_core.types import Backbone, DragError, Grid, Schedule, Task, Trajectory
+from .family import family_in
+from .pixels import check_vae, decoded, encoded
+from .plain import Plain, run_plain
+from .progress import listener
+from .schedule import finishing, host_sigmas, sampling_of
+from .session import HostBackbone, SessionNeeds, run
+from .shape import cell_of, latent_out
+
+KVFrom = Literal["none", "draft"]
+NOTHING = "nothing is drawn anew: what is moved covers what it leaves, so that the draft stays as it is"
+
+
+@dataclass(frozen=True)
+class FinishChoices(Ranged):
+    """What the user set on DragFinish."""
+
+    whose = "Drag Finish's"
+
+    strength: float = field(
+        default=0.5,
+        metadata=span(
+            0.05,
+            0.95,
+            "From how much noise the model draws, as a share: more lets it draw more freely, less keeps more "
+            "of the draft.",
+            0.05,
+        ),
+    )
+    steps: int = field(
+        default=STEPS,
+        metadata=span(1, 100, "Model calls from that noise to the picture, evenly; more than 4 hardly help."),
+    )
+    core: float = field(
+        default=0.0,
+        metadata=span(
+            0.0,
+            1.0,
+            "How much of strength the moved thing itself is redrawn from: 0 keeps its own pixels, 0.5 lets "
+            "the model touch it up, 1 draws it as freely as the hole.",
+            0.05,
+        ),
+    )
+    rest: float = field(
+        default=0.0,
+        metadata=span(
+            0.0,
+            1.0,
+            "How much of strength the rest of what may change is redrawn from, around the thing and the "
+            "hole: 0 keeps it.",
+            0.05,
+        ),
+    )
+    kv: KVFrom = "none"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_mode("kv", self.kv, KVFrom)
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A finished edit.
+
+    picture: (1, 3, H, W) in [0, 1].
+    samples: a LATENT's, of the whole.
+    redrawn: (H, W) in [0, 1], how much of each pixel is the model's.
+    report: for people and scripts.
+    """
+
+    picture: Tensor
+    samples: Tensor
+    redrawn: Tensor
+    report: dict[str, Any]
+
+
+def finish_picture(
+    patcher: Any,
+    positive: Any,
+    vae: Any,
+    picture: Tensor,
+    task: Task,
+    wish: FinishChoices,
+    draft: Tensor | None = None,
+    redraw: Tensor | None = None,
+) -> Finished:
+    """Draws a draft of the drag to its end where `redraw` says, or in the hole that the regions leave.
+
+    picture, draft: (1, 3, H, W) in [0, 1]; None: the picture with the regions moved in pixels.
+    redraw: (H, W) in {0, 1}.
+    All that needs no model call is refused first.
+    """
+    began = time.perf_counter()
+    schedule = finishing(sampling_of(patcher), wish.strength, wish.steps)
+    check_vae(patcher, vae)
+    task = replace(task, cell=cell_of(patcher.model))
+    _check_sizes(picture, task, draft)
+    strength = _strengths(task, wish, redraw)
+    blocks = _blocks(patcher) if wish.kv == "draft" else ()
+    made, cells = draft is None, (strength > 0).float()
+    pixels = _draft(picture, task) if draft is None else draft
+    with uncast(patcher.load_device):
+        samples = encoded(vae, pixels[0])
+    # painted over the draft's hole is like the rest; another draft's may be empty, and then says nothing
+    where = None if made else (strength < 1).float()
+    z, calls = _drawn(patcher, positive, samples, strength, schedule, wish.seed, blocks, where)
+    out = latent_out(patcher.model, z.float().cpu())
+    with uncast(patcher.load_device):
+        shown = decoded(vae, out)[None]
+    whole = put_back(picture, edited=kept(pixels, shown, cells), editable=task.editable, seam=0.0)
+    share = soft(cells, task.image)[0, 0] * (1.0 if task.editable is None else task.editable)
+    report = {
+        "draft": "made here" if made else "given",
+        "redrawn": "the hole" if redraw is None else "the mask",
+        "cells": [int(cells.sum()), cells.numel()],
+        **{name: getattr(wish, name) for name in ("strength", "steps", "core", "rest", "kv", "seed")},
+        "kv_layers": list(blocks),
+        "model_calls": calls,
+        "seconds": round(time.perf_counter() - began, 3),
+        "notes": [] if cells.any() else [NOTHING],
+    }
+    return Finished(whole, out, share, report)
+
+
+def _check_sizes(picture: Tensor, task: Task, draft: Tensor | None) -> None:
+    height, width = picture.shape[-2:]
+    if task.image != Grid(height, width):
+        raise DragError(
+            f"the regions are drawn on {task.image.width}x{task.image.height} and the picture is {width}x"
+            f"{height}: connect the picture that the regions were drawn on"
+        )
+    if draft is not None and draft.shape != picture.shape:
+        raise DragError(
+            f"the draft is {draft.shape[-1]}x{draft.shape[-2]} and the picture {width}x{height}: make the "
+            "draft at the picture's size"
+        )
+    if height % task.cell or width % task.cell:
+        raise DragError(
+            f"the picture is {width}x{height} and this model sees cells of {task.cell}x{task.cell}: use "
+            f"sides divisible by {task.cell} (DragCrop makes them)"
+        )
+
+
+def _strengths(task: Task, wish: FinishChoices, redraw: Tensor | None) -> Tensor:
+    if redraw is None and not task.regions:
+        raise DragError(
+            "nothing to draw: points alone leave no hole; mark a region, or connect a mask to redraw"
+        )
+    cells = None if redraw is None else marked(redraw, task)
+    if cells is not None and not cells.any():
+        raise DragError(
+            "the redraw mask marks nothing within what may change: paint it there, larger than a cell of "
+            f"{task.cell}x{task.cell} px, or disconnect it"
+        )
+    return strength_map(task, wish.core, wish.rest, cells)
+
+
+def _draft(picture: Tensor, task: Task) -> Tensor:
+    return pixel_warp(picture[0], task.regions, leaving(task))[None] if task.regions else picture
+
+
+def _blocks(patcher: Any) -> tuple[str, ...]:
+    """Lists the layers whose keys and values are exchanged."""
+    try:
+        return family_in(patcher).kv
+    except DragError as error:
+        raise DragError(
+            f"{error}: for this one set kv to none, which needs no more than its predictions"
+        ) from None
+
+
+def _drawn(
+    patcher: Any,
+    positive: Any,
+    samples: Tensor,
+    strength: Tensor,
+    s: Schedule,
+    seed: int,
+    blocks: tuple[str, ...],
+    where: Tensor | None,
+) -> tuple[Tensor, int]:
+    """Runs finish() inside the host's sampling: the core's latent, and how many calls it took."""
+    scale = float(getattr(sampling_of(patcher), "noise_scale", 1.0))
+
+    def draw(backbone: Backbone, z0: Tensor) -> Tensor:
+        if z0.shape[-2:] != strength.shape[-2:]:
+            raise DragError(
+                f"the vae makes {z0.shape[-1]}x{z0.shape[-2]} cells of this picture and the model has "
+                f"{strength.shape[-1]}x{strength.shape[-2]}: connect the VAE that belongs to the model"
+            )
+        noise = scale * noise_like(z0, seed)
+        way = tuple(a * z0 + d * noise for a, d in zip(s.alpha[:-1], s.sigma[:-1], strict=True))
+        tell = listener(patcher, Trajectory(s, (*way, z0)))
+        return finish(backbone, z0, strength, s, noise, kv_blocks=blocks, kv_where=where, on_step=tell)
+
+    def plainly(backbone: Plain, z0: Tensor) -> tuple[Tensor, int]:
+        return draw(backbone, z0), backbone.calls
+
+    def hooked(backbone: HostBackbone, z0: Tensor) -> tuple[Tensor, int]:
+        return draw(backbone, z0), backbone.call.calls
+
+    sigmas = host_sigmas(s)
+    if not blocks:
+        return run_plain(patcher, positive, samples, plainly, sigmas, seed)
+    need = SessionNeeds(sigmas=(0.0, float(sigmas[0])))
+    return run(patcher, positive, samples, hooked, need, sigmas=sigmas, seed=seed)
