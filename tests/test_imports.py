@@ -37,14 +37,14 @@ CORE = (
     ("__main__",),
 )
 HOST = (
-    ("shape", "recent", "whole"),
+    ("shape", "recent", "whole", "pixels"),
     ("schedule",),
     ("backbones",),
     ("family", "memory"),
-    ("session", "adapters", "loaders", "progress"),
+    ("session", "plain", "adapters", "loaders", "progress"),
     ("inversion",),
     ("patches", "features", "guide", "plan", "lora", "wish"),
-    ("optimise", "own_start", "early", "look"),
+    ("optimise", "own_start", "early", "look", "finish"),
 )
 
 
