@@ -18,11 +18,11 @@ def check_beside(picture: Trajectory, other: Trajectory, name: str) -> None:
         how = f"at {counts[0]} levels and the picture at {counts[1]}"
         if counts[0] == counts[1]:
             how = "at other noise levels (strength or shift) than the picture"
-        raise DragError(f"the {name} was inverted {how}: give both inversions the same settings")
+        raise DragError(f"the {name} was inverted {how}: give both DragInvert nodes the same settings")
     if picture.solver and other.solver and picture.solver != other.solver:
         raise DragError(
             f"the {name} was inverted with the solver {other.solver} and the picture with {picture.solver}: "
-            "give both inversions the same settings"
+            "give both DragInvert nodes the same settings"
         )
 
 

@@ -50,7 +50,7 @@ def drag_latent(
 
     refill: the inversion of the picture with its regions painted over.
     warped: the LATENT samples of the picture warped in pixels.
-    draft: the inversion of that picture, in place of both.
+    draft: the inversion of that picture, in place of both; a recipe may look at its K/V.
     prune: loads only the blocks that the updates run, for them (None: where it helps).
     told: steps that the node's progress bar has shown before.
     """
@@ -60,10 +60,14 @@ def drag_latent(
         source = inversion.moved(device)
         clean = None if warped is None else latent_in(patcher.model, warped.clone()).float().to(device)
     wish, recipe = planned(patcher, inversion, task, wish, background, clean, refill, draft)
+    with torch.inference_mode(False):
+        sketch = draft.moved(device) if draft is not None and recipe.kv_of == "draft" else None
     updates = sum(map(len, recipe.ramp))
     sigmas = host_sigmas(source.schedule)
-    anew = source.kv is not None and recipe.kv_blocks and source.kv.replays
-    origin = inversion.positive if anew else None  # K/V under the prompt that the picture was inverted with
+    kept = source.kv if sketch is None else sketch.kv
+    anew = kept is not None and recipe.kv_blocks and kept.replays
+    # K/V under the prompt that they were inverted with
+    origin = (inversion if sketch is None or draft is None else draft).positive if anew else None
     visited, penalty = (0.0, float(sigmas[0])), recipe.constraint.needs_prediction
     need = SessionNeeds(recipe.taps, gradients=updates > 0, whole=penalty, sigmas=visited, origin=origin)
     tell = listener(patcher, source, wish.preview_every, told)
@@ -79,7 +83,9 @@ def drag_latent(
             backbone.call.calls = 0
             other = backbone.origin
             with advice(patcher.model):
-                out = drag(backbone, source, recipe, tell, pause=pause, resume=resume, origin=other)
+                out = drag(
+                    backbone, source, recipe, tell, pause=pause, resume=resume, origin=other, draft=sketch
+                )
             calls.append(backbone.call.calls + (0 if other is None else other.call.calls))
             checkpointed.append(backbone.checkpoint)
             return out
@@ -136,6 +142,7 @@ def _report(
         "model": model,
         "taps": [f"{t.block}:{t.site}" for t in recipe.taps],
         "kv_layers": list(recipe.kv_blocks),
+        "kv_of": recipe.kv_of if recipe.kv_blocks else None,
         "kv_pairing": ("level" if recipe.kv_view is None else "released") if recipe.kv_blocks else None,
         "levels": len(schedule.t) - 1,
         "updates": len(result.losses),

@@ -12,9 +12,11 @@ from ...drag_core.backends.hooks import missing_tap
 from ...drag_core.recipes.assemble import Choice, Given, KeepBackground, ModelGround, assemble
 from ...drag_core.recipes.choice import AUTO, automatic
 from ...drag_core.recipes.recipe import Recipe, check_ramp
+from ...drag_core.trajectory.beside import check_beside
 from ...drag_core.types import DragError, Task, Trajectory
 from .family import HostModel, family_in
 from .inversion import SOLVERS, Inversion
+from .patches import injects_kv
 
 
 @dataclass(frozen=True)
@@ -46,12 +48,12 @@ def _check_sizes(task: Task, source: Trajectory, others: list[tuple[str, Any]]) 
             )
 
 
-def _same_levels(a: Inversion, b: Inversion, name: str) -> None:
-    if a.trajectory.schedule != b.trajectory.schedule:
+def refuse_injected(patcher: Any) -> None:
+    """Refuses a model behind DragKVInject, whatever has run before and at whatever size."""
+    if injects_kv(patcher):
         raise DragError(
-            f"the {name} was inverted at {len(b.trajectory.schedule.t) - 1} levels and the picture at "
-            f"{len(a.trajectory.schedule.t) - 1}, or with another strength: give both DragInvert nodes the "
-            "same settings"
+            "DragKVInject on this model would also bend the features of the picture that the drag compares "
+            "with: connect the model without it, and DragInvert of the draft to draft"
         )
 
 
@@ -76,6 +78,7 @@ def planned(
     Refuses all that needs no model call.
     """
     family = family_in(patcher)
+    refuse_injected(patcher)
     inversion.need_model(patcher)
     task = replace(task, cell=family.cell)
     inverted = {name: x for name, x in (("refill", refill), ("draft", draft)) if x is not None}
@@ -83,7 +86,7 @@ def planned(
     _check_sizes(task, inversion.trajectory, [*others, ("warped", warped)])
     for name, x in inverted.items():
         x.need_model(patcher)
-        _same_levels(inversion, x, name)
+        check_beside(inversion.trajectory, x.trajectory, name)
     with torch.inference_mode(False):  # autograd may save what the recipe makes
         paths = {name: x.moved(patcher.load_device) for name, x in inverted.items()}
         wish = settled(wish, family, task)
