@@ -166,8 +166,8 @@ def inverted(setup: dict[str, Any], latent: dict[str, Any], kv_layers: str) -> A
 
 
 def test_a_drafts_keys_and_values_in_a_part_of_the_picture(setup: dict[str, Any]) -> None:
-    """Any trajectory of the model. White: as without a mask, bit for bit; in a part: neither all nor none, and
-    another part gives another picture.
+    """Any trajectory of the model. White is as without a mask, bit for bit; a part is neither all nor none,
+    and another part gives another picture.
     """
     with torch.inference_mode():
         draft = inverted(setup, {"samples": setup["latent"]["samples"].flip(-1)}, "auto")
