@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..types import DragError, KVCache, Trajectory
 
+SAME = "give both DragInvert nodes the same settings"
 GIVE_ONE = "give one inverted with them (kv_layers auto in DragInvert), or set kv_of to picture"
 
 
@@ -14,15 +15,16 @@ def check_beside(picture: Trajectory, other: Trajectory, name: str) -> None:
     """
     a, b = picture.schedule, other.schedule
     if a != b:
-        counts = len(b.t) - 1, len(a.t) - 1
-        how = f"at {counts[0]} levels and the picture at {counts[1]}"
-        if counts[0] == counts[1]:
-            how = "at other noise levels (strength or shift) than the picture"
-        raise DragError(f"the {name} was inverted {how}: give both DragInvert nodes the same settings")
+        here, there = len(a.t) - 1, len(b.t) - 1
+        if here == there:
+            raise DragError(
+                f"the {name} was inverted at other noise levels (strength or shift) than the picture: {SAME}"
+            )
+        raise DragError(f"the {name} was inverted at {there} levels and the picture at {here}: {SAME}")
     if picture.solver and other.solver and picture.solver != other.solver:
         raise DragError(
             f"the {name} was inverted with the solver {other.solver} and the picture with {picture.solver}: "
-            "give both DragInvert nodes the same settings"
+            f"{SAME}"
         )
 
 

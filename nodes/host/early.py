@@ -10,7 +10,8 @@ import torch
 from ...drag_core.recipes.choice import CUSTOM, check_recipe
 from ...drag_core.types import Task, Variant
 from .family import family_in
-from .wish import DragChoices, refuse_injected, settled
+from .patches import refuse_injected
+from .wish import DragChoices, settled
 
 
 def refused_early(patcher: Any, task: Task, recipe: str, variant: Variant) -> None:

@@ -26,6 +26,7 @@ from ...drag_core.types import DragError, Task, Trajectory
 from .family import family_in
 from .inversion import SOLVERS, Inversion, calls_of, digest, plan_memory
 from .loaders import load_vae
+from .patches import refuse_injected
 from .progress import listener
 from .recent import Recent
 from .schedule import host_sigmas
@@ -92,6 +93,7 @@ def start_of(
     on it and was not on the inverted model acts here too); a draft with its K/V where the drag will look at
     them. All that needs no model call is refused first.
     """
+    refuse_injected(patcher)
     connected = (("refill", refill), ("warped", warped), ("draft", draft))
     if given := [name for name, x in connected if x is not None]:
         path = None if draft is None else draft.trajectory

@@ -165,9 +165,13 @@ def inject_kv(
     return clone
 
 
-def injects_kv(patcher: Any) -> bool:
-    """Tells whether inject_kv() has patched this model, or one that it was cloned from."""
-    return __name__ in owners_of(patcher.model_options.get("transformer_options", {}))
+def refuse_injected(patcher: Any) -> None:
+    """Refuses a drag on a model that inject_kv() has patched, whatever ran before, at whatever size."""
+    if __name__ in owners_of(patcher.model_options.get("transformer_options", {})):
+        raise DragError(
+            "DragKVInject on this model would also bend the features of the picture that the drag compares "
+            "with: connect the model without it, and DragInvert of the draft to draft"
+        )
 
 
 def sigma_range(patcher: Any, start_percent: float, end_percent: float) -> tuple[float, float]:

@@ -16,7 +16,6 @@ from ...drag_core.trajectory.beside import check_beside
 from ...drag_core.types import DragError, Task, Trajectory
 from .family import HostModel, family_in
 from .inversion import SOLVERS, Inversion
-from .patches import injects_kv
 
 
 @dataclass(frozen=True)
@@ -48,15 +47,6 @@ def _check_sizes(task: Task, source: Trajectory, others: list[tuple[str, Any]]) 
             )
 
 
-def refuse_injected(patcher: Any) -> None:
-    """Refuses a model behind DragKVInject, whatever has run before and at whatever size."""
-    if injects_kv(patcher):
-        raise DragError(
-            "DragKVInject on this model would also bend the features of the picture that the drag compares "
-            "with: connect the model without it, and DragInvert of the draft to draft"
-        )
-
-
 def settled(wish: DragChoices, family: HostModel, task: Task) -> DragChoices:
     """Settles the wish with the recipe that "auto" stands for."""
     return replace(wish, recipe=automatic(family.name, task)) if wish.recipe == AUTO else wish
@@ -78,7 +68,6 @@ def planned(
     Refuses all that needs no model call.
     """
     family = family_in(patcher)
-    refuse_injected(patcher)
     inversion.need_model(patcher)
     task = replace(task, cell=family.cell)
     inverted = {name: x for name, x in (("refill", refill), ("draft", draft)) if x is not None}
