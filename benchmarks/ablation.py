@@ -44,6 +44,8 @@ def as_published(r: Recipe, task: Task) -> Recipe:
         optimizer=partial(NormalisedDescent, lr=0.06),
         update_mask=None,
         settle=0.0,
+        kv_blocks=(),
+        kv_of="picture",
     )
 
 
@@ -72,8 +74,12 @@ def ours(r: Recipe, task: Task) -> Recipe:
     return r
 
 
+def ours_without_keys(r: Recipe, task: Task) -> Recipe:
+    return replace(r, kv_blocks=(), kv_of="picture")
+
+
 def ours_with_keys(r: Recipe, task: Task) -> Recipe:
-    return replace(r, kv_blocks=KV)
+    return replace(r, kv_blocks=KV, kv_of="picture")
 
 
 ROWS: dict[str, Change | None] = {
@@ -83,8 +89,9 @@ ROWS: dict[str, Change | None] = {
     "regions, background": as_published,
     "regions, background, K/V": keys,
     "the same as released": released,
-    "our start, background": ours,
+    "our start, background": ours_without_keys,
     "our start, background, K/V": ours_with_keys,
+    "our start, background, the draft's K/V": ours,
 }
 Found = dict[tuple[str, int], dict[str, float]]
 

@@ -7,6 +7,7 @@ import torch
 from .recipes.recipe import Recipe, check_ramp
 from .result import Handoff, Log, Result
 from .step import OnStep, quiet
+from .trajectory.beside import check_beside, kv_of_draft
 from .trajectory.bounds import check_end
 from .trajectory.replayed import ReplayingBackbone
 from .types import KV, Backbone, KVInject, Trajectory
@@ -22,18 +23,26 @@ def drag(
     pause: bool = False,
     resume: Result | None = None,
     origin: Backbone | None = None,
+    draft: Trajectory | None = None,
 ) -> Result:
     """Edits the inverted picture `source` as `recipe` says.
 
     origin: what it was inverted with, asked for K/V that are made anew instead of stored (None: `backbone`).
     pause: return after the last update, before the denoising that follows it (z is then the handoff).
     resume: the result of a paused drag, to go on from; the two may run on differently loaded models.
+    draft: the inversion, at the same levels by the same solver, of a sketch of the result: whose K/V a recipe
+        with kv_of "draft" looks at.
 
-    Raises DragError where an update or the end has left the range of latents (drag_core.trajectory.bounds).
+    Raises DragError where an update or the end has left the range of latents (drag_core.trajectory.bounds),
+    and before any pass for a draft that is missing, without K/V, or inverted otherwise.
     """
     s, r = source.schedule, recipe
     check_ramp(r, s)  # the trajectory's levels need not be the recipe's own
-    store = source.kv.copy() if source.kv and r.kv_blocks else None  # the source's own is never added to
+    if draft is not None:
+        check_beside(source, draft, "draft")
+    sketch = draft if r.kv_of == "draft" else None
+    held = source.kv if r.kv_of == "picture" else kv_of_draft(draft, r.kv_blocks) if r.kv_blocks else None
+    store = held.copy() if held and r.kv_blocks else None  # an inversion's own is never added to
     if resume is not None and resume.kv is not None:
         store = resume.kv
     inject: KV = None
@@ -43,8 +52,9 @@ def drag(
         backbone = ReplayingBackbone(backbone, origin)
     log = Log.of(r, len(s.t) - 1, on_step)
     shared = inject if r.kv_while_dragging else None
-    run = Updates(backbone, source, r, store, shared, log)
-    before_it = None if r.first is None else Updates(backbone, source, r.first, store, shared, log)
+    run = Updates(backbone, source, r, store, shared, log, sketch)
+    before_it = None if r.first is None else Updates(backbone, source, r.first, store, shared, log, sketch)
+    beside = inject if sketch is None else None  # a draft's K/V would bend the picture
     denoise_step = r.solver if r.guide is None else r.guide.solver(r.solver, source)
     # FireFlow starts anew with a true midpoint step; alf goes on with the velocity that it arrived with
     carry = carry_ref = source.carry if r.solver.carries else None
@@ -71,7 +81,7 @@ def drag(
         kv = inject if r.kv_while_dragging or run.finished or i + 1 >= len(r.ramp) else None
         with torch.no_grad():
             z, carry = denoise_step(backbone, z, s, i, i + 1, kv, carry)
-            ref, carry_ref = r.background.step(backbone, source, r.solver, i, (ref, carry_ref), inject)
+            ref, carry_ref = r.background.step(backbone, source, r.solver, i, (ref, carry_ref), beside)
             z = r.constraint.project(z, ref)
         run.tell(i + 1, z)
     losses, sizes = log.read()

@@ -29,7 +29,7 @@ from .motion.task import MARGIN, MaskReader, build_task, fitted
 from .pictures.inpaint import painted_over, pixel_warp
 from .pictures.paste import put_back
 from .recipes import METHODS
-from .recipes.assemble import Choice, Given, ModelGround, assemble
+from .recipes.assemble import Choice, Given, ModelGround, assemble, draft_layers
 from .recipes.choice import COPY_PASTE, default_recipe
 from .recipes.dragflow import KV
 from .recipes.placing import layers_at_depth
@@ -187,28 +187,44 @@ def run_task(
         task = regions_for(task, recipe, image)
         z0 = model.codec.encode(image)
         choice = Choice(recipe, variant, seed=seed)
-        base = assemble(task, ground, choice, _start(model, ground, choice, task, image, on_step))
+        given = _start(model, ground, choice, task, image, on_step, cache)
+        base = assemble(task, ground, choice, given)
         if not updates:
             base = replace(base, ramp=())
         if change is not None:
             base = change(base, task)
         check_ramp(base, base.schedule)  # before the inversion
-        if cache is None:
-            size, evaluations = Grid(z0.shape[-2], z0.shape[-1]), len(base.schedule.t)
-            cache = kv_store(model.backbone, base.kv_blocks, size, evaluations, base.kv_text, z0.device)
-        source = invert(
-            model.backbone, z0, base.schedule, base.solver, base.kv_blocks, on_step, cache, base.kv_text
-        )
-        result = _dragged(model, source, base, on_step)
+        blocks = base.kv_blocks if base.kv_of == "picture" else ()
+        source = _inverted(model, z0, base, blocks, on_step, cache)
+        result = _dragged(model, source, base, on_step, given.draft)
         return result, model.codec.decode(result.z)
 
 
+def _inverted(
+    model: Model, z0: Tensor, recipe: Recipe, blocks: tuple[str, ...], on_step: OnStep, cache: KVCache | None
+) -> Trajectory:
+    """Inverts a clean latent at the recipe's levels; K/V of `blocks` go to `cache` (None: into RAM)."""
+    schedule, text = recipe.schedule, recipe.kv_text
+    if cache is None:
+        size = Grid(z0.shape[-2], z0.shape[-1])
+        cache = kv_store(model.backbone, blocks, size, len(schedule.t), text, z0.device)
+    return invert(model.backbone, z0, schedule, recipe.solver, blocks, on_step, cache, text)
+
+
 def _start(
-    model: Model, ground: ModelGround, choice: Choice, task: Task, image: Tensor, on_step: OnStep
+    model: Model,
+    ground: ModelGround,
+    choice: Choice,
+    task: Task,
+    image: Tensor,
+    on_step: OnStep,
+    cache: KVCache | None,
 ) -> Given:
     """Makes what an embedded model's drag starts from: a draft for regions, the emptied source for points.
 
     Other models need none. Refuses what assemble() would refuse before the inversion.
+
+    cache: where the K/V of a draft go, if the recipe looks at them.
     """
     if ground.preset is None or choice.recipe == COPY_PASTE or not task.regions:
         return Given()
@@ -220,10 +236,13 @@ def _start(
     draft = model.codec.encode(pixel_warp(image[0], task.regions, leaving(task))[None])
     levels, noise = evenly(ground.preset.redraw, STEPS, schedule.prediction), noise_like(draft, choice.seed)
     draft = finish(backbone, draft, hole(task), levels, noise, on_step=on_step)
-    return Given(draft=invert(backbone, draft, schedule, recipe.solver, on_step=on_step))
+    blocks = draft_layers(task, ground, choice)
+    return Given(draft=_inverted(model, draft, recipe, blocks, on_step, cache))
 
 
-def _dragged(model: Model, source: Trajectory, recipe: Recipe, on_step: OnStep) -> Result:
+def _dragged(
+    model: Model, source: Trajectory, recipe: Recipe, on_step: OnStep, draft: Trajectory | None
+) -> Result:
     """Runs the drag; with checkpoints where it would not fit without, or has turned out not to."""
     backbone, z = model.target or model.backbone, source.z[0]
     whole, size = recipe.constraint.needs_prediction, Grid(z.shape[-2], z.shape[-1])
@@ -233,7 +252,7 @@ def _dragged(model: Model, source: Trajectory, recipe: Recipe, on_step: OnStep) 
         try:
             if before is not None:
                 backbone.checkpoint = checkpoint  # type: ignore[attr-defined]
-            return drag(backbone, source, recipe, on_step, origin=model.backbone)
+            return drag(backbone, source, recipe, on_step, origin=model.backbone, draft=draft)
         finally:
             if before is not None:
                 backbone.checkpoint = before  # type: ignore[attr-defined]

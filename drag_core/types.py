@@ -225,12 +225,14 @@ class Trajectory:
 
     z: z[i], (1, C, h, w), belongs to schedule.t[i]; z[-1] is the clean latent.
     carry: the solver's velocity at z[0] (alf needs it to return exactly).
+    solver: the name of what it was inverted with; "": not known.
     """
 
     schedule: Schedule
     z: tuple[Tensor, ...]
     kv: KVCache | None = field(default=None, compare=False)
     carry: Tensor | None = None
+    solver: str = ""
 
 
 @dataclass(frozen=True)

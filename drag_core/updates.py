@@ -19,6 +19,8 @@ from .types import KV, Backbone, KVCache, KVRecord, Schedule, Trajectory
 class Updates:
     """Runs one recipe's updates, level by level.
 
+    draft: the trajectory whose K/V are injected in place of the source's.
+
     Holds the supervision's state between levels, and `finished` once the drag has ended.
     """
 
@@ -30,9 +32,10 @@ class Updates:
         store: KVCache | None,
         kv: KV,
         log: Log,
+        draft: Trajectory | None = None,
     ) -> None:
         self.backbone, self.source, self.recipe, self.log = backbone, source, recipe, log
-        self.kv = kv
+        self.kv, self.draft = kv, draft
         # the source's K/V at the very levels of the updates, which the inversion passes by; a view which does
         # that too has no use for them
         self.anchor: KV = KVRecord(store, recipe.kv_blocks, recipe.kv_text) if store else None
@@ -56,9 +59,7 @@ class Updates:
             return z
         stop = not r.constraint.needs_prediction
         with torch.no_grad():
-            wanted, predicted = self.backbone.features(
-                ref, t, r.taps, self.anchor, stop=stop and not r.background.needs_prediction
-            )
+            wanted, predicted = self.compared(ref, i, stop and not r.background.needs_prediction)
             ref_next = ref if predicted is None else _next(ref, predicted, s, i)
             held = r.background.held(ref, ref_next)
         z = z.detach().clone().requires_grad_()
@@ -100,6 +101,18 @@ class Updates:
             if r.settle and arrived >= 10 and arrived % 5 == 0 and self.settled():
                 break
         return z.detach()
+
+    def compared(self, ref: Tensor, i: int, stop: bool) -> tuple[list[Tensor], Tensor | None]:
+        """Reads the source's features at level i, and records the K/V that its updates look at.
+
+        With a draft the source's are its own: neither recorded over the draft's nor drawn under them.
+        """
+        t, taps = self.source.schedule.t[i], self.recipe.taps
+        if self.draft is None:
+            return self.backbone.features(ref, t, taps, self.anchor, stop=stop)
+        if isinstance(self.anchor, KVRecord) and self.anchor.blocks:
+            self.backbone.features(self.draft.z[i].to(ref), t, taps, self.anchor, stop=stop)
+        return self.backbone.features(ref, t, taps, stop=stop)
 
     def track(self, features: list[Tensor], plan: Any) -> None:
         self.state, self.reached = self.recipe.supervision.track(features, plan, self.state)

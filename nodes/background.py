@@ -10,7 +10,7 @@ from ..drag_core.recipes.assemble import KeepBackground
 from ..drag_core.trajectory.background import BackgroundSource
 from ..drag_core.types import DragError, Grid
 from . import sockets
-from .convert import masks
+from .convert import joined
 from .host.family import family_in
 from .host.inversion import Inversion
 from .host.patches import keep_background
@@ -54,10 +54,7 @@ class DragBackgroundHardConstraint(io.ComfyNode):
     ) -> io.NodeOutput:
         h, w = trajectory.trajectory.z[0].shape[-2:]
         cell = cell_of(model.model)
-        given = masks(editable, Grid(cell * h, cell * w))
-        mask = given[0]
-        for other in given[1:]:
-            mask = mask.maximum(other)
+        mask = joined(editable, Grid(cell * h, cell * w))
         if mask.sum() == 0:
             raise DragError(
                 "the editable mask is empty, so that nothing may change: paint it white where the drag is"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from ..drag_core.types import DragError, Grid
@@ -41,6 +42,11 @@ def masks(mask: Tensor, size: Grid | None = None) -> list[Tensor]:
             "on this picture"
         )
     return [(m.float().cpu() > 0.5).float() for m in batch]
+
+
+def joined(mask: Tensor, size: Grid) -> Tensor:
+    """Turns a MASK into one (H, W) in {0, 1}: of several, what any of them has set."""
+    return torch.stack(masks(mask, size)).amax(0)
 
 
 def host_mask(mask: Tensor) -> Tensor:

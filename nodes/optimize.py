@@ -9,7 +9,7 @@ from comfy_api.latest import io, ui
 
 from ..drag_core.pictures.plot import loss_curve
 from ..drag_core.recipes import METHODS
-from ..drag_core.recipes.assemble import Effort, KeepBackground, KVUse, Pairing
+from ..drag_core.recipes.assemble import Effort, KeepBackground, KVSource, KVUse, Pairing
 from ..drag_core.recipes.choice import AUTO, COPY_PASTE, CUSTOM, RECIPES, ignored, shown_numbers
 from ..drag_core.types import Task, Variant
 from . import sockets
@@ -73,8 +73,8 @@ class DragOptimize(io.ComfyNode):
                     "kv",
                     options=["recipe", "off", "drag and denoise", "denoise"],
                     default="recipe",
-                    tooltip="When the inverted picture's keys and values are used; they come from "
-                    "DragInvert's kv_layers.",
+                    tooltip="When the inverted picture's keys and values are used, or the draft's (kv_of); "
+                    "they come from DragInvert's kv_layers.",
                 ),
                 io.Int.Input(
                     "seed",
@@ -143,6 +143,15 @@ class DragOptimize(io.ComfyNode):
                     tooltip="DragInvert of DragRegionMaskAffine's warped picture: the drag starts from it. "
                     "In place of refill and warped.",
                 ),
+                io.Combo.Input(
+                    "kv_of",
+                    options=["auto", "picture", "draft"],
+                    default="auto",
+                    optional=True,
+                    tooltip="Whose keys and values are used. auto: as the recipe says (dragflow, ours: the "
+                    "draft's where it starts from one). picture: they hold things where they were; draft: "
+                    "where they go.",
+                ),
             ],
             outputs=[
                 io.Latent.Output(display_name="latent", tooltip="The finished edit, for VAE Decode."),
@@ -197,11 +206,13 @@ class DragOptimize(io.ComfyNode):
         kv_pairing: Pairing = "recipe",
         vae: io.Vae.Type | None = None,
         draft: Inversion | None = None,
+        kv_of: KVSource = "auto",
     ) -> io.NodeOutput:
         numbers = {k: v for k, v in method.items() if k != "method"}
         wish = DragChoices(
-            recipe, variant, method["method"], numbers, taps, kv, seed, effort, kv_pairing, preview_every
-        )
+            recipe, variant, method["method"], numbers, taps, kv, seed, effort, kv_pairing, kv_of,
+            preview_every,
+        )  # fmt: skip
         task, own = drawn(regions), None if warped is None else warped["samples"]
         start = start_of(model, trajectory, task, wish, constraint, refill, own, draft, vae)
         edited = drag_latent(

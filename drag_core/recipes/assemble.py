@@ -14,18 +14,19 @@ from torch import Tensor
 from ..motion.masks import EDITABLE, on_grid
 from ..ranges import check_mode
 from ..trajectory.background import BackgroundSource, background_of
+from ..trajectory.beside import kv_of_draft
 from ..trajectory.constrain import HardBackground
 from ..trajectory.solvers import Solver, ddim, fireflow
 from ..types import DragError, Family, FeatureTap, KVCache, Schedule, Task, Trajectory, Variant
 from . import METHODS
 from .choice import COPY_PASTE, CUSTOM, default_recipe, fitting_method, usual_numbers
 from .common import SD_UP
-from .copy_paste import copy_paste
+from .copy_paste import copy_paste, own_paste
 from .dragflow import SETTLED, TAPS
 from .fast import fast
 from .placing import taps_on
 from .presets import Preset, adapt, adapt_shape, starting
-from .recipe import Recipe, on_schedule
+from .recipe import KVOf, Recipe, on_schedule
 from .record import Way
 from .released import KVPairing, kv_view
 from .ways import WAYS, Ground, with_numbers
@@ -33,6 +34,7 @@ from .ways import WAYS, Ground, with_numbers
 KVUse = Literal["recipe", "off", "drag and denoise", "denoise"]
 Effort = Literal["recipe", "until settled", "fast"]
 Pairing = Literal["recipe"] | KVPairing
+KVSource = Literal["auto", KVOf]
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ class Choice:
     """What the user set.
 
     recipe: a name. "custom" goes the way `method` with `numbers` (those left out are the way's usual ones).
-    taps: "auto", or a list as read_taps() reads it.
+    taps: "auto", or a list as read_taps() reads it. kv_of: whose K/V; "auto": the recipe's.
     """
 
     recipe: str
@@ -102,12 +104,14 @@ class Choice:
     seed: int = 0
     effort: Effort = "recipe"
     kv_pairing: Pairing = "recipe"
+    kv_of: KVSource = "auto"
 
     def __post_init__(self) -> None:
         check_mode("variant", self.variant, Variant)
         check_mode("method", self.method, Way)
         check_mode("kv", self.kv, KVUse)
         check_mode("effort", self.effort, Effort)
+        check_mode("kv_of", self.kv_of, KVSource)
         if self.kv_pairing != "recipe":
             kv_view(self.kv_pairing)  # refuses what is none
 
@@ -149,7 +153,7 @@ def assemble(task: Task, ground: ModelGround, choice: Choice, given: Given = Giv
 
     Raises DragError where choice, model and drag don't fit.
     """
-    recipe = (_custom if choice.recipe == CUSTOM else _published)(task, ground, choice, given)
+    recipe = _chosen(task, ground, choice, given)
     if recipe.start is None:
         recipe = replace(recipe, start=starting(task, given.filled, given.warped, given.draft))
     if choice.effort == "fast" and choice.recipe != COPY_PASTE:
@@ -166,7 +170,45 @@ def assemble(task: Task, ground: ModelGround, choice: Choice, given: Given = Giv
         recipe = replace(recipe, constraint=HardBackground(cells), background=kept)
     if choice.kv_pairing != "recipe":
         recipe = replace(recipe, kv_view=kv_view(choice.kv_pairing))
-    return use_kv(recipe, choice.kv, ground.stored) if ground.inverted else recipe
+    blocks, stored, whose = _wanted(recipe, ground, choice), ground.stored, "trajectory"
+    if blocks and (choice.kv_of == "draft" or (given.draft is not None and given.draft.kv is not None)):
+        recipe = replace(recipe, kv_of="draft", kv_blocks=blocks)
+        stored, whose = kv_of_draft(given.draft, ()), "draft"
+    return use_kv(recipe, choice.kv, stored, whose) if ground.inverted else recipe
+
+
+def draft_layers(task: Task, ground: ModelGround, choice: Choice) -> tuple[str, ...]:
+    """Lists the layers whose K/V of a draft the chosen recipe looks at where it starts from one; () for none.
+
+    For who inverts the draft. Raises DragError as assemble() does.
+    """
+    return _wanted(_chosen(task, ground, choice, Given()), ground, choice)
+
+
+def without_kv(task: Task, ground: ModelGround, choice: Choice, draft: Trajectory | None) -> bool:
+    """Tells whether the chosen recipe would look at the K/V of `draft`, which was inverted without."""
+    return draft is not None and draft.kv is None and bool(draft_layers(task, ground, choice))
+
+
+def _wanted(recipe: Recipe, ground: ModelGround, choice: Choice) -> tuple[str, ...]:
+    """Lists the layers of a draft that `recipe` looks at: those of an embedded model's preset, or its own."""
+    method = METHODS.get(choice.recipe)
+    own = method is not None and method.draft_kv and choice.variant == "ours"
+    if choice.kv == "off" or choice.kv_of == "picture" or not (own or choice.kv_of == "draft"):
+        return ()
+    blocks = recipe.kv_blocks if ground.preset is None else ground.preset.kv_blocks
+    if blocks or choice.kv_of == "auto":
+        return blocks
+    if choice.kv == "recipe":
+        raise DragError(
+            f"recipe {choice.recipe} uses no keys and values on {ground.label}: set kv to drag and denoise "
+            "for those of the draft, or kv_of to auto"
+        )
+    return ground.kv
+
+
+def _chosen(task: Task, ground: ModelGround, choice: Choice, given: Given) -> Recipe:
+    return (_custom if choice.recipe == CUSTOM else _published)(task, ground, choice, given)
 
 
 def _custom(task: Task, ground: ModelGround, choice: Choice, given: Given) -> Recipe:
@@ -188,8 +230,8 @@ def _published(task: Task, ground: ModelGround, choice: Choice, given: Given) ->
     if choice.recipe == COPY_PASTE:
         own = usual_schedule(ground.family, task) if preset is None else preset.schedule
         pasted = copy_paste(task, own, usual_solver(ground.family), seed=choice.seed)
-        start = pasted.start if given.draft is None else starting(task, None, None, given.draft)
-        return replace(pasted, start=start)
+        paste = own_paste(task, seed=choice.seed)
+        return replace(pasted, start=starting(task, given.filled, given.warped, given.draft, paste))
     method = fitting_method(choice.recipe, family=ground.family, model=ground.label)
     recipe = method.build(task, choice.variant)
     if preset is not None:
@@ -207,7 +249,7 @@ def usual_solver(family: Family) -> Solver:
     return ddim if family == "sd" else fireflow
 
 
-def use_kv(recipe: Recipe, kv: KVUse, stored: KVCache | None) -> Recipe:
+def use_kv(recipe: Recipe, kv: KVUse, stored: KVCache | None, whose: str = "trajectory") -> Recipe:
     """Gives `recipe` the K/V that the user wants of those that the inversion has stored."""
     held = () if stored is None else stored.blocks
     if kv == "off" or not (recipe.kv_blocks or kv != "recipe"):
@@ -215,8 +257,8 @@ def use_kv(recipe: Recipe, kv: KVUse, stored: KVCache | None) -> Recipe:
     wanted = recipe.kv_blocks if kv == "recipe" else held
     if stored is None or not wanted or [b for b in wanted if b not in held]:
         raise DragError(
-            f"K/V of {len(wanted) or 'no'} layers are to be injected and the trajectory holds {len(held)}: "
-            "set kv_layers to auto in DragInvert, or kv to off here"
+            f"K/V of {len(wanted) or 'no'} layers are to be injected and the {whose} holds {len(held)}: "
+            "set kv_layers to auto in its DragInvert, or kv to off here"
         )
     while_dragging = recipe.kv_while_dragging if kv == "recipe" else kv == "drag and denoise"
     return replace(recipe, kv_blocks=wanted, kv_while_dragging=while_dragging, kv_text=stored.with_text)

@@ -18,9 +18,11 @@ from .common import hard_background, need_regions
 from .dragnext import INVERSION
 from .recipe import Recipe
 
+LEVELS = 10  # that latents are pasted at
+
 
 def copy_paste(
-    task: Task, schedule: Schedule | None = None, solver: Solver = ddim, levels: int = 10, seed: int = 0
+    task: Task, schedule: Schedule | None = None, solver: Solver = ddim, levels: int = LEVELS, seed: int = 0
 ) -> Recipe:
     """Builds the baseline without any update (RegionDrag).
 
@@ -35,5 +37,10 @@ def copy_paste(
         constraint=hard_background(task),
         optimizer=partial(torch.optim.SGD, lr=0.0),
         ramp=(),
-        start=Paste(task.regions, task.image, levels, seed=seed),
+        start=own_paste(task, levels, seed),
     )
+
+
+def own_paste(task: Task, levels: int = LEVELS, seed: int = 0) -> Paste:
+    """Makes RegionDrag's start: noisy latents moved at `levels` levels, noise by `seed` where they were."""
+    return Paste(task.regions, task.image, levels, seed=seed)

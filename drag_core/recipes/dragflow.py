@@ -79,4 +79,5 @@ METHOD = Method(
     inversion=INVERSION,
     build=dragflow,
     default=True,
+    draft_kv=True,
 )

@@ -36,7 +36,8 @@ class Preset:
     levels: how many have updates.
     updates: how many at each level.
     step: length of a step.
-    kv_blocks: whose K/V are injected after the drag.
+    kv_blocks: whose K/V of a draft are injected, if a recipe looks at a draft's; the picture's hold things
+        where they were (8.8 dB lost) and are left alone.
     points: settings of a drag by points.
     redraw: the flow's time from which a draft's hole is drawn anew (`python -m benchmarks.fills`).
     """
@@ -89,6 +90,7 @@ EMBEDDED_FLUX = Preset(
     levels=6,
     updates=4,
     step=0.00075,
+    kv_blocks=("double.0", "double.1", "single.0", "single.1"),
 )
 PRESETS = {"embedded-sd": EMBEDDED_SD, "embedded-flux": EMBEDDED_FLUX}
 
@@ -152,29 +154,37 @@ def adapt_shape(recipe: Recipe, preset: Preset, task: Task) -> Recipe:
         taps=preset.taps,
         supervision=recipe.supervision.on_small(task.grid(4)),
         constraint=FreeBackground() if editable is None else HardBackground(editable),
-        kv_blocks=preset.kv_blocks,
+        kv_blocks=(),
         update_mask=around_targets(task, task.latent),
     )
 
 
 def starting(
-    task: Task, filled: Trajectory | None, warped: Tensor | None, draft: Trajectory | None = None
+    task: Task,
+    filled: Trajectory | None,
+    warped: Tensor | None,
+    draft: Trajectory | None = None,
+    paste: Paste | None = None,
 ) -> Start | None:
     """Makes the start of a drag: the draft, or the source emptied and the regions pasted at their targets.
 
     filled: the trajectory of the picture with its regions painted over; it empties the source.
     warped: the clean latent of the picture warped in pixels; the regions' clean part comes from it.
     draft: the trajectory of that picture; all that may change comes from it, and nothing is pasted.
+    paste: the recipe's own, which `filled` and `warped` then change; the whole start where neither is given.
     None given: None, the drag starts where the inversion ended.
     """
     if draft is not None:
         return Refill(draft, _editable(task, TOUCHED))
     if not task.regions or (filled is None and warped is None):
-        return None
-    paste = Paste(task.regions, task.image, levels=1, fill="keep", split=True, warped=warped)
+        return paste
+    if paste is None:
+        paste = Paste(task.regions, task.image, levels=1, fill="keep", split=True)
+    if warped is not None:
+        paste = replace(paste, split=True, warped=warped)
     if filled is None:
         return paste
-    return InOrder(Refill(filled, _editable(task, TOUCHED)), paste)
+    return InOrder(Refill(filled, _editable(task, TOUCHED)), replace(paste, fill="keep"))
 
 
 def _editable(task: Task, share: float) -> Tensor | None:

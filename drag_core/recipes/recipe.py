@@ -5,17 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from torch import Tensor
 from torch.optim import Optimizer
 
 from ..features.correspondence import Correspondence
 from ..features.supervise import Supervision
+from ..ranges import check_mode
 from ..trajectory.background import Background, Stored
 from ..trajectory.constrain import Constraint
 from ..trajectory.solvers import Solver
 from ..types import DragError, FeatureTap, KVCache, KVView, Schedule, Trajectory
+
+KVOf = Literal["picture", "draft"]  # whose inversion's K/V are injected
 
 
 class Start(Protocol):
@@ -45,8 +48,10 @@ class Recipe:
     optimizer: Callable[[list[Tensor]], Optimizer]
     # ramp[i]: progress of each update made at level i of the schedule
     ramp: tuple[tuple[float, ...], ...]
-    # blocks whose K/V are injected from the inversion
+    # blocks whose K/V are injected from an inversion
     kv_blocks: tuple[str, ...] = ()
+    # from which: the picture's, or that of a draft of the result
+    kv_of: KVOf = "picture"
     # False: injected only after the last drag level (MasaCtrl as the point methods use it)
     kv_while_dragging: bool = True
     # reads K/V in another order than by the nearest level
@@ -78,6 +83,7 @@ class Recipe:
     def __post_init__(self) -> None:
         # not here: that the ramp fits the schedule. Both may be replaced until it is run (recipes.fast, the
         # host's own trajectory), and drag() asks with the schedule that it runs on
+        check_mode("a recipe's kv_of", self.kv_of, KVOf)
         if not hasattr(self.solver, "carries"):
             raise DragError(
                 f"a recipe's solver {self.solver!r} does not say whether it carries its velocity: make it a "

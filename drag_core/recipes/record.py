@@ -61,6 +61,7 @@ class Method:
 
     way, numbers: what an editor shows and a custom recipe starts from.
     default: whether "auto" takes it for a model of `family` where this is what moves.
+    draft_kv: whether our variant looks at a draft's K/V where it starts from one.
     """
 
     name: str
@@ -72,3 +73,4 @@ class Method:
     inversion: InversionSettings
     build: Build
     default: bool = False
+    draft_kv: bool = False

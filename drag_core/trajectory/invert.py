@@ -37,7 +37,7 @@ def invert(
         z, carry = solver(backbone, z, schedule, i, i - 1, kv, carry)
         path.append(z)
         on_step(Step(last - i + 1, last, i - 1, z, stage="invert"))
-    return Trajectory(schedule, tuple(reversed(path)), cache if kv_blocks else None, carry)
+    return Trajectory(schedule, tuple(reversed(path)), cache if kv_blocks else None, carry, str(solver))
 
 
 @torch.no_grad()

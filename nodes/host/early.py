@@ -10,12 +10,14 @@ import torch
 from ...drag_core.recipes.choice import CUSTOM, check_recipe
 from ...drag_core.types import Task, Variant
 from .family import family_in
+from .patches import refuse_injected
 from .wish import DragChoices, settled
 
 
 def refused_early(patcher: Any, task: Task, recipe: str, variant: Variant) -> None:
     """Raises DragError if the model can't be dragged, or `recipe` is none for it or for what is marked."""
     family = family_in(patcher)
+    refuse_injected(patcher)
     task = replace(task, cell=family.cell)
     wish = settled(DragChoices(recipe, variant), family, task)
     if wish.recipe == CUSTOM:

@@ -98,7 +98,7 @@ def family_of(model: Any, net: Any = None) -> HostModel:
     if layout is not None:
         names = tuple(layout.blocks(net))
         papers = layers_at_depth(KV, names)
-        kv = names[len(names) // 2 :] if preset else papers
+        kv = preset.kv_blocks if preset else papers
         return HostModel(
             "flux",
             "embedded FLUX" if preset else layout.label,

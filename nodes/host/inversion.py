@@ -21,7 +21,7 @@ from ...drag_core.trajectory.invert import invert
 from ...drag_core.trajectory.kvplan import MOST, PINNED, KVMemory, KVPlan, plan_kv
 from ...drag_core.trajectory.kvstore import KVStore
 from ...drag_core.trajectory.solvers import Solver, alf, ddim, euler, fireflow
-from ...drag_core.types import DragError, Prediction, Trajectory
+from ...drag_core.types import DragError, Prediction, Schedule, Trajectory
 from . import memory
 from . import schedule as levels
 from .family import family_in
@@ -32,7 +32,7 @@ from .session import HostBackbone, SessionNeeds, run
 SolverName = Literal["ddim", "fireflow", "alf", "euler"]
 Asked = Literal["auto", SolverName]
 SOLVERS: dict[SolverName, Solver] = {"ddim": ddim, "fireflow": fireflow, "alf": alf, "euler": euler}
-KEPT = 2  # inversions remembered beside the host's own cache
+KEPT = 3  # inversions remembered beside the host's own cache: of a picture, its refill, its draft
 COUNTED = 256  # inversions whose uses are counted
 
 
@@ -181,8 +181,7 @@ def invert_latent(
     tell = listener(patcher)
 
     text = positive[0][0].shape[1] if kv_text and family.joint else 0
-    calls_ahead = len(schedule.t) - 1 + (name in ("fireflow", "alf"))
-    plan = plan_memory(patcher, (h, w), blocks, calls_ahead, text, kv_budget, kv_memory)
+    plan = plan_memory(patcher, (h, w), blocks, calls_of(schedule, name), text, kv_budget, kv_memory)
 
     def body(backbone: HostBackbone, z0: Tensor) -> tuple[Trajectory, KVStore, int]:
         cache = KVStore("pageable" if plan is None else plan.storage)
@@ -198,6 +197,11 @@ def invert_latent(
     base = weakref.ref(patcher.model)
     out = Inversion(trajectory, name, family.label, key, seconds, calls, base, positive, kept)
     return _last.put(key, patcher, out)
+
+
+def calls_of(schedule: Schedule, solver: SolverName) -> int:
+    """Counts the evaluations of an inversion: FireFlow and ALF make one before their first step."""
+    return len(schedule.t) - 1 + (solver in ("fireflow", "alf"))
 
 
 def plan_memory(

@@ -18,6 +18,7 @@ from . import memory
 from .backbones.selftest import self_test
 from .family import family_in
 from .inversion import Inversion, count_use
+from .patches import refuse_injected
 from .progress import advice, listener
 from .schedule import host_sigmas
 from .session import HostBackbone, SessionNeeds, run
@@ -50,25 +51,26 @@ def drag_latent(
 
     refill: the inversion of the picture with its regions painted over.
     warped: the LATENT samples of the picture warped in pixels.
-    draft: the inversion of that picture, in place of both.
+    draft: the inversion of that picture, in place of both; a recipe may look at its K/V.
     prune: loads only the blocks that the updates run, for them (None: where it helps).
     told: steps that the node's progress bar has shown before.
     """
-    family, asked = family_in(patcher), wish.recipe
-    device = patcher.load_device
+    refuse_injected(patcher)
+    family, asked, device = family_in(patcher), wish.recipe, patcher.load_device
     with torch.inference_mode(False):  # autograd may save what these become
         source = inversion.moved(device)
         clean = None if warped is None else latent_in(patcher.model, warped.clone()).float().to(device)
     wish, recipe = planned(patcher, inversion, task, wish, background, clean, refill, draft)
-    updates = sum(map(len, recipe.ramp))
-    sigmas = host_sigmas(source.schedule)
-    anew = source.kv is not None and recipe.kv_blocks and source.kv.replays
-    origin = inversion.positive if anew else None  # K/V under the prompt that the picture was inverted with
+    whose = inversion if draft is None or recipe.kv_of == "picture" else draft
+    with torch.inference_mode(False):
+        sketch = None if whose is inversion else whose.moved(device)
+    updates, sigmas = sum(map(len, recipe.ramp)), host_sigmas(source.schedule)
+    anew = recipe.kv_blocks and whose.trajectory.kv is not None and whose.trajectory.kv.replays
+    origin = whose.positive if anew else None  # K/V under the prompt that they were inverted with
     visited, penalty = (0.0, float(sigmas[0])), recipe.constraint.needs_prediction
     need = SessionNeeds(recipe.taps, gradients=updates > 0, whole=penalty, sigmas=visited, origin=origin)
     tell = listener(patcher, source, wish.preview_every, told)
-    calls: list[int] = []
-    checkpointed: list[bool] = []
+    calls, checkpointed = list[int](), list[bool]()
 
     def body(pause: bool, resume: Result | None) -> Any:
         def inner(backbone: HostBackbone, _: Tensor) -> Result:
@@ -79,7 +81,9 @@ def drag_latent(
             backbone.call.calls = 0
             other = backbone.origin
             with advice(patcher.model):
-                out = drag(backbone, source, recipe, tell, pause=pause, resume=resume, origin=other)
+                out = drag(
+                    backbone, source, recipe, tell, pause=pause, resume=resume, origin=other, draft=sketch
+                )
             calls.append(backbone.call.calls + (0 if other is None else other.call.calls))
             checkpointed.append(backbone.checkpoint)
             return out
@@ -89,8 +93,7 @@ def drag_latent(
     memory.reset_peak(device)
     started = time.perf_counter()
     samples = latent_out(patcher.model, source.z[-1]).cpu()
-    if prune is None:
-        prune = device.type != "cpu"
+    prune = device.type != "cpu" if prune is None else prune
     prune = prune and not patcher.is_dynamic()  # which loads what runs, and puts back what it knows of
     half: Result | None = None
     whole = need.whole or recipe.background.needs_prediction
@@ -136,6 +139,7 @@ def _report(
         "model": model,
         "taps": [f"{t.block}:{t.site}" for t in recipe.taps],
         "kv_layers": list(recipe.kv_blocks),
+        "kv_of": recipe.kv_of if recipe.kv_blocks else None,
         "kv_pairing": ("level" if recipe.kv_view is None else "released") if recipe.kv_blocks else None,
         "levels": len(schedule.t) - 1,
         "updates": len(result.losses),

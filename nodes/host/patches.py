@@ -17,6 +17,7 @@ from ...drag_core.trajectory.background import (
 )
 from ...drag_core.types import DragError, KVInject
 from .backbones import joint_kv, unet
+from .backbones.call import owners_of
 from .backbones.compiler import uncompiled_sampling
 from .backbones.layouts import layout_of
 from .inversion import Inversion
@@ -103,11 +104,13 @@ def inject_kv(
     layers: tuple[str, ...],
     sigmas: tuple[float, float],
     pairing: KVPairing = "level",
+    where: Tensor | None = None,
 ) -> Any:
     """Clones `patcher` so that its self-attentions look at the inverted picture's K and V.
 
     sigmas: (low, high): they do so while the sampler's sigma is within.
     pairing: each at the stored level nearest to it, or at the next cleaner one ("released").
+    where: (1, 1, h, w) in {0, 1}, in cells of the trajectory's latent: only there. None: everywhere.
     """
     inversion.need_model(patcher)
     cache = inversion.trajectory.kv
@@ -126,7 +129,7 @@ def inject_kv(
         )
     net = net_of(patcher)
     view, stored_kv = kv_view(pairing), cache.copy()
-    kv = KVInject(stored_kv if view is None else view(stored_kv), layers)
+    kv = KVInject(stored_kv if view is None else view(stored_kv), layers, where)
     sampling = sampling_of(patcher)
 
     def level(options: dict[str, Any]) -> float:
@@ -160,6 +163,15 @@ def inject_kv(
 
     clone.set_model_attn1_patch(patch)
     return clone
+
+
+def refuse_injected(patcher: Any) -> None:
+    """Refuses a drag on a model that inject_kv() has patched, whatever ran before, at whatever size."""
+    if __name__ in owners_of(patcher.model_options.get("transformer_options", {})):
+        raise DragError(
+            "DragKVInject on this model would also bend the features of the picture that the drag compares "
+            "with: connect the model without it, and DragInvert of the draft to draft"
+        )
 
 
 def sigma_range(patcher: Any, start_percent: float, end_percent: float) -> tuple[float, float]:

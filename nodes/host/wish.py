@@ -12,6 +12,7 @@ from ...drag_core.backends.hooks import missing_tap
 from ...drag_core.recipes.assemble import Choice, Given, KeepBackground, ModelGround, assemble
 from ...drag_core.recipes.choice import AUTO, automatic
 from ...drag_core.recipes.recipe import Recipe, check_ramp
+from ...drag_core.trajectory.beside import check_beside
 from ...drag_core.types import DragError, Task, Trajectory
 from .family import HostModel, family_in
 from .inversion import SOLVERS, Inversion
@@ -46,15 +47,6 @@ def _check_sizes(task: Task, source: Trajectory, others: list[tuple[str, Any]]) 
             )
 
 
-def _same_levels(a: Inversion, b: Inversion, name: str) -> None:
-    if a.trajectory.schedule != b.trajectory.schedule:
-        raise DragError(
-            f"the {name} was inverted at {len(b.trajectory.schedule.t) - 1} levels and the picture at "
-            f"{len(a.trajectory.schedule.t) - 1}, or with another strength: give both DragInvert nodes the "
-            "same settings"
-        )
-
-
 def settled(wish: DragChoices, family: HostModel, task: Task) -> DragChoices:
     """Settles the wish with the recipe that "auto" stands for."""
     return replace(wish, recipe=automatic(family.name, task)) if wish.recipe == AUTO else wish
@@ -83,7 +75,7 @@ def planned(
     _check_sizes(task, inversion.trajectory, [*others, ("warped", warped)])
     for name, x in inverted.items():
         x.need_model(patcher)
-        _same_levels(inversion, x, name)
+        check_beside(inversion.trajectory, x.trajectory, name)
     with torch.inference_mode(False):  # autograd may save what the recipe makes
         paths = {name: x.moved(patcher.load_device) for name, x in inverted.items()}
         wish = settled(wish, family, task)

@@ -57,8 +57,8 @@ def test_each_row_adds_one_step() -> None:
     names = list(made)
     assert isinstance(made[names[0]].supervision, PointSupervision)
     assert all(isinstance(made[n].supervision, RegionSupervision) for n in names[1:])
-    assert [isinstance(made[n].constraint, HardBackground) for n in names] == [False, False] + [True] * 5
+    assert [isinstance(made[n].constraint, HardBackground) for n in names] == [False, False] + [True] * 6
     assert isinstance(made[names[1]].constraint, FreeBackground)
-    assert [bool(made[n].kv_blocks) for n in names] == [False] * 3 + [True, True, False, True]
+    assert [bool(made[n].kv_blocks) for n in names] == [False] * 3 + [True, True, False, True, False]
     assert made["the same as released"].kv_view is Cleaner
     assert all(sum(map(len, made[n].ramp)) == 70 for n in names[:5])

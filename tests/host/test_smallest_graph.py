@@ -123,7 +123,9 @@ def wired(server: Server, prompt: Prompt, start: dict[str, str]) -> Prompt:
         out[picture] = {"class_type": "VAEEncode", "inputs": {"pixels": pixels, "vae": ["2", 2]}}
         out["9"]["inputs"][name] = [picture, 0]
         if name != "warped":
-            out[name] = {"class_type": "DragInvert", "inputs": out["7"]["inputs"] | {"latent": [picture, 0]}}
+            kept = {"kv_layers": "auto"} if name == "draft" else {}
+            given = out["7"]["inputs"] | {"latent": [picture, 0]} | kept
+            out[name] = {"class_type": "DragInvert", "inputs": given}
             out["9"]["inputs"][name] = [name, 3]
     return out
 

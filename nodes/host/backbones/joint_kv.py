@@ -47,8 +47,8 @@ def exchange(
             if kv.where is None:
                 own[:, :, first - text : first + image] = new
             else:
-                here = own[:, :, first : first + image]
-                own[:, :, first : first + image] = mixed_tokens(kv.where, new[:, :, text:].to(own), here)
+                mine = own[:, :, first : first + image]
+                own[:, :, first : first + image] = mixed_tokens(kv.where, new[:, :, text:].to(own), mine)
                 own[:, :, first - text : first] = new[:, :, :text]
         out.append(own)
     return out[0], out[1]

@@ -140,7 +140,7 @@ def test_own_keys_and_values_change_nothing_and_others_do(setup: dict[str, Any])
     shaken = [sample(setup, m, shake=1.0) for m in (setup["model"], model)]
     other = float((shaken[0] - shaken[1]).abs().max())
     print(setup["name"], "same", own, "other", other)
-    assert own <= 0.015 and other > 0.1  # .0125 and 4.4 with the second weights on FLUX
+    assert own <= 0.025 and other > 0.1  # .0192 and 5.2 with the second weights on FLUX, all layers
     early = DragKVInject.execute(setup["model"], inversion, "auto", 0.0, 0.01).args[0]
     assert same(sample(setup, early, shake=1.0), shaken[0])  # out of its range it does nothing
     batch = sample(setup, model, cfg=2.0, shake=1.0)  # positive and negative in one batch
@@ -152,9 +152,42 @@ def test_layers_that_are_not_there_are_refused(setup: dict[str, Any]) -> None:
         DragKVInject.execute(setup["model"], setup["out"][3], "attn.99", 0.0, 1.0)
     with pytest.raises(DragError, match="start must be below end"):
         DragKVInject.execute(setup["model"], setup["out"][3], "auto", 0.9, 0.2)
-    first = "double.0" if setup["name"] == "embedded-flux" else "attn.0"
-    with pytest.raises(DragError, match=f"holds no K/V of {first}"):
-        DragKVInject.execute(setup["model"], setup["out"][3], first, 0.0, 1.0)
+    first, last = ("double.0", "single.1") if setup["name"] == "embedded-flux" else ("attn.0", "attn.6")
+    with torch.inference_mode():
+        one = inverted(setup, setup["latent"], last)
+    with pytest.raises(DragError, match=f"holds no K/V of {first}; it holds {last}"):
+        DragKVInject.execute(setup["model"], one, first, 0.0, 1.0)
+
+
+def inverted(setup: dict[str, Any], latent: dict[str, Any], kv_layers: str) -> Any:
+    steps = 8 if setup["name"] == "embedded-flux" else 12
+    args = (setup["model"], setup["positive"], latent, "auto", steps, 0.5, "auto", 1.0, kv_layers)
+    return DragInvert.execute(*args).args[3]
+
+
+def test_a_drafts_keys_and_values_in_a_part_of_the_picture(setup: dict[str, Any]) -> None:
+    """Any trajectory of the model. White is as without a mask, bit for bit; a part is neither all nor none,
+    and another part gives another picture.
+    """
+    with torch.inference_mode():
+        draft = inverted(setup, {"samples": setup["latent"]["samples"].flip(-1)}, "auto")
+        white = torch.ones(1, SIDE, SIDE)
+
+        def model(mask: Tensor | None) -> Any:
+            return DragKVInject.execute(setup["model"], draft, "auto", 0.0, 1.0, "level", mask).args[0]
+
+        left, right = white.clone(), white.clone()
+        left[..., 64:], right[..., :64] = 0, 0
+        ends = [sample(setup, m) for m in (setup["model"], model(None), *map(model, (left, right)))]
+        assert same(sample(setup, model(white)), ends[1])
+        assert same(sample(setup, model(torch.cat([left, right]))), ends[1])  # several masks are one
+    differ = [float((a - b).abs().max()) for i, a in enumerate(ends) for b in ends[:i]]
+    print(setup["name"], differ)
+    assert min(differ) > 1e-3
+    with pytest.raises(DragError, match="the mask is 64x64 and the picture is 128x128"):
+        model(torch.ones(1, 64, 64))
+    with pytest.raises(DragError, match="the mask is empty, so that no keys and values are taken"):
+        model(torch.zeros(1, SIDE, SIDE))
 
 
 def hooked(setup: dict[str, Any]) -> Any:
