@@ -15,7 +15,8 @@ from torch import Tensor
 from ...drag_core.autocast import uncast
 from ...drag_core.motion.areas import hole
 from ...drag_core.motion.masks import leaving
-from ...drag_core.pictures.inpaint import painted_over, pixel_warp
+from ...drag_core.pictures.draft import draft_of
+from ...drag_core.pictures.inpaint import painted_over
 from ...drag_core.recipes.assemble import KeepBackground
 from ...drag_core.recipes.recipe import Recipe
 from ...drag_core.trajectory.finish import STEPS, finish, noise_like
@@ -103,10 +104,13 @@ def start_of(
         if not embedded:
             return Start(None, None, None, "none", (NONE_GIVEN,))
         vae = load_vae()
-    if preset is not None and recipe.supervision.moves_regions:
+    moves = recipe.supervision.moves_regions
+    # such updates follow the regions' motions, not the points: a start bent by them would be pulled back
+    shown = replace(task, handles=()) if moves else task
+    if preset is not None and moves:
         fresh = Redraw(hole(replace(task, cell=family_in(patcher).cell)), preset.redraw, wish.seed)
-        return _drafted(patcher, inversion, task, recipe, vae, fresh)
-    return _made(patcher, inversion, task, wish, background, vae)
+        return _drafted(patcher, inversion, shown, recipe, vae, fresh)
+    return _made(patcher, inversion, task, shown, wish, background, vae)
 
 
 @dataclass(frozen=True)
@@ -124,7 +128,7 @@ def _drafted(
     """Inverts the picture with its regions moved in pixels: on these models worth 3 dB over a paste."""
     began = time.perf_counter()
     with torch.inference_mode(), uncast(patcher.load_device):  # as the host runs its own nodes
-        encoded = _encoded(vae, pixel_warp(_picture(patcher, inversion, vae), task.regions, leaving(task)))
+        encoded = _encoded(vae, draft_of(_picture(patcher, inversion, vae), task).picture)
     after = sum(map(len, recipe.ramp)) + len(recipe.schedule.t) - 1
     with torch.inference_mode():  # the host may load the model again: on a card only so is it of use after
         draft, calls, steps = _inverted(patcher, inversion, encoded, after, fresh)
@@ -157,6 +161,7 @@ def _made(
     patcher: Any,
     inversion: Inversion,
     task: Task,
+    shown: Task,
     wish: DragChoices,
     background: KeepBackground | None,
     vae: Any,
@@ -165,7 +170,8 @@ def _made(
     with torch.inference_mode(), uncast(patcher.load_device):  # as the host runs its own nodes
         pixels = _picture(patcher, inversion, vae)
         emptied = _encoded(vae, painted_over(pixels, leaving(task)))
-        warped = _encoded(vae, pixel_warp(pixels, task.regions, leaving(task)))
+        draft = draft_of(pixels, shown)
+        warped = _encoded(vae, draft.picture)
     with torch.inference_mode(False):
         _, recipe = planned(
             patcher, inversion, task, wish, background, latent_in(patcher.model, warped.clone()).float()
@@ -174,7 +180,9 @@ def _made(
     with torch.inference_mode():  # the host may load the model again: on a card only so is it of use after
         refill, calls, steps = _inverted(patcher, inversion, emptied, after)
     seconds = time.perf_counter() - began
-    return Start(refill, warped, None, MADE.removeprefix("start: "), (MADE,), calls, seconds, steps)
+    return Start(
+        refill, warped, None, MADE.removeprefix("start: "), (MADE, *draft.notes), calls, seconds, steps
+    )
 
 
 def _inverted(
