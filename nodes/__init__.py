@@ -21,6 +21,7 @@ from .metrics import DragMetrics
 from .optimize import DragOptimize
 from .paste import DragCrop, DragPasteBack
 from .region import RegionMaskAffine
+from .tracks import DragTracks
 
 NODES: list[type[io.ComfyNode]] = [
     DragEditor,
@@ -42,6 +43,7 @@ NODES: list[type[io.ComfyNode]] = [
     DragTapProbe,
     DragCrop,
     DragPasteBack,
+    DragTracks,
     DragEmbeddedModel,
     DragExampleScene,
 ]

@@ -214,9 +214,7 @@ def test_each_region_has_the_shadow_nearest_to_it() -> None:
 
 def test_another_size_is_refused() -> None:
     task = Task(SIZE, (Region(square(10, 10), AffineMotion((5.0, 5.0))),))
-    with pytest.raises(
-        DragError, match=r"the picture has shape \(3, 30, 30\) and .* 80x64"
-    ):
+    with pytest.raises(DragError, match=r"the picture has shape \(3, 30, 30\) and .* 80x64"):
         draft_of(torch.zeros(3, 30, 30), task)
 
 
