@@ -37,7 +37,7 @@ CORE = (
     ("__main__",),
 )
 HOST = (
-    ("shape", "recent", "whole"),
+    ("shape", "recent", "tracks", "whole"),
     ("schedule",),
     ("backbones",),
     ("family", "memory"),

@@ -41,9 +41,7 @@ def tracks_of(task: Task, frames: int, size: Grid, samples: int = 4) -> Tracks:
     if samples < 0:
         raise DragError(f"{samples} points along an outline; it must be 0 at least")
     if not task.regions and not task.handles:
-        raise DragError(
-            "the drag moves nothing, so that it has no tracks: mark a region, or a pair of points"
-        )
+        raise DragError("the drag moves nothing, so that it has no tracks: mark a region or a pair of points")
     pace = torch.linspace(0, 1, frames, dtype=torch.float64)
     parts, done = [], set[int]()
     for region, handles in zip(task.regions, on_regions(task), strict=True):
