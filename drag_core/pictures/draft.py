@@ -46,7 +46,9 @@ def draft_of(image: Tensor, task: Task, *, shadows: bool = True, field: Field = 
     picture with what they leave painted over. Where several points on a region ask for something else than
     its motion, a smooth field carries it by them (motion/field.py); without regions the points carry what may
     change. Only there is the editable mask kept to; it does not cut a region.
-    shadows: the task's known shadow is put at the target, else it only leaves.
+    shadows: the task's known shadow is put at the target, else it only leaves: on 24 lit scenes, 8 of which
+    have one that is found, that is +0.69 [+0.15, +1.33] dB of what may change, in those 8 +2.07 [+0.75, +3.40]
+    (`python -m benchmarks.drafts`).
     Raises DragError where the picture is not the task's.
     """
     check_size(image, task)
@@ -58,13 +60,14 @@ def draft_of(image: Tensor, task: Task, *, shadows: bool = True, field: Field = 
     filled = out
     for k, (region, handles) in enumerate(zip(task.regions, on_regions(task), strict=True)):
         centre = centroid(region.mask)
-        if bends(region, handles):
+        bent = bends(region, handles)
+        if bent:
             points, goal = _bent(region, handles, task, centre, field)
         else:
             matrix = motion_matrix(region.motion)
             points, goal = sampling_grid(matrix, task.image), apply(matrix, centre)
         arrives = sample(region.mask[None, None].float(), points, mode="nearest", padding="zeros")[0]
-        if bends(region, handles):
+        if bent:
             name = f"region {k + 1}" if len(task.regions) > 1 else "the region"
             notes += [f"{name} is bent by its {len(handles)} points in the draft, not moved as one"]
             notes += _folds(points, arrives, f"points of {name}")
