@@ -26,7 +26,8 @@ from .motion.masks import leaving
 from .motion.shadow import with_shadow
 from .motion.superpixels import auto_mask, lab, superpixels
 from .motion.task import MARGIN, MaskReader, build_task, fitted
-from .pictures.inpaint import painted_over, pixel_warp
+from .pictures.draft import draft_of
+from .pictures.inpaint import painted_over
 from .pictures.paste import put_back
 from .recipes import METHODS
 from .recipes.assemble import Choice, Given, ModelGround, assemble, draft_layers
@@ -233,7 +234,8 @@ def _start(
     if not recipe.supervision.moves_regions:
         empty = model.codec.encode(painted_over(image[0], leaving(task))[None])
         return Given(invert(backbone, empty, schedule, recipe.solver, on_step=on_step))
-    draft = model.codec.encode(pixel_warp(image[0], task.regions, leaving(task))[None])
+    # updates follow the regions' motions, not the points: a start that is bent by them would be pulled back
+    draft = model.codec.encode(draft_of(image[0], replace(task, handles=())).picture[None])
     levels, noise = evenly(ground.preset.redraw, STEPS, schedule.prediction), noise_like(draft, choice.seed)
     draft = finish(backbone, draft, hole(task), levels, noise, on_step=on_step)
     blocks = draft_layers(task, ground, choice)

@@ -22,6 +22,7 @@ from .metrics import DragMetrics
 from .optimize import DragOptimize
 from .paste import DragCrop, DragPasteBack
 from .region import RegionMaskAffine
+from .tracks import DragTracks
 
 NODES: list[type[io.ComfyNode]] = [
     DragEditor,
@@ -44,6 +45,7 @@ NODES: list[type[io.ComfyNode]] = [
     DragTapProbe,
     DragCrop,
     DragPasteBack,
+    DragTracks,
     DragEmbeddedModel,
     DragExampleScene,
 ]

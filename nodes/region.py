@@ -12,7 +12,8 @@ from ..drag_core.motion.instruction import RegionSpec, Shape, parse
 from ..drag_core.motion.masks import leaving, moved
 from ..drag_core.motion.region import drag_task
 from ..drag_core.motion.shadow import with_shadow
-from ..drag_core.pictures.inpaint import painted_over, pixel_warp
+from ..drag_core.pictures.draft import draft_of
+from ..drag_core.pictures.inpaint import painted_over
 from ..drag_core.pictures.overlay import overlay
 from ..drag_core.ranges import check_mode
 from ..drag_core.types import DragError, Grid, Task
@@ -180,7 +181,10 @@ class RegionMaskAffine(io.ComfyNode):
                 io.Mask.Output("editable", tooltip="What may change; all of it for everything."),
                 io.Image.Output("preview", tooltip="The regions in blue, where they go in green, arrows."),
                 io.Image.Output(
-                    "warped", tooltip="The regions cut out, moved and pasted, what they leave painted over."
+                    "warped",
+                    tooltip="The draft: the regions cut out, moved and pasted, what they leave painted over, "
+                    "a known shadow put at the target. Several points on a region bend it; points alone "
+                    "carry what may change.",
                 ),
                 io.Image.Output("filled", tooltip="The picture with the regions painted over."),
                 io.Mask.Output(
@@ -234,17 +238,16 @@ class RegionMaskAffine(io.ComfyNode):
             target = torch.stack([empty, *(moved(r) for r in drag.regions)]).amax(0)
             may = torch.ones_like(empty) if drag.editable is None else drag.editable
             preview = host_image(overlay(pixels, drag))
-            warped, filled = pixels, pixels
-            if drag.regions:
-                left = leaving(drag)
-                warped, filled = pixel_warp(pixels, drag.regions, left), painted_over(pixels, left)
+            draft = draft_of(pixels, drag)
+            notes = (*notes, *draft.notes)
+            filled = painted_over(pixels, leaving(drag)) if drag.regions else pixels
         return io.NodeOutput(
             drag,
             host_mask(source),
             host_mask(target),
             host_mask(may),
             preview,
-            host_image(warped),
+            host_image(draft.picture),
             host_image(filled),
             host_mask(grey_mask(drag)),
             host_mask(fill_mask(drag)),

@@ -37,7 +37,7 @@ CORE = (
     ("__main__",),
 )
 HOST = (
-    ("shape", "recent", "whole", "pixels"),
+    ("shape", "recent", "tracks", "whole", "pixels"),
     ("schedule",),
     ("backbones",),
     ("family", "memory"),

@@ -11,9 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..motion.geometry import motion_matrix, warp
+from ..motion.geometry import motion_matrix, sample, sampling_grid
 from ..motion.masks import BEYOND, grow, union
-from ..types import Region
+from ..types import Grid, Region
 
 TOLERANCE = 1e-4  # largest residual of a fill, in colours of 0 to 1: far below a step of 8 bits
 
@@ -89,8 +89,13 @@ def pixel_warp(image: Tensor, regions: Sequence[Region], left: Tensor | None = N
     left: what they leave, (H, W) in {0, 1}; None: their masks.
     """
     out = painted_over(image, union(regions) if left is None else left)
+    size = Grid(*image.shape[-2:])
     for r in regions:
-        matrix = motion_matrix(r.motion)
-        cover = warp(r.mask[None, None].to(image), matrix, padding="zeros")[0]
-        out = out * (1 - cover) + warp(image[None], matrix, padding="border")[0] * cover
+        out = pasted(out, image, r.mask, sampling_grid(motion_matrix(r.motion), size))
     return out
+
+
+def pasted(out: Tensor, image: Tensor, mask: Tensor, points: Tensor) -> Tensor:
+    """Pastes on `out` the masked part of `image`, every pixel from where `points` (H, W, 2) say."""
+    cover = sample(mask[None, None].to(image), points, padding="zeros")
+    return out * (1 - cover) + sample(image[None], points, padding="border") * cover

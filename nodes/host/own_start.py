@@ -15,7 +15,8 @@ from torch import Tensor
 from ...drag_core.autocast import uncast
 from ...drag_core.motion.areas import hole
 from ...drag_core.motion.masks import leaving
-from ...drag_core.pictures.inpaint import painted_over, pixel_warp
+from ...drag_core.pictures.draft import draft_of
+from ...drag_core.pictures.inpaint import painted_over
 from ...drag_core.recipes.assemble import KeepBackground, ModelGround, draft_layers, without_kv
 from ...drag_core.recipes.recipe import Recipe
 from ...drag_core.trajectory.finish import STEPS, finish, noise_like
@@ -121,7 +122,12 @@ def start_of(
         if not embedded:
             return Start(None, None, None, "none", (NONE_GIVEN,))
         vae = load_vae()
-    return _made(patcher, inversion, task, wish, background, vae)
+    return _made(patcher, inversion, task, _shown(task, recipe), wish, background, vae)
+
+
+def _shown(task: Task, recipe: Recipe) -> Task:
+    """Drops the points of a drag that moves regions: a start bent by them would be pulled back."""
+    return replace(task, handles=()) if recipe.supervision.moves_regions else task
 
 
 def _chosen(
@@ -159,7 +165,7 @@ def _drafted(
     if preset is not None:
         fresh = Redraw(hole(replace(task, cell=family_in(patcher).cell)), preset.redraw, seed)
     with torch.inference_mode(), uncast(patcher.load_device):  # as the host runs its own nodes
-        sketch = encoded(vae, pixel_warp(_picture(patcher, inversion, vae), task.regions, leaving(task)))
+        sketch = encoded(vae, draft_of(_picture(patcher, inversion, vae), _shown(task, recipe)).picture)
     after = sum(map(len, recipe.ramp)) + len(recipe.schedule.t) - 1
     with torch.inference_mode():  # the host may load the model again: on a card only so is it of use after
         draft, calls, steps = _inverted(patcher, inversion, sketch, after, fresh, layers)
@@ -177,6 +183,7 @@ def _made(
     patcher: Any,
     inversion: Inversion,
     task: Task,
+    shown: Task,
     wish: DragChoices,
     background: KeepBackground | None,
     vae: Any,
@@ -185,7 +192,8 @@ def _made(
     with torch.inference_mode(), uncast(patcher.load_device):  # as the host runs its own nodes
         pixels = _picture(patcher, inversion, vae)
         emptied = encoded(vae, painted_over(pixels, leaving(task)))
-        warped = encoded(vae, pixel_warp(pixels, task.regions, leaving(task)))
+        draft = draft_of(pixels, shown)
+        warped = encoded(vae, draft.picture)
     with torch.inference_mode(False):
         _, recipe = planned(
             patcher, inversion, task, wish, background, latent_in(patcher.model, warped.clone()).float()
@@ -194,7 +202,9 @@ def _made(
     with torch.inference_mode():  # the host may load the model again: on a card only so is it of use after
         refill, calls, steps = _inverted(patcher, inversion, emptied, after)
     seconds = time.perf_counter() - began
-    return Start(refill, warped, None, MADE.removeprefix("start: "), (MADE,), calls, seconds, steps)
+    return Start(
+        refill, warped, None, MADE.removeprefix("start: "), (MADE, *draft.notes), calls, seconds, steps
+    )
 
 
 def _inverted(

@@ -5,14 +5,19 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from functools import cache
+from types import SimpleNamespace
 
 import pytest
 import torch
 from torch import Tensor
 
 from drag_core.backends.load import load_model
-from drag_core.edit import ground_of, run_task
+from drag_core.edit import _start, ground_of, run_task
+from drag_core.motion.masks import leaving
+from drag_core.pictures.draft import draft_of
+from drag_core.pictures.inpaint import pixel_warp
 from drag_core.recipes.assemble import Choice, Given, assemble
+from drag_core.step import quiet
 from drag_core.trajectory.schedules import evenly, sd_alphas_cumprod
 from drag_core.trajectory.start import Refill
 from drag_core.types import AffineMotion, DragError, Grid, Handle, Prediction, Region, Task, Trajectory
@@ -91,3 +96,25 @@ def test_an_edit_of_an_embedded_model_starts_from_its_draft(name: str) -> None:
     assert there == pytest.approx(torch.tensor([0.9, 0.3, 0.3]), abs=0.06)
     assert here == pytest.approx(torch.tensor([0.3, 0.3, 0.3]), abs=0.06)
     assert stages[:4] == ["finish"] * 4
+
+
+@pytest.mark.parametrize("shadow", [None, SQUARE.roll((8, 8), (0, 1)) * (1 - SQUARE)])
+def test_the_draft_that_an_edit_starts_from(shadow: Tensor | None) -> None:
+    """The pixel warp's bits, points or not, since updates of regions do not follow points; a shadow moves."""
+
+    class Seen(Exception):
+        pass
+
+    def encode(x: Tensor) -> Tensor:
+        raise Seen(x[0])
+
+    image = torch.rand(1, 3, 128, 128, generator=torch.Generator().manual_seed(0))
+    own = model("embedded-flux")
+    with_codec = replace(own, codec=SimpleNamespace(encode=encode))  # type: ignore[arg-type]
+    points = (Handle((34.0, 34.0), (34.0, 34.0)), Handle((60.0, 60.0), (60.0, 90.0)))
+    drag = replace(task(), handles=points, shadow=shadow)
+    with pytest.raises(Seen) as seen:
+        _start(with_codec, ground_of(own), Choice("dragflow"), drag, image, quiet)
+    rigid = pixel_warp(image[0], drag.regions, leaving(drag))
+    assert torch.equal(seen.value.args[0], rigid) == (shadow is None)
+    assert torch.equal(seen.value.args[0], draft_of(image[0], replace(drag, handles=())).picture)
