@@ -33,6 +33,7 @@ from drag_core.features.descent import NormalisedDescent
 from drag_core.motion.areas import editable_cells, strength_map
 from drag_core.motion.masks import BEYOND, grow, moved
 from drag_core.pictures.inpaint import painted_over, pixel_warp
+from drag_core.pictures.paste import kept
 from drag_core.recipes.assemble import Choice, Given, assemble
 from drag_core.recipes.choice import default_recipe
 from drag_core.recipes.presets import PRESETS
@@ -128,8 +129,7 @@ def finished(scene: Scene, first: float, core: float = 0.0, rest: float = 0.0, k
 def pasted(scene: Scene, first: float, core: float = 0.0, kv: str = "none") -> Tensor:
     """As finished(), with the draft's own pixels where the thing's cells are the draft's."""
     cells = (strength_map(scene.case.task, core) > 0).float()
-    share = F.interpolate(cells, scene.draft.shape[-2:], mode="bilinear", align_corners=False)[0]
-    return scene.draft * (1 - share) + finished(scene, first, core, 0.0, kv) * share
+    return kept(scene.draft[None], finished(scene, first, core, 0.0, kv)[None], cells)[0]
 
 
 Draw = Callable[[Scene], Tensor]

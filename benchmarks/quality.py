@@ -30,11 +30,12 @@ from drag_core.bench.cases import Case, held_out, in_turn
 from drag_core.bench.lit.cases import lit_cases
 from drag_core.bench.table import exact_outside, no_edit
 from drag_core.edit import run_task
+from drag_core.finishing import finish_task
 from drag_core.pictures.files import to_bytes, write_png
 from drag_core.pictures.inpaint import pixel_warp
 from drag_core.pictures.overlay import overlay, stack, strip
 from drag_core.recipes import METHODS
-from drag_core.recipes.choice import COPY_PASTE, default_recipe
+from drag_core.recipes.choice import COPY_PASTE, FINISH, default_recipe
 from drag_core.recipes.presets import PRESETS
 
 OUT = Path("out/quality")
@@ -86,7 +87,12 @@ def rows() -> tuple[Row, ...]:
     out.append(Row(WARP, "", lambda m, c: (pixel_warp(c.source, c.task.regions), None)))
     out.append(Row(WARP_AE, "", through_autoencoder))
     out += [Row("start only", model, start_only) for model in PRESETS]
+    out += [Row(FINISH, model, by_finish) for model in PRESETS]
     return (*out, *(Row(m.name, f"embedded-{m.family}", by_recipe(m.name)) for m in METHODS.values()))
+
+
+def by_finish(model: Model, case: Case) -> Drawn:
+    return finish_task(model, case.source[None], case.task)[1][0], None
 
 
 def through_autoencoder(model: Model, case: Case) -> Drawn:

@@ -143,6 +143,10 @@ def comparisons(records: Records) -> list[str]:
                 by_kind = "; ".join(f"{k} {paired(records, first, recipe, column, k)}" for k in lit)
                 whole = paired(records, first, recipe, column)
                 out.append(f"- {first} -> {recipe}, {column}: {whole} ({by_kind})")
+    for row in (r for r in here if r.startswith("finish")):
+        for column in ("vacated", "edited"):
+            by_kind = "; ".join(f"{k} {paired(records, WARP, row, column, k)}" for k in lit)
+            out.append(f"- {WARP} -> {row}, {column}: {paired(records, WARP, row, column)} ({by_kind})")
     for row in STARTS.values():
         if row in here and WARP_AE in here:
             for column in ("vacated", "edited"):

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def _parser() -> argparse.ArgumentParser:
     from .lora import Training
     from .recipes import METHODS
-    from .recipes.choice import COPY_PASTE
+    from .recipes.choice import COPY_PASTE, FINISH
     from .recipes.record import FAMILY_NAMES
 
     families = (
@@ -44,7 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     e.add_argument(
         "--recipe",
-        help=f"{recipes}; {COPY_PASTE}. Default: by model",
+        help=f"{recipes}; {COPY_PASTE}; {FINISH} (no gradients, only the hole is drawn). Default: by model",
     )
     e.add_argument("--variant", choices=["ours", "paper", "released"], default="ours")
     e.add_argument(

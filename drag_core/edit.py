@@ -6,7 +6,7 @@ Nothing outside the mask changes.
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 
 import torch
@@ -18,6 +18,7 @@ from .backends.identity import PAPERS, applied, train_lora
 from .backends.load import Model
 from .backends.room import kv_store, wants_checkpoints
 from .drag import drag
+from .finishing import finish_task
 from .lora import LoRA, OnTrain, Training
 from .motion.areas import hole
 from .motion.exchange import with_regions
@@ -31,7 +32,7 @@ from .pictures.inpaint import painted_over
 from .pictures.paste import put_back
 from .recipes import METHODS
 from .recipes.assemble import Choice, Given, ModelGround, assemble, draft_layers
-from .recipes.choice import COPY_PASTE, default_recipe
+from .recipes.choice import COPY_PASTE, FINISH, default_recipe
 from .recipes.dragflow import KV
 from .recipes.placing import layers_at_depth
 from .recipes.presets import preset_for
@@ -83,7 +84,7 @@ def edit_picture(
     seed: the same one gives the same bits on a CPU with as many threads, on a GPU about the same picture.
     identity: train a LoRA on the picture first.
     automatic: what may change is AdaptiveDrag's automatic mask of the points, by Lab colour.
-    shadow: the regions' shadow, where one is found, leaves with them.
+    shadow: the regions' shadow, where one is found, goes with them.
     """
     height, width = image.shape[-2:]
     if min(height, width) < SMALLEST:
@@ -113,9 +114,13 @@ def edit_picture(
 
         lora = identity_lora(model, small, identity, trained)
     chosen = recipe or default_recipe(model.family)
-    result, decoded = run_task(
-        model, small, task, recipe=chosen, variant=variant, seed=seed, on_step=on_step, lora=lora
-    )
+    if chosen == FINISH:
+        with _wearing(model, lora):
+            result, decoded = finish_task(model, small, task, seed=seed, on_step=on_step)
+    else:
+        result, decoded = run_task(
+            model, small, task, recipe=chosen, variant=variant, seed=seed, on_step=on_step, lora=lora
+        )
     whole = put_back(image, edited=decoded, editable=task.editable)
     return Edit(whole, decoded, result, task, notes)
 
@@ -183,7 +188,7 @@ def run_task(
     lora: in the model while it inverts, drags and denoises.
     Updates run with checkpoints if they would not fit otherwise.
     """
-    with nullcontext() if lora is None else applied(model.backbone.net, lora):  # type: ignore[attr-defined]
+    with _wearing(model, lora):
         ground = ground_of(model)
         task = regions_for(task, recipe, image)
         z0 = model.codec.encode(image)
@@ -199,6 +204,11 @@ def run_task(
         source = _inverted(model, z0, base, blocks, on_step, cache)
         result = _dragged(model, source, base, on_step, given.draft)
         return result, model.codec.decode(result.z)
+
+
+def _wearing(model: Model, lora: LoRA | None) -> AbstractContextManager[None]:
+    """Puts `lora`, if there is one, into the model while it is open."""
+    return nullcontext() if lora is None else applied(model.backbone.net, lora)  # type: ignore[attr-defined]
 
 
 def _inverted(

@@ -32,6 +32,7 @@ CORE = (
     ("result",),
     ("updates",),
     ("drag",),
+    ("finishing",),
     ("edit",),
     ("bench",),
     ("__main__",),

@@ -13,6 +13,7 @@ from .record import Method, Moves, Way
 AUTO = "auto"
 COPY_PASTE = "copy_paste"
 CUSTOM = "custom"
+FINISH = "finish"  # a draft whose hole is drawn: an edit without an inversion, so that no drag() runs
 RECIPES = (*METHODS, COPY_PASTE)  # that have a name of their own
 
 
@@ -44,9 +45,9 @@ def automatic(family: Family, task: Task) -> str:
 
 
 def check_name(recipe: str) -> None:
-    """Raises DragError if there is no recipe of this name."""
-    if recipe not in RECIPES:
-        raise DragError(f"there is no recipe {recipe!r}; recipes: {', '.join(RECIPES)}")
+    """Raises DragError if a whole edit knows no recipe of this name."""
+    if recipe not in (known := (*RECIPES, FINISH)):
+        raise DragError(f"there is no recipe {recipe!r}; recipes: {', '.join(known)}")
 
 
 def check_recipe(recipe: str, *, family: Family, model: str, task: Task, variant: Variant = "ours") -> None:

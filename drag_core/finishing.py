@@ -1,0 +1,51 @@
+"""A whole edit without gradients: a draft in pixels, and what the model draws anew in it."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from .backends.load import Model
+from .motion.areas import editable_cells, marked, strength_map
+from .pictures.draft import draft_of
+from .pictures.paste import kept, put_back
+from .result import Handoff, Result
+from .step import OnStep, quiet
+from .trajectory.finish import STEPS, finish, noise_like
+from .trajectory.schedules import evenly
+from .types import DragError, Prediction, Task
+
+FIRST = 0.5  # the flow's time that the hole is drawn from: .4 to .6 are alike (`python -m benchmarks.drafts`)
+
+
+def finish_task(
+    model: Model,
+    image: Tensor,
+    task: Task,
+    *,
+    first: float = FIRST,
+    of_core: float = 0.0,
+    of_rest: float = 0.0,
+    seed: int = 0,
+    on_step: OnStep = quiet,
+) -> tuple[Result, Tensor]:
+    """Edits a picture (1, 3, H, W) of the model's size by its draft, and returns the latent and its picture.
+
+    Where the model draws nothing stand the draft's own pixels, outside what may change the picture's.
+    first: the flow's time, above 0 and below 1, that the model draws from.
+    of_core, of_rest: strength_map()'s.
+    Points alone leave no hole: what they carry is the draft's. Raises DragError where nothing is marked.
+    """
+    if not task.regions and not task.handles:
+        raise DragError("the drag marks nothing that moves: mark a region or a point")
+    made = draft_of(image[0].cpu(), task)
+    cells = strength_map(task, of_core, of_rest, None if task.regions else marked(made.hole, task))
+    draft = made.picture[None].to(image)
+    kind: Prediction = "noise" if model.family == "sd" else "velocity"
+    z0, may = model.codec.encode(image), editable_cells(task)
+    z = torch.where(may.to(z0) > 0.5, model.codec.encode(draft), z0)
+    levels = evenly(first, STEPS, kind)
+    z = finish(model.backbone, z, cells, levels, noise_like(z, seed), on_step=on_step)
+    shown = kept(draft, model.codec.decode(z).to(draft).clamp(0, 1), (cells > 0).float())
+    whole = put_back(image, edited=shown, editable=task.editable, seam=0.0)
+    return Result(z, z0, (), (), Handoff(0, z, z0), ()), whole
