@@ -211,12 +211,8 @@ def test_progress_preview_and_seed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert apart(finished(model, positive, vae, lit(), seed=2)[1]["samples"], first) > 0.01
 
 
-class Failure(Exception):
-    pass
-
-
 @pytest.mark.parametrize("kv", ["none", "draft"])
-@pytest.mark.parametrize("how", [Failure, mm.InterruptProcessingException])
+@pytest.mark.parametrize("how", [RuntimeError, mm.InterruptProcessingException])
 def test_it_is_gone_when_it_breaks_off(
     how: type[Exception], kv: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -226,8 +222,8 @@ def test_it_is_gone_when_it_breaks_off(
 
     def stop(_: Any, done: int, *args: Any) -> None:
         seen.append(done)
-        if how is Failure:
-            raise Failure
+        if how is RuntimeError:
+            raise RuntimeError
         mm.interrupt_current_processing(True)
 
     with monkeypatch.context() as m, pytest.raises(how):
@@ -236,6 +232,28 @@ def test_it_is_gone_when_it_breaks_off(
     assert seen == [1] and not mm.processing_interrupted()
     assert repr(model.model_options) == options and tiny.hooks(net) == 0
     assert same(sampled(model, positive), before)
+
+
+def test_what_acts_in_a_sampler_acts_here() -> None:
+    """A wrapper as TeaCache's, and prompts that take turns; one prompt must last to the end."""
+    model, positive = model_of("AuraFlow")
+    vae, made, sigmas = PooledVae(model.model), scene("AuraFlow"), list[float]()
+    wrapped = model.clone()
+
+    def wrapper(apply: Any, given: dict[str, Any]) -> Tensor:
+        sigmas.append(float(given["timestep"][0]))
+        return 0.5 * apply(given["input"], given["timestep"], **given["c"])
+
+    wrapped.set_model_unet_function_wrapper(wrapper)
+    half = finished(wrapped, positive, vae, made)[1]["samples"]
+    assert sigmas == pytest.approx([0.5, 0.375, 0.25, 0.125])
+    assert apart(half, finished(model, positive, vae, made)[1]["samples"]) > 0.01
+    first, last = (
+        [[positive[0][0], {"start_percent": a, "end_percent": b}]] for a, b in ((0, 0.7), (0.7, 1))
+    )
+    finished(model, first + last, vae, made)
+    with pytest.raises(DragError, match="the conditioning is active from sigma"):
+        finished(model, first, vae, made)
 
 
 def refusals() -> list[tuple[str, Callable[[dict[str, Any]], dict[str, Any]]]]:
