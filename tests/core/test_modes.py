@@ -31,6 +31,7 @@ TYPOS: dict[str, Callable[[Any], object]] = {
     "background": lambda x: KeepBackground(torch.zeros(8, 8), x),
     "variant": lambda x: Choice("dragflow", x),
     "kv": lambda x: Choice("dragflow", kv=x),
+    "kv_of": lambda x: Choice("dragflow", kv_of=x),
     "effort": lambda x: Choice("dragflow", effort=x),
     "pairing": lambda x: Choice("dragflow", kv_pairing=x),
     "method": lambda x: Choice("custom", method=x),

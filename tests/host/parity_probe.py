@@ -52,8 +52,8 @@ def whole_drag(core: str, backbone: Any, name: str, case: str, z: Any) -> Any:
     # the soft background's L1 norm turns rounding at a zero gap into whole signs: few updates
     levels, updates = (2, 2) if "soft" in case else (3, 4)
     kv = KV[name] if with_kv else ()
-    preset = replace(presets.PRESETS[name], levels=levels, updates=updates, kv_blocks=kv)
-    fitted = presets.adapt(recipe, preset, task)
+    preset = replace(presets.PRESETS[name], levels=levels, updates=updates)
+    fitted = replace(presets.adapt(recipe, preset, task), kv_blocks=kv)
     if "soft" in case:
         fitted = replace(fitted, constraint=recipe.constraint)
         assert fitted.constraint.needs_prediction
