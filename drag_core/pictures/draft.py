@@ -47,8 +47,8 @@ def draft_of(image: Tensor, task: Task, *, shadows: bool = True, field: Field = 
     its motion, a smooth field carries it by them (motion/field.py); without regions the points carry what may
     change. Only there is the editable mask kept to; it does not cut a region.
     shadows: the task's known shadow is put at the target, else it only leaves: on 24 lit scenes, 8 of which
-    have one that is found, that is +0.69 [+0.15, +1.33] dB of what may change, in those 8 +2.07 [+0.75,
-    +3.40] (`python -m benchmarks.warps`).
+    have one that is found, that is +0.69 [+0.15, +1.33] dB of what may change, on those 8 +2.07
+    [+0.75, +3.40] (`python -m benchmarks.warps`).
     Raises DragError where the picture is not the task's.
     """
     check_size(image, task)
