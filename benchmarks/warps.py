@@ -53,9 +53,8 @@ def shadows(cases: list[Case]) -> None:
 
 
 def points(case: Case) -> tuple[Handle, ...]:
-    """Picks the thing's middle and four points of its outline; of a part its joint too, held."""
-    out = tuple(replace(h, region=None) for h in handles_of(case.task.regions[0], 4))
-    return (*out, Handle(case.motion.anchor, case.motion.anchor)) if case.kind == "part" else out
+    """Picks the thing's middle and four points of its outline."""
+    return tuple(replace(h, region=None) for h in handles_of(case.task.regions[0], 4))
 
 
 def fields(cases: list[Case]) -> None:
