@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,8 @@ from drag_core.pictures.overlay import overlay, stack, strip
 from drag_core.recipes import METHODS
 from drag_core.recipes.choice import COPY_PASTE, FINISH, default_recipe
 from drag_core.recipes.presets import PRESETS
+from drag_core.recipes.recipe import Recipe
+from drag_core.types import Task
 
 OUT = Path("out/quality")
 COMMAND = "python -m benchmarks.quality page"
@@ -74,6 +76,15 @@ def by_recipe(name: str, updates: bool = True) -> Callable[[Model, Case], Drawn]
     return draw
 
 
+def without_kv(model: Model, case: Case) -> Drawn:
+    def change(recipe: Recipe, task: Task) -> Recipe:
+        return replace(recipe, kv_blocks=(), kv_of="picture")
+
+    name = default_recipe(model.family)
+    result, picture = run_task(model, case.source[None], case.task, recipe=name, change=change)
+    return picture[0], result.z
+
+
 def start_only(model: Model, case: Case) -> Drawn:
     return by_recipe(default_recipe(model.family), updates=False)(model, case)
 
@@ -88,6 +99,7 @@ def rows() -> tuple[Row, ...]:
     out.append(Row(WARP_AE, "", through_autoencoder))
     out += [Row("start only", model, start_only) for model in PRESETS]
     out += [Row(FINISH, model, by_finish) for model in PRESETS]
+    out.append(Row("dragflow without K/V", "embedded-flux", without_kv))
     return (*out, *(Row(m.name, f"embedded-{m.family}", by_recipe(m.name)) for m in METHODS.values()))
 
 

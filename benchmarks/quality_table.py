@@ -143,6 +143,10 @@ def comparisons(records: Records) -> list[str]:
                 by_kind = "; ".join(f"{k} {paired(records, first, recipe, column, k)}" for k in lit)
                 whole = paired(records, first, recipe, column)
                 out.append(f"- {first} -> {recipe}, {column}: {whole} ({by_kind})")
+    bare, looking = "dragflow without K/V (embedded-flux)", "dragflow (embedded-flux)"
+    if bare in here and looking in here:
+        for column in ("target", "edited"):
+            out.append(f"- {bare} -> {looking}, {column}: {paired(records, bare, looking, column)}")
     for row in (r for r in here if r.startswith("finish")):
         for column in ("vacated", "edited"):
             by_kind = "; ".join(f"{k} {paired(records, WARP, row, column, k)}" for k in lit)
