@@ -10,8 +10,7 @@ from torch import Tensor
 
 from ...drag_core.autocast import uncast
 from ...drag_core.motion.areas import marked, strength_map
-from ...drag_core.motion.masks import leaving
-from ...drag_core.pictures.inpaint import pixel_warp
+from ...drag_core.pictures.draft import Draft, draft_of
 from ...drag_core.pictures.paste import kept, put_back, soft
 from ...drag_core.ranges import Ranged, check_mode, span
 from ...drag_core.trajectory.finish import STEPS, finish, noise_like
@@ -113,10 +112,11 @@ def finish_picture(
     check_vae(patcher, vae)
     task = replace(task, cell=cell_of(patcher.model))
     _check_sizes(picture, task, draft)
-    strength = _strengths(task, wish, redraw)
+    sketch = draft_of(picture[0], task) if draft is None else None
+    strength = _strengths(task, wish, redraw, sketch)
     blocks = _blocks(patcher) if wish.kv == "draft" else ()
-    made, cells = draft is None, (strength > 0).float()
-    pixels = _draft(picture, task) if draft is None else draft
+    made, cells = sketch is not None, (strength > 0).float()
+    pixels = draft if sketch is None else sketch.picture[None]
     with uncast(patcher.load_device):
         samples = encoded(vae, pixels[0])
     # painted over the draft's hole is like the rest; another draft's may be empty, and then says nothing
@@ -135,7 +135,7 @@ def finish_picture(
         "kv_layers": list(blocks),
         "model_calls": calls,
         "seconds": round(time.perf_counter() - began, 3),
-        "notes": [] if cells.any() else [NOTHING],
+        "notes": [*(() if sketch is None else sketch.notes), *(() if cells.any() else (NOTHING,))],
     }
     return Finished(whole, out, share, report)
 
@@ -159,11 +159,15 @@ def _check_sizes(picture: Tensor, task: Task, draft: Tensor | None) -> None:
         )
 
 
-def _strengths(task: Task, wish: FinishChoices, redraw: Tensor | None) -> Tensor:
+def _strengths(task: Task, wish: FinishChoices, redraw: Tensor | None, sketch: Draft | None) -> Tensor:
+    """Says how freely each cell is drawn; sketch: a draft made here, which knows what it has filled."""
     if redraw is None and not task.regions:
-        raise DragError(
-            "nothing to draw: points alone leave no hole; mark a region, or connect a mask to redraw"
-        )
+        if sketch is None or not task.handles:
+            raise DragError(
+                "nothing to draw: in a draft of your own points alone leave no hole; mark a region, or "
+                "connect a mask to redraw"
+            )
+        return strength_map(task, wish.core, wish.rest, marked(sketch.hole, task))
     cells = None if redraw is None else marked(redraw, task)
     if cells is not None and not cells.any():
         raise DragError(
@@ -171,10 +175,6 @@ def _strengths(task: Task, wish: FinishChoices, redraw: Tensor | None) -> Tensor
             f"{task.cell}x{task.cell} px, or disconnect it"
         )
     return strength_map(task, wish.core, wish.rest, cells)
-
-
-def _draft(picture: Tensor, task: Task) -> Tensor:
-    return pixel_warp(picture[0], task.regions, leaving(task))[None] if task.regions else picture
 
 
 def _blocks(patcher: Any) -> tuple[str, ...]:

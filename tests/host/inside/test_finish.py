@@ -261,7 +261,8 @@ def refusals() -> list[tuple[str, Callable[[dict[str, Any]], dict[str, Any]]]]:
     points = '{"version": 1, "points": [{"start": [64, 64], "target": [96, 64]}]}'
 
     def with_points(m: dict[str, Any]) -> dict[str, Any]:
-        return {"regions": RegionMaskAffine.execute(image=m["image"], instruction=points).args[0]}
+        only = RegionMaskAffine.execute(image=m["image"], instruction=points).args[0]
+        return {"regions": only, "draft": m["truth"]}
 
     return [
         ("points alone leave no hole; mark a region, or connect a mask to redraw", with_points),
@@ -297,3 +298,15 @@ def test_what_is_wrong_is_said_in_one_sentence(
     with torch.inference_mode(), pytest.raises(DragError, match=words) as caught:
         DragFinish.execute(model, positive, **given)
     assert "\n" not in str(caught.value) and str(caught.value).count(". ") == 0
+
+
+def test_points_alone_bend_the_picture() -> None:
+    """They leave no hole: what they carry is the draft's, without a call, and the report says so."""
+    model, positive, vae = load_embedded("embedded-sd")
+    made = lit()
+    points = '{"version": 1, "points": [{"start": [64, 64], "target": [96, 64]}]}'
+    regions = RegionMaskAffine.execute(image=made["image"], instruction=points)
+    image, _, redrawn, report = finished(model, positive, vae, made | {"regions": regions.args[0]})
+    facts = json.loads(report)
+    assert facts["model_calls"] == 0 and float(redrawn.sum()) == 0 and facts["notes"]
+    assert torch.equal(image, regions.args[5])  # Drag Region's warped
