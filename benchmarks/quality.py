@@ -46,7 +46,8 @@ DOCS = README.parent / "docs/quality.md"
 HEAD = f"""# What the recipes draw where the right answer is known
 
 Written by `{COMMAND}`. Held-out scenes (no model was trained on them, nothing was tuned on them), 256 px, the
-embedded models with their presets, CPU, one thread; two such runs side by side on a machine of two cores.
+embedded models with their presets, CPU, one thread of a busy machine of two cores (the seconds are for
+comparing rows only). A row on fewer scenes than the others says on how many.
 *target*: where the thing arrives; *vacated*: what it left; *edited*: all that may change; *background*:
 the rest, against the source; *place*: between where the thing is and where it should be; *turn*: by how much
 it is turned wrongly; *shadow left*: how much is still there of a shadow that should be gone. *start only*:
