@@ -164,7 +164,7 @@ def test_bad_values_are_refused_before_anything_runs(
         ({"n3__instruction": "{"}, "JSON"),
         ({"n3__instruction": '{"version": 1, "regions": []}'}, "nothing"),
         ({"n9__taps": "double.77"}, "'double.77' is not in this model"),
-        ({"n9__kv": "denoise"}, "the trajectory holds 0"),
+        ({"n9__kv": "denoise", "n9__kv_of": "picture"}, "the trajectory holds 0"),
         ({"n7__kv_layers": "single.99"}, "'single.99' is not in this model"),
         ({"name": "gooddrag", "n8__steps": 12}, "give both DragInvert nodes the same settings"),
     ],

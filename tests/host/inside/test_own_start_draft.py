@@ -26,7 +26,7 @@ def test_a_start_is_the_draft_that_the_drag_follows(monkeypatch: pytest.MonkeyPa
     task = replace(made["regions"], handles=points)
     encoded: list[Tensor] = []
     shown: list[Tensor] = []
-    real, show = own_start._encoded, own_start._picture
+    real, show = own_start.encoded, own_start._picture
 
     def encode(vae: object, picture: Tensor) -> Tensor:
         encoded.append(picture)
@@ -36,7 +36,7 @@ def test_a_start_is_the_draft_that_the_drag_follows(monkeypatch: pytest.MonkeyPa
         shown.append(show(*given))
         return shown[-1]
 
-    monkeypatch.setattr(own_start, "_encoded", encode)
+    monkeypatch.setattr(own_start, "encoded", encode)
     monkeypatch.setattr(own_start, "_picture", look)
     for recipe, bent in (("gooddrag", True), ("dragnext", False)):
         start = own_start.start_of(made["model"], path, task, DragChoices(recipe))
