@@ -44,6 +44,7 @@ from .trajectory.invert import invert
 from .trajectory.schedules import evenly, every_level, flow, flux_shift
 from .types import DragError, Grid, KVCache, Task, Trajectory, Variant
 
+Change = Callable[[Recipe, Task], Recipe]
 SMALLEST = 32
 # how alike neighbouring super-pixels must be to belong to one thing, in units of the colours' spread
 LIKE = 0.9
@@ -176,14 +177,14 @@ def run_task(
     seed: int = 0,
     on_step: OnStep = quiet,
     updates: bool = True,
-    change: Callable[[Recipe, Task], Recipe] | None = None,
+    change: Change | None = None,
     cache: KVCache | None = None,
     lora: LoRA | None = None,
 ) -> tuple[Result, Tensor]:
     """Edits a picture of the model's size and returns the latent and its picture (1, 3, H, W).
 
     updates: False: the recipe's starting point is only denoised, to see what the updates add.
-    change: has the last word on the recipe, as recipes.fast.fast.
+    change: has the last word on the recipe, as recipes.fast.fast; asked once before there is a start.
     cache: where K/V go (None: into RAM, in as few bits as it takes to fit).
     lora: in the model while it inverts, drags and denoises.
     Updates run with checkpoints if they would not fit otherwise.
@@ -193,7 +194,7 @@ def run_task(
         task = regions_for(task, recipe, image)
         z0 = model.codec.encode(image)
         choice = Choice(recipe, variant, seed=seed)
-        given = _start(model, ground, choice, task, image, on_step, cache)
+        given = _start(model, ground, choice, task, image, on_step, cache, change)
         base = assemble(task, ground, choice, given)
         if not updates:
             base = replace(base, ramp=())
@@ -229,17 +230,21 @@ def _start(
     task: Task,
     image: Tensor,
     on_step: OnStep,
-    cache: KVCache | None,
+    cache: KVCache | None = None,
+    change: Change | None = None,
 ) -> Given:
     """Makes what an embedded model's drag starts from: a draft for regions, the emptied source for points.
 
     Other models need none. Refuses what assemble() would refuse before the inversion.
 
     cache: where the K/V of a draft go, if the recipe looks at them.
+    change: run_task()'s: what it starts from is inverted at the levels that it is dragged at.
     """
     if ground.preset is None or choice.recipe == COPY_PASTE or not task.regions:
         return Given()
     recipe = assemble(task, ground, choice)
+    if change is not None:
+        recipe = change(recipe, task)
     schedule, backbone = recipe.schedule, model.backbone
     if not recipe.supervision.moves_regions:
         empty = model.codec.encode(painted_over(image[0], leaving(task))[None])
@@ -253,7 +258,7 @@ def _start(
 
 
 def _dragged(
-    model: Model, source: Trajectory, recipe: Recipe, on_step: OnStep, draft: Trajectory | None
+    model: Model, source: Trajectory, recipe: Recipe, on_step: OnStep, draft: Trajectory | None = None
 ) -> Result:
     """Runs the drag; with checkpoints where it would not fit without, or has turned out not to."""
     backbone, z = model.target or model.backbone, source.z[0]

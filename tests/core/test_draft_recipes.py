@@ -134,7 +134,7 @@ def test_an_edit_records_the_drafts_and_not_the_pictures() -> None:
         stages.append(step.stage)
 
     _, out = run_task(flux, image, TASK, recipe="dragflow", on_step=told, change=note, cache=cache)
-    assert made[0].kv_of == "draft" and cache.blocks == ALL
+    assert [r.kv_of for r in made] == ["picture", "draft"] and cache.blocks == ALL
     steps = len(made[0].schedule.t) - 1
     assert len(cache.levels) <= steps + 1 and stages.count("invert") == 2 * steps
     without = run_task(

@@ -114,7 +114,7 @@ def test_the_draft_that_an_edit_starts_from(shadow: Tensor | None) -> None:
     points = (Handle((34.0, 34.0), (34.0, 34.0)), Handle((60.0, 60.0), (60.0, 90.0)))
     drag = replace(task(), handles=points, shadow=shadow)
     with pytest.raises(Seen) as seen:
-        _start(with_codec, ground_of(own), Choice("dragflow"), drag, image, quiet, None)
+        _start(with_codec, ground_of(own), Choice("dragflow"), drag, image, quiet)
     rigid = pixel_warp(image[0], drag.regions, leaving(drag))
     assert torch.equal(seen.value.args[0], rigid) == (shadow is None)
     assert torch.equal(seen.value.args[0], draft_of(image[0], replace(drag, handles=())).picture)
