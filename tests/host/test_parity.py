@@ -87,7 +87,7 @@ def test_whole_drags(name: str, case: str, there: dict[str, Tensor]) -> None:
     ours = whole_drag("drag_core", model(name).backbone, name, case, z)
     gap, moved = float((ours - there[f"{name} {case}"]).abs().max()), float((ours - z).abs().max())
     print(f"{name}, {case}: {gap:.1e}; the drag changed up to {moved:.1f}")
-    assert gap <= 1e-4 and moved > 0.02  # small steps, from a draft
+    assert gap <= 1e-4 and moved > 0.01  # small steps, from a draft
 
 
 @pytest.mark.parametrize("name", MODELS)

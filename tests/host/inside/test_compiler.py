@@ -118,7 +118,7 @@ def watched(model: Any, asked: Asked, end: BaseException | None = None) -> Any:
 
 
 def sample(setup: dict[str, Any], model: Any) -> Tensor:
-    noise, latent, sigmas, _ = setup["out"]
+    noise, latent, sigmas, _ = setup["out"][:4]
     with torch.inference_mode():
         n, kind = noise.generate_noise(latent), comfy.samplers.sampler_object("euler")
         conds = [setup["positive"], setup["positive"]]

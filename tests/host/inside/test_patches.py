@@ -45,7 +45,7 @@ def sample(
     setup: dict[str, Any], model: Any, sampler: str = "euler", cfg: float = 1.0, shake: float = 0.0
 ) -> Tensor:
     """The stock sampler from the inverted state, the latent inside the mask shaken; its finished latent."""
-    noise, latent, sigmas, _ = setup["out"]
+    noise, latent, sigmas, _ = setup["out"][:4]
     with torch.inference_mode():
         n = noise.generate_noise(latent)
         n = n + shake * CELLS * torch.randn(n.shape, generator=torch.Generator().manual_seed(3))
@@ -128,7 +128,7 @@ def test_own_keys_and_values_change_nothing_and_others_do(setup: dict[str, Any])
     model = DragKVInject.execute(setup["model"], setup["out"][3], "auto", 0.0, 1.0).args[0]
     inversion = setup["out"][3]
     with torch.inference_mode():
-        noise, latent, sigmas, _ = setup["out"]
+        noise, latent, sigmas, _ = setup["out"][:4]
         n = noise.generate_noise(latent)
         kind, first = comfy.samplers.sampler_object("euler"), sigmas[:2]
         conds = [setup["positive"], setup["positive"]]
@@ -219,7 +219,7 @@ def test_scale_is_linear_in_one_step(setup: dict[str, Any]) -> None:
     adapted = hooked(setup)
 
     def step(model: Any) -> Tensor:
-        noise, latent, sigmas, _ = setup["out"]
+        noise, latent, sigmas, _ = setup["out"][:4]
         with torch.inference_mode():
             kind = comfy.samplers.sampler_object("euler")
             conds = [setup["positive"], setup["positive"]]
