@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+import torch
 from torch import Tensor
 
 from ...drag_core.autocast import uncast
@@ -112,11 +113,11 @@ def finish_picture(
     check_vae(patcher, vae)
     task = replace(task, cell=cell_of(patcher.model))
     _check_sizes(picture, task, draft)
-    sketch = draft_of(picture[0], task) if draft is None else None
-    strength = _strengths(task, wish, redraw, sketch)
+    made = draft is None
+    sketch = draft_of(picture[0], task) if draft is None else Draft(draft[0], torch.zeros_like(draft[0, 0]))
+    strength = _strengths(task, wish, redraw, sketch.hole if made else None)
     blocks = _blocks(patcher) if wish.kv == "draft" else ()
-    made, cells = sketch is not None, (strength > 0).float()
-    pixels = draft if sketch is None else sketch.picture[None]
+    cells, pixels = (strength > 0).float(), sketch.picture[None]
     with uncast(patcher.load_device):
         samples = encoded(vae, pixels[0])
     # painted over the draft's hole is like the rest; another draft's may be empty, and then says nothing
@@ -135,7 +136,7 @@ def finish_picture(
         "kv_layers": list(blocks),
         "model_calls": calls,
         "seconds": round(time.perf_counter() - began, 3),
-        "notes": [*(() if sketch is None else sketch.notes), *(() if cells.any() else (NOTHING,))],
+        "notes": [*sketch.notes, *(() if cells.any() else (NOTHING,))],
     }
     return Finished(whole, out, share, report)
 
@@ -159,15 +160,15 @@ def _check_sizes(picture: Tensor, task: Task, draft: Tensor | None) -> None:
         )
 
 
-def _strengths(task: Task, wish: FinishChoices, redraw: Tensor | None, sketch: Draft | None) -> Tensor:
-    """Says how freely each cell is drawn; sketch: a draft made here, which knows what it has filled."""
+def _strengths(task: Task, wish: FinishChoices, redraw: Tensor | None, filled: Tensor | None) -> Tensor:
+    """Says how freely each cell is drawn; filled: (H, W), what a draft made here has filled."""
     if redraw is None and not task.regions:
-        if sketch is None or not task.handles:
+        if filled is None or not task.handles:
             raise DragError(
                 "nothing to draw: in a draft of your own points alone leave no hole; mark a region, or "
                 "connect a mask to redraw"
             )
-        return strength_map(task, wish.core, wish.rest, marked(sketch.hole, task))
+        return strength_map(task, wish.core, wish.rest, marked(filled, task))
     cells = None if redraw is None else marked(redraw, task)
     if cells is not None and not cells.any():
         raise DragError(
