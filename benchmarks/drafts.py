@@ -24,6 +24,7 @@ from torch import Tensor
 from benchmarks import lines
 from benchmarks.measures import measured
 from benchmarks.paired import Difference, difference
+from benchmarks.quality_table import mean
 from drag_core.backends.load import Model, load_model
 from drag_core.bench.cases import Case, held_out, in_turn
 from drag_core.bench.lit.cases import lit_cases
@@ -31,7 +32,7 @@ from drag_core.drag import drag
 from drag_core.edit import ground_of
 from drag_core.features.descent import NormalisedDescent
 from drag_core.motion.areas import editable_cells, strength_map
-from drag_core.motion.masks import BEYOND, grow, moved
+from drag_core.motion.masks import BEYOND, arriving, grow
 from drag_core.pictures.inpaint import painted_over, pixel_warp
 from drag_core.pictures.paste import kept
 from drag_core.recipes.assemble import Choice, Given, assemble
@@ -161,7 +162,7 @@ def spoilt(case: Case, how: str) -> Tensor:
     """A draft of the case: clean, or as a careless hand makes it."""
     regions = case.task.regions
     draft = pixel_warp(case.source, regions)
-    there = torch.stack([moved(r) for r in regions]).amax(0)
+    there = arriving(regions)
     if how == "grey hole":
         left = grow(case.mask, BEYOND) * (1 - there)
         return draft * (1 - left) + case.source.mean((1, 2), keepdim=True) * left
@@ -209,8 +210,8 @@ def table(found: list[dict[str, Any]], say: Callable[[str], None] = print) -> No
         say("|---" * (len(kinds) + 6) + "|")
         for row in dict.fromkeys(d["row"] for d in mine):
             here = [d for d in mine if d["row"] == row]
-            targets = [_mean([d["target"] for d in here if d["kind"] == k]) for k in kinds]
-            means = [*targets, _mean([d["vacated"] for d in here]), _mean([d["edited"] for d in here])]
+            targets = [mean([d["target"] for d in here if d["kind"] == k]) for k in kinds]
+            means = [*targets, mean([d["vacated"] for d in here]), mean([d["edited"] for d in here])]
             over = [str(_over(here, by, base)) for base in (WARP, WARP_AE)]
             say(f"| {row} | {len(here)} | {' | '.join(f'{m:.1f}' for m in means)} | {' | '.join(over)} |")
 
@@ -218,11 +219,6 @@ def table(found: list[dict[str, Any]], say: Callable[[str], None] = print) -> No
 def _over(mine: list[dict[str, Any]], by: dict[tuple[str, int], dict[str, Any]], base: str) -> Difference:
     """By how much the edited area is better than in the row `base`, over the scenes that both have."""
     return difference([d["edited"] - by[base, d["seed"]]["edited"] for d in mine if (base, d["seed"]) in by])
-
-
-def _mean(values: list[float]) -> float:
-    known = [v for v in values if v == v]
-    return sum(known) / len(known) if known else float("nan")
 
 
 def main(argv: list[str] | None = None) -> int:

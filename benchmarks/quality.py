@@ -9,19 +9,19 @@ where a bar is missed. page: writes docs/quality.md and the README's short table
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
-from benchmarks import quality_table
+from benchmarks import lines, quality_table
+from benchmarks.ablation import ours_without_keys
 from benchmarks.measures import measured
 from benchmarks.page import README, put
 from benchmarks.quality_table import WARP, WARP_AE
@@ -29,7 +29,7 @@ from drag_core.backends.load import Model, load_model
 from drag_core.bench.cases import Case, held_out, in_turn
 from drag_core.bench.lit.cases import lit_cases
 from drag_core.bench.table import exact_outside, no_edit
-from drag_core.edit import run_task
+from drag_core.edit import Change, run_task
 from drag_core.finishing import finish_task
 from drag_core.pictures.files import to_bytes, write_png
 from drag_core.pictures.inpaint import pixel_warp
@@ -37,8 +37,6 @@ from drag_core.pictures.overlay import overlay, stack, strip
 from drag_core.recipes import METHODS
 from drag_core.recipes.choice import COPY_PASTE, FINISH, default_recipe
 from drag_core.recipes.presets import PRESETS
-from drag_core.recipes.recipe import Recipe
-from drag_core.types import Task
 
 OUT = Path("out/quality")
 COMMAND = "python -m benchmarks.quality page"
@@ -69,21 +67,15 @@ class Row:
         return f"{self.name} ({self.model})" if self.model else self.name
 
 
-def by_recipe(name: str, updates: bool = True) -> Callable[[Model, Case], Drawn]:
+def by_recipe(
+    name: str, updates: bool = True, change: Change | None = None
+) -> Callable[[Model, Case], Drawn]:
     def draw(model: Model, case: Case) -> Drawn:
-        result, picture = run_task(model, case.source[None], case.task, recipe=name, updates=updates)
+        image = case.source[None]
+        result, picture = run_task(model, image, case.task, recipe=name, updates=updates, change=change)
         return picture[0], result.z
 
     return draw
-
-
-def without_kv(model: Model, case: Case) -> Drawn:
-    def change(recipe: Recipe, task: Task) -> Recipe:
-        return replace(recipe, kv_blocks=(), kv_of="picture")
-
-    name = default_recipe(model.family)
-    result, picture = run_task(model, case.source[None], case.task, recipe=name, change=change)
-    return picture[0], result.z
 
 
 def start_only(model: Model, case: Case) -> Drawn:
@@ -100,7 +92,7 @@ def rows() -> tuple[Row, ...]:
     out.append(Row(WARP_AE, "", through_autoencoder))
     out += [Row("start only", model, start_only) for model in PRESETS]
     out += [Row(FINISH, model, by_finish) for model in PRESETS]
-    out.append(Row("dragflow without K/V", "embedded-flux", without_kv))
+    out.append(Row("dragflow without K/V", "embedded-flux", by_recipe("dragflow", change=ours_without_keys)))
     return (*out, *(Row(m.name, f"embedded-{m.family}", by_recipe(m.name)) for m in METHODS.values()))
 
 
@@ -145,21 +137,16 @@ def scenes(lit: int, plain: int) -> list[tuple[str, Case]]:
 
 def run(out: Path, lit: int, plain: int, wanted: Sequence[str] = ("",)) -> None:
     """Draws what is not drawn yet, scene by scene, so that an early stop leaves whole scenes."""
-    out.mkdir(parents=True, exist_ok=True)
-    log, done, models = out / "drags.jsonl", set(), cache(load_model)
-    if log.exists():
-        done = {(r["row"], r["scenes"], r["kind"], r["seed"]) for r in quality_table.read(log)}
-    with log.open("a", encoding="utf-8") as f:
-        for which, case in scenes(lit, plain):
-            for row in rows():
-                key = (row.label, which, case.kind, case.seed)
-                if key in done or not any(text in row.label for text in wanted):
-                    continue
-                numbers, _ = drag_once(row, models(row.model or "embedded-sd"), case)
-                line = dict(zip(("row", "scenes", "kind", "seed"), key, strict=True)) | numbers
-                f.write(json.dumps(line) + "\n")
-                f.flush()
-            print(f"{which} {case.kind} {case.seed}", file=sys.stderr, flush=True)
+    log, models = out / "drags.jsonl", cache(load_model)
+    done = {(r["row"], r["scenes"], r["kind"], r["seed"]) for r in lines.read(log)}
+    for which, case in scenes(lit, plain):
+        for row in rows():
+            key = (row.label, which, case.kind, case.seed)
+            if key in done or not any(text in row.label for text in wanted):
+                continue
+            numbers, _ = drag_once(row, models(row.model or "embedded-sd"), case)
+            lines.append(log, dict(zip(("row", "scenes", "kind", "seed"), key, strict=True)) | numbers)
+        print(f"{which} {case.kind} {case.seed}", file=sys.stderr, flush=True)
 
 
 def sheet(out: Path, per_kind: int = 2) -> Path:
@@ -178,9 +165,9 @@ def sheet(out: Path, per_kind: int = 2) -> Path:
 
 def page(records: quality_table.Records, docs: Path = DOCS, readme: Path = README) -> None:
     """Writes the whole table, and the short one into the README."""
-    lines, few = [HEAD], list[str]()
-    quality_table.show(records, lines.append)
-    docs.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    whole, few = [HEAD], list[str]()
+    quality_table.show(records, whole.append)
+    docs.write_text("\n".join(whole) + "\n", encoding="utf-8")
     quality_table.short(records, few.append)
     put(COMMAND, few, readme)
 
@@ -202,7 +189,7 @@ def main(argv: list[str]) -> int:
     if args.what == "run":
         run(args.out, args.scenes, args.plain, args.rows)
     order = {row.label: i for i, row in enumerate(rows())}
-    records = quality_table.read(args.out / "drags.jsonl")
+    records = lines.read(args.out / "drags.jsonl")
     records.sort(key=lambda r: order.get(r["row"], len(order)))
     if args.what == "page":
         page(records)

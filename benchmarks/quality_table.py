@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from benchmarks.measures import COLUMNS
@@ -51,17 +49,6 @@ BARS = (
     Bar("target", "part", 20.5),
     Bar("background", "", 38.0),
 )
-
-
-def read(log: Path) -> Records:
-    """Reads the drags of a run; an unfinished last line does not count."""
-    out = []
-    for line in log.read_text(encoding="utf-8").splitlines():
-        try:
-            out.append(json.loads(line))
-        except json.JSONDecodeError:
-            continue
-    return out
 
 
 def mean(values: list[float]) -> float:

@@ -41,8 +41,10 @@ def drag(
     if draft is not None:
         check_beside(source, draft, "draft")
     sketch = draft if r.kv_of == "draft" else None
-    held = source.kv if r.kv_of == "picture" else kv_of_draft(draft, r.kv_blocks) if r.kv_blocks else None
-    store = held.copy() if held and r.kv_blocks else None  # an inversion's own is never added to
+    store = None
+    if r.kv_blocks:
+        held = source.kv if r.kv_of == "picture" else kv_of_draft(draft, r.kv_blocks)
+        store = held.copy() if held else None  # an inversion's own is never added to
     if resume is not None and resume.kv is not None:
         store = resume.kv
     inject: KV = None

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..drag_core.types import Grid, Task
 from . import sockets
-from .convert import host_image, host_mask, masks, picture, said
+from .convert import host_image, host_mask, joined, picture, said
 from .host.finish import FinishChoices, KVFrom, finish_picture
 from .inputs import ranged
 from .unfinished import Unfinished, drawn
@@ -102,11 +102,7 @@ class DragFinish(io.ComfyNode):
         wish = FinishChoices(strength, steps, core, rest, kv, seed)
         task, pixels = drawn(regions), picture(image).clamp(0, 1)
         own = None if draft is None else picture(draft).clamp(0, 1)
-        anew = None
-        if redraw is not None:
-            anew, *others = masks(redraw, Grid(pixels.shape[-2], pixels.shape[-1]))
-            for other in others:
-                anew = anew.maximum(other)
+        anew = None if redraw is None else joined(redraw, Grid(pixels.shape[-2], pixels.shape[-1]))
         done = finish_picture(model, positive, vae, pixels, task, wish, own, anew)
         here, of = done.report["cells"]
         line = f"{here} of {of} cells drawn anew in {done.report['model_calls']} model calls"

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..types import DragError, Task
-from .masks import BEYOND, TOUCHED, grow, leaving, moved, on_grid
+from .masks import BEYOND, TOUCHED, arriving, grow, leaving, on_grid
 
 LEFT = 0.3  # of a latent cell that the thing must have left for the cell to be redrawn
 HALF = 0.5  # a thing's strength in a grey mask: it is the draft's for the first half of the noise
@@ -15,15 +15,14 @@ HALF = 0.5  # a thing's strength in a grey mask: it is the draft's for the first
 
 def hole(task: Task) -> Tensor:
     """Selects the latent cells that the regions leave, (1, 1, h, w) in {0, 1}; none where one arrives."""
-    there = _arriving(task)
-    left = grow(leaving(task), BEYOND) * (1 - there)
-    cells = on_grid(left, task.latent, LEFT) * (1 - on_grid(there, task.latent, TOUCHED))
+    there = on_grid(arriving(task.regions), task.latent, TOUCHED)
+    cells = on_grid(_left(task), task.latent, LEFT) * (1 - there)
     return cells * editable_cells(task)
 
 
 def core(task: Task) -> Tensor:
     """Selects the latent cells where a region arrives, (1, 1, h, w) in {0, 1}."""
-    return on_grid(_arriving(task), task.latent, TOUCHED) * editable_cells(task)
+    return on_grid(arriving(task.regions), task.latent, TOUCHED) * editable_cells(task)
 
 
 def editable_cells(task: Task) -> Tensor:
@@ -73,9 +72,10 @@ def fill_mask(task: Task) -> Tensor:
     """Marks the pixels for an inpainting model to fill, (H, W) in {0, 1}: the hole and a rim of one cell."""
     if not task.regions:
         return torch.zeros(task.image.height, task.image.width)
-    left = grow(grow(leaving(task), BEYOND) * (1 - _arriving(task)), task.cell)
+    left = grow(_left(task), task.cell)
     return left if task.editable is None else left * task.editable
 
 
-def _arriving(task: Task) -> Tensor:
-    return torch.stack([moved(r) for r in task.regions]).amax(0)
+def _left(task: Task) -> Tensor:
+    """Marks the pixels that the regions leave, soft edges too, and none covers again, (H, W) in {0, 1}."""
+    return grow(leaving(task), BEYOND) * (1 - arriving(task.regions))

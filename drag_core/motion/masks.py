@@ -53,6 +53,11 @@ def union(regions: Sequence[Region]) -> Tensor:
     return torch.stack([r.mask for r in regions]).amax(0)
 
 
+def arriving(regions: Sequence[Region]) -> Tensor:
+    """Returns the union of the regions' masks where they go."""
+    return torch.stack([moved(r) for r in regions]).amax(0)
+
+
 def leaving(task: Task) -> Tensor:
     """Returns what the regions leave when they move: their masks, and their shadow if it is known."""
     regions = union(task.regions)

@@ -161,9 +161,9 @@ def _drafted(
 
     There its hole is drawn anew first. layers: whose K/V are kept.
     """
-    began, preset, fresh = time.perf_counter(), family_in(patcher).preset, None
-    if preset is not None:
-        fresh = Redraw(hole(replace(task, cell=family_in(patcher).cell)), preset.redraw, seed)
+    began, family, fresh = time.perf_counter(), family_in(patcher), None
+    if family.preset is not None:
+        fresh = Redraw(hole(replace(task, cell=family.cell)), family.preset.redraw, seed)
     with torch.inference_mode(), uncast(patcher.load_device):  # as the host runs its own nodes
         sketch = encoded(vae, draft_of(_picture(patcher, inversion, vae), _shown(task, recipe)).picture)
     after = sum(map(len, recipe.ramp)) + len(recipe.schedule.t) - 1

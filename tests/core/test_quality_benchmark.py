@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from benchmarks import quality, quality_table
+from benchmarks import lines, quality, quality_table
 from benchmarks.measures import angle_error, measured, shadow_left
 from benchmarks.paired import difference
 from drag_core.bench.cases import Case
@@ -138,7 +138,7 @@ def test_a_run_goes_on_where_it_was_stopped(tmp_path: Path, monkeypatch: pytest.
     assert json.loads(first[0])["calls"] == 0
     log.write_text("\n".join([*first[:2], first[2][:40]]) + "\n", encoding="utf-8")  # cut in the third
     quality.run(tmp_path, 1, 0)
-    again = quality_table.read(log)
+    again = lines.read(log)
     same = {(r["kind"], r["target"]) for r in again} == {
         (r["kind"], r["target"]) for r in map(json.loads, first)
     }

@@ -216,10 +216,15 @@ class ComfyFlux:
         other = others.get(host_key(name))
         reads_input = any(tap.site == "norm1" for tap in taps)
         answers = self.answers  # this level's, also when a checkpoint runs again later
-        stored = double and isinstance(kv, KVInject) and name in kv.blocks and kv.cache.with_keys
-        stored = stored and stream.reader.endswith(".qkv") and grad.plain(attention_input)
         # with `where` the tokens elsewhere need their own
-        stored = stored and isinstance(kv, KVInject) and kv.where is None
+        stored = (
+            double
+            and isinstance(kv, KVInject)
+            and kv.where is None
+            and name in kv.blocks
+            and kv.cache.with_keys
+        )
+        stored = stored and stream.reader.endswith(".qkv") and grad.plain(attention_input)
 
         @contextmanager
         def spared() -> Iterator[None]:
