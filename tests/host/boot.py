@@ -12,7 +12,7 @@ import sys
 import threading
 from pathlib import Path
 
-from standins import MODES, card, host_path, stand_in
+from standins import MODES, allocator, card, host_path, stand_in
 
 # main.py's own switches; "dynamic" is what it does of itself on an NVIDIA card
 SWITCHES = {"cpu": ["--cpu"], "normal": ["--disable-dynamic-vram"], "dynamic": []}
@@ -39,11 +39,15 @@ def main() -> None:
     if own[1:]:
         leave_with_parent()
     mode = os.environ.get("DRAG_MODE") or "cpu"
+    host_path(comfyui)
+    sys.argv = [str(comfyui / "main.py"), *SWITCHES[mode], *theirs]
+    import comfy.options
+
+    comfy.options.enable_args_parsing()
+    allocator()
     if mode != "cpu":
         card()
-    host_path(comfyui)
     kept = stand_in()
-    sys.argv = [str(comfyui / "main.py"), *SWITCHES[mode], *theirs]
     runpy.run_path(sys.argv[0], run_name="__main__")
     del kept
 

@@ -199,6 +199,7 @@ def pages() -> None:
     comfy.cli_args.args.disable_pinned_memory = True
     comfy_aimdo.control.init = lambda **kw: True
     comfy_aimdo.control.init_devices = lambda devices: bool(list(devices))
+    comfy_aimdo.control.set_log_info = lambda: None
     comfy_aimdo.host_buffer.HostBuffer = _Host
     comfy_aimdo.host_buffer.read_file_to_device = _read
     comfy_aimdo.host_buffer.cleanup_file_reader = lambda: None

@@ -72,6 +72,15 @@ def host_path(comfyui: Path) -> None:
     sys.path.insert(0, str(comfyui))
 
 
+def allocator() -> None:
+    """What main.py does before torch is imported: on a card PyTorch takes CUDA's own allocator. Asked for
+    afterwards, as where stand_in() came first, the first use of the card ends in torch's own assertion.
+    After host_path().
+    """
+    if importlib.util.find_spec("cuda_malloc") is not None:
+        import cuda_malloc  # noqa: F401
+
+
 def on_cpu(comfyui: Path) -> list[Any]:
     """Makes `import comfy...` work in this process, on the CPU. The result must be kept."""
     host_path(comfyui)
@@ -104,8 +113,9 @@ def start(comfyui: Path) -> list[Any]:
         raise RuntimeError(f"DRAG_MODE is {mode!r}; it must be one of {', '.join(MODES)}")
     if mode == "cpu":
         return on_cpu(comfyui)
-    rehearsal = card()
     host_path(comfyui)
+    allocator()
+    rehearsal = card()
     kept = stand_in()
     import comfy.cli_args
 
@@ -130,6 +140,9 @@ def _dynamic(args: Any) -> None:
     devices = [(d.index, int(args.vram_headroom * 1024**3)) for d in mm.get_all_torch_devices()]
     if not comfy_aimdo.control.init_devices(devices):
         raise RuntimeError("comfy-aimdo does not work with this card: no dynamic mode to test")
+    # Below this level its library logs from inside CUDA's allocator, through Python: where memory is freed
+    # while an exception passes, that takes the exception away, and the process dies (0.4.13, H200).
+    comfy_aimdo.control.set_log_info()
     comfy.model_patcher.CoreModelPatcher = comfy.model_patcher.ModelPatcherDynamic
     comfy.memory_management.aimdo_enabled = True
 

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 F64, F32, BF16, F16 = torch.float64, torch.float32, torch.bfloat16, torch.float16
-ON_CARD = not mm.is_device_cpu(mm.get_torch_device())
+DEVICE = mm.get_torch_device()
+ON_CARD = not mm.is_device_cpu(DEVICE)
 
 # Relative, in the 2-norm. On a CPU the same work gives the same bits. On a card it need not: cuDNN and cuBLAS
 # choose their algorithms by free memory, some backward kernels add in any order.
@@ -39,4 +40,6 @@ def same(a: Tensor, b: Tensor, dtype: torch.dtype = F32) -> bool:
     """Whether a and b are the same work done twice: equal bits on the CPU, within AGAIN on a card."""
     if not ON_CARD:
         return torch.equal(a, b)
-    return a.shape == b.shape and gap(a, b) <= AGAIN[dtype]
+    apart = gap(a, b)
+    print(f"done twice: {apart:.1e} apart")
+    return a.shape == b.shape and apart <= AGAIN[dtype]

@@ -10,6 +10,7 @@ import atexit
 import os
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -37,10 +38,16 @@ for name in ("output", "input", "temp", "user"):
     getattr(folder_paths, f"set_{name}_directory")(str(folder))
 
 
-@pytest.fixture(autouse=True)
-def float32_is_float32(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True, scope="module")
+def float32_is_float32(request: pytest.FixtureRequest) -> Iterator[None]:
     """On a card convolutions take TF32 (10 bits of mantissa) unless told otherwise: no bound of float32
-    holds. Modules with AS_THE_HOST = True leave it as users have it.
+    holds. Modules with AS_THE_HOST = True leave it as users have it. And cuDNN chooses its algorithm by free
+    memory: a drag of the embedded UNet is then up to 2e-4 from its repetition, and without that choice, as
+    under --deterministic, the same bits (H200, 2026-11-27).
     """
-    if not mm.is_device_cpu(mm.get_torch_device()) and not getattr(request.module, "AS_THE_HOST", False):
-        monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+    with pytest.MonkeyPatch.context() as m:
+        if not mm.is_device_cpu(mm.get_torch_device()):
+            m.setattr(torch.backends.cudnn, "deterministic", True)
+            if not getattr(request.module, "AS_THE_HOST", False):
+                m.setattr(torch.backends.cudnn, "allow_tf32", False)
+        yield

@@ -1,6 +1,6 @@
 """FLUX and SD's UNet once more: plain functions over the weights of a file, out of place, in the precision of
 what they are given. What the gradient tests hold the host's model against; nothing of the host's or ours is
-imported.
+imported but which device it computes on.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
+from bounds import DEVICE
 from torch import Tensor
 
 Weights = dict[str, Tensor]
@@ -17,10 +18,13 @@ Maps = dict[str, Tensor]  # "double.0", "double.0 norm1", "up.1", "prediction"
 
 
 def sinusoid(t: Tensor, width: int) -> Tensor:
-    """t (1,) float32 -> (1, width): cosines, then sines; in float32 as all of these models."""
-    rates = torch.exp(-math.log(10000) * torch.arange(0, width // 2, dtype=torch.float32) / (width // 2))
-    args = t.float()[:, None] * rates[None]
-    return torch.cat([torch.cos(args), torch.sin(args)], -1)
+    """t (1,) float32 -> (1, width): cosines, then sines; in float32 as all of these models, on their device:
+    a card's last bit is another, of which FLUX's thousandfold time makes 1e-5.
+    """
+    t = t.float().to(DEVICE)
+    steps = torch.arange(0, width // 2, dtype=torch.float32, device=t.device)
+    args = t[:, None] * torch.exp(-math.log(10000) * steps / (width // 2))[None]
+    return torch.cat([torch.cos(args), torch.sin(args)], -1).cpu()
 
 
 def linear(w: Weights, name: str, x: Tensor) -> Tensor:

@@ -126,7 +126,7 @@ def test_in_two_runs_and_made_anew(flux: dict[str, Any]) -> None:
     with torch.inference_mode():
         whole, part = (drag_latent(*args, draft=flux["draft"], prune=p) for p in (False, True))
         replayed = drag_latent(*args, draft=anew)
-    assert part.report["pruned"] and not whole.report["pruned"]
+    assert part.report["pruned"] != flux["model"].is_dynamic() and not whole.report["pruned"]
     assert same(whole.result.z, part.result.z)
     gap = float((replayed.result.z - whole.result.z).abs().max())
     assert gap <= within(1e-4), gap

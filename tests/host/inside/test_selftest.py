@@ -9,6 +9,7 @@ import pytest
 import tiny
 import torch
 import torch.nn.functional as F
+from bounds import DEVICE
 from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
 from region_drag_editing.drag_core.types import DragError
 from region_drag_editing.nodes.host.backbones import grad, selftest
@@ -68,7 +69,7 @@ def test_a_right_unet_passes_on_a_card_with_tf32(card: _Card, monkeypatch: pytes
     patcher = unet()
 
     def body(backbone: Any, _: Tensor) -> tuple[list[float], int]:
-        z = tiny.noise(1, 4, 16, 16, seed=0)
+        z = tiny.at(backbone, tiny.noise(1, 4, 16, 16, seed=0))
         apart = []
         for _ in range(5):
             a, b = (selftest._gradient(backbone, z, 381.0, tiny.UNET_TAPS, None, r) for r in (False, True))
@@ -109,7 +110,8 @@ def test_a_wrong_gradient_is_refused_on_a_card_with_tf32(
     number = r"(\d\.\de[-+]\d\d|nan)"
     with pytest.raises(
         DragError,
-        match=rf"{WRONG} {number} in the self-test \(against {against}; {bar} is allowed; float32 on cpu",
+        match=rf"{WRONG} {number} in the self-test \(against {against}; {bar} is allowed; float32 "
+        rf"on {DEVICE}",
     ) as caught:
         check(unet())
     said = str(caught.value)

@@ -50,7 +50,8 @@ def test_every_kind_of_patch_is_tested() -> None:
 def test_other_input_channels_and_a_dynamic_patcher_are_tested(monkeypatch: pytest.MonkeyPatch) -> None:
     plain = unet()
     assert check(plain) == 1
-    monkeypatch.setattr(type(plain), "is_dynamic", lambda self: True)
+    own = plain.is_dynamic()
+    monkeypatch.setattr(type(plain), "is_dynamic", lambda self: not own)
     key = []
 
     def body(backbone: Any, _: Tensor) -> None:
@@ -139,8 +140,12 @@ def test_a_whole_joint_transformer_and_a_pruned_one_pass(tmp_path: Path) -> None
         return len(selftest._passed) - before
 
     part = memory.pruned(patcher, tiny.DOUBLE_TAPS)
+    keys = []
     try:
-        assert [tiny.in_session(p, body, tiny.DOUBLE_TAPS) for p in (patcher, part, patcher)] == [1, 1, 0]
+        for p in (patcher, part, patcher):
+            mm.unload_all_models()  # else the host alone fails on a card: test_pruned_drags.apart
+            keys.append(tiny.in_session(p, body, tiny.DOUBLE_TAPS))
+        assert keys == [1, 1, 0]
     finally:
         mm.unload_model_and_clones(part)
     assert whole == [True, False, True]

@@ -83,7 +83,8 @@ def test_what_is_known_is_not_computed_again(checkpoint: bool, tmp_path: Path) -
         weights = {m.weight.untyped_storage().data_ptr() for m in layers}
         with Watch() as all_of_it:
             whole = update().gradient
-        assert len(layers) == 4 and weights <= all_of_it.read
+        anew = backbone.call.model.current_patcher.is_dynamic()  # at every use, elsewhere
+        assert len(layers) == 4 and (anew or weights <= all_of_it.read)
         wide = (cells, 3 * width)
         blocks = 2 + checkpoint  # a checkpoint runs the first block again; backward ends in the second's norm
         assert all_of_it.products[wide] >= blocks and watch.products[wide] == all_of_it.products[wide] // 2
