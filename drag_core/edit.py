@@ -18,7 +18,7 @@ from .backends.identity import PAPERS, applied, train_lora
 from .backends.load import Model
 from .backends.room import kv_store, wants_checkpoints
 from .drag import drag
-from .finishing import finish_task
+from .finishing import pieced, redraw, sketch
 from .lora import LoRA, OnTrain, Training
 from .motion.areas import hole
 from .motion.exchange import with_regions
@@ -26,7 +26,7 @@ from .motion.instruction import DragInstruction
 from .motion.masks import leaving
 from .motion.shadow import with_shadow
 from .motion.superpixels import auto_mask, lab, superpixels
-from .motion.task import MARGIN, MaskReader, build_task, fitted
+from .motion.task import MARGIN, MaskReader, at_size, build_task, fitted
 from .pictures.draft import draft_of
 from .pictures.inpaint import painted_over
 from .pictures.paste import put_back
@@ -117,11 +117,13 @@ def edit_picture(
     chosen = recipe or default_recipe(model.family)
     if chosen == FINISH:
         with _wearing(model, lora):
-            result, decoded = finish_task(model, small, task, seed=seed, on_step=on_step)
-    else:
-        result, decoded = run_task(
-            model, small, task, recipe=chosen, variant=variant, seed=seed, on_step=on_step, lora=lora
-        )
+            drawn = redraw(model, small, task, sketch(small, task), seed=seed, on_step=on_step)
+        own = sketch(image, at_size(task, instruction, Grid(height, width), read_mask))
+        whole = pieced(image, own.picture, drawn, task.editable)
+        return Edit(whole, drawn.shown, drawn.result, task, notes)
+    result, decoded = run_task(
+        model, small, task, recipe=chosen, variant=variant, seed=seed, on_step=on_step, lora=lora
+    )
     whole = put_back(image, edited=decoded, editable=task.editable)
     return Edit(whole, decoded, result, task, notes)
 

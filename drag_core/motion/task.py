@@ -247,3 +247,20 @@ def _inside(p: Point, size: Grid, what: str) -> None:
         raise DragError(
             f"{what} is ({p[0]:g}, {p[1]:g}), outside the {size.width}x{size.height} picture: put it inside"
         )
+
+
+def at_size(task: Task, instruction: DragInstruction, size: Grid, read_mask: MaskReader | None) -> Task:
+    """Builds `task`, which came of `instruction`, at another size.
+
+    What may change and a shadow that goes along may have been found since: they are resized.
+    """
+    if task.image == size:
+        return task
+    own, _ = build_task(fitted(instruction, size)[0], size, read_mask)
+    return replace(own, editable=_resized(task.editable, size), shadow=_resized(task.shadow, size))
+
+
+def _resized(mask: Tensor | None, size: Grid) -> Tensor | None:
+    if mask is None:
+        return None
+    return F.interpolate(mask[None, None], (size.height, size.width), mode="nearest")[0, 0]

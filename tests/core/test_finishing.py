@@ -12,11 +12,13 @@ from torch import Tensor
 
 from drag_core.__main__ import main
 from drag_core.backends.load import load_model
+from drag_core.edit import edit_picture
 from drag_core.finishing import finish_task
 from drag_core.motion.areas import hole
+from drag_core.motion.instruction import from_dict
 from drag_core.pictures.draft import draft_of
 from drag_core.pictures.files import to_bytes, write_png
-from drag_core.pictures.paste import soft
+from drag_core.pictures.paste import resized, soft
 from drag_core.recipes.presets import PRESETS
 from drag_core.step import Step
 from drag_core.trajectory.finish import STEPS
@@ -100,3 +102,29 @@ def test_on_the_command_line(tmp_path: Path) -> None:
     assert main([*args, "--out", str(tmp_path / "out.png")]) in (0, None)
     report = json.loads((tmp_path / "out.json").read_text())
     assert report["recipe"] == "finish" and report["losses"] == []
+
+
+@pytest.mark.parametrize("side", [128, 256, 384])
+def test_a_pictures_own_pixels_pass_no_resize_and_no_fade(side: int) -> None:
+    """The embedded models work at 256: what moves keeps its pixels at any size of the picture."""
+    k = side // 128
+    image = torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(0))
+    drag = {
+        "version": 1,
+        "image": {"width": side, "height": side},
+        "regions": [
+            {
+                "polygons": [[[24 * k, 40 * k], [56 * k, 40 * k], [56 * k, 72 * k], [24 * k, 72 * k]]],
+                "task": "relocation",
+                "target": [88 * k, 56 * k],
+            }
+        ],
+        "editable": {"mode": "adaptive"},
+    }
+    edit = edit_picture(model("embedded-sd"), image, from_dict(drag), recipe="finish")
+    there = edit.image[..., 42 * k : 70 * k, 76 * k : 100 * k]
+    assert torch.allclose(there, image[..., 42 * k : 70 * k, 28 * k : 52 * k], atol=1e-3)  # of its warp
+    may = resized(edit.task.editable[None, None], Grid(side, side))[0, 0] > 0.5
+    assert torch.equal(edit.image[..., ~may], image[..., ~may])
+    hollow = edit.image[..., 50 * k : 62 * k, 34 * k : 46 * k] - image[..., 50 * k : 62 * k, 34 * k : 46 * k]
+    assert hollow.abs().mean() > 0.05
