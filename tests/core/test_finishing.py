@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from drag_core.__main__ import main
@@ -18,7 +19,7 @@ from drag_core.motion.areas import hole
 from drag_core.motion.instruction import from_dict
 from drag_core.pictures.draft import draft_of
 from drag_core.pictures.files import to_bytes, write_png
-from drag_core.pictures.paste import resized, soft
+from drag_core.pictures.paste import soft
 from drag_core.recipes.presets import PRESETS
 from drag_core.step import Step
 from drag_core.trajectory.finish import STEPS
@@ -124,7 +125,7 @@ def test_a_pictures_own_pixels_pass_no_resize_and_no_fade(side: int) -> None:
     edit = edit_picture(model("embedded-sd"), image, from_dict(drag), recipe="finish")
     there = edit.image[..., 42 * k : 70 * k, 76 * k : 100 * k]
     assert torch.allclose(there, image[..., 42 * k : 70 * k, 28 * k : 52 * k], atol=1e-3)  # of its warp
-    may = resized(edit.task.editable[None, None], Grid(side, side))[0, 0] > 0.5
+    may = F.interpolate(edit.task.editable[None, None], (side, side), mode="nearest")[0, 0] > 0.5
     assert torch.equal(edit.image[..., ~may], image[..., ~may])
     hollow = edit.image[..., 50 * k : 62 * k, 34 * k : 46 * k] - image[..., 50 * k : 62 * k, 34 * k : 46 * k]
     assert hollow.abs().mean() > 0.05
