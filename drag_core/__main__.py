@@ -44,7 +44,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     e.add_argument(
         "--recipe",
-        help=f"{recipes}; {COPY_PASTE}; {FINISH} (no gradients, only the hole is drawn). Default: by model",
+        help=f"{recipes}; {COPY_PASTE}; {FINISH} (no gradients, only the hole is drawn). Default: auto, by "
+        "the model and by what is marked",
     )
     e.add_argument("--variant", choices=["ours", "paper", "released"], default="ours")
     e.add_argument(
@@ -111,10 +112,11 @@ def _check_out(a: argparse.Namespace, report: Path) -> None:
             raise DragError(f"{written} would be written over and it is what is read: choose another --out")
 
 
-def _report(a: argparse.Namespace, model: str, recipe: str, seconds: float, edit: Edit) -> dict[str, Any]:
+def _report(a: argparse.Namespace, model: str, seconds: float, edit: Edit) -> dict[str, Any]:
     return {
         "model": model,
-        "recipe": recipe,
+        "recipe": edit.recipe,
+        "recipe_why": edit.why,
         "variant": a.variant,
         "seed": a.seed,
         "identity": a.identity,
@@ -134,7 +136,7 @@ def _edit(a: argparse.Namespace) -> None:
     from .lora import Training
     from .motion.instruction import read_instruction
     from .pictures.files import read_mask, read_picture, to_bytes, write_json, write_png
-    from .recipes.choice import check_name, default_recipe
+    from .recipes.choice import AUTO, check_name
     from .step import Step
 
     if a.recipe is not None:
@@ -153,8 +155,7 @@ def _edit(a: argparse.Namespace) -> None:
         dtype=a.dtype,
         offload=a.offload,
     )
-    recipe = a.recipe or default_recipe(model.family)
-    print(f"dragging with {recipe} on {model.name}", file=sys.stderr, flush=True)
+    print(f"dragging with {a.recipe or AUTO} on {model.name}", file=sys.stderr, flush=True)
     began = time.perf_counter()
     with tqdm(unit="step", disable=not sys.stderr.isatty()) as bar:
 
@@ -185,8 +186,8 @@ def _edit(a: argparse.Namespace) -> None:
             ) from None
     write_png(a.out, to_bytes(edit.image[0].cpu()), picture.alpha)
     seconds = round(time.perf_counter() - began, 2)
-    write_json(report, _report(a, model.name, recipe, seconds, edit))
-    for note in edit.notes:
+    write_json(report, _report(a, model.name, seconds, edit))
+    for note in (*([edit.why] if edit.why else []), *edit.notes):
         print(f"note: {note}", file=sys.stderr)
     print(a.out)
 

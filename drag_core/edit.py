@@ -32,7 +32,7 @@ from .pictures.inpaint import painted_over
 from .pictures.paste import put_back
 from .recipes import METHODS
 from .recipes.assemble import Choice, Given, ModelGround, assemble, draft_layers
-from .recipes.choice import COPY_PASTE, FINISH, default_recipe
+from .recipes.choice import AUTO, COPY_PASTE, FINISH, because, edit_recipe
 from .recipes.dragflow import KV
 from .recipes.placing import layers_at_depth
 from .recipes.presets import preset_for
@@ -57,6 +57,7 @@ class Edit:
     image: (1, 3, H, W) at the input's size.
     decoded: the model's own output at its size.
     notes: sentences for the user.
+    recipe: which it was; why: a sentence, where it was not named.
     """
 
     image: Tensor
@@ -64,6 +65,8 @@ class Edit:
     result: Result
     task: Task
     notes: tuple[str, ...]
+    recipe: str
+    why: str | None = None
 
 
 def edit_picture(
@@ -82,6 +85,7 @@ def edit_picture(
 ) -> Edit:
     """Drags `image` (1, 3, H, W) in [0, 1] as `instruction` says.
 
+    recipe: a name of recipes.choice; None is "auto", which goes by the model and by what is marked.
     seed: the same one gives the same bits on a CPU with as many threads, on a GPU about the same picture.
     identity: train a LoRA on the picture first.
     automatic: what may change is AdaptiveDrag's automatic mask of the points, by Lab colour.
@@ -114,18 +118,21 @@ def edit_picture(
             on_step(Step(done, total, 0, small, stage="identity"))
 
         lora = identity_lora(model, small, identity, trained)
-    chosen = recipe or default_recipe(model.family)
+    chosen, why = recipe or AUTO, None
+    if chosen == AUTO:
+        chosen = edit_recipe(model.family, bool(instruction.regions))
+        why = because(chosen, model.family, bool(instruction.regions))
     if chosen == FINISH:
         with _wearing(model, lora):
             drawn = redraw(model, small, task, sketch(small, task), seed=seed, on_step=on_step)
         own = sketch(image, at_size(task, instruction, Grid(height, width), read_mask))
         whole = pieced(image, own.picture, drawn, task.editable)
-        return Edit(whole, drawn.shown, drawn.result, task, notes)
+        return Edit(whole, drawn.shown, drawn.result, task, notes, chosen)
     result, decoded = run_task(
         model, small, task, recipe=chosen, variant=variant, seed=seed, on_step=on_step, lora=lora
     )
     whole = put_back(image, edited=decoded, editable=task.editable)
-    return Edit(whole, decoded, result, task, notes)
+    return Edit(whole, decoded, result, task, notes, chosen, why)
 
 
 def working_size(height: int, width: int, model: Model) -> Grid:

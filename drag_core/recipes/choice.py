@@ -44,9 +44,26 @@ def automatic(family: Family, task: Task) -> str:
     return method.name
 
 
+def edit_recipe(family: Family, regions: bool) -> str:
+    """Chooses what "auto" stands for in a whole edit, where regions, or points alone, are marked.
+
+    Where no paper drags points alone on such a model, the super-pixels under them are moved as regions.
+    """
+    method = None if regions else default_method(family, "points")
+    return default_recipe(family) if method is None else method.name
+
+
+def because(recipe: str, family: Family, regions: bool) -> str:
+    """Says why "auto" took this recipe."""
+    marked = "regions are marked" if regions else "points alone are marked"
+    if not regions and METHODS[recipe].moves == "regions":
+        marked += ", and no paper drags these there: what lies under them moves as a region"
+    return f"recipe auto took {recipe}: the model is of the {family} family, and {marked}"
+
+
 def check_name(recipe: str) -> None:
     """Raises DragError if a whole edit knows no recipe of this name."""
-    if recipe not in (known := (*RECIPES, FINISH)):
+    if recipe not in (known := (AUTO, *RECIPES, FINISH)):
         raise DragError(f"there is no recipe {recipe!r}; recipes: {', '.join(known)}")
 
 

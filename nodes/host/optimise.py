@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ...drag_core.drag import drag
 from ...drag_core.recipes.assemble import KeepBackground
+from ...drag_core.recipes.choice import AUTO, because
 from ...drag_core.recipes.recipe import Recipe
 from ...drag_core.result import Result
 from ...drag_core.types import Task
@@ -61,6 +62,7 @@ def drag_latent(
         source = inversion.moved(device)
         clean = None if warped is None else latent_in(patcher.model, warped.clone()).float().to(device)
     wish, recipe = planned(patcher, inversion, task, wish, background, clean, refill, draft)
+    why = because(wish.recipe, family.name, bool(task.regions)) if asked == AUTO else None
     whose = inversion if draft is None or recipe.kv_of == "picture" else draft
     with torch.inference_mode(False):
         sketch = None if whose is inversion else whose.moved(device)
@@ -113,13 +115,14 @@ def drag_latent(
         "pruned": half is not None,
         "peak_memory_mb": round(memory.peak_bytes(device) / 2**20, 1),
     }
-    return DragOutcome(result, _report(inversion, wish, asked, family.label, recipe, result, measured))
+    return DragOutcome(result, _report(inversion, wish, asked, why, family.label, recipe, result, measured))
 
 
 def _report(
     inversion: Inversion,
     wish: DragChoices,
     asked: str,
+    why: str | None,
     model: str,
     recipe: Recipe,
     result: Result,
@@ -127,13 +130,14 @@ def _report(
 ) -> dict[str, Any]:
     """Writes the report of a drag; counts one more use of `inversion`.
 
-    asked: the recipe as the user named it.
+    asked: the recipe as the user named it; why: a sentence, where that was "auto".
     measured: time, calls and memory of this run.
     """
     schedule = inversion.trajectory.schedule
     return {
         "recipe": wish.recipe,
         "recipe_asked": asked,
+        "recipe_why": why,
         "variant": wish.variant,
         "method": wish.method if wish.recipe == "custom" else None,
         "model": model,

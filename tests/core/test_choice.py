@@ -8,7 +8,15 @@ import pytest
 import torch
 
 from drag_core.recipes import METHODS
-from drag_core.recipes.choice import RECIPES, automatic, check_recipe, ignored, shown_numbers
+from drag_core.recipes.choice import (
+    RECIPES,
+    automatic,
+    because,
+    check_recipe,
+    edit_recipe,
+    ignored,
+    shown_numbers,
+)
 from drag_core.types import AffineMotion, DragError, Grid, Handle, Region, Task
 
 GRID = Grid(64, 64)
@@ -32,6 +40,22 @@ def test_auto_is_a_recipe_that_fits(family: str, regions: Any, handles: Any, wan
     name = automatic(family, task)
     assert name == wanted and METHODS[name].family == family
     check_recipe(name, family=family, model="the model", task=task)  # not refused
+
+
+@pytest.mark.parametrize(
+    ("family", "regions", "wanted", "why"),
+    [
+        ("flux", True, "dragflow", "of the flux family, and regions are marked"),
+        ("sd", True, "dragnext", "of the sd family, and regions are marked"),
+        ("sd", False, "gooddrag", "of the sd family, and points alone are marked"),
+        ("flux", False, "dragflow", "no paper drags these there: what lies under them moves as a region"),
+    ],
+)
+def test_auto_in_a_whole_edit_says_why(family: Any, regions: bool, wanted: str, why: str) -> None:
+    name = edit_recipe(family, regions)
+    assert name == wanted
+    assert because(name, family, regions).startswith(f"recipe auto took {wanted}: ")
+    assert because(name, family, regions).endswith(why)
 
 
 def test_auto_refuses_what_no_recipe_drags() -> None:

@@ -103,6 +103,9 @@ def test_it_drags_with_defaults(server: Server, model: str, recipe: str, took: s
     assert value(run, "target region, to the reference, PSNR") >= 15
     made = MADE.get(took, DRAFTED)
     assert (said["recipe"], said["recipe_asked"], said["start"]) == (took, recipe, made)
+    family = model.removeprefix("embedded-")
+    why = f"recipe auto took {took}: the model is of the {family} family, and regions are marked"
+    assert said["recipe_why"] == (why if recipe == "auto" else None)
     assert notes(run) == [f"start: {made}"]
     # one bar for the refill and the drag: never back; gooddrag ends its updates once all has arrived
     told = run.progress("9")
