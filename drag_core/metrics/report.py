@@ -31,6 +31,7 @@ KINDS: dict[str, tuple[Callable[[Tensor, Tensor, Tensor | None], float], int, st
     "L1": (l1, 5, "", LOWER),
 }
 ALL = tuple(KINDS)
+COVERED = "the targets cover the sources"
 
 
 @dataclass(frozen=True)
@@ -74,8 +75,11 @@ def measure(original: Tensor, edited: Tensor, task: Task, reference: Tensor | No
         truth = seen["reference"]
         lines += _compared("reference", "whole picture, to the reference", truth, a, b, whole, ALL)
         if task.regions:
-            there, name = _union([moved(r) for r in task.regions]), "target region, to the reference"
-            lines += _compared("reference_target", name, truth, a, b, there)
+            there = _union([moved(r) for r in task.regions])
+            lines += _compared("reference_target", "target region, to the reference", truth, a, b, there)
+            left, name = vacated(task.regions, there), "vacated area, to the reference"
+            why = "" if left.any() else COVERED
+            lines += _compared("reference_vacated", name, truth, a, b, left, why=why)
     return Report(task.image, len(task.regions), len(task.handles), tuple(lines), _notes(task))
 
 
@@ -153,10 +157,9 @@ def _content(a: Tensor, b: Tensor, regions: tuple[Region, ...]) -> list[Line]:
                 _hint("how well the content fits there", x),
             )
         )
-    vacated = _union([r.mask.float() for r in regions]) * (1 - target)
-    x, y = psnr(a, b, vacated), psnr(a, a, vacated)
-    why = "" if vacated.any() else "the targets cover the sources"
-    hint = _hint(f"{LOWER}; 100 is all still there", x, why)
+    left = vacated(regions, target)
+    x, y = psnr(a, b, left), psnr(a, a, left)
+    hint = _hint(f"{LOWER}; 100 is all still there", x, "" if left.any() else COVERED)
     return [*out, Line("left_behind", "left behind, PSNR to the original", x, y, 2, "dB", hint)]
 
 
@@ -172,6 +175,11 @@ def carried(image: Tensor, regions: tuple[Region, ...]) -> tuple[Tensor, list[Te
         out = torch.where(there > 0.5, content, out)
         own = [*(m * (1 - there) for m in own), there]
     return out, own
+
+
+def vacated(regions: tuple[Region, ...], target: Tensor) -> Tensor:
+    """Marks what the regions leave, (H, W) in {0, 1}: their sources where no target is."""
+    return _union([r.mask.float() for r in regions]) * (1 - target)
 
 
 def _union(masks: list[Tensor]) -> Tensor:

@@ -135,7 +135,7 @@ def test_a_perfect_edit() -> None:
         for variant in ("paper", "script"):
             x = line(r, f"dai_{variant}_{radius}")
             assert x.edited == 0 and x.no_edit > 0.1 and x.hint == "lower is better; 1 of 1 pairs"
-    for key in ("background", "moved", "reference", "reference_target"):
+    for key in ("background", "moved", "reference", "reference_target", "reference_vacated"):
         assert line(r, f"{key}_psnr").edited == 100
         assert line(r, f"{key}_ssim").edited == pytest.approx(1, abs=1e-9)
     assert line(r, "background_l1").edited == 0
@@ -148,6 +148,23 @@ def test_a_perfect_edit() -> None:
         == line(r, "reference_l1").no_edit
         == pytest.approx(float(changed), rel=1e-5)
     )
+
+
+def test_what_is_left_is_held_against_the_reference() -> None:
+    """Half of the vacated area right: the mean squared error is half of no edit's, 3.01 dB less."""
+    a, left = torch.zeros(3, 64, 80), box(slice(10, 40), slice(5, 35))
+    region = Region(left, AffineMotion(shift=(40.0, 0.0)))
+    truth = torch.where(left > 0.5, torch.full_like(a, 0.4), a)
+    half = truth.clone()
+    half[:, 10:40, 5:20] = 0
+    r = measure(a, half, Task(SIZE, (region,)), truth)
+    x = line(r, "reference_vacated_psnr")
+    assert x.no_edit == pytest.approx(-20 * math.log10(0.4), abs=1e-3)
+    assert x.edited == pytest.approx(x.no_edit + 10 * math.log10(2), abs=1e-3)
+    assert line(r, "reference_target_psnr").edited == 100
+    over = Region(region.mask, AffineMotion(scale=(2.0, 2.0), anchor=(19.5, 24.5)))
+    covered = line(measure(a, a, Task(SIZE, (over,)), truth), "reference_vacated_psnr")
+    assert math.isnan(covered.edited) and "cover the sources" in covered.hint
 
 
 def test_a_patch_that_leaves_the_picture_is_told() -> None:
