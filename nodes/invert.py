@@ -46,11 +46,12 @@ class DragInvert(io.ComfyNode):
                 io.Latent.Input("latent", tooltip="The picture, encoded with VAE Encode. One picture."),
                 io.Combo.Input(
                     "solver",
-                    options=["auto", "fireflow", "ddim", "euler", "alf"],
+                    options=["auto", "fireflow", "ddim", "euler", "alf", "noised"],
                     default="auto",
                     tooltip="auto: ddim for Stable Diffusion 1.x, 2.x, XL, fireflow for FLUX and the other "
                     "flow models. alf returns exactly to the picture, euler is first order (both flow "
-                    "models).",
+                    "models). noised: no inversion but the picture with one noise at every level, for "
+                    "samplers that hold what is to stay by a mask; with K/V one call a level.",
                 ),
                 io.Int.Input(
                     "steps",
@@ -120,6 +121,15 @@ class DragInvert(io.ComfyNode):
                     tooltip="FLUX's single blocks: also the prompt's keys and values, as DragFlow's released "
                     "code. Then both prompts need the same number of tokens.",
                 ),
+                io.Int.Input(
+                    "seed",
+                    default=0,
+                    min=0,
+                    max=2**64 - 1,
+                    control_after_generate=False,
+                    optional=True,
+                    tooltip="Of the noise where solver is noised; the others draw none.",
+                ),
             ],
             outputs=[
                 io.Noise.Output(
@@ -152,6 +162,7 @@ class DragInvert(io.ComfyNode):
         kv_budget_gb: float = 0.0,
         kv_memory: KVMemory = "auto",
         kv_tokens: KVTokens = "image",
+        seed: int = 0,
     ) -> io.NodeOutput:
         check_mode("kv_tokens", kv_tokens, KVTokens)
         inversion = invert_latent(
@@ -167,6 +178,7 @@ class DragInvert(io.ComfyNode):
             kv_budget=kv_budget_gb,
             kv_memory=kv_memory,
             kv_text=kv_tokens != "image",
+            seed=seed,
         )
         path = inversion.trajectory
         noise = restart_noise(model, path.z[0], path.schedule, 0)

@@ -17,11 +17,14 @@ from torch import Tensor
 
 from ...drag_core.ranges import check_mode
 from ...drag_core.recipes.dragflow import INVERSION
+from ...drag_core.step import OnStep
+from ...drag_core.trajectory.finish import noise_like
 from ...drag_core.trajectory.invert import invert
 from ...drag_core.trajectory.kvplan import MOST, PINNED, KVMemory, KVPlan, plan_kv
 from ...drag_core.trajectory.kvstore import KVStore
+from ...drag_core.trajectory.noised import NOISED, noised
 from ...drag_core.trajectory.solvers import Solver, alf, ddim, euler, fireflow
-from ...drag_core.types import DragError, Prediction, Schedule, Trajectory
+from ...drag_core.types import Backbone, DragError, Prediction, Schedule, Trajectory
 from . import memory
 from . import schedule as levels
 from .family import family_in
@@ -29,9 +32,10 @@ from .progress import listener
 from .recent import Recent
 from .session import HostBackbone, SessionNeeds, run
 
-SolverName = Literal["ddim", "fireflow", "alf", "euler"]
+SolverName = Literal["ddim", "fireflow", "alf", "euler", "noised"]
 Asked = Literal["auto", SolverName]
 SOLVERS: dict[SolverName, Solver] = {"ddim": ddim, "fireflow": fireflow, "alf": alf, "euler": euler}
+USUAL: dict[Prediction, SolverName] = {"noise": "ddim", "velocity": "fireflow"}
 KEPT = 3  # inversions remembered beside the host's own cache: of a picture, its refill, its draft
 COUNTED = 256  # inversions whose uses are counted
 
@@ -106,11 +110,11 @@ def digest(x: Any) -> str:
 
 
 def choose_solver(name: Asked, kind: Prediction) -> SolverName:
-    """Names the solver for a "velocity" or "noise" model; "auto" is fireflow or ddim."""
+    """Names the solver for a "velocity" or "noise" model; "auto" is fireflow or ddim, "noised" none."""
     check_mode("solver", name, Asked)
     if name == "auto":
-        return "fireflow" if kind == "velocity" else "ddim"
-    if (name == "ddim") != (kind == "noise"):
+        return USUAL[kind]
+    if name != NOISED and (name == "ddim") != (kind == "noise"):
         fitting = "ddim" if kind == "noise" else "fireflow, alf or euler"
         raise DragError(f"solver {name} does not fit this model, which predicts {kind}: use {fitting}")
     return name
@@ -152,12 +156,14 @@ def invert_latent(
     kv_budget: float = 0.0,
     kv_memory: KVMemory = "auto",
     kv_text: bool = False,
+    seed: int = 0,
 ) -> Inversion:
     """Inverts a LATENT's samples (1, C, h, w) under `positive`, guidance written explicitly.
 
     kv_budget: GiB that K/V take at most (0: a share of what is free).
     kv_memory: their storage, of drag_core.trajectory.kvplan.
     kv_text: FLUX's single blocks keep the prompt's tokens too.
+    seed: of the noise where `solver` is "noised".
 
     The same picture, prompt, model object and settings give the remembered inversion.
     """
@@ -172,7 +178,7 @@ def invert_latent(
     rule = None if family.layout is None else family.layout.shift
     tokens = h * w // family.multiple**2
     schedule = levels.schedule_for(sampling, steps, strength, shift, tokens, rule)
-    kept_as = [kv_budget, kv_memory, kv_text]
+    kept_as = [kv_budget, kv_memory, kv_text, *([seed] if name == NOISED else [])]
     key = digest([samples, positive, name, steps, strength, shift, guidance, list(blocks), *kept_as])
     if (before := _last.get(key, patcher)) is not None:
         return before
@@ -185,7 +191,8 @@ def invert_latent(
 
     def body(backbone: HostBackbone, z0: Tensor) -> tuple[Trajectory, KVStore, int]:
         cache = KVStore("pageable" if plan is None else plan.storage)
-        path = invert(backbone, z0, schedule, SOLVERS[name], blocks, tell, cache, kv_text)
+        noise = float(getattr(sampling, "noise_scale", 1.0)) * noise_like(z0, seed)
+        path = walked(name, noise, backbone, z0, schedule, blocks, tell, cache, kv_text)
         cache.finish()
         carry = None if path.carry is None else path.carry.cpu()
         return replace(path, z=tuple(z.cpu() for z in path.z), carry=carry), cache, backbone.call.calls
@@ -199,9 +206,32 @@ def invert_latent(
     return _last.put(key, patcher, out)
 
 
+def walked(
+    solver: SolverName,
+    noise: Tensor,
+    backbone: Backbone,
+    z0: Tensor,
+    schedule: Schedule,
+    blocks: tuple[str, ...],
+    on_step: OnStep,
+    cache: KVStore,
+    kv_text: bool = False,
+) -> Trajectory:
+    """Takes the clean latent z0 through the noise, by inversion or, where `solver` says so, with `noise`."""
+    if solver == NOISED:
+        return noised(backbone, z0, schedule, noise.to(z0), blocks, on_step, cache, kv_text)
+    return invert(backbone, z0, schedule, SOLVERS[solver], blocks, on_step, cache, kv_text)
+
+
 def calls_of(schedule: Schedule, solver: SolverName) -> int:
     """Counts the evaluations of an inversion: FireFlow and ALF make one before their first step."""
     return len(schedule.t) - 1 + (solver in ("fireflow", "alf"))
+
+
+def back(inversion: Inversion) -> Solver:
+    """Returns the solver that a drag denoises with: that of the inversion, or the model's usual one."""
+    kind = inversion.trajectory.schedule.prediction
+    return SOLVERS[USUAL[kind] if inversion.solver == NOISED else inversion.solver]
 
 
 def plan_memory(

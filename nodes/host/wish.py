@@ -15,7 +15,7 @@ from ...drag_core.recipes.recipe import Recipe, check_ramp
 from ...drag_core.trajectory.beside import check_beside
 from ...drag_core.types import DragError, Task, Trajectory
 from .family import HostModel, family_in
-from .inversion import SOLVERS, Inversion
+from .inversion import Inversion, back
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class DragChoices(Choice):
 
 def ground_of(family: HostModel, inversion: Inversion) -> ModelGround:
     """Collects the connected model and its inversion, as the core puts recipes together on them."""
-    source, solver = inversion.trajectory, SOLVERS[inversion.solver]
+    source, solver = inversion.trajectory, back(inversion)
     return replace(family.ground(), schedule=source.schedule, solver=solver, stored=source.kv, inverted=True)
 
 

@@ -15,6 +15,7 @@ from comfy_extras.nodes_custom_sampler import (
     SamplerCustomAdvanced,
 )
 from comfy_extras.nodes_model_advanced import ModelSamplingFlux
+from region_drag_editing.drag_core.trajectory.noised import noise_in
 from region_drag_editing.drag_core.types import DragError
 from region_drag_editing.nodes import DragInvert, DragOptimize, RegionMaskAffine
 from region_drag_editing.nodes.host.loaders import load_embedded
@@ -200,3 +201,49 @@ def test_the_drag_hands_over(setup: dict[str, Any]) -> None:
     assert error(start, again) <= within(2e-5)
     assert error(start, moved) > 1e-3  # the updates are in it
     assert torch.isfinite(finished["samples"]).all()
+
+
+def test_noised_is_no_inversion(setup: dict[str, Any]) -> None:
+    """The picture with one noise at every level, without a model call; a drag goes on from it."""
+    steps, strength = SETTINGS[setup["name"]]
+
+    def invert(seed: int, kv: str = "none") -> tuple[Any, ...]:
+        given = (
+            setup["model"],
+            setup["positive"],
+            setup["latent"],
+            "noised",
+            steps,
+            strength,
+            "auto",
+            1.0,
+            kv,
+        )
+        with torch.inference_mode():
+            return DragInvert.execute(*given, seed=seed).args  # type: ignore[no-any-return]
+
+    out = invert(5)
+    path, plan = out[3].trajectory, out[3].trajectory.schedule
+    noise = noise_in(path)
+    assert out[3].calls == 0 and invert(5)[3] is out[3] and 0.9 < float(noise.std()) < 1.1
+    for z, a, s in zip(path.z[:-1], plan.alpha, plan.sigma, strict=False):
+        assert error(a * path.z[-1] + s * noise, z) <= 1e-5
+    assert error(invert(6)[3].trajectory.z[0], path.z[0]) > 0.1
+    with_keys = invert(5, "auto")[3]
+    assert with_keys.calls == len(plan.t) - 1 and torch.equal(with_keys.trajectory.z[0], path.z[0])
+    with torch.inference_mode():
+        nothing = DisableNoise.execute().args[0]
+    start, _ = sampled(setup, nothing, out[4], out[2])
+    again, _ = sampled(setup, out[0], setup["latent"], out[2])
+    assert error(start, again) <= within(2e-5)
+    assert error(start, to_host(path.z[0], plan, 0)) <= within(2e-5)
+    mask = torch.zeros(1, 128, 128)
+    mask[:, 40:72, 24:56] = 1
+    motion = {"task": "relocation", "target_x": 72.0, "target_y": 56.0}
+    with torch.inference_mode():
+        regions = RegionMaskAffine.execute(setup["picture"], motion, 1.0, "adaptive", "", mask).args[0]
+        method = {"method": "region", "iterations": 3, "hold": 0, "step": 1.0}
+        report = DragOptimize.execute(
+            setup["model"], setup["positive"], out[3], regions, "custom", "ours", method, "auto", "off", 0, 0
+        ).args[4]
+    assert json.loads(report)["updates"] == 3 and json.loads(report)["inversion"]["solver"] == "noised"
