@@ -17,7 +17,7 @@ from ...drag_core.result import Result
 from ...drag_core.types import Task
 from . import memory
 from .backbones.selftest import self_test
-from .family import family_in
+from .family import HostModel, family_in
 from .inversion import Inversion, count_use
 from .patches import refuse_injected
 from .progress import advice, listener
@@ -62,7 +62,6 @@ def drag_latent(
         source = inversion.moved(device)
         clean = None if warped is None else latent_in(patcher.model, warped.clone()).float().to(device)
     wish, recipe = planned(patcher, inversion, task, wish, background, clean, refill, draft)
-    why = because(wish.recipe, family.name, bool(task.regions)) if asked == AUTO else None
     whose = inversion if draft is None or recipe.kv_of == "picture" else draft
     with torch.inference_mode(False):
         sketch = None if whose is inversion else whose.moved(device)
@@ -115,32 +114,33 @@ def drag_latent(
         "pruned": half is not None,
         "peak_memory_mb": round(memory.peak_bytes(device) / 2**20, 1),
     }
-    return DragOutcome(result, _report(inversion, wish, asked, why, family.label, recipe, result, measured))
+    return DragOutcome(result, _report(inversion, wish, asked, task, family, recipe, result, measured))
 
 
 def _report(
     inversion: Inversion,
     wish: DragChoices,
     asked: str,
-    why: str | None,
-    model: str,
+    task: Task,
+    family: HostModel,
     recipe: Recipe,
     result: Result,
     measured: dict[str, Any],
 ) -> dict[str, Any]:
     """Writes the report of a drag; counts one more use of `inversion`.
 
-    asked: the recipe as the user named it; why: a sentence, where that was "auto".
+    asked: the recipe as the user named it.
     measured: time, calls and memory of this run.
     """
     schedule = inversion.trajectory.schedule
+    auto = because(wish.recipe, family.name, bool(task.regions)) if asked == AUTO else None
     return {
         "recipe": wish.recipe,
         "recipe_asked": asked,
-        "recipe_why": why,
+        "recipe_why": auto,
         "variant": wish.variant,
         "method": wish.method if wish.recipe == "custom" else None,
-        "model": model,
+        "model": family.label,
         "taps": [f"{t.block}:{t.site}" for t in recipe.taps],
         "kv_layers": list(recipe.kv_blocks),
         "kv_of": recipe.kv_of if recipe.kv_blocks else None,
