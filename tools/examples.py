@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from .embedded_graphs import automatic, edited, embedded, finished, identified, refine
-from .real_graphs import adapted, real
+from .real_graphs import adapted, inpainted, real
 from .workflows import Group, Note, workflow
 
 FOLDER = Path(__file__).resolve().parents[1] / "example_workflows"
@@ -100,6 +100,16 @@ def examples(object_info: dict[str, Any]) -> dict[str, dict[str, Any]]:
         "flux-dev, but the model also looks at the picture itself, so that its subject stays the same."
     )
     out["flux-ip-adapter"] = workflow(adapted(), object_info, note(text))
+    for name, kind, files in (
+        ("inpaint-flux-fill", "flux", "FLUX.1 Fill dev with FLUX's text encoders and autoencoder"),
+        ("inpaint-sdxl", "sdxl", "an inpainting checkpoint, SDXL's or any other"),
+    ):
+        text = (
+            f"Needs {files}: choose your files in the loaders. Stock nodes alone: the region is moved in "
+            "pixels, and the inpainting model fills what it leaves. Load your picture, say in the "
+            "instruction what moves where, and in the prompt what is behind it."
+        )
+        out[name] = workflow(inpainted(kind), object_info, note(text))
     return out
 
 

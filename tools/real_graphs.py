@@ -105,3 +105,56 @@ def adapted() -> list[Node]:
         Node(7, "CLIPVisionEncode", {"crop": "center"}, picture),
         Node(8, "DragApplyIPAdapter", {}, given),
     ]
+
+
+def inpainted(kind: str) -> list[Node]:
+    """A drag with stock nodes: the region moved in pixels, what it leaves filled by an inpainting model."""
+    if kind == "flux":
+        t5 = {"clip_name1": "clip_l.safetensors", "clip_name2": "t5xxl_fp16.safetensors", "type": "flux"}
+        load = [
+            Node(1, "UNETLoader", {"unet_name": "flux1-fill-dev.safetensors", "weight_dtype": "default"}),
+            Node(2, "DualCLIPLoader", t5),
+            Node(3, "VAELoader", {"vae_name": "ae.safetensors"}),
+            Node(4, "FluxGuidance", {"guidance": 30.0}, {"conditioning": (14, 0)}),
+        ]
+        model, clip, vae, positive, side = (1, 0), (2, 0), (3, 0), (4, 0), 1024
+        sampling = {"steps": 20, "cfg": 1.0, "sampler_name": "euler", "scheduler": "normal"}
+    else:
+        load = [Node(1, "CheckpointLoaderSimple", {"ckpt_name": "sd_xl_base_1.0_inpainting_0.1.safetensors"})]
+        model, clip, vae, positive, side = (1, 0), (1, 1), (1, 2), (14, 0), 1024
+        sampling = {"steps": 20, "cfg": 4.0, "sampler_name": "dpmpp_2m", "scheduler": "karras"}
+    where = {"image": (10, 0)}
+    cut = {"image": (12, "image"), "regions": (12, "regions")}
+    filling = {
+        "positive": positive,
+        "negative": (15, 0),
+        "vae": vae,
+        "pixels": (13, "warped"),
+        "mask": (13, "fill_mask"),
+    }
+    drawn = {"model": (17, 0), "positive": (16, 0), "negative": (16, 1), "latent_image": (16, 2)}
+    pieced = {"destination": (13, "warped"), "source": (19, 0), "mask": (13, "fill_mask")}
+    back = {"original": (10, 0), "edited": (20, 0), "regions": (11, "regions"), "crop": (12, "crop")}
+    return [
+        *load,
+        Node(10, "LoadImage", {"image": "example.png"}),
+        Node(
+            11,
+            "DragRegionMaskAffine",
+            {"instruction": json.dumps(CENTRE, indent=1)},
+            where,
+            size=PREVIEWED,
+            title="What moves where",
+        ),
+        Node(12, "DragCrop", {"side": side}, where | {"regions": (11, "regions")}),
+        Node(13, "DragRegionMaskAffine", {}, cut, size=PREVIEWED, title="The draft, at the model's size"),
+        Node(14, "CLIPTextEncode", {"text": ""}, {"clip": clip}, title="What is behind the thing"),
+        Node(15, "CLIPTextEncode", {"text": ""}, {"clip": clip}, title="What must not be there"),
+        Node(16, "InpaintModelConditioning", {"noise_mask": True}, filling),
+        Node(17, "DifferentialDiffusion", {}, {"model": model}),
+        Node(18, "KSampler", {"seed": 0, "denoise": 1.0, **sampling}, drawn),
+        Node(19, "VAEDecode", {}, {"samples": (18, 0), "vae": vae}),
+        Node(20, "ImageCompositeMasked", {"x": 0, "y": 0, "resize_source": False}, pieced),
+        Node(21, "DragPasteBack", {}, back),
+        Node(22, "SaveImage", {"filename_prefix": f"drag_inpaint_{kind}"}, {"images": (21, "image")}),
+    ]

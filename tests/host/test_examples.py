@@ -116,6 +116,12 @@ def test_the_refined_picture_is_twice_as_large_and_much_the_same(
             {"flux1-dev.safetensors", "clip_l.safetensors", "t5xxl_fp16.safetensors", "ae.safetensors"}
             | {"flux-ip-adapter-v2.safetensors", "clip_vision_l.safetensors"},
         ),
+        (
+            "inpaint-flux-fill",
+            {"flux1-fill-dev.safetensors", "clip_l.safetensors", "t5xxl_fp16.safetensors"}
+            | {"ae.safetensors"},
+        ),
+        ("inpaint-sdxl", {"sd_xl_base_1.0_inpainting_0.1.safetensors"}),
     ],
 )
 def test_the_real_ones_lack_only_their_models(server: Server, name: str, files: set[str]) -> None:
@@ -128,6 +134,40 @@ def test_the_real_ones_lack_only_their_models(server: Server, name: str, files: 
     assert {e["type"] for e in found} == {"value_not_in_list"}
     assert {e["extra_info"]["received_value"] for e in found} == files
     server.drain()  # the preview of the regions needs no model and runs
+
+
+@pytest.mark.parametrize("name", ["inpaint-flux-fill", "inpaint-sdxl"])
+def test_an_inpainting_template_draws_the_hole_alone(server: Server, name: str) -> None:
+    """As shipped but for the files: an embedded model stands in for the inpainting one, at its own size."""
+    rng = np.random.default_rng(0)
+    picture = np.clip(rng.normal(128, 40, (16, 16, 3)), 0, 255).astype(np.uint8).repeat(32, 0).repeat(32, 1)
+    server.upload(picture, "example.png")
+    prompt = to_prompt(shipped(name), server.object_info())
+    for number in "1234":
+        prompt.pop(number, None)
+    small = {"inpaint-flux-fill": "embedded-flux", "inpaint-sdxl": "embedded-sd"}[name]
+    prompt["1"] = {"class_type": "DragEmbeddedModel", "inputs": {"model_name": small}}
+    prompt["12"]["inputs"]["side"] = 256
+    prompt["16"]["inputs"] |= {"positive": ["1", 1], "negative": ["1", 1], "vae": ["1", 2]}
+    prompt["17"]["inputs"]["model"] = ["1", 0]
+    prompt["18"]["inputs"]["steps"] = 4
+    prompt["19"]["inputs"]["vae"] = ["1", 2]
+    for number in ("14", "15"):
+        prompt.pop(number)
+    prompt["30"] = {"class_type": "SaveImage", "inputs": {"images": ["13", 5], "filename_prefix": "draft"}}
+    prompt["31"] = {"class_type": "MaskToImage", "inputs": {"mask": ["13", 8]}}
+    prompt["32"] = {"class_type": "SaveImage", "inputs": {"images": ["31", 0], "filename_prefix": "hole"}}
+    prompt["33"] = {"class_type": "SaveImage", "inputs": {"images": ["20", 0], "filename_prefix": "piece"}}
+    run = server.run(prompt, SECONDS)
+    assert run.ok, run.error
+    draft, hole, piece, whole = (
+        server.image(run.outputs[n]["images"][0]).astype(int) for n in ("30", "32", "33", "22")
+    )
+    off = np.abs(piece - draft).max(-1)
+    assert off[hole[..., 0] == 0].max() == 0 and off[hole[..., 0] > 250].mean() > 2
+    assert whole.shape == picture.shape
+    changed = np.abs(whole - picture).max(-1) > 0
+    assert changed.any() and not changed[:100].any()  # far from the drag nothing changed
 
 
 def test_the_server_offers_them_as_templates(server: Server) -> None:
