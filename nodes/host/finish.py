@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ...drag_core.autocast import uncast
 from ...drag_core.motion.areas import marked, strength_map
-from ...drag_core.pictures.draft import Draft, draft_of
+from ...drag_core.pictures.draft import Draft, draft_from, draft_of
 from ...drag_core.pictures.paste import kept, put_back, soft
 from ...drag_core.ranges import Ranged, check_mode, span
 from ...drag_core.trajectory.finish import STEPS, finish, noise_like
@@ -113,15 +113,15 @@ def finish_picture(
     check_vae(patcher, vae)
     task = replace(task, cell=cell_of(patcher.model))
     _check_sizes(picture, task, draft)
-    made = draft is None
-    sketch = draft_of(picture[0], task) if draft is None else Draft(draft[0], torch.zeros_like(draft[0, 0]))
-    strength = _strengths(task, wish, redraw, sketch.hole if made else None)
+    made = draft_of(picture[0], task) if draft is None else None
+    strength = _strengths(task, wish, redraw, None if made is None else made.hole)
+    sketch = _given(draft, picture, task, redraw) if made is None else made
     blocks = _blocks(patcher) if wish.kv == "draft" else ()
     cells, pixels = (strength > 0).float(), sketch.picture[None]
     with uncast(patcher.load_device):
         samples = encoded(vae, pixels[0])
     # painted over the draft's hole is like the rest; another draft's may be empty, and then says nothing
-    where = None if made else (strength < 1).float()
+    where = None if made is not None else (strength < 1).float()
     z, calls = _drawn(patcher, positive, samples, strength, schedule, wish.seed, blocks, where)
     out = latent_out(patcher.model, z.float().cpu())
     with uncast(patcher.load_device):
@@ -129,7 +129,7 @@ def finish_picture(
     whole = put_back(picture, edited=kept(pixels, shown, cells), editable=task.editable, seam=0.0)
     share = soft(cells, task.image)[0, 0] * (1.0 if task.editable is None else task.editable)
     report = {
-        "draft": "made here" if made else "given",
+        "draft": "given" if made is None else "made here",
         "redrawn": "the hole" if redraw is None else "the mask",
         "cells": [int(cells.sum()), cells.numel()],
         **{name: getattr(wish, name) for name in ("strength", "steps", "core", "rest", "kv", "seed")},
@@ -139,6 +139,14 @@ def finish_picture(
         "notes": [*sketch.notes, *(() if cells.any() else (NOTHING,))],
     }
     return Finished(whole, out, share, report)
+
+
+def _given(draft: Tensor | None, picture: Tensor, task: Task, redraw: Tensor | None) -> Draft:
+    """Takes the user's draft, which may be the picture itself where a mask says what is drawn."""
+    assert draft is not None
+    if redraw is None:
+        return draft_from(draft[0], picture[0], task)
+    return Draft(draft[0], torch.zeros_like(draft[0, 0]))
 
 
 def _check_sizes(picture: Tensor, task: Task, draft: Tensor | None) -> None:

@@ -195,6 +195,17 @@ def test_a_draft_and_a_mask_of_ones_own() -> None:
     assert apart(image[0][~kept], made["truth"][0][~kept]) > 0.01
 
 
+def test_a_draft_that_changes_what_may_not() -> None:
+    """There the picture stays, and the report says so."""
+    model, positive, vae = load_embedded("embedded-sd")
+    made = lit()
+    draft = made["truth"].clone()
+    draft[:, :20] = 1.0
+    image, _, _, report = finished(model, positive, vae, made, draft=draft)
+    assert any("lies outside the editable mask" in note for note in json.loads(report)["notes"])
+    assert torch.equal(image[:, :20], made["image"][:, :20])
+
+
 def test_progress_preview_and_seed(monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[tuple[int, int, bool]] = []
     monkeypatch.setattr(latent_preview.args, "preview_method", LatentPreviewMethod.Latent2RGB)

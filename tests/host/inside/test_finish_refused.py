@@ -27,6 +27,7 @@ def refusals() -> list[tuple[str, Callable[[dict[str, Any]], dict[str, Any]]]]:
         ("points alone leave no hole; mark a region, or connect a mask to redraw", with_points),
         ("drawn on 256x256 and the picture is 64x64", lambda _: {"image": small}),
         ("the draft is 64x64 and the picture 256x256", lambda _: {"draft": small}),
+        ("the draft is the picture itself: change something in it", lambda m: {"draft": m["image"]}),
         ("the mask is 32x32 and the picture is 256x256", lambda _: {"redraw": torch.ones(1, 32, 32)}),
         ("the redraw mask marks nothing within what may change", lambda _: {"redraw": painted}),
         ("the vae has 4 latent channels and this model works on 16", lambda _: {"vae": FourChannels()}),
