@@ -1,0 +1,367 @@
+"""The region pull in Triton: all maps and regions in one launch, its gradient in a second. See `poses`.
+
+No atomics: a program has one column of quads (a run of them, from top to bottom) and some channels, and writes what
+its quads give to the cells at their corners; `spread` adds a cell's four. So two runs are equal bit for bit.
+"""
+
+# mypy: ignore-errors
+from __future__ import annotations
+
+import triton
+import triton.language as tl
+
+
+@triton.jit
+def _mix(a, b, share):
+    """a + share (b - a): written alike for both maps, so that equal features differ by exactly 0."""
+    return tl.fma(b - a, share, a)
+
+
+@triton.jit
+def _corners(x, qy, qx, oy, ox, h, w, wx, C, c, mc):
+    """The four native cells of a quad; x begins at cell (oy, ox) and has rows of wx cells."""
+    top = x + (qy - oy) * wx * C
+    bottom = x + (tl.minimum(qy + 1, h - 1) - oy) * wx * C
+    left = (qx - ox) * C + c
+    right = (tl.minimum(qx + 1, w - 1) - ox) * C + c
+    f00 = tl.load(top + left, mask=mc, other=0.0).to(tl.float32)
+    f01 = tl.load(top + right, mask=mc, other=0.0).to(tl.float32)
+    f10 = tl.load(bottom + left, mask=mc, other=0.0).to(tl.float32)
+    f11 = tl.load(bottom + right, mask=mc, other=0.0).to(tl.float32)
+    return f00, f01, f10, f11
+
+
+@triton.jit
+def _three(p, step, mc, count):
+    """Three native cells `step` apart, of which `count` are read."""
+    a = tl.load(p, mask=mc, other=0.0).to(tl.float32)
+    b = tl.load(p + step, mask=mc & (count > 1), other=0.0).to(tl.float32)
+    d = tl.load(p + 2 * step, mask=mc & (count > 2), other=0.0).to(tl.float32)
+    return a, b, d
+
+
+@triton.jit
+def _line(p, step, mc, c1, c2, count, WIDE: tl.constexpr):
+    """Two or, WIDE, up to three native cells `step` apart blended."""
+    a = tl.load(p, mask=mc, other=0.0).to(tl.float32)
+    b = tl.load(p + step, mask=mc & (count > 1), other=0.0).to(tl.float32)
+    out = _mix(a, b, c1)
+    if WIDE:
+        d = tl.load(p + 2 * step, mask=mc & (count > 2), other=0.0).to(tl.float32)
+        out = tl.fma(d - b, c2, out)
+    return out
+
+
+@triton.jit
+def _signed(d, share):
+    return tl.where(d > 0.0, share, tl.where(d < 0.0, -share, 0.0))
+
+
+@triton.jit
+def _separable(
+    x, r, ints, floats, inside, qy, qx, oy, ox, h, w, wx, C, c, mc, u, lines, of, K, sizes, H,
+    a00, a01, a10, a11, loss,
+):  # fmt: skip
+    """A quad's cells of all regions where rows and columns say the motion: its 3x3 native cells of the reference are
+    read once.
+    """
+    ya = tl.load(ints + lines + tl.minimum(qy, h))
+    yb = tl.load(ints + lines + tl.minimum(qy + 1, h))  # below the map: no cells
+    xa = tl.load(ints + lines + h + 1 + qx)
+    xb = tl.load(ints + lines + h + 2 + qx)
+    for k in range(K):
+        head = ints + (k * sizes + u) * 8
+        by = tl.load(head)
+        bx = tl.load(head + 1)
+        ny = tl.load(head + 2)
+        nx = tl.load(head + 3)
+        top = tl.maximum(ya, by)
+        bottom = tl.minimum(yb, by + ny)
+        left = tl.maximum(xa, bx)
+        right = tl.minimum(xb, bx + nx)
+        if (top < bottom) & (left < right):
+            flat = inside + tl.load(head + 4)
+            table = ints + tl.load(head + 5)
+            cy = floats + tl.load(head + 6)
+            cx = cy + 2 * ny
+            share = tl.load(floats + k)
+            f00, f01, f10, f11 = _corners(x, qy, qx, oy, ox, h, w, wx, C, c, mc)
+            rows = tl.load(table + qy)
+            columns = tl.load(table + h + qx)
+            p = r + ((rows // 4) * w + columns // 4) * C + c
+            rows = rows % 4
+            columns = columns % 4
+            r00, r10, r20 = _three(p, w * C, mc, rows)
+            r01, r11, r21 = _three(p + C, w * C, mc & (columns > 1), rows)
+            r02, r12, r22 = _three(p + 2 * C, w * C, mc & (columns > 2), rows)
+            for y in range(top, bottom):
+                fy = tl.load(floats + of + y)
+                c1 = tl.load(cy + 2 * (y - by))
+                c2 = tl.load(cy + 2 * (y - by) + 1)
+                now = _mix(f00, f10, fy)
+                along = _mix(f01, f11, fy) - now
+                t0 = tl.fma(r20 - r10, c2, _mix(r00, r10, c1))
+                t1 = tl.fma(r21 - r11, c2, _mix(r01, r11, c1))
+                t2 = tl.fma(r22 - r12, c2, _mix(r02, r12, c1))
+                e1 = t1 - t0
+                e2 = t2 - t1
+                whole = tl.zeros_like(loss)
+                second = tl.zeros_like(loss)
+                for j in range(left, right):
+                    if tl.load(flat + (y - by) * nx + j - bx) != 0:
+                        fx = tl.load(floats + of + H + j)
+                        d1 = tl.load(cx + 2 * (j - bx))
+                        d2 = tl.load(cx + 2 * (j - bx) + 1)
+                        d = tl.fma(along, fx, now) - tl.fma(e2, d2, tl.fma(e1, d1, t0))
+                        s = _signed(d, share)
+                        loss = tl.fma(s, d, loss)
+                        whole += s
+                        second = tl.fma(s, fx, second)
+                first = whole - second
+                a00 = tl.fma(first, 1.0 - fy, a00)
+                a10 = tl.fma(first, fy, a10)
+                a01 = tl.fma(second, 1.0 - fy, a01)
+                a11 = tl.fma(second, fy, a11)
+    return a00, a01, a10, a11, loss
+
+
+@triton.jit
+def _listed(
+    x, r, ints, floats, qy, qx, oy, ox, h, w, wx, C, c, mc, lines, of, a00, a01, a10, a11, loss
+):  # fmt: skip
+    """A quad's cells from their list, for any motion."""
+    quad = ints + lines + tl.minimum(qy, h - 1) * w + qx
+    begin = tl.load(quad)
+    end = tl.where(qy < h, tl.load(quad + 1), begin)
+    if begin < end:
+        f00, f01, f10, f11 = _corners(x, qy, qx, oy, ox, h, w, wx, C, c, mc)
+        for i in range(begin, end):
+            code = tl.load(ints + lines + h * w + 1 + i)
+            row = floats + of + i * 8
+            share = tl.load(row)
+            fy = tl.load(row + 1)
+            fx = tl.load(row + 2)
+            c1 = tl.load(row + 3)
+            c2 = tl.load(row + 4)
+            d1 = tl.load(row + 5)
+            d2 = tl.load(row + 6)
+            rows = (code // 4) % 4
+            columns = code % 4
+            cell = code // 16
+            p = r + ((cell // 8192) * w + cell % 8192) * C + c
+            if (rows > 2) | (columns > 2):
+                t0 = _line(p, w * C, mc, c1, c2, rows, True)
+                t1 = _line(p + C, w * C, mc & (columns > 1), c1, c2, rows, True)
+                t2 = _line(p + 2 * C, w * C, mc & (columns > 2), c1, c2, rows, True)
+                then = tl.fma(t2 - t1, d2, _mix(t0, t1, d1))
+            else:
+                t0 = _line(p, w * C, mc, c1, c2, rows, False)
+                t1 = _line(p + C, w * C, mc & (columns > 1), c1, c2, rows, False)
+                then = _mix(t0, t1, d1)
+            now = _mix(f00, f10, fy)
+            d = tl.fma(_mix(f01, f11, fy) - now, fx, now) - then
+            s = _signed(d, share)
+            loss = tl.fma(s, d, loss)
+            second = s * fx
+            first = s - second
+            a00 = tl.fma(first, 1.0 - fy, a00)
+            a10 = tl.fma(first, fy, a10)
+            a01 = tl.fma(second, 1.0 - fy, a01)
+            a11 = tl.fma(second, fy, a11)
+    return a00, a01, a10, a11, loss
+
+
+# What changes with every region is not specialised: each would compile the kernel again.
+@triton.jit(do_not_specialize=["K", "sizes", "H"], do_not_specialize_on_alignment=["inside"])
+def pull_kernel(
+    x0, x1, x2, x3, r0, r1, r2, r3, scale, meta, ints, floats, inside, room, parts, K, sizes, H,
+    MAPS: tl.constexpr, SEPARABLE: tl.constexpr, CROP: tl.constexpr, EVEN: tl.constexpr, BC: tl.constexpr,
+):  # fmt: skip
+    """One run of quads and BC channels. room: left and right cells of run + 1 rows (.., 2, C); parts: the loss.
+
+    CROP: the current maps are the cells that the quads touch, and no more.
+    """
+    pid = tl.program_id(0)
+    m = 0
+    x = x0
+    r = r0
+    if MAPS > 1:
+        if pid >= tl.load(meta + 16):
+            m = 1
+            x = x1
+            r = r1
+    if MAPS > 2:
+        if pid >= tl.load(meta + 32):
+            m = 2
+            x = x2
+            r = r2
+    if MAPS > 3:
+        if pid >= tl.load(meta + 48):
+            m = 3
+            x = x3
+            r = r3
+    of = meta + m * 16
+    local = pid - tl.load(of)
+    C = tl.load(of + 1)
+    if EVEN:
+        C = tl.multiple_of(C, 16)
+    h = tl.load(of + 2)
+    w = tl.load(of + 3)
+    wide = tl.load(of + 7)
+    blocks = tl.load(of + 8)
+    run = tl.load(of + 9)
+    u = tl.load(of + 11)
+    lines = tl.load(of + 12)
+    shares = tl.load(of + 13)
+    strip = local // blocks
+    first = tl.load(of + 4) + (strip // wide) * run
+    qx = tl.load(of + 5) + strip % wide
+    oy = 0
+    ox = 0
+    wx = w
+    if CROP:
+        oy = tl.load(of + 4)
+        ox = tl.load(of + 5)
+        wx = tl.minimum(wide + 1, w - ox)
+    c = (local % blocks) * BC + tl.arange(0, BC)
+    mc = c < C
+    loss = tl.zeros((BC,), tl.float32)
+    a00 = tl.zeros((BC,), tl.float32)
+    a01 = tl.zeros((BC,), tl.float32)
+    start = tl.load(of + 10)
+    if EVEN:
+        start = tl.multiple_of(start, 16)
+    out = room + start + strip * (run + 1) * 2 * C + c
+    for j in range(run):
+        a10 = tl.zeros((BC,), tl.float32)
+        a11 = tl.zeros((BC,), tl.float32)
+        if SEPARABLE:
+            a00, a01, a10, a11, loss = _separable(
+                x, r, ints, floats, inside, first + j, qx, oy, ox, h, w, wx, C, c, mc, u, lines, shares,
+                K, sizes, H, a00, a01, a10, a11, loss,
+            )  # fmt: skip
+        else:
+            a00, a01, a10, a11, loss = _listed(
+                x, r, ints, floats, first + j, qx, oy, ox, h, w, wx, C, c, mc, lines, shares,
+                a00, a01, a10, a11, loss,
+            )  # fmt: skip
+        tl.store(out + 2 * j * C, a00, mask=mc)
+        tl.store(out + (2 * j + 1) * C, a01, mask=mc)
+        a00 = a10
+        a01 = a11
+    tl.store(out + 2 * run * C, a00, mask=mc)
+    tl.store(out + (2 * run + 1) * C, a01, mask=mc)
+    tl.store(parts + pid, tl.sum(loss, 0) * tl.load(scale + m))
+
+
+@triton.jit
+def crop_kernel(
+    x0, x1, x2, x3, y0, y1, y2, y3, meta, first1, first2, first3,
+    MAPS: tl.constexpr, BN: tl.constexpr, BC: tl.constexpr,
+):  # fmt: skip
+    """The cells that the quads touch, channels together, from maps whose cells lie together: BN cells, BC channels."""
+    pid = tl.program_id(0)
+    m = 0
+    x = x0
+    to = y0
+    begun = 0
+    if MAPS > 1:
+        if pid >= first1:
+            m = 1
+            x = x1
+            to = y1
+            begun = first1
+    if MAPS > 2:
+        if pid >= first2:
+            m = 2
+            x = x2
+            to = y2
+            begun = first2
+    if MAPS > 3:
+        if pid >= first3:
+            m = 3
+            x = x3
+            to = y3
+            begun = first3
+    of = meta + m * 16
+    C = tl.load(of + 1)
+    h = tl.load(of + 2)
+    w = tl.load(of + 3)
+    oy = tl.load(of + 4)
+    ox = tl.load(of + 5)
+    wide = tl.minimum(tl.load(of + 7) + 1, w - ox)
+    cells = tl.minimum(tl.load(of + 14) + 1, h - oy) * wide
+    blocks = tl.cdiv(C, BC)
+    i = ((pid - begun) // blocks) * BN + tl.arange(0, BN)
+    c = ((pid - begun) % blocks) * BC + tl.arange(0, BC)
+    mask = (c < C)[:, None] & (i < cells)[None, :]
+    at = (oy + i // wide) * w + ox + i % wide
+    value = tl.load(x + (c[:, None] * (h * w) + at[None, :]), mask=mask)
+    tl.store(to + (i[None, :] * C + c[:, None]), value, mask=mask)
+
+
+@triton.jit
+def spread_kernel(
+    g0, g1, g2, g3, scale, grad, meta, room, first1, first2, first3,
+    MAPS: tl.constexpr, LAST: tl.constexpr, EVEN: tl.constexpr, BN: tl.constexpr, BC: tl.constexpr,
+):  # fmt: skip
+    """The gradient of BN native cells and BC channels: what the quads at their corners gave, times the incoming one.
+
+    LAST: a cell's channels lie together, else a channel's cells. Every cell is written.
+    """
+    pid = tl.program_id(0)
+    m = 0
+    g = g0
+    begun = 0
+    if MAPS > 1:
+        if pid >= first1:
+            m = 1
+            g = g1
+            begun = first1
+    if MAPS > 2:
+        if pid >= first2:
+            m = 2
+            g = g2
+            begun = first2
+    if MAPS > 3:
+        if pid >= first3:
+            m = 3
+            g = g3
+            begun = first3
+    of = meta + m * 16
+    C = tl.load(of + 1)
+    start = tl.load(of + 10)
+    if EVEN:
+        C = tl.multiple_of(C, 16)
+        start = tl.multiple_of(start, 16)
+    h = tl.load(of + 2)
+    w = tl.load(of + 3)
+    wide = tl.load(of + 7)
+    run = tl.load(of + 9)
+    high = tl.load(of + 14)
+    blocks = tl.cdiv(C, BC)
+    cell = ((pid - begun) // blocks) * BN + tl.arange(0, BN)
+    c = ((pid - begun) % blocks) * BC + tl.arange(0, BC)
+    y = cell // w - tl.load(of + 4)
+    x = cell % w - tl.load(of + 5)
+    mask = (cell < h * w)[:, None] & (c < C)[None, :]
+    there = (cell < h * w) & (y >= 0) & (y <= high) & (x >= 0) & (x <= wide)
+    at = y // run
+    slot = y % run
+    p = room + start
+    total = tl.zeros((BN, BC), tl.float32)
+    for side in tl.static_range(2):
+        column = there & (x >= side) & (x < wide + side)
+        strip = at * wide + x - side
+        here = column & (y < tl.load(of + 6) * run)
+        q = ((strip * (run + 1) + slot) * 2 + side) * C
+        total += tl.load(p + (q[:, None] + c[None, :]), mask=here[:, None] & mask, other=0.0)
+        above = column & (slot == 0) & (y > 0)
+        q = (((strip - wide) * (run + 1) + run) * 2 + side) * C
+        total += tl.load(p + (q[:, None] + c[None, :]), mask=above[:, None] & mask, other=0.0)
+    total *= tl.load(scale + m) * tl.load(grad)
+    if LAST:
+        to = cell[:, None] * C + c[None, :]
+    else:
+        to = c[None, :] * (h * w) + cell[:, None]
+    tl.store(g + to, total.to(g.dtype.element_ty), mask=mask)
