@@ -55,7 +55,7 @@ def pull(kind: str, separable: bool, crop: bool, channels: int) -> ASTSource:
     maps = [f"{a}{i}" for a in "xr" for i in range(4)]
     types = dict.fromkeys(maps, f"*{kind}") | dict.fromkeys(("scale", "floats", "room", "parts"), "*fp32")
     types |= dict.fromkeys(("meta", "ints"), "*i32") | {"inside": "*u8"}
-    types |= dict.fromkeys(("K", "sizes", "H"), "i32")
+    types |= dict.fromkeys(("K", "sizes"), "i32")
     constants = {"MAPS": 4, "SEPARABLE": separable, "CROP": crop, "EVEN": True, "BC": channels}
     return source(kernels.pull_kernel, types, constants, [*maps, "room"])
 

@@ -142,7 +142,7 @@ class _Pull(torch.autograd.Function):
             triton.pull_kernel[(planned.programs,)](
                 *_four(maps if last else _cropped(maps, planned)), *_four([then[i] for i in order]), by,
                 planned.meta, planned.ints, planned.floats, planned.inside, room, parts,
-                planned.regions, planned.sizes, planned.size.height,
+                planned.regions, planned.sizes,
                 MAPS=len(maps), SEPARABLE=planned.separable, CROP=not last,
                 EVEN=all(x.shape[1] % 16 == 0 for x in now), BC=planned.channels, num_warps=blocks.warps,
             )  # fmt: skip

@@ -8,7 +8,6 @@ from `base` on, r0 + c1 (r1 - r0) + c2 (r2 - r1). Sums run over p, a quad at a t
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -129,37 +128,36 @@ def _lines(natives: list[tuple[int, int]], size: Grid, moved: Sequence[Moved]) -
     ints: for every region and size HEAD numbers: box (top, left, rows, columns), where its mask, its first table
         and its first share lie; then of every size the first grid cell of each native row and column, and of
         every region and size base * 4 + count of each native row and column.
-    floats: each region's share; of every size each cell's share of the next native one; c1 and c2 of each cell.
+    floats: each region's share, then of every region, size and row or column of its box (share of the next
+        native cell, c1, c2, 0).
     """
-    heads, tables, shares = [], [], [torch.tensor([s for *_, s in moved], dtype=torch.float64)]
-    at, of, flat = len(moved) * len(natives) * HEAD, len(moved), 0
-    lines = []
-    for h, w in natives:
-        for native, large in ((h, size.height), (w, size.width)):
-            low, share = _near(torch.arange(large), native, large)
-            tables.append(torch.searchsorted(low, torch.arange(native + 1)))
-            shares.append(share)
-            lines.append((native, large, low, at, of))
-            at, of = at + native + 1, of + large
+    heads, tables, starts, at = [], [], [], len(moved) * len(natives) * HEAD
+    lines = [(n, big, *_near(torch.arange(big), n, big)) for s in natives for n, big in zip(s, (size.height, size.width), strict=True)]
+    for native, _, low, _ in lines:
+        starts.append((at, 0))
+        tables.append(torch.searchsorted(low, torch.arange(native + 1)))
+        at += native + 1
+    shares, of, flat = [torch.tensor([s for *_, s in moved], dtype=torch.float64)], len(moved), 0
     for matrix, mask, _ in moved:
         back = torch.linalg.inv(matrix.double())
         if back[0, 1] != 0 or back[1, 0] != 0:
             return None
         box = _box(mask)
+        high, wide = (s.stop - s.start for s in box)
         for u in range(len(natives)):
-            heads += [box[0].start, box[1].start, *(s.stop - s.start for s in box), flat, at, of, 0]
-            for d, (native, large, low, _, _) in enumerate(lines[2 * u : 2 * u + 2]):
+            heads += [box[0].start, box[1].start, high, wide, flat, at, of, 0]
+            for d, (native, large, low, share) in enumerate(lines[2 * u : 2 * u + 2]):
                 here = torch.arange(box[d].start, box[d].stop)
                 read = _read(here * back[1 - d, 1 - d] + back[1 - d, 2], native, large)
                 packed = _packed(low[here], *read, native)
                 if packed is None:
                     return None
                 tables.append(packed[0])
-                shares.append(packed[1].flatten())
-                at, of = at + native, of + 2 * len(here)
-        flat += int(math.prod(s.stop - s.start for s in box))
+                shares.append(torch.cat([share[here, None], packed[1], torch.zeros(len(here), 1)], 1).flatten())
+                at, of = at + native, of + 4 * len(here)
+        flat += high * wide
     ints = [torch.tensor(heads, dtype=torch.int32), *(t.to(torch.int32) for t in tables)]
-    return ints, [s.float() for s in shares], [line[3:] for line in lines[::2]]
+    return ints, [s.float() for s in shares], starts[::2]
 
 
 def _packed(quad: Tensor, base: Tensor, c1: Tensor, c2: Tensor, native: int) -> tuple[Tensor, Tensor] | None:
