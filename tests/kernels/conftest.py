@@ -1,0 +1,10 @@
+"""These tests run in an environment of their own (constraints-kernels.txt), the kernels through triton's interpreter."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+os.environ["TRITON_INTERPRET"] = "1"  # before triton is imported; test_compiled's own process has it off
+pytest.importorskip("triton")
