@@ -1,4 +1,4 @@
-"""Cases of the region pull, odd and real, and its definition in float64: for tests/kernels and gpu_kernels."""
+"""Cases of the region pull, odd and real, and its definition in float64: for the tests and gpu_kernels."""
 
 from __future__ import annotations
 
@@ -41,7 +41,10 @@ class Case:
 
 
 def motion(
-    shift: tuple[float, float] = (0, 0), turn: float = 0, scale: float = 1, about: tuple[float, float] = (0, 0)
+    shift: tuple[float, float] = (0, 0),
+    turn: float = 0,
+    scale: float = 1,
+    about: tuple[float, float] = (0, 0),
 ) -> Tensor:
     c, s = scale * math.cos(turn), scale * math.sin(turn)
     x, y = about
@@ -111,7 +114,7 @@ def odd() -> Iterator[Case]:
 
 
 def real() -> Iterator[Case]:
-    """What an update of SD1.5 at 512 px and of FLUX at 1024 px pulls with; grids of half and a quarter of the picture."""
+    """What updates of SD1.5 at 512 px and of FLUX at 1024 px pull with."""
     grid = Grid(256, 256)
     sd: Sizes = ((1280, 16, 16), (1280, 32, 32), (640, 64, 64), (320, 64, 64))
     flux: Sizes = ((3072, 64, 64),) * 4
@@ -124,6 +127,7 @@ def real() -> Iterator[Case]:
         matrix = motion((4.3, 2.6), 0.3, about=(120, 120)) if turn else motion((19.3, 7.6))
         return matrix, mask, 1e-8
 
+    whole = motion((19.3, 7.6)), box(grid, 0, 0, 256, 256), 1e-8
     four = tuple(one(64, False, x) for x in (5, 60, 115, 170))
     for last in (True, False):
         yield Case("SD 3520 f32, 256 px shift", sd, grid, (one(128, False),), wide, last=last)
@@ -136,5 +140,5 @@ def real() -> Iterator[Case]:
     yield Case("SD 3520 f32, four of 128 px", sd, grid, four, wide)
     yield Case("SD 640 f32, 128 px shift", sd[2:3], grid, (one(64, False),), wide)
     yield Case("SD 320 f32, 128 px shift", sd[3:], grid, (one(64, False),), wide)
-    yield Case("SD 3520 f32, 512 px shift", sd, grid, ((motion((19.3, 7.6)), box(grid, 0, 0, 256, 256), 1e-8),), wide)
+    yield Case("SD 3520 f32, 512 px shift", sd, grid, (whole,), wide)
     yield Case("FLUX 4x3072 bf16, 512 px shift", flux, grid, (one(128, False),), torch.bfloat16)

@@ -1,4 +1,4 @@
-"""Compiles the kernels for cards that are not here and reads what the compiler made of them; no GPU is needed.
+"""Compiles the kernels for cards that are not here, and reads what the compiler made of them without a GPU.
 
 python tests/kernels/compiled.py [80 gfx942 ...]    prints the table
 """
@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,11 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
 from drag_core.kernels.region import triton as kernels
+from drag_core.kernels.region import triton_ends as ends
 from drag_core.kernels.region.fused import BLOCKS, Blocks
 
 TARGETS = ("75", "80", "86", "89", "90", "120", "gfx942")
+FIRSTS = {f"first{i}": "i32" for i in (1, 2, 3)}
 TOOLS = Path(triton.__file__).parent / "backends" / "nvidia" / "bin"
 
 
@@ -31,6 +33,7 @@ class Job:
     name: str
     source: ASTSource
     warps: int
+    options: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,8 @@ def source(fn: Any, types: dict[str, str], constants: dict[str, Any], aligned: l
 
 def pull(kind: str, separable: bool, crop: bool, channels: int) -> ASTSource:
     maps = [f"{a}{i}" for a in "xr" for i in range(4)]
-    types = dict.fromkeys(maps, f"*{kind}") | dict.fromkeys(("scale", "floats", "room", "parts"), "*fp32")
+    types = FIRSTS | dict.fromkeys(maps, f"*{kind}")
+    types |= dict.fromkeys(("scale", "floats", "room", "parts"), "*fp32")
     types |= dict.fromkeys(("meta", "ints"), "*i32") | {"inside": "*u8"}
     types |= dict.fromkeys(("K", "sizes"), "i32")
     constants = {"MAPS": 4, "SEPARABLE": separable, "CROP": crop, "EVEN": True, "BC": channels}
@@ -62,16 +66,16 @@ def pull(kind: str, separable: bool, crop: bool, channels: int) -> ASTSource:
 
 def spread(kind: str, last: bool, blocks: tuple[int, int, int]) -> ASTSource:
     maps = [f"g{i}" for i in range(4)]
-    types = dict.fromkeys(maps, f"*{kind}") | dict.fromkeys(("scale", "grad", "room"), "*fp32")
-    types |= {"meta": "*i32"} | {f"first{i}": "i32" for i in (1, 2, 3)}
+    types = FIRSTS | dict.fromkeys(maps, f"*{kind}") | {"meta": "*i32"}
+    types |= dict.fromkeys(("scale", "grad", "room"), "*fp32")
     constants = {"MAPS": 4, "LAST": last, "EVEN": True, "BN": blocks[0], "BC": blocks[1]}
-    return source(kernels.spread_kernel, types, constants, [*maps, "room"])
+    return source(ends.spread_kernel, types, constants, [*maps, "room"])
 
 
 def crop(kind: str) -> ASTSource:
     maps = [f"{a}{i}" for a in "xy" for i in range(4)]
-    types = dict.fromkeys(maps, f"*{kind}") | {"meta": "*i32"} | {f"first{i}": "i32" for i in (1, 2, 3)}
-    return source(kernels.crop_kernel, types, {"MAPS": 4, "BN": 32, "BC": 32}, maps)
+    types = FIRSTS | dict.fromkeys(maps, f"*{kind}") | {"meta": "*i32"}
+    return source(ends.crop_kernel, types, {"MAPS": 4, "BN": 32, "BC": 32}, maps)
 
 
 def jobs(target: str, blocks: Blocks = BLOCKS) -> Iterator[Job]:
@@ -81,9 +85,11 @@ def jobs(target: str, blocks: Blocks = BLOCKS) -> Iterator[Job]:
             continue
         for separable in (True, False):
             name = f"pull {kind} {'lines' if separable else 'cells'} {blocks.channels}"
-            yield Job(name, pull(kind, separable, False, blocks.channels), blocks.warps)
+            made = pull(kind, separable, False, blocks.channels)
+            yield Job(name, made, blocks.warps, blocks.options(separable))
         yield Job(f"spread {kind}", spread(kind, True, blocks.spread), blocks.spread[2])
-    yield Job("pull fp32 lines, crop", pull("fp32", True, True, blocks.channels), blocks.warps)
+    made = pull("fp32", True, True, blocks.channels)
+    yield Job("pull fp32 lines, crop", made, blocks.warps, blocks.options(True))
     yield Job("spread fp32, cells last", spread("fp32", False, blocks.spread), blocks.spread[2])
     yield Job("crop fp32", crop("fp32"), 4)
 
@@ -91,7 +97,9 @@ def jobs(target: str, blocks: Blocks = BLOCKS) -> Iterator[Job]:
 def usage(job: Job, target: str) -> Usage:
     amd = target.startswith("gfx")
     card = GPUTarget("hip", target, 64) if amd else GPUTarget("cuda", int(target), 32)
-    made = triton.compile(job.source, target=card, options={"num_warps": job.warps})
+    made = triton.compile(
+        job.source, target=card, options={"num_warps": job.warps} | ({} if amd else job.options)
+    )
     if amd:
         text = made.asm["amdgcn"]
         pairs = re.findall(r"\.(vgpr_count|vgpr_spill_count|sgpr_spill_count):\s+(\d+)", text)
@@ -112,14 +120,16 @@ def usage(job: Job, target: str) -> Usage:
 
 
 def main(targets: list[str]) -> int:
-    channels, warps = (int(os.environ.get(k, d)) for k, d in (("BC", BLOCKS.channels), ("WARPS", BLOCKS.warps)))
+    channels, warps = int(os.environ.get("BC", BLOCKS.channels)), int(os.environ.get("WARPS", BLOCKS.warps))
     worst = 0
-    print(f"triton {triton.__version__}\n| target | kernel | registers | spilled | wide loads, stores |\n|---|---|---|---|---|")
+    print(f"triton {triton.__version__}\n| target | kernel | registers | spilled | wide loads, stores |")
+    print("|---|---|---|---|---|")
     for target in targets or TARGETS:
-        for job in jobs(target, Blocks(channels, warps)):
+        for job in jobs(target, replace(BLOCKS, channels=channels, warps=warps)):
             u = usage(job, target)
             worst = max(worst, u.spilled)
-            print(f"| {target} | {job.name} | {u.registers} | {u.spilled} | {u.loads}, {u.stores} |", flush=True)
+            row = (target, job.name, u.registers, u.spilled, f"{u.loads}, {u.stores}")
+            print("|", " | ".join(map(str, row)), "|", flush=True)
     return int(worst > 0)
 
 

@@ -1,4 +1,4 @@
-"""These tests run in an environment of their own (constraints-kernels.txt), the kernels through triton's interpreter."""
+"""They have an environment of their own (constraints-kernels.txt); kernels run in triton's interpreter."""
 
 from __future__ import annotations
 

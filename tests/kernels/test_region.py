@@ -66,7 +66,9 @@ def test_lines_say_shifts_and_cells_the_rest() -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize(("sizes", "grid"), [(EVEN, EVEN_GRID), (ODD, ODD_GRID)])
-def test_equal_features_pull_nothing(dtype: torch.dtype, sizes: tuple[tuple[int, int, int]], grid: Grid) -> None:
+def test_equal_features_pull_nothing(
+    dtype: torch.dtype, sizes: tuple[tuple[int, int, int]], grid: Grid
+) -> None:
     """Not moved, and the centre of a turn: ties, where the windows' products differ by their rounding."""
     mask = disc(grid, 11, 14, 4.2)
     middle = box(grid, 12, 9, 1, 1)
@@ -105,9 +107,11 @@ def test_a_supervision_takes_it_where_it_fits(monkeypatch: pytest.MonkeyPatch) -
     mask = torch.zeros(48, 64)
     mask[10:26, 14:30] = 1
     s = RegionSupervision(
-        (Region(mask, AffineMotion((7.0, 3.0))), Region(mask, AffineMotion((900.0, 0.0)))), Grid(48, 64), Grid(24, 32),
+        (Region(mask, AffineMotion((7.0, 3.0))), Region(mask, AffineMotion((900.0, 0.0)))),
+        Grid(48, 64),
+        Grid(24, 32),
         equal_taps=True,
-    )  # fmt: skip
+    )
     case = Case("", EVEN, Grid(24, 32), (), last=False)
     now, then = case.maps(1), case.maps(2)
     plan = s.plan(then, (0.5, 1.0))

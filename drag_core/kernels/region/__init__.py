@@ -36,7 +36,9 @@ def plan(
     return fused.laid(maps), {s: pose(maps, size, m, fused.BLOCKS.channels) or () for s, m in moved.items()}
 
 
-def pull(now: list[Tensor], then: list[Tensor], planned: Planned, scale: list[Tensor] | None = None) -> Tensor:
+def pull(
+    now: list[Tensor], then: list[Tensor], planned: Planned, scale: list[Tensor] | None = None
+) -> Tensor:
     """Sums share · gap over the regions of one progress; differentiable in `now`."""
     if isinstance(planned, Pose):
         return fused.pull(now, then, planned, scale)

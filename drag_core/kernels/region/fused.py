@@ -1,6 +1,6 @@
-"""The pull in three launches where a card and triton are there: the loss, its sum, and the gradient in backward.
+"""The pull in three launches where a card and triton are there: loss, its sum, in backward the gradient.
 
-Maps whose cells lie together (a UNet's) take one more, for the cells beneath the regions with channels together.
+Maps whose cells lie together (a UNet's) take one more, which lays the channels of the regions' cells so.
 """
 
 from __future__ import annotations
@@ -17,21 +17,24 @@ import torch
 from torch import Tensor
 
 from ...types import Grid
-from .poses import Pose, pose
+from .poses import MOST, Pose, firsts, pose
 from .windowed import pull as windowed_pull
 from .windowed import window
 
-MOST = 4  # maps in a launch
 KINDS = (torch.float32, torch.float16, torch.bfloat16)
 
 
 @dataclass(frozen=True)
 class Blocks:
-    """Channels and warps of a program of the pull, and cells, channels and warps of a program of its gradient."""
+    """Channels and warps of a program of the pull; cells, channels and warps of one of its gradient."""
 
     channels: int = 128
     warps: int = 2
     spread: tuple[int, int, int] = (16, 64, 4)
+    registers: int = 128  # the pull by lines would take 96 and spill some
+
+    def options(self, separable: bool) -> dict[str, int]:
+        return {"maxnreg": self.registers} if separable and torch.version.hip is None else {}
 
 
 BLOCKS = Blocks()
@@ -82,14 +85,11 @@ def _tried(device: torch.device, dtype: torch.dtype, turn: float) -> bool:
     planned = pose([now], Grid(12, 12), [(matrix, inside, 0.5)], BLOCKS.channels)
     one = window([now], Grid(12, 12), matrix, inside, 0.5)
     assert planned is not None and one is not None
-    results = []
-    for way, plan in ((pull, planned), (windowed_pull, [one])):
-        x = now.clone().requires_grad_()
-        loss = way([x], laid([then]), plan)  # type: ignore[operator]
-        results += [loss.detach(), torch.autograd.grad(loss, x)[0].float()]
-    close = torch.isclose(results[0], results[2], rtol=1e-4)
-    apart = (results[1] - results[3]).norm() <= 2e-2 * results[3].norm()  # a sign may differ, the type rounds
-    return bool(close & apart)
+    x = now.clone().requires_grad_()
+    losses = pull([x], laid([then]), planned), windowed_pull([x], [then], [one])
+    a, b = (torch.autograd.grad(loss, x)[0].float() for loss in losses)
+    close = torch.isclose(*losses, rtol=1e-4)
+    return bool(close & ((a - b).norm() <= 2e-2 * b.norm()))  # a sign may differ, the type rounds
 
 
 def pull(now: list[Tensor], then: list[Tensor], planned: Pose, scale: list[Tensor] | None = None) -> Tensor:
@@ -105,22 +105,16 @@ def _four(maps: Sequence[Tensor]) -> list[Tensor]:
     return [*maps, *[maps[0]] * (MOST - len(maps))]
 
 
-def _firsts(counts: Sequence[int]) -> tuple[list[int], int]:
-    """The first programs of maps 1 to 3 in one grid, and how many there are in all."""
-    ends = [sum(counts[: i + 1]) for i in range(len(counts))]
-    return [*ends, *[ends[-1]] * MOST][: MOST - 1], ends[-1]
-
-
 def _cropped(maps: list[Tensor], planned: Pose) -> list[Tensor]:
     """The cells of the maps that the regions' quads touch, channels together."""
-    from . import triton
+    from .triton_ends import crop_kernel
 
     crops = [(m.shape[1], *size) for m, size in zip(maps, planned.crops, strict=True)]
     flat = torch.empty(sum(c * h * w for c, h, w in crops), dtype=maps[0].dtype, device=maps[0].device)
     out = list(flat.split([c * h * w for c, h, w in crops]))
-    firsts, programs = _firsts([-(-c // 32) * -(-h * w // 32) for c, h, w in crops])
-    triton.crop_kernel[(programs,)](
-        *_four(maps), *_four(out), planned.meta, *firsts, MAPS=len(maps), BN=32, BC=32, num_warps=4
+    *begin, programs = firsts([-(-c // 32) * -(-h * w // 32) for c, h, w in crops])
+    crop_kernel[(programs,)](
+        *_four(maps), *_four(out), *begin, planned.meta, MAPS=len(maps), BN=32, BC=32, num_warps=4
     )
     return out
 
@@ -130,7 +124,7 @@ class _Pull(torch.autograd.Function):
     def forward(
         ctx: Any, planned: Pose, then: list[Tensor], scale: list[Tensor] | None, blocks: Blocks, *now: Tensor
     ) -> Tensor:
-        from . import triton
+        from .triton import pull_kernel
 
         order, like = planned.order, now[0]
         last = all(by_channels(x) for x in now)
@@ -139,12 +133,13 @@ class _Pull(torch.autograd.Function):
         room = torch.empty(planned.room, dtype=torch.float32, device=like.device)
         parts = torch.empty(planned.programs, dtype=torch.float32, device=like.device)
         with torch.cuda.device(like.device) if like.is_cuda else nullcontext():
-            triton.pull_kernel[(planned.programs,)](
-                *_four(maps if last else _cropped(maps, planned)), *_four([then[i] for i in order]), by,
-                planned.meta, planned.ints, planned.floats, planned.inside, room, parts,
+            pull_kernel[(planned.programs,)](
+                *_four(maps if last else _cropped(maps, planned)), *_four([then[i] for i in order]),
+                *planned.firsts, by, planned.meta, planned.ints, planned.floats, planned.inside, room, parts,
                 planned.regions, planned.sizes,
                 MAPS=len(maps), SEPARABLE=planned.separable, CROP=not last,
                 EVEN=all(x.shape[1] % 16 == 0 for x in now), BC=planned.channels, num_warps=blocks.warps,
+                **blocks.options(planned.separable),
             )  # fmt: skip
         ctx.save_for_backward(room, by)
         ctx.planned, ctx.blocks, ctx.last, ctx.dtype = planned, blocks, last, like.dtype
@@ -153,19 +148,19 @@ class _Pull(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
-        from . import triton
+        from .triton_ends import spread_kernel
 
         room, by = ctx.saved_tensors
         planned, (cells, channels, warps) = ctx.planned, ctx.blocks.spread
         layout = torch.channels_last if ctx.last else torch.contiguous_format
         made = [torch.empty(s, dtype=ctx.dtype, device=room.device, memory_format=layout) for s in ctx.shapes]
         out = [made[i] for i in planned.order]
-        firsts, programs = _firsts(
+        *begin, programs = firsts(
             [-(-x.shape[2] * x.shape[3] // cells) * -(-x.shape[1] // channels) for x in out]
         )
         with torch.cuda.device(room.device) if room.is_cuda else nullcontext():
-            triton.spread_kernel[(programs,)](
-                *_four(out), by, grad, planned.meta, room, *firsts,
+            spread_kernel[(programs,)](
+                *_four(out), *begin, by, grad, planned.meta, room,
                 MAPS=len(out), LAST=ctx.last, EVEN=all(x.shape[1] % 16 == 0 for x in out),
                 BN=cells, BC=channels, num_warps=warps,
             )  # fmt: skip

@@ -1,15 +1,17 @@
 """What the fused pull reads of one progress: where every moved cell lies and comes from, as small tables.
 
-A quad is a native cell with its right, lower and diagonal neighbour: a cell p of the grid reads the current map in
-one quad, bilinearly, with shares (fx, fy). What it reads of the reference is a blend of two upsampled cells a
-line, each a blend of two native ones; where the grid is no smaller than the map these are three native cells
-from `base` on, r0 + c1 (r1 - r0) + c2 (r2 - r1). Sums run over p, a quad at a time.
+A quad is a native cell with its right, lower and diagonal neighbour. A cell p of the grid reads the current
+map in one quad, bilinearly, with shares (fx, fy). What it reads of the reference is a blend of two upsampled
+cells a line, each of two native ones; where the grid is no smaller than the map these are three native
+cells from `base` on, r0 + c1 (r1 - r0) + c2 (r2 - r1). Where all of a quad's cells read the same three rows
+and columns, as shifts do, these are read once for all.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import torch
 from torch import Tensor
@@ -17,8 +19,9 @@ from torch import Tensor
 from ...types import Grid
 from ..lookup import neighbours
 
-Moved = tuple[Tensor, Tensor, float]  # matrix (3, 3) and moved mask (H, W) of a region, on the grid; its share
-Tables = tuple[list[Tensor], list[Tensor], list[tuple[int, int]]]  # ints, floats, where a size's begin in both
+Moved = tuple[Tensor, Tensor, float]  # a region's matrix (3, 3) and moved mask (H, W) on the grid, its share
+Tables = tuple[list[Tensor], list[Tensor], list[tuple[int, int]]]  # ints, floats, where a size's begin
+MOST = 4  # maps in a launch
 HEAD, META = 8, 16  # numbers of a region and size in `ints`, of a map in `meta`
 QUADS = 64  # cells of the grid that one program takes at least, where quads are smaller
 
@@ -31,7 +34,8 @@ class Pose:
     ints, floats, inside: of `separable` poses the lines' tables (`_lines`) and a byte a cell of the regions'
         boxes, else a row for each moved cell (`_cells`).
     order: the maps by size. crops: rows and columns of each that the quads touch.
-    sizes: native sizes that differ. programs: of the pull. room: floats of its partial gradients.
+    sizes: native sizes that differ. programs: of the pull, of the maps behind the first from `firsts` on.
+    room: floats of its partial gradients.
     """
 
     meta: Tensor
@@ -39,9 +43,9 @@ class Pose:
     floats: Tensor
     inside: Tensor
     ones: Tensor
+    firsts: tuple[int, ...]
     order: tuple[int, ...]
     crops: tuple[tuple[int, int], ...]
-    size: Grid
     regions: int
     sizes: int
     programs: int
@@ -79,13 +83,27 @@ def pose(maps: Sequence[Tensor], size: Grid, moved: Sequence[Moved], channels: i
         programs += runs * wide * blocks
         room += runs * wide * (run + 1) * 2 * c
     return Pose(
-        torch.tensor(rows, dtype=torch.int32).to(device),
-        torch.cat(ints).to(device),
-        torch.cat(floats).to(device),
-        inside.to(device),
-        torch.ones(len(maps), device=device),
-        tuple(order), tuple(crops), size, len(moved), len(natives), programs, room, lines is not None, channels,
-    )  # fmt: skip
+        meta=torch.tensor(rows, dtype=torch.int32).to(device),
+        ints=torch.cat(ints).to(device),
+        floats=torch.cat(floats).to(device),
+        inside=inside.to(device),
+        ones=torch.ones(len(maps), device=device),
+        firsts=tuple([row[0] for row in rows[1:]] + [programs] * (MOST - len(rows))),
+        order=tuple(order),
+        crops=tuple(crops),
+        regions=len(moved),
+        sizes=len(natives),
+        programs=programs,
+        room=room,
+        separable=lines is not None,
+        channels=channels,
+    )
+
+
+def firsts(counts: Sequence[int]) -> list[int]:
+    """Lists the first programs of maps 1 to 3, and how many there are in all."""
+    ends = list(accumulate(counts))
+    return [*(ends[:-1] + ends[-1:] * MOST)[: MOST - 1], ends[-1]]
 
 
 def _box(mask: Tensor) -> tuple[slice, slice]:
@@ -125,14 +143,15 @@ def _read(at: Tensor, native: int, large: int) -> tuple[Tensor, Tensor, Tensor]:
 def _lines(natives: list[tuple[int, int]], size: Grid, moved: Sequence[Moved]) -> Tables | None:
     """Makes tables for motions that rows and columns can say, if each quad reads 3x3 native cells at most.
 
-    ints: for every region and size HEAD numbers: box (top, left, rows, columns), where its mask, its first table
-        and its first share lie; then of every size the first grid cell of each native row and column, and of
-        every region and size base * 4 + count of each native row and column.
+    ints: for every region and size HEAD numbers: box (top, left, rows, columns), where its mask, its first
+        table and its first share lie; then of every size the first grid cell of each native row and column,
+        and of every region and size base * 4 + count of each native row and column.
     floats: each region's share, then of every region, size and row or column of its box (share of the next
         native cell, c1, c2, 0).
     """
     heads, tables, starts, at = [], [], [], len(moved) * len(natives) * HEAD
-    lines = [(n, big, *_near(torch.arange(big), n, big)) for s in natives for n, big in zip(s, (size.height, size.width), strict=True)]
+    sides = [(n, big) for h, w in natives for n, big in ((h, size.height), (w, size.width))]
+    lines = [(n, big, *_near(torch.arange(big), n, big)) for n, big in sides]
     for native, _, low, _ in lines:
         starts.append((at, 0))
         tables.append(torch.searchsorted(low, torch.arange(native + 1)))
@@ -153,17 +172,20 @@ def _lines(natives: list[tuple[int, int]], size: Grid, moved: Sequence[Moved]) -
                 if packed is None:
                     return None
                 tables.append(packed[0])
-                shares.append(torch.cat([share[here, None], packed[1], torch.zeros(len(here), 1)], 1).flatten())
+                row = [share[here], *packed[1], torch.zeros(len(here))]
+                shares.append(torch.stack(row, 1).flatten())
                 at, of = at + native, of + 4 * len(here)
         flat += high * wide
     ints = [torch.tensor(heads, dtype=torch.int32), *(t.to(torch.int32) for t in tables)]
     return ints, [s.float() for s in shares], starts[::2]
 
 
-def _packed(quad: Tensor, base: Tensor, c1: Tensor, c2: Tensor, native: int) -> tuple[Tensor, Tensor] | None:
+def _packed(
+    quad: Tensor, base: Tensor, c1: Tensor, c2: Tensor, native: int
+) -> tuple[Tensor, tuple[Tensor, Tensor]] | None:
     """Reads of a line's cells, counted from the first cell that their quad reads; None beyond three cells.
 
-    Returns base * 4 + count (native,) of the quads, and c1, c2 (cells, 2).
+    Returns base * 4 + count (native,) of the quads, and the cells' c1 and c2.
     """
     none = torch.full((native,), native)
     first = none.scatter_reduce(0, quad, base, "amin")
@@ -172,7 +194,7 @@ def _packed(quad: Tensor, base: Tensor, c1: Tensor, c2: Tensor, native: int) -> 
     if int(last.max()) > 2:
         return None
     count = torch.zeros_like(none).scatter_reduce(0, quad, last + 1, "amax")
-    c = torch.stack([torch.where(o > 0, 1.0, c1), torch.where(o > 1, 1.0, torch.where(o > 0, c1, c2))], 1)
+    c = torch.where(o > 0, 1.0, c1), torch.where(o > 1, 1.0, torch.where(o > 0, c1, c2))
     return first.clamp_max(native - 1) * 4 + count, c
 
 
@@ -181,8 +203,8 @@ def _cells(
 ) -> Tables:
     """Lists the moved cells of all regions by quad, on the device, for any motion.
 
-    ints: for every size the first cell of each quad (h·w + 1), and of each cell base row * 8192 + base column, times
-        16, plus 4 times the rows that it reads, plus the columns.
+    ints: for every size the first cell of each quad (h·w + 1), and of each cell base row * 8192 + base
+        column, times 16, plus 4 times the rows that it reads, plus the columns.
     floats: eight of each cell: share of the region, fy, fx, c1 and c2 of rows, c1 and c2 of columns, 0.
     """
     at = [torch.nonzero(mask).to(torch.int16).to(device).double() for _, mask, _ in moved]
@@ -193,7 +215,10 @@ def _cells(
         for d in (1, 0)
     )
     shares = torch.cat([torch.full_like(a[:, 0], s) for a, (*_, s) in zip(at, moved, strict=True)])
-    ints, floats, starts, begun = [], [], [], 0
+    ints: list[Tensor] = []
+    floats: list[Tensor] = []
+    starts: list[tuple[int, int]] = []
+    begun = 0
     for h, w in natives:
         low_y, fy = _near(there[:, 0], h, size.height)
         low_x, fx = _near(there[:, 1], w, size.width)

@@ -1,7 +1,7 @@
 """The region pull in Triton: all maps and regions in one launch, its gradient in a second. See `poses`.
 
-No atomics: a program has one column of quads (a run of them, from top to bottom) and some channels, and writes what
-its quads give to the cells at their corners; `spread` adds a cell's four. So two runs are equal bit for bit.
+No atomics: a program has a run of quads, from top to bottom, and some channels, and writes what its quads
+give to the cells at their corners; `spread_kernel` adds a cell's four. So two runs are equal bit for bit.
 """
 
 # mypy: ignore-errors
@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import triton
 import triton.language as tl
+
+from .triton_ends import pick
 
 
 @triton.jit
@@ -18,12 +20,12 @@ def _mix(a, b, share):
 
 
 @triton.jit
-def _corners(x, qy, qx, oy, ox, h, w, wx, C, c, mc):
-    """The four native cells of a quad; x begins at cell (oy, ox) and has rows of wx cells."""
-    top = x + (qy - oy) * wx * C
-    bottom = x + (tl.minimum(qy + 1, h - 1) - oy) * wx * C
-    left = (qx - ox) * C + c
-    right = (tl.minimum(qx + 1, w - 1) - ox) * C + c
+def _corners(x, qy, qx, h, w, wx, C, c, mc):
+    """The four native cells of a quad; x has rows of wx cells."""
+    top = x + qy * wx * C
+    bottom = x + tl.minimum(qy + 1, h - 1) * wx * C
+    left = qx * C + c
+    right = tl.minimum(qx + 1, w - 1) * C + c
     f00 = tl.load(top + left, mask=mc, other=0.0).to(tl.float32)
     f01 = tl.load(top + right, mask=mc, other=0.0).to(tl.float32)
     f10 = tl.load(bottom + left, mask=mc, other=0.0).to(tl.float32)
@@ -54,19 +56,17 @@ def _line(p, step, mc, c1, c2, count, WIDE: tl.constexpr):
 
 @triton.jit
 def _signed(d, share):
-    """share with d's sign, 0 where d is 0: two comparisons and choices would be one instruction more a cell."""
+    """share with d's sign, 0 where d is 0; by bits, an instruction a cell less than by two comparisons."""
     sign = (d.to(tl.int32, bitcast=True) & -2147483648) | share.to(tl.int32, bitcast=True)
     return tl.where(d == 0.0, 0.0, sign.to(tl.float32, bitcast=True))
 
 
 @triton.jit
 def _separable(
-    x, r, ints, floats, inside, qy, qx, oy, ox, h, w, wx, C, c, mc, u, lines, K, sizes,
+    x, r, ints, floats, inside, qy, qx, h, w, wx, C, c, mc, u, lines, K, sizes,
     a00, a01, a10, a11, loss,
 ):  # fmt: skip
-    """A quad's cells of all regions where rows and columns say the motion: its 3x3 native cells of the reference are
-    read once.
-    """
+    """A quad's cells where rows and columns say the motion: 3x3 native cells of the reference, read once."""
     ya = tl.load(ints + lines + tl.minimum(qy, h))
     yb = tl.load(ints + lines + tl.minimum(qy + 1, h))  # below the map: no cells
     xa = tl.load(ints + lines + h + 1 + qx)
@@ -87,7 +87,7 @@ def _separable(
             cy = floats + tl.load(head + 6)
             cx = cy + 4 * ny
             share = tl.load(floats + k)
-            f00, f01, f10, f11 = _corners(x, qy, qx, oy, ox, h, w, wx, C, c, mc)
+            f00, f01, f10, f11 = _corners(x, qy, qx, h, w, wx, C, c, mc)
             rows = tl.load(table + qy)
             columns = tl.load(table + h + qx)
             p = r + ((rows // 4) * w + columns // 4) * C + c
@@ -128,15 +128,13 @@ def _separable(
 
 
 @triton.jit
-def _listed(
-    x, r, ints, floats, qy, qx, oy, ox, h, w, wx, C, c, mc, lines, of, a00, a01, a10, a11, loss
-):  # fmt: skip
+def _listed(x, r, ints, floats, qy, qx, h, w, wx, C, c, mc, lines, of, a00, a01, a10, a11, loss):
     """A quad's cells from their list, for any motion."""
     quad = ints + lines + tl.minimum(qy, h - 1) * w + qx
     begin = tl.load(quad)
     end = tl.where(qy < h, tl.load(quad + 1), begin)
     if begin < end:
-        f00, f01, f10, f11 = _corners(x, qy, qx, oy, ox, h, w, wx, C, c, mc)
+        f00, f01, f10, f11 = _corners(x, qy, qx, h, w, wx, C, c, mc)
         for i in range(begin, end):
             code = tl.load(ints + lines + h * w + 1 + i)
             row = floats + of + i * 8
@@ -174,34 +172,23 @@ def _listed(
 
 
 # What changes with every region is not specialised: each would compile the kernel again.
-@triton.jit(do_not_specialize=["K", "sizes"], do_not_specialize_on_alignment=["inside"])
+@triton.jit(
+    do_not_specialize=["first1", "first2", "first3", "K", "sizes"], do_not_specialize_on_alignment=["inside"]
+)
 def pull_kernel(
-    x0, x1, x2, x3, r0, r1, r2, r3, scale, meta, ints, floats, inside, room, parts, K, sizes,
+    x0, x1, x2, x3, r0, r1, r2, r3, first1, first2, first3, scale, meta, ints, floats, inside, room, parts,
+    K, sizes,
     MAPS: tl.constexpr, SEPARABLE: tl.constexpr, CROP: tl.constexpr, EVEN: tl.constexpr, BC: tl.constexpr,
 ):  # fmt: skip
-    """One run of quads and BC channels. room: left and right cells of run + 1 rows (.., 2, C); parts: the loss.
+    """A run of quads and BC channels.
 
+    room: left and right cells of run + 1 rows (.., 2, C). parts: the loss.
     CROP: the current maps are the cells that the quads touch, and no more.
     """
     pid = tl.program_id(0)
-    m = 0
-    x = x0
-    r = r0
-    if MAPS > 1:
-        if pid >= tl.load(meta + 16):
-            m = 1
-            x = x1
-            r = r1
-    if MAPS > 2:
-        if pid >= tl.load(meta + 32):
-            m = 2
-            x = x2
-            r = r2
-    if MAPS > 3:
-        if pid >= tl.load(meta + 48):
-            m = 3
-            x = x3
-            r = r3
+    m = (pid >= first1).to(tl.int32) + (pid >= first2).to(tl.int32) + (pid >= first3).to(tl.int32)
+    x = pick(m, x0, x1, x2, x3, MAPS)
+    r = pick(m, r0, r1, r2, r3, MAPS)
     of = meta + m * 16
     local = pid - tl.load(of)
     C = tl.load(of + 1)
@@ -217,13 +204,10 @@ def pull_kernel(
     strip = local // blocks
     first = tl.load(of + 4) + (strip // wide) * run
     qx = tl.load(of + 5) + strip % wide
-    oy = 0
-    ox = 0
     wx = w
     if CROP:
-        oy = tl.load(of + 4)
-        ox = tl.load(of + 5)
-        wx = tl.minimum(wide + 1, w - ox)
+        wx = tl.minimum(wide + 1, w - tl.load(of + 5))
+        x -= (tl.load(of + 4) * wx + tl.load(of + 5)) * C
     c = (local % blocks) * BC + tl.arange(0, BC)
     mc = c < C
     loss = tl.zeros((BC,), tl.float32)
@@ -238,12 +222,12 @@ def pull_kernel(
         a11 = tl.zeros((BC,), tl.float32)
         if SEPARABLE:
             a00, a01, a10, a11, loss = _separable(
-                x, r, ints, floats, inside, first + j, qx, oy, ox, h, w, wx, C, c, mc, u, lines,
+                x, r, ints, floats, inside, first + j, qx, h, w, wx, C, c, mc, u, lines,
                 K, sizes, a00, a01, a10, a11, loss,
             )  # fmt: skip
         else:
             a00, a01, a10, a11, loss = _listed(
-                x, r, ints, floats, first + j, qx, oy, ox, h, w, wx, C, c, mc, lines, tl.load(of + 13),
+                x, r, ints, floats, first + j, qx, h, w, wx, C, c, mc, lines, tl.load(of + 13),
                 a00, a01, a10, a11, loss,
             )  # fmt: skip
         tl.store(out + 2 * j * C, a00, mask=mc)
@@ -253,116 +237,3 @@ def pull_kernel(
     tl.store(out + 2 * run * C, a00, mask=mc)
     tl.store(out + (2 * run + 1) * C, a01, mask=mc)
     tl.store(parts + pid, tl.sum(loss, 0) * tl.load(scale + m))
-
-
-@triton.jit
-def crop_kernel(
-    x0, x1, x2, x3, y0, y1, y2, y3, meta, first1, first2, first3,
-    MAPS: tl.constexpr, BN: tl.constexpr, BC: tl.constexpr,
-):  # fmt: skip
-    """The cells that the quads touch, channels together, from maps whose cells lie together: BN cells, BC channels."""
-    pid = tl.program_id(0)
-    m = 0
-    x = x0
-    to = y0
-    begun = 0
-    if MAPS > 1:
-        if pid >= first1:
-            m = 1
-            x = x1
-            to = y1
-            begun = first1
-    if MAPS > 2:
-        if pid >= first2:
-            m = 2
-            x = x2
-            to = y2
-            begun = first2
-    if MAPS > 3:
-        if pid >= first3:
-            m = 3
-            x = x3
-            to = y3
-            begun = first3
-    of = meta + m * 16
-    C = tl.load(of + 1)
-    h = tl.load(of + 2)
-    w = tl.load(of + 3)
-    oy = tl.load(of + 4)
-    ox = tl.load(of + 5)
-    wide = tl.minimum(tl.load(of + 7) + 1, w - ox)
-    cells = tl.minimum(tl.load(of + 14) + 1, h - oy) * wide
-    blocks = tl.cdiv(C, BC)
-    i = ((pid - begun) // blocks) * BN + tl.arange(0, BN)
-    c = ((pid - begun) % blocks) * BC + tl.arange(0, BC)
-    mask = (c < C)[:, None] & (i < cells)[None, :]
-    at = (oy + i // wide) * w + ox + i % wide
-    value = tl.load(x + (c[:, None] * (h * w) + at[None, :]), mask=mask)
-    tl.store(to + (i[None, :] * C + c[:, None]), value, mask=mask)
-
-
-@triton.jit
-def spread_kernel(
-    g0, g1, g2, g3, scale, grad, meta, room, first1, first2, first3,
-    MAPS: tl.constexpr, LAST: tl.constexpr, EVEN: tl.constexpr, BN: tl.constexpr, BC: tl.constexpr,
-):  # fmt: skip
-    """The gradient of BN native cells and BC channels: what the quads at their corners gave, times the incoming one.
-
-    LAST: a cell's channels lie together, else a channel's cells. Every cell is written.
-    """
-    pid = tl.program_id(0)
-    m = 0
-    g = g0
-    begun = 0
-    if MAPS > 1:
-        if pid >= first1:
-            m = 1
-            g = g1
-            begun = first1
-    if MAPS > 2:
-        if pid >= first2:
-            m = 2
-            g = g2
-            begun = first2
-    if MAPS > 3:
-        if pid >= first3:
-            m = 3
-            g = g3
-            begun = first3
-    of = meta + m * 16
-    C = tl.load(of + 1)
-    start = tl.load(of + 10)
-    if EVEN:
-        C = tl.multiple_of(C, 16)
-        start = tl.multiple_of(start, 16)
-    h = tl.load(of + 2)
-    w = tl.load(of + 3)
-    wide = tl.load(of + 7)
-    run = tl.load(of + 9)
-    high = tl.load(of + 14)
-    blocks = tl.cdiv(C, BC)
-    cell = ((pid - begun) // blocks) * BN + tl.arange(0, BN)
-    c = ((pid - begun) % blocks) * BC + tl.arange(0, BC)
-    y = cell // w - tl.load(of + 4)
-    x = cell % w - tl.load(of + 5)
-    mask = (cell < h * w)[:, None] & (c < C)[None, :]
-    there = (cell < h * w) & (y >= 0) & (y <= high) & (x >= 0) & (x <= wide)
-    at = y // run
-    slot = y % run
-    p = room + start
-    total = tl.zeros((BN, BC), tl.float32)
-    for side in tl.static_range(2):
-        column = there & (x >= side) & (x < wide + side)
-        strip = at * wide + x - side
-        here = column & (y < tl.load(of + 6) * run)
-        q = ((strip * (run + 1) + slot) * 2 + side) * C
-        total += tl.load(p + (q[:, None] + c[None, :]), mask=here[:, None] & mask, other=0.0)
-        above = column & (slot == 0) & (y > 0)
-        q = (((strip - wide) * (run + 1) + run) * 2 + side) * C
-        total += tl.load(p + (q[:, None] + c[None, :]), mask=above[:, None] & mask, other=0.0)
-    total *= tl.load(scale + m) * tl.load(grad)
-    if LAST:
-        to = cell[:, None] * C + c[None, :]
-    else:
-        to = c[None, :] * (h * w) + cell[:, None]
-    tl.store(g + to, total.to(g.dtype.element_ty), mask=mask)
