@@ -4,7 +4,4 @@ from __future__ import annotations
 
 import os
 
-import pytest
-
 os.environ["TRITON_INTERPRET"] = "1"  # before triton is imported; test_compiled's own process has it off
-pytest.importorskip("triton")
