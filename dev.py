@@ -30,9 +30,9 @@ USAGE = """usage: python dev.py demo [--out DIR]
 
 demo   drags objects of generated scenes with the embedded models and writes pictures to out/demo
 test   ruff, ruff format, mypy --strict over drag_core and nodes, tsc (where there is a Node.js) and pytest;
---host and --browser also run the tests that need a ComfyUI or a browser, --kernels those of the GPU kernels, on
-Linux and in .venv-kernels; --host --cuda runs the tests in ComfyUI's process in its two ways with a card (a
-machine without one rehearses them)
+--host and --browser also run the tests that need a ComfyUI or a browser, --kernels those of the GPU kernels,
+on Linux and in .venv-kernels; --host --cuda runs the tests in ComfyUI's process in its two ways with a card
+(a machine without one rehearses them)
 Both install the pinned requirements of constraints.txt into .venv on first use; with --torch-2.14 that torch
 and all else as pinned, into .venv-torch-2.14."""
 # What a result that hangs on rounding depends on.

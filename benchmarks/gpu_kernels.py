@@ -15,7 +15,9 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,7 @@ from drag_core.kernels import region
 from drag_core.kernels.region import fused, poses, windowed
 from drag_core.types import Grid
 
+DEVICE = "cuda"
 Pull = Callable[[], list[Tensor]]  # loss and gradients
 VARIANTS = [(64, 1), (128, 2), (128, 1), (64, 2), (256, 2), (128, 4), (256, 4), (32, 1)]
 SPREADS = [(16, 64, 4), (8, 64, 2), (8, 128, 4), (32, 64, 4), (16, 128, 8), (4, 256, 4)]
@@ -58,6 +61,28 @@ class Told:
                 self.say(what=what, name=name, error=traceback.format_exc()[-900:])
 
 
+def tiny(case: Case) -> Case:
+    """What compiles to the same kernels, with few channels."""
+    return replace(case, sizes=tuple((c if c % 16 else 16, h, w) for c, h, w in case.sizes))
+
+
+def warm(case: Case, blocks: fused.Blocks = fused.BLOCKS) -> None:
+    """In a process of its own: compiles into triton's cache on the disk."""
+    try:
+        fused.BLOCKS = blocks  # type: ignore[misc]
+        way(case, case.maps(1, DEVICE), case.maps(2, DEVICE), True)()
+        torch.cuda.synchronize()
+    except Exception as error:  # the run itself says it
+        print(f"not warmed: {case.name}: {str(error)[:200]}", file=sys.stderr)
+
+
+def warmed(jobs: list[tuple[Case, fused.Blocks]], workers: int = 10) -> dict[str, Any]:
+    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+        for one in [pool.submit(warm, *job) for job in jobs]:
+            one.result(timeout=90)
+    return {"kernels": len(jobs)}
+
+
 def way(case: Case, now: list[Tensor], then: list[Tensor], fast: bool) -> Pull:
     """Loss and gradients of one update, by the kernel or by windows."""
     scale = case.scales(str(now[0].device))
@@ -82,7 +107,7 @@ def way(case: Case, now: list[Tensor], then: list[Tensor], fast: bool) -> Pull:
 
 
 def checked(case: Case, told: Told) -> dict[str, Any]:
-    now, then = case.maps(1, "cuda"), case.maps(2, "cuda")
+    now, then = case.maps(1, DEVICE), case.maps(2, DEVICE)
     run = way(case, now, then, True)
     got, again = run(), run()
     want = definition(case, now, then)
@@ -104,7 +129,7 @@ def ties(told: Told) -> dict[str, Any]:
         for name, one in (("not moved", motion()), ("turned about a cell", motion(turn=0.7, about=(9, 12)))):
             mask = box(grid, 12, 9, 1, 1) if "turned" in name else box(grid, 7, 5, 20, 21)
             case = Case("ties", ((5, 13, 11), (64, 13, 11)), grid, ((one, mask, 1.0),), dtype)
-            now = case.maps(1, "cuda")
+            now = case.maps(1, DEVICE)
             found[f"{name} {dtype}"] = float(sum(x.abs().sum() for x in way(case, now, now, True)()))
     told.failed += any(found.values())
     return found
@@ -151,7 +176,7 @@ def graph(run: Pull, rounds: int = 9) -> float:
 
 def floor(case: Case, rate: float) -> float:
     """Microseconds: what is touched of both maps read once, every gradient written once."""
-    planned = poses.pose(case.maps(1), case.grid, case.regions)
+    planned = poses.pose([torch.empty(1, *s) for s in case.sizes], case.grid, case.regions)
     assert planned is not None
     total = 0
     for i, (h, w) in zip(planned.order, planned.crops, strict=True):
@@ -161,7 +186,7 @@ def floor(case: Case, rate: float) -> float:
 
 
 def timed(case: Case, rate: float) -> dict[str, Any]:
-    now, then = case.maps(1, "cuda"), case.maps(2, "cuda")
+    now, then = case.maps(1, DEVICE), case.maps(2, DEVICE)
     best, out = floor(case, rate), {}
     for name, fast in (("kernel", True), ("windows", False)):
         run = way(case, now, then, fast)
@@ -180,7 +205,7 @@ def timed(case: Case, rate: float) -> dict[str, Any]:
 
 
 def varied(case: Case, blocks: fused.Blocks, quads: int) -> dict[str, Any]:
-    now, then = case.maps(1, "cuda"), case.maps(2, "cuda")
+    now, then = case.maps(1, DEVICE), case.maps(2, DEVICE)
     before = fused.BLOCKS, poses.QUADS
     try:
         fused.BLOCKS, poses.QUADS = blocks, quads  # type: ignore[misc]
@@ -191,7 +216,7 @@ def varied(case: Case, blocks: fused.Blocks, quads: int) -> dict[str, Any]:
 
 def copying() -> float:
     """Bytes a second that a copy on the card reads and writes."""
-    a = torch.empty(2**28, device="cuda")
+    a = torch.empty(2**28, device=DEVICE)
     b = torch.empty_like(a)
     return 2 * a.nbytes / (graph(lambda: [b.copy_(a)], 3) * 1e-6)
 
@@ -208,22 +233,28 @@ def main(argv: list[str] | None = None) -> int:
     rate = copying()
     told.say(what="card", name=torch.cuda.get_device_name(), torch=torch.__version__, copy_tb_s=rate / 1e12)
     torch.cuda.empty_cache()
+    cases = {c.name: c for c in real()}
+    some = [c for n, c in cases.items() if c.last and ("3520 f32, 256" in n or "bf16, 256" in n)]
+    base = fused.BLOCKS
+    ways = {f"{c}, {w} warps": (replace(base, channels=c, warps=w), poses.QUADS) for c, w in VARIANTS}
+    ways |= {f"quads {q}": (base, q) for q in (1, 16, 128, 256, 1024)}
+    ways |= {f"{r} registers": (replace(base, registers=r), poses.QUADS) for r in (96, 168)}
+    ways |= {f"spread {s}": (replace(base, spread=s), poses.QUADS) for s in SPREADS}
+    jobs = [(tiny(c), base) for c in (*cases.values(), *odd())]
+    jobs += [(tiny(c), blocks) for blocks, _ in ways.values() for c in some]
+    told.all("warmed", {"all": lambda: warmed(jobs)})
     kinds = fused.KINDS
-    told.all("works", {"here": lambda: {str(k): fused.works(torch.device("cuda", 0), k) for k in kinds}})
+    told.all("works", {"here": lambda: {str(k): fused.works(torch.device(DEVICE, 0), k) for k in kinds}})
     told.all("check", {c.name: lambda c=c: checked(c, told) for c in odd()})
     told.all("ties", {"0": lambda: ties(told)})
     told.say(what="checked", failed=told.failed)
-    cases = {c.name: c for c in real()}
-    told.all("time", {n: lambda c=c: timed(c, rate) for n, c in cases.items()})
-    some = [cases[n] for n in cases if "3520 f32, 256" in n or "bf16, 256" in n]
-    some = [c for c in some if c.last]
-    base = fused.BLOCKS
-    ways = {f"{c}, {w} warps": (replace(base, channels=c, warps=w), poses.QUADS) for c, w in VARIANTS}
-    ways |= {f"spread {s}": (replace(base, spread=s), poses.QUADS) for s in SPREADS}
-    ways |= {f"quads {q}": (base, q) for q in (1, 32, 128, 256, 1024)}
+    timing = {n: lambda c=c: timed(c, rate) for n, c in cases.items()}
+    first = list(timing)[:7]
+    told.all("time", {n: timing[n] for n in first})
     told.all(
         "blocks", {f"{n}: {c.name}": lambda c=c, v=v: varied(c, *v) for n, v in ways.items() for c in some}
     )
+    told.all("time", {n: run for n, run in timing.items() if n not in first})
     told.say(what="done", failed=told.failed)
     return int(told.failed > 0)
 

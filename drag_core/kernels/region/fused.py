@@ -70,7 +70,8 @@ def works(device: torch.device, dtype: torch.dtype) -> bool:
     if find_spec("triton") is None:
         return False
     try:
-        return all(_tried(device, dtype, turn) for turn in (0.0, 0.5))
+        with torch.inference_mode(False), torch.enable_grad():
+            return all(_tried(device, dtype, turn) for turn in (0.0, 0.5))
     except Exception as error:  # no compiler, no driver, an old card: whatever it is, windows do it
         logging.getLogger(__name__).warning("the region kernel does not run here, windows do: %s", error)
         return False
@@ -141,8 +142,8 @@ class _Pull(torch.autograd.Function):
                 EVEN=all(x.shape[1] % 16 == 0 for x in now), BC=planned.channels, num_warps=blocks.warps,
                 **blocks.options(planned.separable),
             )  # fmt: skip
-        ctx.save_for_backward(room, by)
-        ctx.planned, ctx.blocks, ctx.last, ctx.dtype = planned, blocks, last, like.dtype
+        ctx.save_for_backward(room)
+        ctx.by, ctx.planned, ctx.blocks, ctx.last, ctx.dtype = by, planned, blocks, last, like.dtype
         ctx.shapes = [x.shape for x in now]
         return parts.sum()
 
@@ -150,7 +151,7 @@ class _Pull(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
         from .triton_ends import spread_kernel
 
-        room, by = ctx.saved_tensors
+        (room,) = ctx.saved_tensors
         planned, (cells, channels, warps) = ctx.planned, ctx.blocks.spread
         layout = torch.channels_last if ctx.last else torch.contiguous_format
         made = [torch.empty(s, dtype=ctx.dtype, device=room.device, memory_format=layout) for s in ctx.shapes]
@@ -160,7 +161,7 @@ class _Pull(torch.autograd.Function):
         )
         with torch.cuda.device(room.device) if room.is_cuda else nullcontext():
             spread_kernel[(programs,)](
-                *_four(out), *begin, by, grad, planned.meta, room,
+                *_four(out), *begin, ctx.by, grad, planned.meta, room,
                 MAPS=len(out), LAST=ctx.last, EVEN=all(x.shape[1] % 16 == 0 for x in out),
                 BN=cells, BC=channels, num_warps=warps,
             )  # fmt: skip
