@@ -57,7 +57,7 @@ def fits(maps: Sequence[Tensor], size: Grid) -> bool:
         return False
     for m in maps:
         height, width = m.shape[2:]
-        if m.dtype != x.dtype or m.device != x.device or len(m) != 1 or m.numel() >= 2**29:
+        if m.dtype != x.dtype or m.device != x.device or len(m) != 1 or m.numel() >= 2**26:
             return False
         if not (height <= size.height < 2**15 and width <= size.width < 2**15 and max(height, width) < 2**13):
             return False
