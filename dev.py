@@ -30,8 +30,9 @@ USAGE = """usage: python dev.py demo [--out DIR]
 
 demo   drags objects of generated scenes with the embedded models and writes pictures to out/demo
 test   ruff, ruff format, mypy --strict over drag_core and nodes, tsc (where there is a Node.js) and pytest;
---host, --browser and --kernels also run the tests that need a ComfyUI, a browser or a GPU; --host --cuda runs
-the tests in ComfyUI's process in its two ways with a card (a machine without one rehearses them)
+--host and --browser also run the tests that need a ComfyUI or a browser, --kernels those of the GPU kernels,
+on Linux and in .venv-kernels; --host --cuda runs the tests in ComfyUI's process in its two ways with a card
+(a machine without one rehearses them)
 Both install the pinned requirements of constraints.txt into .venv on first use; with --torch-2.14 that torch
 and all else as pinned, into .venv-torch-2.14."""
 # What a result that hangs on rounding depends on.
@@ -151,6 +152,12 @@ def add(python: str, name: str, venv: Path = VENV) -> None:
         print(f"{requirements.name} could not be installed; the {name} tests will say what is missing.")
 
 
+def for_kernels(python: str) -> str:
+    """The Python of an environment of their own: triton, and a numpy that its interpreter takes."""
+    requirements = ROOT / "constraints-kernels.txt"
+    return prepare(ROOT / ".venv-kernels", requirements) if requirements.exists() else python
+
+
 def tsc() -> int:
     """The exit code of TypeScript's checker over web/, installed on its first use from the pinned
     tests/tsc/package-lock.json; 0 and one line where there is no Node.
@@ -220,17 +227,23 @@ def test(python: str, extras: list[str], rest: list[str]) -> int:
     print("== machine", flush=True)
     run([python, "-c", MACHINE])
     failed = checks(python)
-    folders: list[tuple[str, list[str]]] = []
+    folders: list[tuple[str, str, list[str]]] = []
     env = {**os.environ, "DRAG_CUDA": "1"} if "cuda" in extras else None  # tests/host/test_inside.py
     for name in (n for n in extras if n != "cuda"):  # each on its own: another sys.path than the core's tests
-        if (ROOT / "tests" / name).is_dir():
-            add(python, name, Path(python).parent.parent)
-            folders.append((f"pytest tests/{name}", [f"tests/{name}"]))
+        if name == "kernels" and sys.platform != "linux":
+            print("triton is for Linux: going on without the kernels tests.", flush=True)
+        elif (ROOT / "tests" / name).is_dir():
+            theirs = python
+            if name == "kernels":
+                theirs = for_kernels(python)
+            else:
+                add(python, name, Path(python).parent.parent)
+            folders.append((f"pytest tests/{name}", theirs, [f"tests/{name}"]))
         else:
             print(f"There are no {name} tests yet (tests/{name}): going on without them.", flush=True)
-    for name, where in [*folders, ("pytest", [])]:
+    for name, runs, where in [*folders, ("pytest", python, [])]:
         print(f"== {name}", flush=True)
-        code = run([python, "-m", "pytest", "-q", *where, *rest], env=env, cwd=ROOT)
+        code = run([runs, "-m", "pytest", "-q", *where, *rest], env=env, cwd=ROOT)
         if code:
             failed.append(f"{name} (exit code {code})")
     if failed and not failed[-1].startswith("pytest ("):

@@ -242,6 +242,14 @@ def test_the_environment_is_pinned() -> None:
     browser = (ROOT / "constraints-browser.txt").read_text().splitlines()
     (extra,) = (x for x in browser if x[:1] not in ("#", ""))
     assert re.fullmatch(r"playwright==[\d.]+", extra)
+    kernels = (ROOT / "constraints-kernels.txt").read_text().splitlines()
+    own = [x for x in kernels if x[:1] != "#"]
+    assert (
+        own[0] in lines
+        and own[3] in lines
+        and [x.split("==")[0] for x in own[1:3]] == ["triton", "numpy"]
+        and own[4] in lines
+    )
     newer = (ROOT / "constraints-torch-2.14.txt").read_text().splitlines()
     assert [x for x in newer if x[:1] != "#"] == ["torch==2.14.1", "torchvision==0.29.1"]
 

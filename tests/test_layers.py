@@ -98,7 +98,7 @@ def core_errors(source: str, path: str) -> list[str]:
 
     inside = path.removeprefix("drag_core/")
     may_use_libraries = inside == "lora.py" or inside.startswith(("backends/", "adapters/"))
-    is_triton = re.fullmatch(r"kernels/[^/]+/triton\.py", inside) is not None
+    is_triton = re.fullmatch(r"kernels/[^/]+/triton\w*\.py", inside) is not None
     for line, module in imports(tree, path):
         top = module.split(".")[0]
         if top in HOST | OURS_ABOVE or top == "<above the root>":
@@ -106,7 +106,7 @@ def core_errors(source: str, path: str) -> list[str]:
         if top in LIBRARIES and not may_use_libraries:
             add(line, f"{top} outside backends/, adapters/ and lora.py")
         if top == "triton" and not is_triton:
-            add(line, "triton outside kernels/*/triton.py")
+            add(line, "triton outside kernels/*/triton*.py")
         if top in UNSAFE | NETWORK:
             add(line, f"imports {module}")
         if inside.startswith("backends/") and module.split(".")[:2] in (
@@ -223,6 +223,7 @@ def test_a_broken_rule_is_found(tmp_path: Path, path: str, source: str) -> None:
         ("lora.py", "def f():\n    import peft"),
         ("adapters/ip_adapter.py", "import transformers"),
         ("kernels/lookup/triton.py", "import triton"),
+        ("kernels/lookup/triton_ends.py", "import triton"),
         ("task.py", "import re\nP = re.compile('x')\ndef f(m):\n    return m.eval(), open('x')"),
         (
             "__main__.py",

@@ -61,9 +61,9 @@ class Supervision(Protocol):
 
 @dataclass(frozen=True)
 class RegionPlan:
-    """Windows for every progress of a level, its reference maps, and what each tap is multiplied by."""
+    """What to read for every progress of a level, its reference maps, and what each tap is multiplied by."""
 
-    windows: dict[float, tuple[kernel.Window, ...]]
+    windows: dict[float, kernel.Planned]
     then: Maps
     scale: list[Tensor] | None
 
@@ -116,16 +116,25 @@ class RegionSupervision:
         return total
 
     def plan(self, reference: Maps, ramp: tuple[float, ...]) -> RegionPlan:
+        then, planned = kernel.plan(reference, self.grid, self._moving(reference, ramp))
+        return RegionPlan(planned, then, self._scale(reference) if self.equal_taps else None)
+
+    def in_windows(self, reference: Maps, ramp: tuple[float, ...]) -> RegionPlan:
+        """Does `plan` with windows, for those that read them piece by piece."""
+        moved = self._moving(reference, ramp)
+        planned = {s: kernel.windows(reference, self.grid, m) for s, m in moved.items()}
+        return RegionPlan(planned, reference, self._scale(reference) if self.equal_taps else None)
+
+    def _moving(self, reference: Maps, ramp: tuple[float, ...]) -> dict[float, list[kernel.Moved]]:
         channels = sum(x.shape[1] for x in reference)
-        windows: dict[float, tuple[kernel.Window, ...]] = {}
+        out: dict[float, list[kernel.Moved]] = {}
         for progress in dict.fromkeys(ramp):
-            found = []
+            out[progress] = []
             for region in self.regions:
                 matrix, inside = self._moved(region, progress)
                 share = region.weight / (self.cells(max(int(inside.sum()), 1)) * channels)
-                found.append(kernel.window(reference, self.grid, matrix, inside, share))
-            windows[progress] = tuple(w for w in found if w is not None)
-        return RegionPlan(windows, reference, self._scale(reference) if self.equal_taps else None)
+                out[progress].append((matrix, inside, share))
+        return out
 
     def _scale(self, reference: Maps) -> list[Any]:
         return [1 / (r.abs().mean() + 1e-6) if self.equal_taps else 1.0 for r in reference]

@@ -87,7 +87,7 @@ class Unpacked(Around):
     inside: RegionSupervision
 
     def plan(self, reference: Maps, ramp: tuple[float, ...]) -> RegionPlan:
-        return replace(self.inside.plan(_unpacked(reference), ramp), then=reference)
+        return replace(self.inside.in_windows(_unpacked(reference), ramp), then=reference)
 
     def loss(self, features: Maps, reference: Any, state: None, progress: float) -> Tensor:
         if not isinstance(reference, RegionPlan):
