@@ -18,6 +18,7 @@ from torch.autograd.function import once_differentiable
 from .recorders import Recorder, Tensors
 
 Pass = Callable[..., Tensors]  # tensors to tensors; of its own it changes nothing
+CHECKED = 2  # levels at which a recorded pass is compared
 PATIENCE = 2  # passes of a kind that run as they are before it is worth recording
 BARS = {torch.float64: 1e-6, torch.float32: 5e-3}  # TF32 may take another algorithm in each pass
 BAR = 2e-2
@@ -46,7 +47,7 @@ class Recorded:
         self.work, self.gradient, self.turn = work, gradient, turn or Turn()
         self.inputs = tuple(x.detach().clone() for x in given)
         self.inputs[0].requires_grad_(gradient)
-        self.open = True
+        self.open, self.levels = True, set[Hashable]()
         self._live: Tensors = ()
         self.pulls: Tensors = ()
         recorder.warm(self._both)
@@ -135,7 +136,8 @@ class Graphs:
     refused: asked before a recording, (given, whether it has a gradient) -> why there can be none, or "".
 
     What is recorded is compared with the pass as it is, on inputs other than the recorded ones, before it is
-    used. After the first failure all passes of the session run as they are, and `off` says why.
+    used, and again at the second level that it comes to. After the first failure all passes of the session
+    run as they are, and `off` says why.
     """
 
     def __init__(
@@ -150,9 +152,10 @@ class Graphs:
         self.turn, self.replays, self.off = Turn(), 0, ""
         self.trace = ""  # of what came in the way of a recording
 
-    def __call__(self, kind: Hashable, work: Pass, *given: Tensor) -> Tensors:
+    def __call__(self, kind: Hashable, level: Hashable, work: Pass, *given: Tensor) -> Tensors:
         """Returns work(*given), from a replay if there is one for this `kind` of pass and these shapes.
 
+        level: what changes from pass to pass beside the latent, and is in `given`.
         The first of `given` may ask for a gradient.
         """
         gradient = torch.is_grad_enabled() and given[0].requires_grad
@@ -163,6 +166,8 @@ class Graphs:
             if self.seen[key] > self.patience:
                 self._record(key, work, given, gradient)
         recorded = self.passes.get(key)
+        if recorded is not None and recorded.open and len(recorded.levels | {level}) <= CHECKED:
+            self._check(recorded, level, work, given)
         if recorded is None or not recorded.open:
             return work(*given)
         self.replays += 1
@@ -173,14 +178,18 @@ class Graphs:
             self.stop(why)
             return
         try:
-            recorded = Recorded(self.recorder, work, _others(given), gradient, self.turn)
-            self.passes[key] = recorded
-            if (error := _compared(recorded, work, given)) is not None:
-                self.stop(f"what was recorded is off by {error:.1e}")
+            self.passes[key] = Recorded(self.recorder, work, _others(given), gradient, self.turn)
         except Exception as e:  # whatever stands in the way, the passes themselves need no recording
             self.trace = traceback.format_exc()
             said = str(e).strip().splitlines()  # one line: CUDA's go on about debugging
             self.stop(f"{type(e).__name__}: {said[0] if said else ''}")
+
+    def _check(self, recorded: Recorded, level: Hashable, work: Pass, given: Tensors) -> None:
+        if level in recorded.levels:
+            return
+        recorded.levels.add(level)
+        if (error := _compared(recorded, work, given)) is not None:
+            self.stop(f"what was recorded is off by {error:.1e}")
 
     def stop(self, why: str) -> None:
         """All passes run as they are from now on."""
@@ -218,4 +227,5 @@ def _compared(recorded: Recorded, work: Pass, given: Tensors) -> float | None:
 
 def _error(got: Tensor, want: Tensor) -> Tensor:
     off: Tensor = torch.linalg.vector_norm(got.double() - want.double())
-    return off / torch.linalg.vector_norm(want.double()).clamp(min=1e-30)
+    size: Tensor = torch.linalg.vector_norm(want.double())
+    return off / size.clamp(min=1e-30)

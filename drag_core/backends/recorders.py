@@ -8,9 +8,12 @@ from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 Tensors = tuple[Tensor, ...]
 Work = Callable[[], Tensors]
+WAITS = ("_local_scalar_dense", "nonzero", "aten.equal", "is_pinned", "masked_select")
 ErrorMode = Literal["thread_local", "relaxed", "global"]
 
 
@@ -115,31 +118,67 @@ def _generator(device: torch.device) -> torch.Generator:
     return torch.cuda.default_generators[device.index or 0]
 
 
-class Rehearsal:
-    """The same calls without a card: a replay runs the work again, on the tensors that it was recorded with.
+class _Tape(TorchDispatchMode):
+    """Notes every call of an operator, with its very tensors.
 
-    Whatever the work takes from Python is as it was when recorded, as in a graph.
+    Refuses what a recording on a card can't hold.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.calls: list[tuple[Any, Any, Any, Any]] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name, kwargs = str(func), kwargs or {}
+        if any(word in name for word in WAITS):
+            raise RuntimeError(f"{name} waits for the device")
+        out = func(*args, **kwargs)
+        places = {x.device.type for x in tree_leaves((args, kwargs, out)) if isinstance(x, Tensor) and x.ndim}
+        if len(places) > 1:
+            raise RuntimeError(f"{name} copies between {' and '.join(sorted(places))}")
+        self.calls.append((func, args, kwargs, out))
+        return out
+
+    def replay(self) -> None:
+        for func, args, kwargs, out in self.calls:
+            marks = [r.alias_info for r in func._schema.returns]
+            if marks and all(m is not None and not m.is_write for m in marks):
+                continue  # a view, of memory that stays where it is
+            again = func(*args, **kwargs)
+            for place, x in zip(tree_leaves(out), tree_leaves(again), strict=True):
+                if isinstance(place, Tensor) and place.data_ptr() != x.data_ptr():
+                    place.copy_(x)
+
+
+class Rehearsal:
+    """The same on a machine without a card: calls of operators are noted and made again on the same tensors.
+
+    As in a graph Python does not run in a replay, and what it put into the calls is as it was when recorded.
     """
 
     def __init__(self) -> None:
         self.recorded = self.replayed = self.warmed = 0
-        self.closed = False
+        self.tapes: list[_Tape] = []
 
     def warm(self, work: Work) -> None:
-        work()
+        with _Tape():
+            work()
         self.warmed += 1
 
     def record(self, work: Work) -> tuple[Callable[[], None], Tensors]:
-        out = tuple(x.detach().clone() for x in work())
+        tape = _Tape()
+        with tape:
+            out = work()
+        self.tapes.append(tape)
         self.recorded += 1
 
         def replay() -> None:
-            assert not self.closed
             self.replayed += 1
-            for place, x in zip(out, work(), strict=True):
-                place.copy_(x.detach())
+            with torch.no_grad():
+                tape.replay()
 
         return replay, out
 
     def close(self) -> None:
-        self.closed = True
+        while self.tapes:
+            self.tapes.pop().calls.clear()

@@ -14,7 +14,7 @@ from ...drag_core.recipes.assemble import KeepBackground
 from ...drag_core.recipes.recipe import Recipe
 from ...drag_core.result import Result
 from ...drag_core.types import Task
-from . import memory
+from . import graphs, memory
 from .backbones.selftest import self_test
 from .family import family_in
 from .inversion import Inversion, count_use
@@ -70,7 +70,7 @@ def drag_latent(
     visited, penalty = (0.0, float(sigmas[0])), recipe.constraint.needs_prediction
     need = SessionNeeds(recipe.taps, gradients=updates > 0, whole=penalty, sigmas=visited, origin=origin)
     tell = listener(patcher, source, wish.preview_every, told)
-    calls, checkpointed = list[int](), list[bool]()
+    calls, checkpointed, graphed = list[int](), list[bool](), list[str | None]()
 
     def body(pause: bool, resume: Result | None) -> Any:
         def inner(backbone: HostBackbone, _: Tensor) -> Result:
@@ -86,6 +86,7 @@ def drag_latent(
                 )
             calls.append(backbone.call.calls + (0 if other is None else other.call.calls))
             checkpointed.append(backbone.checkpoint)
+            graphed.append(graphs.said(backbone))
             return out
 
         return inner
@@ -111,6 +112,7 @@ def drag_latent(
         "model_calls": sum(calls),
         "checkpoints": any(checkpointed),
         "pruned": half is not None,
+        "cuda_graph": graphed[-1],
         "peak_memory_mb": round(memory.peak_bytes(device) / 2**20, 1),
     }
     return DragOutcome(result, _report(inversion, wish, asked, family.label, recipe, result, measured))

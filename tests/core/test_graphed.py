@@ -1,10 +1,9 @@
-"""Recorded passes, rehearsed on the CPU: the same bits as the pass as it is, nothing baked in unseen, and what
+"""Recorded passes, rehearsed on the CPU: the same bits as the pass itself, nothing baked in unseen, and what
 fails falls back.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -50,7 +49,7 @@ def test_updates_have_the_same_bits() -> None:
     graphs = Graphs(recorder)
     for k, t in UPDATES:
         x, at = given(k, t)
-        maps, want = graphs("features", net, x, at), net(x, at)
+        maps, want = graphs("features", t, net, x, at), net(x, at)
         assert all(map(torch.equal, maps, want))
         assert torch.equal(slope(maps, x, k), slope(want, x, k))
     assert recorder.recorded == 2 and graphs.replays == len(UPDATES) - 2 and not graphs.off
@@ -62,7 +61,7 @@ def test_passes_without_gradient_have_the_same_bits_and_results_of_their_own() -
     with torch.no_grad():
         for k, t in UPDATES:
             x, at = given(k, t, False)
-            kept.append((graphs("features", net, x, at), net(x, at)))
+            kept.append((graphs("features", t, net, x, at), net(x, at)))
     assert graphs.replays
     for maps, want in kept:  # a later replay does not reach what an earlier one gave
         assert all(map(torch.equal, maps, want)) and not maps[0].requires_grad
@@ -73,11 +72,11 @@ def test_every_kind_and_shape_is_recorded_by_itself() -> None:
     graphs = Graphs(recorder, patience=0)
     x, at = given(0, 5.0)
     wide = torch.randn(1, 4, 9, 14)
-    graphs("a", net, x, at)
+    graphs("a", 0, net, x, at)
     with torch.no_grad():
-        graphs("a", net, x, at)
-        graphs("b", lambda x, t: net(x, t)[:1], x, at)
-        (one,) = graphs("b", lambda x, t: net(x, t)[:1], wide, at)
+        graphs("a", 0, net, x, at)
+        graphs("b", 0, lambda x, t: net(x, t)[:1], x, at)
+        (one,) = graphs("b", 0, lambda x, t: net(x, t)[:1], wide, at)
         assert torch.equal(one, net(wide, at)[0])
     assert len(graphs.passes) == 4 and recorder.recorded == 5  # one has a backward
 
@@ -85,7 +84,7 @@ def test_every_kind_and_shape_is_recorded_by_itself() -> None:
 def test_what_another_replay_overwrote_is_made_again() -> None:
     net, graphs = Net(), Graphs(Rehearsal(), patience=0)
     x, y = given(1, 300.0), given(2, 20.0)
-    first, second = graphs("a", net, *x), graphs("a", net, *y)
+    first, second = graphs("a", 0, net, *x), graphs("a", 0, net, *y)
     assert torch.equal(slope(first, x[0], 3), slope(net(*x), x[0], 3))
     assert torch.equal(slope(second, y[0], 4), slope(net(*y), y[0], 4))
 
@@ -93,33 +92,33 @@ def test_what_another_replay_overwrote_is_made_again() -> None:
 def test_a_map_that_no_loss_uses() -> None:
     net, graphs = Net(), Graphs(Rehearsal(), patience=0)
     x, at = given(1, 300.0)
-    maps = graphs("a", net, x, at)
+    maps = graphs("a", 0, net, x, at)
     assert torch.equal(slope(maps[:1], x, 0), slope(net(x, at)[:1], x, 0))
 
 
-def baked(net: Net) -> Callable[..., Tensors]:
-    """A pass that reads its level from Python when it is first recorded."""
-    held: dict[str, Any] = {}
-
-    def work(x: Tensor, t: Tensor) -> Tensors:
-        return net(x, held.setdefault("t", t.clone()))
-
-    return work
-
-
-def test_a_pass_with_something_baked_in_is_not_used() -> None:
+def test_a_level_from_elsewhere_than_the_inputs_is_found_out() -> None:
+    """As the host's own levels, were they made from a number of Python's in the pass."""
     net, recorder = Net(), Rehearsal()
-    graphs = Graphs(recorder, patience=0)
-    once = baked(net)
+    graphs = Graphs(recorder)
+    for k, t in UPDATES:
+        x, at = given(k, t)
 
-    def work(x: Tensor, t: Tensor) -> Tensors:
-        inner = any(t is i for p in graphs.passes.values() for i in p.inputs) or not graphs.passes
-        return once(x, t) if inner else net(x, t)
+        def work(x: Tensor, at: Tensor, t: float = t) -> Tensors:
+            return net(x, torch.full_like(at, t))
 
-    x, at = given(1, 300.0)
-    maps = graphs("a", work, x, at)
-    assert "off by" in graphs.off and recorder.closed
-    assert torch.equal(maps[1], net(x, at)[1])
+        maps = graphs("a", t, work, x, at)
+        assert torch.equal(slope(maps, x, k), slope(net(x, at), x, k))
+    assert "off by" in graphs.off and graphs.replays == 2 and not recorder.tapes
+
+
+def test_what_waits_for_the_device_is_found_out_before_recording() -> None:
+    net, recorder = Net(), Rehearsal()
+    graphs = Graphs(recorder)
+    for k, t in UPDATES:
+        x, at = given(k, t)
+        maps = graphs("a", t, lambda x, at: net(x, at) if float(at) else (), x, at)
+        assert torch.equal(maps[0], net(x, at)[0])
+    assert "waits for the device" in graphs.off and not recorder.recorded
 
 
 class Refusing(Rehearsal):
@@ -141,8 +140,8 @@ def test_a_recording_that_fails_leaves_the_pass_as_it_is(which: int) -> None:
     graphs = Graphs(recorder)
     for k, t in UPDATES:
         x, at = given(k, t)
-        assert torch.equal(slope(graphs("a", net, x, at), x, k), slope(net(x, at), x, k))
-    assert graphs.off == "RuntimeError: operation not permitted" and recorder.closed
+        assert torch.equal(slope(graphs("a", 0, net, x, at), x, k), slope(net(x, at), x, k))
+    assert graphs.off == "RuntimeError: operation not permitted" and not recorder.tapes
     assert not graphs.replays and "in record" in graphs.trace
 
 
@@ -150,17 +149,17 @@ def test_what_is_no_error_passes_through() -> None:
     """As an interrupt of a host's."""
     graphs = Graphs(Refusing(0, KeyboardInterrupt()), patience=0)
     with pytest.raises(KeyboardInterrupt):
-        graphs("a", Net(), *given(0, 5.0))
+        graphs("a", 0, Net(), *given(0, 5.0))
     assert not graphs.passes and not graphs.off
 
 
 def test_a_backward_after_the_end_runs_the_pass_as_it_is() -> None:
     net, graphs = Net(), Graphs(Rehearsal(), patience=0)
     x, at = given(1, 300.0)
-    maps = graphs("a", net, x, at)
+    maps = graphs("a", 0, net, x, at)
     graphs.close()
     assert torch.equal(slope(maps, x, 2), slope(net(x, at), x, 2))
-    assert torch.equal(graphs("a", net, x, at)[0], net(x, at)[0])
+    assert torch.equal(graphs("a", 0, net, x, at)[0], net(x, at)[0])
 
 
 def test_refused_before_anything_is_recorded() -> None:
@@ -173,5 +172,5 @@ def test_refused_before_anything_is_recorded() -> None:
 
     graphs = Graphs(recorder, refused)
     for k, t in UPDATES:
-        graphs("a", Net(), *given(k, t))
+        graphs("a", 0, Net(), *given(k, t))
     assert graphs.off == "no room" and asked == [True] and not recorder.warmed

@@ -11,6 +11,7 @@ from comfy.ldm.modules.attention import SpatialTransformer
 from comfy.ldm.modules.diffusionmodules.openaimodel import Downsample, Upsample
 from torch import Tensor, nn
 
+from ....drag_core.backends.graphed import Graphs
 from ....drag_core.backends.hooks import mixed_tokens
 from ....drag_core.backends.scaling import scaled
 from ....drag_core.types import KV, DragError, FeatureTap, KVRecord
@@ -121,6 +122,8 @@ class ComfyUNet:
     def __init__(self, call: Call, checkpoint: bool = False) -> None:
         self.call, self.checkpoint = call, checkpoint
         self.origin: ComfyUNet | None = None
+        self.graphs: Graphs | None = None  # of passes without K/V
+        self.ungraphed = ""  # why there are none
         self.net = call.model.diffusion_model
         self.half = call.model.get_dtype_inference() == torch.float16
         self.taps = tap_modules(self.net)
@@ -156,7 +159,9 @@ class ComfyUNet:
         return {"patches": patches}
 
     def predict(self, z: Tensor, t: float, kv: KV = None) -> Tensor:
-        return self.call(z, t, self._changes(kv, t))
+        _, prediction = self._run(z, t, self._changes(kv, t), kv)
+        assert prediction is not None
+        return prediction
 
     def features(
         self, z: Tensor, t: float | Tensor, taps: tuple[FeatureTap, ...], kv: KV = None, *, stop: bool = True
@@ -168,9 +173,43 @@ class ComfyUNet:
                 )
             if tap.site != "out":
                 raise DragError(f"feature tap site {tap.site!r} does not exist on a UNet: use 'out'")
-        found: dict[FeatureTap, Tensor] = {}
         x, finish = scaled(z) if self.half else (z, list)
         changes = self._changes(kv, t) | forced_attention(self.call.options["transformer_options"])
+        found, prediction = self._run(x, t, changes, kv, taps, stop)
+        maps = [m.float() for m in found]
+        out = finish(maps if prediction is None else [*maps, prediction])
+        return (out, None) if prediction is None else (out[:-1], out[-1])
+
+    def _run(
+        self,
+        z: Tensor,
+        t: float | Tensor,
+        changes: dict[str, Any],
+        kv: KV,
+        taps: tuple[FeatureTap, ...] = (),
+        stop: bool = False,
+    ) -> tuple[list[Tensor], Tensor | None]:
+        """Runs the network once: what comes out at `taps`, and the prediction unless it stops there."""
+        x, at, sigma = self.call.given(z, t)
+        if self.graphs is None or kv is not None or isinstance(t, Tensor):
+            got = self._ask(x, at, changes, taps, stop)
+        else:
+
+            def ask(x: Tensor, at: Tensor, steps: Tensor) -> tuple[Tensor, ...]:
+                with self.call.standing(steps):
+                    return self._ask(x, at, changes, taps, stop)
+
+            forced = "optimized_attention_override" in changes
+            got = self.graphs((taps, stop, forced), t, ask, x, at, self.call.steps(t, at))
+        if len(got) == len(taps):
+            return list(got), None
+        return list(got[:-1]), self.call.prediction(x, got[-1], sigma)
+
+    def _ask(
+        self, x: Tensor, at: Tensor, changes: dict[str, Any], taps: tuple[FeatureTap, ...], stop: bool
+    ) -> tuple[Tensor, ...]:
+        """Asks the host: the maps, and unless it stops at the last of them what Call.ask() says."""
+        found: dict[FeatureTap, Tensor] = {}
         handles = []
         for tap in taps:
 
@@ -180,9 +219,9 @@ class ComfyUNet:
                     raise StopForward
 
             handles.append(self.taps[tap.block].register_forward_hook(hook))
-        prediction: Tensor | None = None
+        end: tuple[Tensor, ...] = ()
         try:
-            prediction = self.call(x, t, changes)
+            end = (self.call.ask(x, at, changes),)
         except StopForward:
             pass
         finally:
@@ -193,6 +232,4 @@ class ComfyUNet:
                 f"the model never reached its block {missing[0].block}: another patch replaces the UNet's "
                 "forward; connect the model before it"
             )
-        maps = [found[tap].float() for tap in taps]
-        out = finish(maps if prediction is None else [*maps, prediction])
-        return (out, None) if prediction is None else (out[:-1], out[-1])
+        return (*(found[tap] for tap in taps), *end)
