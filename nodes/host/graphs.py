@@ -31,6 +31,7 @@ SLACK, SPARE = 1.2, 256 * 2**20  # of what a pass takes, and bytes beside it, th
 AROUND = (WrappersMP.CALC_COND_BATCH, WrappersMP.APPLY_MODEL, WrappersMP.DIFFUSION_MODEL)
 ASKED = (CallbacksMP.ON_PREPARE_STATE, CallbacksMP.ON_APPLY_HOOKS)
 OPTIONS = ("model_function_wrapper", "context_handler", "multigpu_clones")
+PLAIN = ("manual_cast_dtype",)  # an object patch that runs nothing
 INNER = ("patches", "patches_replace", "optimized_attention_override")
 
 
@@ -112,7 +113,11 @@ def _foreign(call: Any, net: nn.Module) -> str:
     """Says what of others is on the model and on the way of a pass."""
     patcher, options = call.model.current_patcher, call.options
     inner = options["transformer_options"]
-    there = [*patcher.object_patches, *patcher.injections, *(["hooks"] if patcher.hook_patches else [])]
+    there = [
+        *(n for n in patcher.object_patches if n not in PLAIN),
+        *patcher.injections,
+        *(["hooks"] if patcher.hook_patches else []),
+    ]
     there += [name for name in OPTIONS if options.get(name)]
     there += [name for name in INNER if inner.get(name)]
     there += [kind for kind in AROUND if get_all_wrappers(kind, inner)]

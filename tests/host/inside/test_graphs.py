@@ -1,5 +1,5 @@
-"""A UNet's passes recorded and replayed in a session: rehearsed with a stand-in that notes every operator's call
-and makes the same calls again, without Python.
+"""A UNet's passes recorded and replayed in a session: rehearsed with a stand-in that notes the calls of all
+operators and makes them again, without Python.
 """
 
 from __future__ import annotations
