@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import comfy.model_management as mm
-import comfy.ops
 import torch
 from comfy.patcher_extension import CallbacksMP, WrappersMP, get_all_wrappers
 from torch import nn
@@ -21,8 +20,9 @@ from ...drag_core.backends.graphed import Graphs
 from ...drag_core.backends.recorders import CudaRecorder, Recorder, Tensors
 from ...drag_core.types import FeatureTap
 from . import memory
-from .backbones import grad
 from .backbones.call import owners_of
+from .backbones.grad import replaced
+from .backbones.held import NotHeld, held
 from .backbones.unet import ComfyUNet
 
 WANTED = True  # one place to turn them off
@@ -44,29 +44,36 @@ def recorder_for(device: torch.device) -> Recorder | None:
 def recording(backbone: Any, taps: tuple[FeatureTap, ...], whole: bool) -> Iterator[None]:
     """Context manager: passes of a UNet that come often are recorded and replayed.
 
-    taps, whole: of its passes with a gradient, as SessionNeeds has them. Afterwards all their memory is free.
+    taps, whole: of its passes with a gradient, as SessionNeeds has them. To be entered before frozen().
+    Afterwards all memory of the recordings is free, and the model as it was.
     """
-    device = backbone.call.device
-    recorder = recorder_for(device) if WANTED and isinstance(backbone, ComfyUNet) else None
+    recorder = recorder_for(backbone.call.device) if WANTED and isinstance(backbone, ComfyUNet) else None
     if recorder is None:
-        yield
-        return
-    if why := obstacle(backbone):
-        backbone.ungraphed = why
         yield
         return
 
     def refused(given: Tensors, gradient: bool) -> str:
         return _no_room(backbone, given, gradient, taps, whole)
 
-    backbone.graphs = graphs = Graphs(recorder, refused)
-    try:
-        yield
-    finally:
-        backbone.graphs = None
-        graphs.close()
-        if graphs.off:
-            logging.info("drag: CUDA graph off: %s", graphs.off)
+    with ExitStack() as stack:
+        if not (why := obstacle(backbone)):
+            try:
+                dtype = backbone.call.model.get_dtype_inference()
+                stack.enter_context(held(backbone.net, backbone.call.device, dtype))
+            except NotHeld as e:
+                why = str(e)
+        if why:
+            backbone.ungraphed = why
+            yield
+            return
+        backbone.graphs = graphs = Graphs(recorder, refused)
+        try:
+            yield
+        finally:
+            backbone.graphs = None
+            graphs.close()
+            if graphs.off:
+                logging.info("drag: CUDA graph off: %s", graphs.off)
 
 
 def said(backbone: Any) -> str | None:
@@ -89,24 +96,9 @@ def obstacle(backbone: ComfyUNet) -> str:
         return "its levels are a flow's"
     if call.device.type == "cuda" and torch.cuda.get_allocator_backend() not in ALLOCATORS:
         return f"torch allocates by {torch.cuda.get_allocator_backend()}"
-    return _elsewhere(call.model, net, call.device) or _foreign(call, net)
-
-
-def _elsewhere(model: Any, net: nn.Module, device: torch.device) -> str:
-    """Says whether weights are not ready on the device, as a recording takes them."""
-    if model.current_patcher.is_dynamic():
-        return "dynamic VRAM moves the weights"
-    if model.model_lowvram or any(p.device != device for p in net.parameters()):
+    if call.model.model_lowvram:
         return "a part of the weights is not on the device"
-    for m in net.modules():
-        if not isinstance(m, comfy.ops.CastWeightBiasOp):
-            continue
-        if m.weight_function or m.bias_function:
-            return "weights are patched in every pass"
-        weight = getattr(m, "weight", None)
-        if hasattr(m, "cast_bias_weight") or (weight is not None and type(weight) is not nn.Parameter):
-            return "weights are quantised"
-    return ""
+    return _foreign(call, net)
 
 
 def _foreign(call: Any, net: nn.Module) -> str:
@@ -124,8 +116,7 @@ def _foreign(call: Any, net: nn.Module) -> str:
     there += [kind for kind in ASKED if patcher.get_all_callbacks(kind)]
     if any(m._forward_hooks or m._forward_pre_hooks or m._backward_hooks for m in net.modules()):
         there.append("forward hooks")
-    # what frozen() puts there is ours
-    there += [name for name, m in grad.replaced(net) if m.__dict__["forward"].__module__ != grad.__name__]
+    there += [f"forward of {name}" for name, _ in replaced(net)]
     if not there:
         return ""
     owners = ", ".join(owners_of(inner))

@@ -91,7 +91,7 @@ class _Sampler(comfy.samplers.Sampler):
                 check_cond(origin, self.need.sigmas, model.diffusion_model)
                 backbone.origin = kind(replace(call, cond=[plain_conds(c, device) for c in origin]))
             still = frozen(model.diffusion_model) if self.need.gradients else nullcontext()
-            with still, recording(backbone, self.need.taps, self.need.whole):
+            with recording(backbone, self.need.taps, self.need.whole), still:
                 self.result = self.body(backbone, core_shape(latent_image).clone())
         return latent_image
 

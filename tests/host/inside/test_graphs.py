@@ -4,11 +4,14 @@ operators and makes them again, without Python.
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import comfy.model_management as mm
+import comfy.ops
 import pytest
 import tiny
 import torch
@@ -18,6 +21,7 @@ from region_drag_editing.drag_core.backends.recorders import Rehearsal
 from region_drag_editing.drag_core.trajectory.kvcache import KVPlain
 from region_drag_editing.drag_core.types import FeatureTap, KVInject, KVRecord
 from region_drag_editing.nodes.host import graphs
+from region_drag_editing.nodes.host.backbones import held
 from region_drag_editing.nodes.host.session import SessionNeeds, run
 from torch import Tensor
 
@@ -44,6 +48,13 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> Seen:
 
     monkeypatch.setattr(graphs, "recorder_for", recorder)
     return out
+
+
+@pytest.fixture(autouse=True)
+def large_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Under dynamic VRAM the whole model stays on the imitated card."""
+    if "rehearsal" in sys.modules:
+        monkeypatch.setattr(sys.modules["rehearsal"], "PAGED", 2**40)
 
 
 @pytest.fixture
@@ -99,12 +110,12 @@ def test_the_same_bits(seen: Seen, dtype: torch.dtype) -> None:
         tiny.load_unet(WEIGHTS, F32) if dtype == F32 else tiny.computing_in(tiny.load_unet(WEIGHTS, F16), F16)
     )
     want, none, _ = plain(patcher)
-    got, said, held = in_session(patcher)
+    got, said, ran = in_session(patcher)
     assert none is None and same(got, want)
     (recorder,) = seen.made
     # features without and with a gradient (two ways, with a backward), predictions
-    assert said == f"4 recorded, {held.replays} replayed" and recorder.recorded == 6 and held.replays > 10
-    assert recorder.replayed > held.replays and not recorder.tapes  # all given back
+    assert said == f"4 recorded, {ran.replays} replayed" and recorder.recorded == 6 and ran.replays > 10
+    assert recorder.replayed > ran.replays and not recorder.tapes  # all given back
     as_found(patcher)
 
 
@@ -165,8 +176,8 @@ OTHERS = {
 
 @pytest.mark.parametrize("name", OTHERS)
 def test_with_parts_of_another_node_nothing_is_recorded(seen: Seen, model: Any, name: str) -> None:
-    _, said, held = in_session(OTHERS[name](model))
-    assert held is None and said is not None
+    _, said, ran = in_session(OTHERS[name](model))
+    assert ran is None and said is not None
     assert said.startswith(f"off: another node's parts are on the model ({name}"), said
 
 
@@ -178,22 +189,35 @@ def test_a_hook_of_another_node(seen: Seen, model: Any) -> None:
         handle.remove()
 
 
-@pytest.mark.parametrize(
-    ("where", "what"),
-    [("is_dynamic", "dynamic VRAM"), ("model_lowvram", "a part of the weights")],
-)
-def test_weights_that_move(
-    seen: Seen, model: Any, where: str, what: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def body(backbone: Any, z: Tensor) -> str:
-        with pytest.MonkeyPatch.context() as m:
-            if where == "is_dynamic":
-                m.setattr(backbone.call.model.current_patcher, where, lambda: True)
-            else:
-                m.setattr(backbone.call.model, where, True)
-            return graphs.obstacle(backbone)
+def test_weights_that_are_not_all_there(seen: Seen, model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(held, "_check", _refuse)
+    want, _, _ = plain(model)
+    got, said, _ = in_session(model)
+    assert same(got, want) and said == "off: some weight is elsewhere" and not held.grad.HELD
+    as_found(model)
 
-    assert what in in_session(model, body)
+
+def _refuse(m: Any, *args: Any) -> None:
+    if isinstance(m, torch.nn.LayerNorm):
+        raise held.NotHeld("some weight is elsewhere")
+
+
+@pytest.mark.skipif(os.environ.get("DRAG_MODE") != "dynamic", reason="of dynamic VRAM")
+def test_weights_that_are_paged_out(seen: Seen, model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.modules["rehearsal"], "PAGED", 2**20)
+    assert in_session(model)[1] == "off: a part of the weights is not on the device"
+
+
+def test_a_pass_asks_the_host_for_no_weight(seen: Seen, model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+    own = comfy.ops.cast_bias_weight
+    monkeypatch.setattr(
+        comfy.ops, "cast_bias_weight", lambda m, *a, **kw: [asked.append(m), own(m, *a, **kw)][1]
+    )
+    in_session(model)
+    layers = [m for m in model.model.diffusion_model.modules() if isinstance(m, comfy.ops.CastWeightBiasOp)]
+    assert len(asked) == len(layers)
+    assert not held.grad.HELD
 
 
 def test_too_little_memory(seen: Seen, model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -252,5 +276,5 @@ def test_an_interrupt_inside_a_recording(seen: Seen, model: Any, monkeypatch: py
 
 
 def test_without_a_card_nothing_is_recorded_and_nothing_said(model: Any) -> None:
-    _, said, held = in_session(model)
-    assert said is None and held is None
+    _, said, ran = in_session(model)
+    assert said is None and ran is None
