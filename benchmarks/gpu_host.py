@@ -2,9 +2,9 @@
 
 What recorded passes (CUDA graphs) are worth in a real ComfyUI, run by its own Python on a machine with a
 card: bits against passes as they are, an update, a whole edit, memory. Random weights of Stable Diffusion
-1.5's size. Lines of JSON into $OUT/gpu_host.jsonl as it goes. Parts: main, bits (short, of any memory mode and
-allocator), abandon (a recording that fails on purpose). None: main here, then the others, each in a process
-of its own, side by side. --small: small networks on a CPU, recorded by the stand-in.
+1.5's size. Lines of JSON into $OUT/gpu_host.jsonl as it goes. Parts: main, bits (short, of any memory mode
+and allocator), abandon (a recording that fails on purpose). None: main here, then the others, each in a
+process of its own, side by side. --small: small networks on a CPU, recorded by the stand-in.
 """
 
 from __future__ import annotations
@@ -84,6 +84,8 @@ def boot() -> Any:
 
     if RUN["small"]:
         graphs.recorder_for = lambda device: recorders.Rehearsal()
+        if "rehearsal" in sys.modules:  # all of it stays on the imitated card
+            sys.modules["rehearsal"].PAGED = 2**40  # type: ignore[attr-defined]
     graphs.ALLOCATORS = ("native", "cudaMallocAsync")  # all are asked
     card = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
     allocator = torch.cuda.get_allocator_backend() if torch.cuda.is_available() else None
@@ -93,6 +95,7 @@ def boot() -> Any:
 
 def unet() -> tuple[Any, Any, Any]:
     """MODEL, CONDITIONING and a latent: Stable Diffusion 1.5 with random weights, in float16."""
+    import comfy.memory_management
     import comfy.model_management as mm
     import comfy.model_patcher
     import comfy.supported_models
@@ -111,8 +114,11 @@ def unet() -> tuple[Any, Any, Any]:
     config.set_inference_dtype(torch.float32 if small else torch.float16, None)
     device = mm.get_torch_device()
     dynamic = comfy.model_patcher.CoreModelPatcher is not comfy.model_patcher.ModelPatcher
+    lazy = comfy.memory_management.aimdo_enabled
     with torch.inference_mode():
+        comfy.memory_management.aimdo_enabled = False  # else layers have no weights before a file is read
         model = config.get_model({}, "", device="cpu" if dynamic else device)
+        comfy.memory_management.aimdo_enabled = lazy
         noise = torch.Generator(device="cpu" if dynamic else device).manual_seed(0)
         for name, p in model.diffusion_model.named_parameters():
             if p.ndim >= 2:

@@ -182,10 +182,21 @@ def edits(model: tuple[Any, Any, Any]) -> None:
     for wanted in (True, False):
         name = f"dragnext profiled, {'recorded' if wanted else 'as it is'}"
         timed(name, lambda w=wanted: ours.drag("dragnext", w, profile=True), 6)
+    timed("dragnext, recorded, channels last", lambda: _channels_last(ours), 8)
     timed("embedded-sd", _embedded, 10)
     timed("inversion with K/V", lambda: ours.invert(True, "auto"), 6)
     if "auto" in ours.inversions:
         timed("dragnext with K/V, recorded", lambda: ours.drag("dragnext", True, "auto"), 8)
+
+
+def _channels_last(ours: Edits) -> dict[str, Any]:
+    from region_drag_editing.nodes.host.backbones import held
+
+    held.CHANNELS_LAST = True
+    try:
+        return {**ours.drag("dragnext", True), "profile": ours.drag("dragnext", True, profile=True)}
+    finally:
+        held.CHANNELS_LAST = False
 
 
 def _embedded() -> dict[str, Any]:

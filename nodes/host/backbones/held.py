@@ -19,6 +19,7 @@ from . import grad
 
 KINDS = (nn.Linear, nn.Conv2d, nn.GroupNorm, nn.LayerNorm)
 PLAIN = (Tensor, nn.Parameter)
+CHANNELS_LAST = False  # convolutions on copies of their weights as cuDNN wants them; other bits
 
 
 class Direct:
@@ -77,6 +78,8 @@ def held(root: nn.Module, device: torch.device, dtype: torch.dtype) -> Iterator[
                 _check(m, device, weight)
                 if isinstance(m, grad.NORMS):  # autograd keeps these, and takes no inference tensor
                     weight, bias = weight.clone(), None if bias is None else bias.clone()
+                if CHANNELS_LAST and isinstance(m, nn.Conv2d):  # what they put out follows
+                    weight = weight.contiguous(memory_format=torch.channels_last)
                 grad.HELD[m] = (weight, bias)
                 m.forward = Direct(m, m.forward)
                 done.append(m)
