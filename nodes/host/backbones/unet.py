@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from ....drag_core.backends.graphed import Graphs
 from ....drag_core.backends.hooks import mixed_tokens
 from ....drag_core.backends.scaling import scaled
-from ....drag_core.types import KV, DragError, FeatureTap, KVRecord
+from ....drag_core.trajectory.kvcache import KVPlain
+from ....drag_core.types import KV, DragError, FeatureTap, KVInject, KVRecord
 from .call import Call, StopForward, forced_attention
 
 Place = tuple[str, int, int]  # ("input" | "middle" | "output", block, transformer block within it)
@@ -122,7 +123,7 @@ class ComfyUNet:
     def __init__(self, call: Call, checkpoint: bool = False) -> None:
         self.call, self.checkpoint = call, checkpoint
         self.origin: ComfyUNet | None = None
-        self.graphs: Graphs | None = None  # of passes without K/V
+        self.graphs: Graphs | None = None  # of passes that record no K/V
         self.ungraphed = ""  # why there are none
         self.net = call.model.diffusion_model
         self.half = call.model.get_dtype_inference() == torch.float16
@@ -191,19 +192,41 @@ class ComfyUNet:
     ) -> tuple[list[Tensor], Tensor | None]:
         """Runs the network once: what comes out at `taps`, and the prediction unless it stops there."""
         x, at, sigma = self.call.given(z, t)
-        if self.graphs is None or kv is not None or isinstance(t, Tensor):
+        fixed = None if self.graphs is None or isinstance(t, Tensor) else self._fixed(z, t, kv, taps, stop)
+        if self.graphs is None or isinstance(t, Tensor) or fixed is None:
             got = self._ask(x, at, changes, taps, stop)
         else:
+            layers, stored = fixed
 
-            def ask(x: Tensor, at: Tensor, steps: Tensor) -> tuple[Tensor, ...]:
+            def ask(x: Tensor, at: Tensor, steps: Tensor, *stored: Tensor) -> tuple[Tensor, ...]:
+                cache = KVPlain()
+                for layer, v in zip(layers, stored, strict=True):
+                    cache.put(0.0, layer, v, v)
                 with self.call.standing(steps):
-                    return self._ask(x, at, changes, taps, stop)
+                    inject = self._changes(KVInject(cache, layers) if layers else None, 0.0)
+                    return self._ask(x, at, changes | inject, taps, stop)
 
             forced = "optimized_attention_override" in changes
-            got = self.graphs((taps, stop, forced), t, ask, x, at, self.call.steps(t, at))
+            kind = (taps, stop, forced, layers)
+            got = self.graphs(kind, t, ask, x, at, self.call.steps(t, at), *stored)
         if len(got) == len(taps):
             return list(got), None
         return list(got[:-1]), self.call.prediction(x, got[-1], sigma)
+
+    def _fixed(
+        self, z: Tensor, t: float, kv: KV, taps: tuple[FeatureTap, ...], stop: bool
+    ) -> tuple[tuple[str, ...], tuple[Tensor, ...]] | None:
+        """Collects K/V layers of a pass and what is injected there; None where a pass can't be recorded."""
+        if kv is None:
+            return (), ()
+        if not isinstance(kv, KVInject) or kv.where is not None:
+            return None
+        layers = self.reached(kv.blocks, taps) if stop else kv.blocks
+        like = z.new_empty(0, dtype=self.call.model.get_dtype_inference())
+        pairs = [kv.cache.get(t, layer, like) for layer in layers]
+        if any(k is None for k, _ in pairs):
+            return None
+        return layers, tuple(v for _, v in pairs)
 
     def _ask(
         self, x: Tensor, at: Tensor, changes: dict[str, Any], taps: tuple[FeatureTap, ...], stop: bool
