@@ -19,7 +19,7 @@ from .recorders import Recorder, Tensors
 
 Pass = Callable[..., Tensors]  # tensors to tensors; of its own it changes nothing
 CHECKED = 2  # levels at which a recorded pass is compared
-PATIENCE = 2  # passes of a kind that run as they are before it is worth recording
+PATIENCE = (4, 1)  # passes of a kind that run as they are first: without gradient, with one
 BARS = {torch.float64: 1e-6, torch.float32: 5e-3}  # TF32 may take another algorithm in each pass
 BAR = 2e-2
 
@@ -133,6 +133,7 @@ _replay: Callable[..., Tensors] = _Replay.apply
 class Graphs:
     """The recorded passes of one session, by kind and shapes; eager where and as long as there is none.
 
+    patience: how many passes run as they are before one is worth recording, which costs some.
     refused: asked before a recording, (given, whether it has a gradient) -> why there can be none, or "".
 
     What is recorded is compared with the pass as it is, on inputs other than the recorded ones, before it is
@@ -144,7 +145,7 @@ class Graphs:
         self,
         recorder: Recorder,
         refused: Callable[[Tensors, bool], str] = lambda given, gradient: "",
-        patience: int = PATIENCE,
+        patience: tuple[int, int] = PATIENCE,
     ) -> None:
         self.recorder, self.refused, self.patience = recorder, refused, patience
         self.passes: dict[Hashable, Recorded] = {}
@@ -163,7 +164,7 @@ class Graphs:
         key = (kind, gradient, shapes)
         if not self.off and key not in self.passes:
             self.seen[key] += 1
-            if self.seen[key] > self.patience:
+            if self.seen[key] > self.patience[gradient]:
                 self._record(key, work, given, gradient)
         recorded = self.passes.get(key)
         if recorded is not None and recorded.open and len(recorded.levels | {level}) <= CHECKED:

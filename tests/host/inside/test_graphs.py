@@ -128,7 +128,7 @@ def test_a_whole_drag(seen: Seen, monkeypatch: pytest.MonkeyPatch) -> None:
         for wanted in (False, True):
             monkeypatch.setattr(graphs, "WANTED", wanted)
             inversion._last.clear()
-            path = invert_latent(model, positive, tiny.noise(1, 4, 16, 16), steps=12, strength=0.7)
+            path = invert_latent(model, positive, tiny.noise(1, 16, 16, 16), steps=12, strength=0.7)
             made.append((path, drag_latent(model, positive, path, task, wish)))
     (a, without), (b, with_them) = made
     assert same(list(a.trajectory.z), list(b.trajectory.z))
