@@ -1,4 +1,4 @@
-"""COMFYUI_PATH=... OUT=... DRAG_MODE=normal PYTHON benchmarks/gpu_host.py [PART] [--deadline S] [--small]
+"""COMFYUI_PATH=... OUT=... PYTHON benchmarks/gpu_host.py [PART] [--deadline S] [--small]
 
 What recorded passes (CUDA graphs) are worth in a real ComfyUI, run by its own Python on a machine with a
 card: bits against passes as they are, an update, a whole edit, memory. Random weights of Stable Diffusion
@@ -72,6 +72,7 @@ def timed(what: str, work: Callable[[], Any], wants: float = 5) -> Any:
 
 def boot() -> Any:
     """ComfyUI in this process, and the pack of this checkout."""
+    os.environ.setdefault("DRAG_MODE", "cpu" if RUN["small"] else "normal")
     sys.path.insert(0, str(ROOT / "tests" / "host"))
     import standins
 

@@ -111,6 +111,18 @@ def test_a_level_from_elsewhere_than_the_inputs_is_found_out() -> None:
     assert "off by" in graphs.off and graphs.replays == 3 and not recorder.tapes
 
 
+@pytest.mark.parametrize("broken", [1.0, float("nan")])
+def test_float16_and_numbers_that_are_none(broken: float) -> None:
+    """A gradient that would not fit, and a latent that is lost already, are no fault of the recording."""
+    graphs = Graphs(Rehearsal(), patience=(0, 0))
+
+    def work(x: Tensor, t: Tensor) -> Tensors:
+        return (x.half() * 200 * broken,)
+
+    maps = graphs("a", 0, work, *given(0, 5.0))
+    assert maps[0].dtype == torch.float16 and not graphs.off and graphs.replays == 1
+
+
 def test_what_waits_for_the_device_is_found_out_before_recording() -> None:
     net, recorder = Net(), Rehearsal()
     graphs = Graphs(recorder)
