@@ -18,9 +18,10 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from gpu_host_models import recorded, unet
 
 BEGAN = time.time()
 ROOT = Path(__file__).resolve().parents[1]
@@ -92,62 +93,6 @@ def boot() -> Any:
     allocator = torch.cuda.get_allocator_backend() if torch.cuda.is_available() else None
     say("start", card=card, torch=torch.__version__, allocator=allocator, state=str(mm.vram_state))
     return kept
-
-
-def unet() -> tuple[Any, Any, Any]:
-    """MODEL, CONDITIONING and a latent: Stable Diffusion 1.5 with random weights, in float16."""
-    import comfy.memory_management
-    import comfy.model_management as mm
-    import comfy.model_patcher
-    import comfy.supported_models
-    import torch
-
-    small = RUN["small"]
-    given = {
-        "use_checkpoint": False, "image_size": 32, "out_channels": 4, "use_spatial_transformer": True,
-        "legacy": False, "in_channels": 4, "model_channels": 32 if small else 320, "num_heads": 8,
-        "use_temporal_attention": False, "use_temporal_resblock": False, "adm_in_channels": None,
-        "num_res_blocks": [2] * 4, "transformer_depth": [1] * 6 + [0, 0], "channel_mult": [1, 2, 4, 4],
-        "transformer_depth_middle": 1, "use_linear_in_transformer": False, "context_dim": 768,
-        "transformer_depth_output": [1] * 9 + [0] * 3,
-    }  # fmt: skip
-    config = comfy.supported_models.SD15(given)
-    config.set_inference_dtype(torch.float32 if small else torch.float16, None)
-    device = mm.get_torch_device()
-    dynamic = comfy.model_patcher.CoreModelPatcher is not comfy.model_patcher.ModelPatcher
-    lazy = comfy.memory_management.aimdo_enabled
-    with torch.inference_mode():
-        comfy.memory_management.aimdo_enabled = False  # else layers have no weights before a file is read
-        model = config.get_model({}, "", device="cpu" if dynamic else device)
-        comfy.memory_management.aimdo_enabled = lazy
-        noise = torch.Generator(device="cpu" if dynamic else device).manual_seed(0)
-        for name, p in model.diffusion_model.named_parameters():
-            if p.ndim >= 2:
-                p.normal_(0, 0.7 / p[0].numel() ** 0.5, generator=noise)
-            else:
-                p.fill_(0.0 if name.endswith("bias") else 1.0)
-        offload = torch.device("cpu") if dynamic else device
-        patcher = comfy.model_patcher.CoreModelPatcher(model, load_device=device, offload_device=offload)
-        side = 16 if small else 64
-        z = torch.randn(1, 4, side, side, generator=torch.Generator().manual_seed(1))
-        text = torch.randn(1, 77, 768, generator=torch.Generator().manual_seed(2))
-        return patcher, [[text, {}]], z
-
-
-@contextmanager
-def recorded(wanted: bool, mode: str = "thread_local") -> Any:
-    """Recordings allowed or not, and what other threads may do meanwhile."""
-    from region_drag_editing.drag_core.backends.recorders import CudaRecorder
-    from region_drag_editing.nodes.host import graphs
-
-    before = graphs.WANTED, graphs.recorder_for
-    graphs.WANTED = wanted
-    if not RUN["small"]:
-        graphs.recorder_for = lambda device: CudaRecorder(device, mode)
-    try:
-        yield
-    finally:
-        graphs.WANTED, graphs.recorder_for = before
 
 
 def passes(backbone: Any, z0: Any, kinds: tuple[str, ...], rounds: int) -> dict[str, Any]:
@@ -235,7 +180,7 @@ def bits(model: tuple[Any, Any, Any], name: str) -> None:
     found = timed(f"{name}: recorded", lambda: compared(asked(model, True), kept["want"]))
     if found is not None and "recorded" in str(found["said"]):
         return
-    for mode in ("relaxed", "global"):
+    for mode in ("unchecked", "relaxed", "global"):
         timed(f"{name}: recorded, {mode}", lambda m=mode: _tail(asked(model, True, m, rounds=3)))
     for kinds in (("predict",), ("features",), ("gradient",)):
         timed(f"{name}: {kinds[0]} alone", lambda k=kinds: _tail(asked(model, True, "relaxed", k, 0)))
@@ -262,7 +207,7 @@ def main(argv: list[str] | None = None) -> int:
         if args.part == "abandon":
             abandon()
         else:
-            model = unet()
+            model = unet(args.small)
             bits(model, "sd15")
             if args.part != "bits":
                 edits(model)

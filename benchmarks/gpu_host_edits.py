@@ -10,7 +10,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from gpu_host import RUN, recorded, timed
+from gpu_host import RUN, timed
+from gpu_host_models import recorded
 
 
 class Stopped(BaseException):
