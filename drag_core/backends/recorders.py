@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, Literal, Protocol
@@ -75,7 +76,7 @@ class CudaRecorder:
         torch.cuda.empty_cache()  # what warming up has left, on a stream that nothing else uses
         graph = torch.cuda.CUDAGraph()
         noise = _generator(self.device).get_state()
-        with self._aside():
+        with self._aside(), _uncollected():
             graph.capture_begin(pool=self.pool, capture_error_mode=self.mode)
             try:
                 out = work()
@@ -96,8 +97,9 @@ class CudaRecorder:
             graph.capture_end()
         with suppress(Exception):
             graph.reset()
-        with suppress(Exception):  # refused where it has ended
-            inner._cuda_endAllocateToPool(self.device.index or 0, self.pool)
+        with suppress(Exception):
+            inner._cuda_endAllocateToPool(self.device.index or 0, self.pool)  # refused where it has ended
+            inner._cuda_releasePool(self.device.index or 0, self.pool)
         with suppress(Exception):
             fresh = torch.Generator(self.device)
             fresh.set_state(noise)
@@ -112,6 +114,18 @@ class CudaRecorder:
         while self.graphs:
             self.graphs.pop().reset()
         torch.cuda.empty_cache()
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Context manager: nothing of others' is taken apart meanwhile, which a recording may not survive."""
+    before = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if before:
+            gc.enable()
 
 
 def _generator(device: torch.device) -> torch.Generator:
