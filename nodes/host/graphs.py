@@ -25,6 +25,7 @@ from .backbones.grad import replaced
 from .backbones.held import NotHeld, held
 from .backbones.unet import ComfyUNet
 
+SESSION = __name__.removesuffix("graphs") + "session"  # its wrapper asks for memory and sees no tensor
 WANTED = True  # one place to turn them off
 ALLOCATORS = ("native",)  # of torch, that a recording has been tried with
 SLACK, SPARE = 1.2, 256 * 2**20  # of what a pass takes, and bytes beside it, that must be free
@@ -36,8 +37,8 @@ INNER = ("patches", "patches_replace", "optimized_attention_override")
 
 
 def recorder_for(device: torch.device) -> Recorder | None:
-    """Makes what records on `device`; None where nothing does."""
-    return CudaRecorder(device) if device.type == "cuda" else None
+    """Makes what records on `device`; None where nothing does (AMD's cards are called cuda by torch too)."""
+    return CudaRecorder(device) if device.type == "cuda" and torch.version.cuda is not None else None
 
 
 @contextmanager
@@ -62,6 +63,8 @@ def recording(backbone: Any, taps: tuple[FeatureTap, ...], whole: bool) -> Itera
                 stack.enter_context(held(backbone.net, backbone.call.device, dtype))
             except NotHeld as e:
                 why = str(e)
+            except Exception as e:  # of a layer that no pass may come to
+                why = f"{type(e).__name__}: {e}"
         if why:
             backbone.ungraphed = why
             yield
@@ -119,7 +122,7 @@ def _foreign(call: Any, net: nn.Module) -> str:
     there += [f"forward of {name}" for name, _ in replaced(net)]
     if not there:
         return ""
-    owners = ", ".join(owners_of(inner))
+    owners = ", ".join(o for o in owners_of(inner) if o != SESSION)
     return f"another node's parts are on the model ({there[0]}{f' of {owners}' if owners else ''})"
 
 
