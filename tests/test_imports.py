@@ -42,6 +42,7 @@ HOST = (
     ("schedule",),
     ("backbones",),
     ("family", "memory"),
+    ("graphs",),
     ("session", "plain", "adapters", "loaders", "progress"),
     ("inversion",),
     ("patches", "features", "guide", "plan", "lora", "wish"),

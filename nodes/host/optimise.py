@@ -15,7 +15,7 @@ from ...drag_core.recipes.choice import AUTO, because
 from ...drag_core.recipes.recipe import Recipe
 from ...drag_core.result import Result
 from ...drag_core.types import Task
-from . import memory
+from . import graphs, memory
 from .backbones.selftest import self_test
 from .family import HostModel, family_in
 from .inversion import Inversion, count_use
@@ -71,7 +71,7 @@ def drag_latent(
     visited, penalty = (0.0, float(sigmas[0])), recipe.constraint.needs_prediction
     need = SessionNeeds(recipe.taps, gradients=updates > 0, whole=penalty, sigmas=visited, origin=origin)
     tell = listener(patcher, source, wish.preview_every, told)
-    calls, checkpointed = list[int](), list[bool]()
+    ran = list[tuple[int, bool, str | None]]()
 
     def body(pause: bool, resume: Result | None) -> Any:
         def inner(backbone: HostBackbone, _: Tensor) -> Result:
@@ -85,8 +85,8 @@ def drag_latent(
                 out = drag(
                     backbone, source, recipe, tell, pause=pause, resume=resume, origin=other, draft=sketch
                 )
-            calls.append(backbone.call.calls + (0 if other is None else other.call.calls))
-            checkpointed.append(backbone.checkpoint)
+            made = backbone.call.calls + (0 if other is None else other.call.calls)
+            ran.append((made, backbone.checkpoint, graphs.said(backbone)))
             return out
 
         return inner
@@ -97,8 +97,7 @@ def drag_latent(
     prune = device.type != "cpu" if prune is None else prune
     prune = prune and not patcher.is_dynamic()  # which loads what runs, and puts back what it knows of
     half: Result | None = None
-    whole = need.whole or recipe.background.needs_prediction
-    one_part = len(recipe.ramp) == 1 and not whole and not anew
+    one_part = not (len(recipe.ramp) > 1 or penalty or recipe.background.needs_prediction or anew)
     sampling: dict[str, Any] = {"sigmas": sigmas, "seed": wish.seed}
     if prune and family.joint and updates and one_part:
         with memory.while_pruned(patcher, recipe.taps) as part:
@@ -109,9 +108,10 @@ def drag_latent(
         result = run(patcher, positive, samples, body(False, None), need, **sampling)
     measured = {
         "seconds": round(time.perf_counter() - started, 3),
-        "model_calls": sum(calls),
-        "checkpoints": any(checkpointed),
+        "model_calls": sum(made for made, _, _ in ran),
+        "checkpoints": any(again for _, again, _ in ran),
         "pruned": half is not None,
+        "cuda_graph": ran[-1][2],
         "peak_memory_mb": round(memory.peak_bytes(device) / 2**20, 1),
     }
     return DragOutcome(result, _report(inversion, wish, asked, task, family, recipe, result, measured))

@@ -29,6 +29,7 @@ from .backbones.grad import frozen
 from .backbones.layouts import layout_of
 from .backbones.unet import ComfyUNet
 from .family import family_in, in_the_way
+from .graphs import recording
 from .shape import core_shape, one_picture
 from .whole import net_of
 
@@ -89,7 +90,8 @@ class _Sampler(comfy.samplers.Sampler):
                 origin = model_wrap.conds["origin"]
                 check_cond(origin, self.need.sigmas, model.diffusion_model)
                 backbone.origin = kind(replace(call, cond=[plain_conds(c, device) for c in origin]))
-            with frozen(model.diffusion_model) if self.need.gradients else nullcontext():
+            still = frozen(model.diffusion_model) if self.need.gradients else nullcontext()
+            with recording(backbone, self.need.taps, self.need.whole), still:
                 self.result = self.body(backbone, core_shape(latent_image).clone())
         return latent_image
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,6 +39,7 @@ class Call:
     options: dict[str, Any]
     calls: int = 0
     _sigmas: dict[float, float] = field(default_factory=dict)  # asked of the device once a level
+    _steps: dict[tuple[float, int], Tensor] = field(default_factory=dict)  # likewise
 
     def __post_init__(self) -> None:
         self.sampling = self.model.model_sampling
@@ -50,6 +53,12 @@ class Call:
         changes: merged into a copy of the transformer options.
         Gradients flow to z when it asks for them and frozen() is open.
         """
+        x, at, sigma = self.given(z, t)
+        return self.prediction(x, self.ask(x, at, changes), sigma)
+
+    def given(self, z: Tensor, t: float | Tensor) -> tuple[Tensor, Tensor, Any]:
+        """Makes of the core's z and t what the host is given: its latents, their sigmas (B,), and sigma."""
+        self.calls += 1
         if torch.is_tensor(t):
             at = torch.tensor([host_sigma(self.sampling, x) for x in t.tolist()], device=z.device)
             sigma: Any = at.view(-1, 1, 1, 1)
@@ -58,23 +67,56 @@ class Call:
                 self._sigmas[t] = host_sigma(self.sampling, t)
             sigma = self._sigmas[t]
             at = torch.full((z.shape[0],), sigma, device=z.device, dtype=torch.float32)
+        x = host_shape(self.model, z if self.kind == "velocity" else z * (sigma**2 + 1) ** 0.5)
+        return x, at, sigma
+
+    def ask(self, x: Tensor, at: Tensor, changes: dict[str, Any]) -> Tensor:
+        """Asks the host at its latents x: its clean estimate, or of a flow what its network says."""
         raw: list[Tensor] = []
         options = {**self.options, "transformer_options": {**self.options["transformer_options"], **changes}}
-        x = host_shape(self.model, z if self.kind == "velocity" else z * (sigma**2 + 1) ** 0.5)
-        self.calls += 1
         # on the network itself, so that what all wrappers do to its output is seen
         handle = self.model.diffusion_model.register_forward_hook(lambda _, __, out: raw.append(out))
         try:
-            clean = comfy.samplers.calc_cond_batch(self.model, [self.cond], x, at, options)[0]
+            clean: Tensor = comfy.samplers.calc_cond_batch(self.model, [self.cond], x, at, options)[0]
         finally:
             handle.remove()
         if self.kind == "noise":
-            return core_shape((x - clean) / sigma)  # also of a v-prediction
+            return clean
         if len(raw) != 1:
             raise DragError(
                 f"the model was evaluated {len(raw)} times for one step (context windows?): remove that patch"
             )
-        return core_shape(raw[0].float())
+        return raw[0]
+
+    def prediction(self, x: Tensor, got: Tensor, sigma: Any) -> Tensor:
+        """Makes of what ask() gave what the core calls the prediction."""
+        return core_shape((x - got) / sigma if self.kind == "noise" else got.float())  # noise also of v
+
+    def steps(self, t: float, at: Tensor) -> Tensor:
+        """Looks up the network's own time at level t, which the host does on the CPU in every pass."""
+        key = (t, at.shape[0])
+        if key not in self._steps:
+            self._steps[key] = self.sampling.timestep(at)
+        return self._steps[key]
+
+    @contextmanager
+    def standing(self, steps: Tensor) -> Iterator[None]:
+        """Context manager: the host neither looks the network's time up nor asks how much memory is free.
+
+        Both wait for the device. For passes at one level, with nothing of others on the way.
+        """
+        patcher = self.model.current_patcher
+        own = {self.sampling: "timestep", patcher: "get_free_memory"}
+        before = {m: m.__dict__.get(name) for m, name in own.items()}
+        try:
+            self.sampling.__dict__["timestep"] = lambda sigma: steps
+            patcher.__dict__["get_free_memory"] = lambda device: 2**62
+            yield
+        finally:
+            for m, name in own.items():
+                m.__dict__.pop(name, None)
+                if before[m] is not None:
+                    m.__dict__[name] = before[m]
 
 
 def owners_of(options: dict[str, Any]) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from ....drag_core.backends.graphed import Graphs
 from ....drag_core.backends.hooks import memoised, replaced
 from ....drag_core.backends.scaling import scaled
 from ....drag_core.types import KV, DragError, FeatureTap, KVInject
@@ -97,6 +98,8 @@ class ComfyFlux:
     """
 
     by_block = True  # checkpoints
+    graphs: Graphs | None = None  # bound by the device, not by launches
+    ungraphed = ""
 
     def __init__(self, call: Call, checkpoint: bool = False) -> None:
         self.call, self.checkpoint = call, checkpoint

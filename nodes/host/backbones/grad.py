@@ -24,7 +24,14 @@ from ....drag_core.types import DragError
 from .kernels import plain_kernels
 
 Forward = Callable[..., Tensor]
+HELD: dict[nn.Module, tuple[Tensor, Tensor | None]] = {}  # weights of held.py
 NORMS = (nn.GroupNorm, nn.LayerNorm, nn.RMSNorm)
+
+
+def kept(m: nn.Module, like: Tensor) -> tuple[Tensor, Tensor | None] | None:
+    """Returns weight and bias of `m` if they are held as they are used on `like`."""
+    pair = HELD.get(m)
+    return pair if pair is not None and pair[0].dtype == like.dtype else None
 
 
 @contextmanager
@@ -33,6 +40,9 @@ def fetched(m: nn.Module, like: Tensor) -> Iterator[tuple[Any, Any]]:
 
     They are cast, moved and patched, and given back afterwards.
     """
+    if (pair := kept(m, like)) is not None:
+        yield pair
+        return
     own = getattr(m, "cast_bias_weight", None)  # GGUF modules bring their own
     if own is not None:
         got = own(like)
@@ -127,6 +137,8 @@ def _conv(m: nn.Module, forward: Forward, x: Tensor) -> Tensor:
 def _norm(m: Any, forward: Forward, x: Tensor) -> Tensor:
     if getattr(m, "weight", None) is None:
         weight = bias = None
+    elif (pair := kept(m, x)) is not None:
+        weight, bias = pair
     else:
         with fetched(m, x) as (w, b):
             weight, bias = w.clone(), None if b is None else b.clone()
@@ -156,6 +168,8 @@ def replaced(root: nn.Module) -> list[tuple[str, nn.Module]]:
 def _own(m: nn.Module) -> bool:
     """Returns the module's own forward, kept on the instance: so the host leaves it after a bypass LoRA."""
     f = m.__dict__["forward"]
+    if m in HELD:
+        return True  # ours
     return getattr(f, "__self__", None) is m and getattr(f, "__func__", None) is type(m).forward
 
 

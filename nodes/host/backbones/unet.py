@@ -11,9 +11,11 @@ from comfy.ldm.modules.attention import SpatialTransformer
 from comfy.ldm.modules.diffusionmodules.openaimodel import Downsample, Upsample
 from torch import Tensor, nn
 
+from ....drag_core.backends.graphed import Graphs
 from ....drag_core.backends.hooks import mixed_tokens
 from ....drag_core.backends.scaling import scaled
-from ....drag_core.types import KV, DragError, FeatureTap, KVRecord
+from ....drag_core.trajectory.kvcache import KVPlain
+from ....drag_core.types import KV, DragError, FeatureTap, KVInject, KVRecord
 from .call import Call, StopForward, forced_attention
 
 Place = tuple[str, int, int]  # ("input" | "middle" | "output", block, transformer block within it)
@@ -121,6 +123,8 @@ class ComfyUNet:
     def __init__(self, call: Call, checkpoint: bool = False) -> None:
         self.call, self.checkpoint = call, checkpoint
         self.origin: ComfyUNet | None = None
+        self.graphs: Graphs | None = None  # of passes that record no K/V
+        self.ungraphed = ""  # why there are none
         self.net = call.model.diffusion_model
         self.half = call.model.get_dtype_inference() == torch.float16
         self.taps = tap_modules(self.net)
@@ -156,7 +160,9 @@ class ComfyUNet:
         return {"patches": patches}
 
     def predict(self, z: Tensor, t: float, kv: KV = None) -> Tensor:
-        return self.call(z, t, self._changes(kv, t))
+        _, prediction = self._run(z, t, self._changes(kv, t), kv)
+        assert prediction is not None
+        return prediction
 
     def features(
         self, z: Tensor, t: float | Tensor, taps: tuple[FeatureTap, ...], kv: KV = None, *, stop: bool = True
@@ -168,9 +174,65 @@ class ComfyUNet:
                 )
             if tap.site != "out":
                 raise DragError(f"feature tap site {tap.site!r} does not exist on a UNet: use 'out'")
-        found: dict[FeatureTap, Tensor] = {}
         x, finish = scaled(z) if self.half else (z, list)
         changes = self._changes(kv, t) | forced_attention(self.call.options["transformer_options"])
+        found, prediction = self._run(x, t, changes, kv, taps, stop)
+        maps = [m.float() for m in found]
+        out = finish(maps if prediction is None else [*maps, prediction])
+        return (out, None) if prediction is None else (out[:-1], out[-1])
+
+    def _run(
+        self,
+        z: Tensor,
+        t: float | Tensor,
+        changes: dict[str, Any],
+        kv: KV,
+        taps: tuple[FeatureTap, ...] = (),
+        stop: bool = False,
+    ) -> tuple[list[Tensor], Tensor | None]:
+        """Runs the network once: what comes out at `taps`, and the prediction unless it stops there."""
+        x, at, sigma = self.call.given(z, t)
+        fixed = None if self.graphs is None or isinstance(t, Tensor) else self._fixed(z, t, kv, taps, stop)
+        if self.graphs is None or isinstance(t, Tensor) or fixed is None:
+            got = self._ask(x, at, changes, taps, stop)
+        else:
+            layers, stored = fixed
+
+            def ask(x: Tensor, at: Tensor, steps: Tensor, *stored: Tensor) -> tuple[Tensor, ...]:
+                cache = KVPlain()
+                for layer, v in zip(layers, stored, strict=True):
+                    cache.put(0.0, layer, v, v)
+                with self.call.standing(steps):
+                    inject = self._changes(KVInject(cache, layers) if layers else None, 0.0)
+                    return self._ask(x, at, changes | inject, taps, stop)
+
+            forced = "optimized_attention_override" in changes
+            kind = (taps, stop, forced, layers)
+            got = self.graphs(kind, t, ask, x, at, self.call.steps(t, at), *stored)
+        if len(got) == len(taps):
+            return list(got), None
+        return list(got[:-1]), self.call.prediction(x, got[-1], sigma)
+
+    def _fixed(
+        self, z: Tensor, t: float, kv: KV, taps: tuple[FeatureTap, ...], stop: bool
+    ) -> tuple[tuple[str, ...], tuple[Tensor, ...]] | None:
+        """Collects K/V layers of a pass and what is injected there; None where a pass can't be recorded."""
+        if kv is None:
+            return (), ()
+        if not isinstance(kv, KVInject) or kv.where is not None:
+            return None
+        layers = self.reached(kv.blocks, taps) if stop else kv.blocks
+        like = z.new_empty(0, dtype=self.call.model.get_dtype_inference())
+        pairs = [kv.cache.get(t, layer, like) for layer in layers]
+        if any(k is None for k, _ in pairs):
+            return None
+        return layers, tuple(v for _, v in pairs)
+
+    def _ask(
+        self, x: Tensor, at: Tensor, changes: dict[str, Any], taps: tuple[FeatureTap, ...], stop: bool
+    ) -> tuple[Tensor, ...]:
+        """Asks the host: the maps, and unless it stops at the last of them what Call.ask() says."""
+        found: dict[FeatureTap, Tensor] = {}
         handles = []
         for tap in taps:
 
@@ -180,9 +242,9 @@ class ComfyUNet:
                     raise StopForward
 
             handles.append(self.taps[tap.block].register_forward_hook(hook))
-        prediction: Tensor | None = None
+        end: tuple[Tensor, ...] = ()
         try:
-            prediction = self.call(x, t, changes)
+            end = (self.call.ask(x, at, changes),)
         except StopForward:
             pass
         finally:
@@ -193,6 +255,4 @@ class ComfyUNet:
                 f"the model never reached its block {missing[0].block}: another patch replaces the UNet's "
                 "forward; connect the model before it"
             )
-        maps = [found[tap].float() for tap in taps]
-        out = finish(maps if prediction is None else [*maps, prediction])
-        return (out, None) if prediction is None else (out[:-1], out[-1])
+        return (*(found[tap] for tap in taps), *end)
