@@ -75,9 +75,9 @@ def host_path(comfyui: Path) -> None:
 def allocator() -> None:
     """What main.py does before torch is imported: on a card PyTorch takes CUDA's own allocator. Asked for
     afterwards, as where stand_in() came first, the first use of the card ends in torch's own assertion.
-    After host_path().
+    After host_path(). DRAG_ALLOCATOR=native: torch's own, as under --disable-cuda-malloc.
     """
-    if importlib.util.find_spec("cuda_malloc") is not None:
+    if os.environ.get("DRAG_ALLOCATOR") != "native" and importlib.util.find_spec("cuda_malloc") is not None:
         import cuda_malloc  # noqa: F401
 
 
