@@ -98,7 +98,8 @@ def obstacle(backbone: ComfyUNet) -> str:
     if call.kind != "noise":
         return "its levels are a flow's"
     if call.device.type == "cuda" and torch.cuda.get_allocator_backend() not in ALLOCATORS:
-        return f"torch allocates by {torch.cuda.get_allocator_backend()}"
+        own = torch.cuda.get_allocator_backend()
+        return f"torch allocates by {own}, which this was not run with: --disable-cuda-malloc allows it"
     if call.model.model_lowvram:
         return "a part of the weights is not on the device"
     return _foreign(call, net)

@@ -29,7 +29,7 @@ class Blocks:
     """Channels and warps of a program of the pull; cells, channels and warps of one of its gradient."""
 
     channels: int = 128
-    warps: int = 2
+    warps: int = 1
     spread: tuple[int, int, int] = (16, 64, 4)
     registers: int = 128  # the pull by lines would take 96 and spill some
 
