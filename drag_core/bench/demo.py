@@ -18,7 +18,7 @@ from ..motion.task import build_task
 from ..pictures.files import to_bytes, write_gif, write_png
 from ..pictures.overlay import overlay, stack, strip
 from ..recipes.assemble import usual_solver
-from ..recipes.choice import default_recipe
+from ..recipes.choice import FINISH, default_recipe
 from ..recipes.presets import PRESETS
 from ..step import Step
 from ..trajectory.invert import clean_estimate, invert
@@ -76,13 +76,16 @@ def _row(label: str, method: str, picture: Tensor, case: Case) -> None:
 
 
 def photographed(models: list[Model]) -> Tensor:
-    """Draws the photograph's strip: before, instruction, and what each model makes of it."""
+    """Draws the photograph's strip: before, instruction, and what each model makes of it.
+
+    Its pixels are finer than what the small models can draw: they stay, only what the thing leaves is drawn.
+    """
     image, drag = photograph()
     task, _ = build_task(drag, Grid(*image.shape[-2:]))
     pictures, captions = [image[0], overlay(image[0], task)], ["before", "instruction"]
     for model in models:
-        pictures.append(edit_picture(model, image, drag).image[0])
-        captions.append(f"after: {default_recipe(model.family)}, {model.name}")
+        pictures.append(edit_picture(model, image, drag, recipe=FINISH).image[0])
+        captions.append(f"after: {FINISH}, {model.name}")
     return strip(pictures, captions)
 
 
