@@ -31,8 +31,8 @@ updates to begin with: more of them only harm these scenes, and half of the work
 """
 
 UNTIMED = """
-On a GPU: not measured. Where there is one, `python -m benchmarks.gpu` prints updates a second, peak memory
-and the share of the card's peak, the published loop and ours in turn.
+On a card: [docs/card.md](docs/card.md), of an H200. `python -m benchmarks.gpu` prints updates a second, peak memory
+and the share of the card's peak on yours, the published loop and ours in turn.
 """
 
 GIVEN = {  # of the restated loops; sd15 at 12 points

@@ -83,7 +83,7 @@ def test_readme_section(tmp_path: Path) -> None:
     text = readme.section(found, savings=tmp_path / "savings.md")
     assert "\n| model | way |\n" in text
     assert "| SD1.5, 512x512: GFLOP an update | 2470 | 1793 | <= 1830 |" in text and "other" not in text
-    assert "not measured" in text and "missed" not in text
+    assert "docs/card.md" in text and "missed" not in text
     found.write_text(json.dumps([{**line, "ok": False}]))
     assert "| <= 1830 **missed** |" in readme.section(found)
     row = {"name": "one region", "ms": 20.0, "peak_gb": 1.5, "tflop": 1.3, "share": 0.25}
