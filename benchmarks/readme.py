@@ -31,7 +31,7 @@ updates to begin with: more of them only harm these scenes, and half of the work
 """
 
 UNTIMED = """
-On a card: [docs/card.md](docs/card.md), of an H200. `python -m benchmarks.gpu` prints updates a second, peak memory
+On a card: [docs/card.md](docs/card.md). `python -m benchmarks.gpu` prints updates a second, peak memory
 and the share of the card's peak on yours, the published loop and ours in turn.
 """
 
