@@ -43,7 +43,7 @@ def float32_is_float32(request: pytest.FixtureRequest) -> Iterator[None]:
     """On a card convolutions take TF32 (10 bits of mantissa) unless told otherwise: no bound of float32
     holds. Modules with AS_THE_HOST = True leave it as users have it. And cuDNN chooses its algorithm by free
     memory: a drag of the embedded UNet is then up to 2e-4 from its repetition, and without that choice, as
-    under --deterministic, the same bits (H200, 2026-11-27).
+    under --deterministic, the same bits (FLUX: 2e-7 both ways; H200, 2026-11-27).
     """
     with pytest.MonkeyPatch.context() as m:
         if not mm.is_device_cpu(mm.get_torch_device()):
