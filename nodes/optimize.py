@@ -83,8 +83,8 @@ class DragOptimize(io.ComfyNode):
                     max=0xFFFFFFFFFFFFFFFF,
                     control_after_generate=False,
                     tooltip="For what a recipe fills with fresh noise. The same seed gives the same bits on "
-                    "a CPU with as many threads; about the same picture on a card, nearly the same bits where "
-                    "ComfyUI runs with --deterministic.",
+                    "a CPU with as many threads; about the same picture on a card, nearly the same bits "
+                    "where ComfyUI runs with --deterministic.",
                 ),
                 io.Int.Input(
                     "preview_every",
