@@ -52,6 +52,20 @@ class Clock:
 Way = Callable[[], float]  # makes an update, gives its milliseconds
 
 
+def captured(work: Callable[[], Any], warm: int) -> torch.cuda.CUDAGraph:
+    """Records `work` as a CUDA graph, after `warm` runs on another stream."""
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        for _ in range(warm):
+            work()
+    torch.cuda.current_stream().wait_stream(side)
+    made = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(made):
+        work()
+    return made
+
+
 def interleaved(ways: dict[str, Way], rounds: int = 20, warm: int = 3) -> dict[str, float]:
     """The median of every way, one after the other in each round, forwards and backwards in turn."""
     times: dict[str, list[float]] = {name: [] for name in ways}

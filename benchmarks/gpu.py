@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from benchmarks import models, reference
-from benchmarks.clock import Clock, Timing, Way, markdown, plain_update, timings
+from benchmarks.clock import Clock, Timing, Way, captured, markdown, plain_update, timings
 from benchmarks.meter import flash
 from drag_core.backends.diffusers_flux import DiffusersFlux
 from drag_core.backends.diffusers_unet import DiffusersUNet
@@ -47,7 +47,7 @@ def our_update(backbone: Backbone, recipe: Recipe, shape: tuple[int, ...], clock
     return way
 
 
-def captured(backbone: Backbone, recipe: Recipe, z: Tensor, clock: Clock) -> Way:
+def whole_update(backbone: Backbone, recipe: Recipe, z: Tensor, clock: Clock) -> Way:
     """Features, loss and gradient of a region recipe as one CUDA graph."""
     t, progress = recipe.schedule.t[0], 1.0
     x = z.detach().clone().requires_grad_()
@@ -60,16 +60,7 @@ def captured(backbone: Backbone, recipe: Recipe, z: Tensor, clock: Clock) -> Way
         loss = recipe.supervision.loss(maps, plan, None, progress)
         return torch.autograd.grad(loss, x)[0]
 
-    side = torch.cuda.Stream()
-    side.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(side):
-        for _ in range(3):
-            step()
-    torch.cuda.current_stream().wait_stream(side)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        step()
-    return plain_update(graph.replay, clock)
+    return plain_update(captured(step, 3).replay, clock)
 
 
 def sd_work(image: Grid) -> dict[str, float]:
@@ -116,7 +107,7 @@ def sd(device: str, dtype: torch.dtype, card: str, rounds: int, net: Any = None)
         ways[name] = our_update(backbone, recipe, shape, clock, like)
     if clock.cuda:
         try:
-            ways["one region, CUDA graph"] = captured(
+            ways["one region, CUDA graph"] = whole_update(
                 backbone, sd_recipes(image)["one region, hard background"], like, clock
             )
         except RuntimeError as error:

@@ -10,22 +10,20 @@ process of its own, side by side. --small: small networks on a CPU, recorded by 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import statistics
 import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from gpu_host_edits import abandon, edits
 from gpu_host_models import recorded, unet
+from gpu_host_told import BEGAN, RUN, say, timed
 
-BEGAN = time.time()
 ROOT = Path(__file__).resolve().parents[1]
-OUT = Path(os.environ.get("OUT") or "out")
 COMFYUI = Path(os.environ.get("COMFYUI_PATH") or Path.home() / "ComfyUI").expanduser().absolute()
 LEVELS = (781.0, 781.0, 781.0, 781.0, 381.0, 41.0)
 ASYNC = {
@@ -39,36 +37,6 @@ ASIDE: dict[str, tuple[str, dict[str, str]]] = {
     "cudaMallocAsync": ("bits", {"DRAG_MODE": "normal", **ASYNC}),
     "dynamic VRAM, cudaMallocAsync": ("bits", {"DRAG_MODE": "dynamic", **ASYNC}),
 }
-RUN: dict[str, Any] = {"part": "main", "deadline": BEGAN + 100, "small": False}
-
-
-def say(what: str, **row: Any) -> None:
-    line = {"at": round(time.time() - BEGAN, 1), "run": RUN["part"], "what": what, **row}
-    text = json.dumps(line, default=str)
-    print(text[:1500], flush=True)
-    OUT.mkdir(parents=True, exist_ok=True)
-    with (OUT / "gpu_host.jsonl").open("a") as file:
-        file.write(text + "\n")
-
-
-def timed(what: str, work: Callable[[], Any], wants: float = 5) -> Any:
-    """Runs a step and writes what it found, or what came in the way; skips it where time is short."""
-    import torch
-
-    if RUN["deadline"] - time.time() < wants:
-        say(what, skipped="time")
-        return None
-    if torch.cuda.is_available():
-        torch.cuda.reset_peak_memory_stats()
-    began = time.time()
-    try:
-        found = work()
-        peak = torch.cuda.max_memory_allocated() / 1e9 if torch.cuda.is_available() else None
-        say(what, seconds=round(time.time() - began, 2), peak_gb=peak, found=found)
-        return found
-    except BaseException as e:
-        say(what, error=f"{type(e).__name__}: {e}"[:400], trace=traceback.format_exc().splitlines()[-12:])
-        return None
 
 
 def boot() -> Any:
@@ -200,8 +168,6 @@ def main(argv: list[str] | None = None) -> int:
     RUN.update(part=args.name or args.part or "main", deadline=BEGAN + args.deadline, small=args.small)
     aside = args.part is None
     RUN["deadline"] -= 35 if aside else 0  # of the processes beside
-    from gpu_host_edits import abandon, edits
-
     try:
         kept = boot()
         if args.part == "abandon":
@@ -238,6 +204,4 @@ def beside(seconds: float, small: bool) -> None:
 
 
 if __name__ == "__main__":
-    import gpu_host  # the very module that gpu_host_edits takes RUN from
-
-    sys.exit(gpu_host.main())
+    sys.exit(main())

@@ -10,8 +10,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from gpu_host import RUN, timed
 from gpu_host_models import recorded
+from gpu_host_told import RUN, timed
 
 
 class Stopped(BaseException):

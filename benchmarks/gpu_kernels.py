@@ -24,6 +24,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from benchmarks.clock import captured
 from benchmarks.pulls import Case, box, definition, motion, odd, real
 from drag_core.kernels import region
 from drag_core.kernels.region import fused, poses, windowed
@@ -153,15 +154,7 @@ def eager(run: Pull, rounds: int = 10) -> float:
 
 def graph(run: Pull, rounds: int = 9) -> float:
     """Microseconds of a call replayed as a CUDA graph, the median."""
-    side = torch.cuda.Stream()
-    side.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(side):
-        for _ in range(2):
-            run()
-    torch.cuda.current_stream().wait_stream(side)
-    made = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(made):
-        run()
+    made = captured(run, 2)
     times = []
     for _ in range(rounds):
         a, b = (torch.cuda.Event(enable_timing=True) for _ in range(2))

@@ -18,7 +18,7 @@ from .backends.identity import PAPERS, applied, train_lora
 from .backends.load import Model
 from .backends.room import kv_store, wants_checkpoints
 from .drag import drag
-from .finishing import pieced, redraw, sketch
+from .finishing import redraw, sketch
 from .lora import LoRA, OnTrain, Training
 from .motion.areas import hole
 from .motion.exchange import with_regions
@@ -29,7 +29,7 @@ from .motion.superpixels import auto_mask, lab, superpixels
 from .motion.task import MARGIN, MaskReader, at_size, build_task, fitted
 from .pictures.draft import draft_of
 from .pictures.inpaint import painted_over
-from .pictures.paste import put_back
+from .pictures.paste import pieced, put_back, resized
 from .recipes import METHODS
 from .recipes.assemble import Choice, Given, ModelGround, assemble, draft_layers
 from .recipes.choice import AUTO, COPY_PASTE, FINISH, because, edit_recipe
@@ -120,13 +120,17 @@ def edit_picture(
         lora = identity_lora(model, small, identity, trained)
     chosen, why = recipe or AUTO, None
     if chosen == AUTO:
-        chosen = edit_recipe(model.family, bool(instruction.regions))
-        why = because(chosen, model.family, bool(instruction.regions))
+        regions = bool(instruction.regions)
+        chosen = edit_recipe(model.family, regions)
+        why = because(chosen, model.family, regions)
     if chosen == FINISH:
+        full = Grid(height, width)  # the draft's pixels pass no resize
+        draft = sketch(small, task)
+        own = draft if size == full else sketch(image, at_size(task, instruction, full, read_mask))
         with _wearing(model, lora):
-            drawn = redraw(model, small, task, sketch(small, task), seed=seed, on_step=on_step)
-        own = sketch(image, at_size(task, instruction, Grid(height, width), read_mask))
-        whole = pieced(image, own.picture, drawn, task.editable)
+            drawn = redraw(model, small, task, draft, seed=seed, on_step=on_step)
+        shown = resized(drawn.shown, full).clamp(0, 1)
+        whole = pieced(image, own.picture[None].to(image), shown, drawn.cells, task.editable)
         return Edit(whole, drawn.shown, drawn.result, task, notes, chosen)
     result, decoded = run_task(
         model, small, task, recipe=chosen, variant=variant, seed=seed, on_step=on_step, lora=lora

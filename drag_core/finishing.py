@@ -10,12 +10,12 @@ from torch import Tensor
 from .backends.load import Model
 from .motion.areas import editable_cells, marked, strength_map
 from .pictures.draft import Draft, draft_of
-from .pictures.paste import kept, put_back, resized
+from .pictures.paste import pieced
 from .result import Handoff, Result
 from .step import OnStep, quiet
 from .trajectory.finish import STEPS, finish, noise_like
 from .trajectory.schedules import evenly
-from .types import DragError, Grid, Prediction, Task
+from .types import DragError, Prediction, Task
 
 FIRST = 0.5  # the flow's time that the hole is drawn from: .4 to .6 are alike (`python -m benchmarks.drafts`)
 
@@ -55,7 +55,8 @@ def finish_task(
     drawn = redraw(
         model, image, task, draft, first=first, of_core=of_core, of_rest=of_rest, seed=seed, on_step=on_step
     )
-    return drawn.result, pieced(image, draft.picture, drawn, task.editable)
+    own = draft.picture[None].to(image)
+    return drawn.result, pieced(image, own, drawn.shown, drawn.cells, task.editable)
 
 
 def sketch(image: Tensor, task: Task) -> Draft:
@@ -86,15 +87,3 @@ def redraw(
     z = finish(model.backbone, z, cells, levels, noise_like(z, seed), on_step=on_step)
     shown = model.codec.decode(z).to(image).clamp(0, 1)
     return Redrawn(Result(z, z0, (), (), Handoff(0, z, z0), ()), (cells > 0).float(), shown)
-
-
-def pieced(image: Tensor, draft: Tensor, drawn: Redrawn, editable: Tensor | None) -> Tensor:
-    """Pieces the edit together: the picture's own pixels, the draft's, and the model's where it drew.
-
-    image: (1, 3, H, W) at any size.
-    draft: (3, H, W), of that size.
-    editable: put_back()'s.
-    """
-    own = draft[None].to(image)
-    shown = resized(drawn.shown, Grid(own.shape[-2], own.shape[-1])).clamp(0, 1)
-    return put_back(image, edited=kept(own, shown, drawn.cells), editable=editable, seam=0.0)

@@ -23,23 +23,34 @@ CENTRE = {
 }
 
 
+def flux_files(net: str, dtype: str = "default", t5: str = "fp16") -> list[Node]:
+    """The loaders of FLUX.1's network, text encoders and autoencoder: nodes 1 to 3."""
+    texts = {"clip_name1": "clip_l.safetensors", "clip_name2": f"t5xxl_{t5}.safetensors", "type": "flux"}
+    return [
+        Node(1, "UNETLoader", {"unet_name": net, "weight_dtype": dtype}),
+        Node(2, "DualCLIPLoader", texts),
+        Node(3, "VAELoader", {"vae_name": "ae.safetensors"}),
+    ]
+
+
+def marked(side: int) -> list[Node]:
+    """The user's picture, what moves where on it, and the crop of `side`: nodes 10 to 12."""
+    shown = {"instruction": json.dumps(CENTRE, indent=1)}
+    where = {"image": (10, 0)}
+    return [
+        Node(10, "LoadImage", {"image": "example.png"}),
+        Node(11, "DragRegionMaskAffine", shown, where, size=PREVIEWED, title="What moves where"),
+        Node(12, "DragCrop", {"side": side}, where | {"regions": (11, "regions")}),
+    ]
+
+
 def real(kind: str) -> list[Node]:
     """The same with a checkpoint that the user has: crop to model size, drag, put back."""
     if kind.startswith("flux"):
         eight = kind == "flux_fp8"
         dtype, t5 = ("fp8_e4m3fn", "fp8_e4m3fn") if eight else ("default", "fp16")
         load = [
-            Node(1, "UNETLoader", {"unet_name": "flux1-dev.safetensors", "weight_dtype": dtype}),
-            Node(
-                2,
-                "DualCLIPLoader",
-                {
-                    "clip_name1": "clip_l.safetensors",
-                    "clip_name2": f"t5xxl_{t5}.safetensors",
-                    "type": "flux",
-                },
-            ),
-            Node(3, "VAELoader", {"vae_name": "ae.safetensors"}),
+            *flux_files("flux1-dev.safetensors", dtype, t5),
             Node(4, "DragMemoryPlan", {}, {"model": (1, 0)}, size=TABLED),
         ]
         model, clip, vae = (1, 0), (2, 0), (3, 0)
@@ -52,16 +63,7 @@ def real(kind: str) -> list[Node]:
         recipe, side = "dragnext", 512
     return [
         *load,
-        Node(10, "LoadImage", {"image": "example.png"}),
-        Node(
-            11,
-            "DragRegionMaskAffine",
-            {"instruction": json.dumps(CENTRE, indent=1)},
-            {"image": (10, 0)},
-            size=PREVIEWED,
-            title="What moves where",
-        ),
-        Node(12, "DragCrop", {"side": side}, {"image": (10, 0), "regions": (11, "regions")}),
+        *marked(side),
         Node(13, "CLIPTextEncode", {"text": ""}, {"clip": clip}, title="What the picture shows"),
         Node(14, "CLIPTextEncode", {"text": ""}, {"clip": clip}, title="What it will show"),
         Node(15, "VAEEncode", {}, {"pixels": (12, "image"), "vae": vae}),
@@ -110,11 +112,8 @@ def adapted() -> list[Node]:
 def inpainted(kind: str) -> list[Node]:
     """A drag with stock nodes: the region moved in pixels, what it leaves filled by an inpainting model."""
     if kind == "flux":
-        t5 = {"clip_name1": "clip_l.safetensors", "clip_name2": "t5xxl_fp16.safetensors", "type": "flux"}
         load = [
-            Node(1, "UNETLoader", {"unet_name": "flux1-fill-dev.safetensors", "weight_dtype": "default"}),
-            Node(2, "DualCLIPLoader", t5),
-            Node(3, "VAELoader", {"vae_name": "ae.safetensors"}),
+            *flux_files("flux1-fill-dev.safetensors"),
             Node(4, "FluxGuidance", {"guidance": 30.0}, {"conditioning": (14, 0)}),
         ]
         model, clip, vae, positive, side = (1, 0), (2, 0), (3, 0), (4, 0), 1024
@@ -123,7 +122,6 @@ def inpainted(kind: str) -> list[Node]:
         load = [Node(1, "CheckpointLoaderSimple", {"ckpt_name": "sd_xl_base_1.0_inpainting_0.1.safetensors"})]
         model, clip, vae, positive, side = (1, 0), (1, 1), (1, 2), (14, 0), 1024
         sampling = {"steps": 20, "cfg": 4.0, "sampler_name": "dpmpp_2m", "scheduler": "karras"}
-    where = {"image": (10, 0)}
     cut = {"image": (12, "image"), "regions": (12, "regions")}
     filling = {
         "positive": positive,
@@ -137,16 +135,7 @@ def inpainted(kind: str) -> list[Node]:
     back = {"original": (10, 0), "edited": (20, 0), "regions": (11, "regions"), "crop": (12, "crop")}
     return [
         *load,
-        Node(10, "LoadImage", {"image": "example.png"}),
-        Node(
-            11,
-            "DragRegionMaskAffine",
-            {"instruction": json.dumps(CENTRE, indent=1)},
-            where,
-            size=PREVIEWED,
-            title="What moves where",
-        ),
-        Node(12, "DragCrop", {"side": side}, where | {"regions": (11, "regions")}),
+        *marked(side),
         Node(13, "DragRegionMaskAffine", {}, cut, size=PREVIEWED, title="The draft, at the model's size"),
         Node(14, "CLIPTextEncode", {"text": ""}, {"clip": clip}, title="What is behind the thing"),
         Node(15, "CLIPTextEncode", {"text": ""}, {"clip": clip}, title="What must not be there"),

@@ -254,8 +254,6 @@ def at_size(task: Task, instruction: DragInstruction, size: Grid, read_mask: Mas
 
     What may change and a shadow that goes along may have been found since: they are resized.
     """
-    if task.image == size:
-        return task
     own, _ = build_task(fitted(instruction, size)[0], size, read_mask)
     return replace(own, editable=_resized(task.editable, size), shadow=_resized(task.shadow, size))
 

@@ -50,6 +50,15 @@ def kept(draft: Tensor, drawn: Tensor, cells: Tensor) -> Tensor:
     return torch.where(share > 0, draft * (1 - share) + drawn.to(draft) * share, draft)
 
 
+def pieced(image: Tensor, draft: Tensor, drawn: Tensor, cells: Tensor, editable: Tensor | None) -> Tensor:
+    """Pieces an edit together: the picture's own pixels, the draft's, and the model's where it drew.
+
+    image, draft, drawn: (1, 3, H, W) of one size.
+    cells: kept()'s; editable: put_back()'s. No pixel of the draft fades.
+    """
+    return put_back(image, edited=kept(draft, drawn, cells), editable=editable, seam=0.0)
+
+
 def soft(cells: Tensor, size: Grid) -> Tensor:
     """Spreads cells (1, 1, h, w) in {0, 1} over pixels, (1, 1, H, W) in [0, 1]: an edge is one cell wide."""
     return F.interpolate(cells.float(), (size.height, size.width), mode="bilinear", align_corners=False)

@@ -49,7 +49,7 @@ def edit_recipe(family: Family, regions: bool) -> str:
 
     Where no paper drags points alone on such a model, the super-pixels under them are moved as regions.
     """
-    method = None if regions else default_method(family, "points")
+    method = default_method(family, "regions" if regions else "points")
     return default_recipe(family) if method is None else method.name
 
 

@@ -12,15 +12,16 @@ from torch import Tensor
 from ...drag_core.autocast import uncast
 from ...drag_core.motion.areas import marked, strength_map
 from ...drag_core.pictures.draft import Draft, draft_from, draft_of
-from ...drag_core.pictures.paste import kept, put_back, soft
+from ...drag_core.pictures.paste import pieced, soft
 from ...drag_core.ranges import Ranged, check_mode, span
 from ...drag_core.trajectory.finish import STEPS, finish, noise_like
-from ...drag_core.types import Backbone, DragError, Grid, Schedule, Task, Trajectory
+from ...drag_core.trajectory.noised import noised
+from ...drag_core.types import Backbone, DragError, Grid, Schedule, Task
 from .family import family_in
 from .pixels import check_vae, decoded, encoded
 from .plain import Plain, run_plain
 from .progress import listener
-from .schedule import finishing, host_sigmas, sampling_of
+from .schedule import finishing, host_sigmas, noise_scale, sampling_of
 from .session import HostBackbone, SessionNeeds, run
 from .shape import cell_of, latent_out
 
@@ -113,23 +114,27 @@ def finish_picture(
     check_vae(patcher, vae)
     task = replace(task, cell=cell_of(patcher.model))
     _check_sizes(picture, task, draft)
-    made = draft_of(picture[0], task) if draft is None else None
-    strength = _strengths(task, wish, redraw, None if made is None else made.hole)
-    sketch = _given(draft, picture, task, redraw) if made is None else made
+    made = draft is None
+    if draft is None:
+        sketch = draft_of(picture[0], task)
+        strength = _strengths(task, wish, redraw, sketch.hole)
+    else:
+        strength = _strengths(task, wish, redraw, None)
+        sketch = _given(draft, picture, task, redraw)
     blocks = _blocks(patcher) if wish.kv == "draft" else ()
     cells, pixels = (strength > 0).float(), sketch.picture[None]
     with uncast(patcher.load_device):
         samples = encoded(vae, pixels[0])
     # painted over the draft's hole is like the rest; another draft's may be empty, and then says nothing
-    where = None if made is not None else (strength < 1).float()
+    where = None if made else (strength < 1).float()
     z, calls = _drawn(patcher, positive, samples, strength, schedule, wish.seed, blocks, where)
     out = latent_out(patcher.model, z.float().cpu())
     with uncast(patcher.load_device):
         shown = decoded(vae, out)[None]
-    whole = put_back(picture, edited=kept(pixels, shown, cells), editable=task.editable, seam=0.0)
+    whole = pieced(picture, pixels, shown, cells, task.editable)
     share = soft(cells, task.image)[0, 0] * (1.0 if task.editable is None else task.editable)
     report = {
-        "draft": "given" if made is None else "made here",
+        "draft": "made here" if made else "given",
         "redrawn": "the hole" if redraw is None else "the mask",
         "cells": [int(cells.sum()), cells.numel()],
         **{name: getattr(wish, name) for name in ("strength", "steps", "core", "rest", "kv", "seed")},
@@ -141,9 +146,8 @@ def finish_picture(
     return Finished(whole, out, share, report)
 
 
-def _given(draft: Tensor | None, picture: Tensor, task: Task, redraw: Tensor | None) -> Draft:
+def _given(draft: Tensor, picture: Tensor, task: Task, redraw: Tensor | None) -> Draft:
     """Takes the user's draft, which may be the picture itself where a mask says what is drawn."""
-    assert draft is not None
     if redraw is None:
         return draft_from(draft[0], picture[0], task)
     return Draft(draft[0], torch.zeros_like(draft[0, 0]))
@@ -207,7 +211,7 @@ def _drawn(
     where: Tensor | None,
 ) -> tuple[Tensor, int]:
     """Runs finish() inside the host's sampling: the core's latent, and how many calls it took."""
-    scale = float(getattr(sampling_of(patcher), "noise_scale", 1.0))
+    scale = noise_scale(sampling_of(patcher))
 
     def draw(backbone: Backbone, z0: Tensor) -> Tensor:
         if z0.shape[-2:] != strength.shape[-2:]:
@@ -216,8 +220,7 @@ def _drawn(
                 f"{strength.shape[-1]}x{strength.shape[-2]}: connect the VAE that belongs to the model"
             )
         noise = scale * noise_like(z0, seed)
-        way = tuple(a * z0 + d * noise for a, d in zip(s.alpha[:-1], s.sigma[:-1], strict=True))
-        tell = listener(patcher, Trajectory(s, (*way, z0)))
+        tell = listener(patcher, noised(backbone, z0, s, noise))
         return finish(backbone, z0, strength, s, noise, kv_blocks=blocks, kv_where=where, on_step=tell)
 
     def plainly(backbone: Plain, z0: Tensor) -> tuple[Tensor, int]:

@@ -191,7 +191,7 @@ def invert_latent(
 
     def body(backbone: HostBackbone, z0: Tensor) -> tuple[Trajectory, KVStore, int]:
         cache = KVStore("pageable" if plan is None else plan.storage)
-        noise = float(getattr(sampling, "noise_scale", 1.0)) * noise_like(z0, seed)
+        noise = levels.noise_scale(sampling) * noise_like(z0, seed) if name == NOISED else None
         path = walked(name, noise, backbone, z0, schedule, blocks, tell, cache, kv_text)
         cache.finish()
         carry = None if path.carry is None else path.carry.cpu()
@@ -208,7 +208,7 @@ def invert_latent(
 
 def walked(
     solver: SolverName,
-    noise: Tensor,
+    noise: Tensor | None,
     backbone: Backbone,
     z0: Tensor,
     schedule: Schedule,
@@ -217,8 +217,8 @@ def walked(
     cache: KVStore,
     kv_text: bool = False,
 ) -> Trajectory:
-    """Takes the clean latent z0 through the noise, by inversion or, where `solver` says so, with `noise`."""
-    if solver == NOISED:
+    """Takes the clean latent z0 through the noise: with `noise` where there is one, else by inversion."""
+    if noise is not None:
         return noised(backbone, z0, schedule, noise.to(z0), blocks, on_step, cache, kv_text)
     return invert(backbone, z0, schedule, SOLVERS[solver], blocks, on_step, cache, kv_text)
 

@@ -21,7 +21,7 @@ from ...drag_core.recipes.assemble import KeepBackground, ModelGround, draft_lay
 from ...drag_core.recipes.recipe import Recipe
 from ...drag_core.trajectory.finish import STEPS, finish, noise_like
 from ...drag_core.trajectory.kvstore import KVStore
-from ...drag_core.trajectory.noised import noise_in
+from ...drag_core.trajectory.noised import NOISED, noise_in
 from ...drag_core.trajectory.schedules import evenly
 from ...drag_core.types import Task, Trajectory
 from .family import family_in
@@ -234,8 +234,8 @@ def _inverted(
             few, noise = evenly(fresh.first, STEPS, plan.prediction), noise_like(z0, fresh.seed)
             z0 = finish(backbone, z0, fresh.cells, few, noise, on_step=telling[0])
         cache = KVStore("pageable" if kept is None else kept.storage)
-        noise = noise_in(like.trajectory)  # the same one, where there was no inversion
-        path = walked(like.solver, noise, backbone, z0, plan, layers, telling[1], cache)
+        same = noise_in(like.trajectory) if like.solver == NOISED else None
+        path = walked(like.solver, same, backbone, z0, plan, layers, telling[1], cache)
         cache.finish()
         carry = None if path.carry is None else path.carry.cpu()
         return replace(path, z=tuple(z.cpu() for z in path.z), carry=carry), cache, backbone.call.calls

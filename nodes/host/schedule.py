@@ -80,6 +80,11 @@ def finishing(sampling: Any, first: float, steps: int) -> Schedule:
     return evenly(first, steps, kind, acp)
 
 
+def noise_scale(sampling: Any) -> float:
+    """Returns the deviation of the model's noise: 1 but where its sampling says otherwise."""
+    return float(getattr(sampling, "noise_scale", 1.0))
+
+
 def host_sigma(sampling: Any, t: float) -> float:
     """Computes the host's sigma at the core's level t."""
     if prediction_of(sampling) == "velocity":
@@ -150,7 +155,7 @@ def restart_noise(patcher: Any, z: Tensor, schedule: Schedule, level: int) -> Re
     is_flow = schedule.prediction == "velocity"
     sigma = float(host_sigmas(schedule, level)[0])
     x = host_shape(patcher.model, to_host(z, schedule, level).detach().float().cpu().clone())
-    scale = float(getattr(sampling, "noise_scale", 1.0))
+    scale = noise_scale(sampling)
     return RestartNoise(x, sigma, float(sampling.sigma_max), is_flow, patcher.model.latent_format, scale)
 
 
