@@ -15,19 +15,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache, cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchmarks import lines
+from benchmarks import held, lines
 from benchmarks.measures import measured
 from benchmarks.paired import Difference, difference
 from benchmarks.quality_table import mean
 from drag_core.backends.load import Model, load_model
-from drag_core.bench.cases import Case, held_out, in_turn
-from drag_core.bench.lit.cases import lit_cases
+from drag_core.bench.cases import Case
 from drag_core.drag import drag
 from drag_core.edit import ground_of
 from drag_core.features.descent import NormalisedDescent
@@ -46,8 +45,12 @@ from drag_core.types import Trajectory
 
 FILE = Path("out/drafts/drags.jsonl")
 OLD_STEPS = {"embedded-sd": 0.012, "embedded-flux": 0.007}  # of the presets of abf8e35
+KEY = ("model", "draft", "row", "scenes", "seed")
 COLUMNS = ("target", "vacated", "edited", "background", "centroid")
-WARP, WARP_AE = "draft", "draft through the autoencoder"
+WARP, WARP_AE = "pixel draft", "draft through the autoencoder"
+model_of = cache(load_model)
+Keys = Literal["none", "picture", "draft"]  # whose keys and values
+WHOSE: tuple[Keys, ...] = ("none", "picture", "draft")
 
 
 @dataclass(frozen=True)
@@ -99,7 +102,7 @@ class Scene:
         return self.model.codec.decode(z)[0].clamp(0, 1)
 
 
-def started(scene: Scene, how: str, updates: bool, kv: str = "none") -> Tensor:
+def started(scene: Scene, how: str, updates: bool, kv: Keys = "none") -> Tensor:
     """Draws from a start: "paste", "draft" or "noised"; with the preset's updates, or none."""
     m, task = scene.model, scene.case.task
     if how == "paste":
@@ -145,8 +148,8 @@ def rows(model: str) -> dict[str, Draw]:
     for how in ("paste", "draft", "noised"):
         out[f"start {how}"] = partial(started, how=how, updates=False)
     out["start paste, updates"] = partial(started, how="paste", updates=True)
-    for kv in ("none", "picture", "draft"):
-        out[f"start draft, updates, K/V {kv}"] = partial(started, how="draft", updates=True, kv=kv)
+    for whose in WHOSE:
+        out[f"start draft, updates, K/V {whose}"] = partial(started, how="draft", updates=True, kv=whose)
     for kv in ("none", "draft") if model == "embedded-flux" else ("none",):
         tail = "" if kv == "none" else ", K/V of the draft"
         for first in (0.4, 0.5, 0.6):
@@ -180,21 +183,39 @@ def spoilt(case: Case, how: str) -> Tensor:
 DRAFTS = ("clean", "grey hole", "rough rim", "blurred", "wrong light")
 
 
-def run(file: Path, models: list[str], cases: list[tuple[str, Case]], drafts: list[str], text: str) -> None:
-    done = {(d["model"], d["draft"], d["row"], d["scenes"], d["seed"]) for d in lines.read(file)}
-    load = cache(load_model)
-    for which, case in cases:
-        for name in models:
-            for how in drafts:
-                scene = Scene(load(name), case, spoilt(case, how))
-                for row, draw in rows(name).items():
-                    key = (name, how, row, which, case.seed)
-                    if text not in row or key in done:
-                        continue
-                    numbers = measured(draw(scene), case)
-                    line = dict(zip(("model", "draft", "row", "scenes", "seed"), key, strict=True))
-                    lines.append(file, line | {"kind": case.kind} | {c: numbers[c] for c in COLUMNS})
-        print(f"{which} {case.kind} {case.seed}", file=sys.stderr, flush=True)
+def run(
+    file: Path,
+    scenes: list[held.Scene],
+    models: list[str],
+    drafts: list[str],
+    wanted: list[str],
+    workers: int = 1,
+) -> None:
+    """Draws what is not in the file yet; wanted: texts, of which a row's name holds one."""
+    done = frozenset(tuple(d[k] for k in KEY) for d in lines.read(file))
+    held.over(scenes, partial(_draw, file, done, models, drafts, wanted), workers)
+
+
+def _draw(
+    file: Path,
+    done: frozenset[tuple[Any, ...]],
+    models: list[str],
+    drafts: list[str],
+    wanted: list[str],
+    place: held.Scene,
+) -> None:
+    case = held.case_of(place)
+    for name in models:
+        for how in drafts:
+            scene = Scene(model_of(name), case, spoilt(case, how))
+            for row, draw in rows(name).items():
+                key = (name, how, row, place[0], case.seed)
+                if key in done or not any(text in row for text in wanted):
+                    continue
+                numbers = measured(draw(scene), case)
+                line = dict(zip(KEY, key, strict=True)) | {"kind": case.kind}
+                lines.append(file, line | {c: numbers[c] for c in COLUMNS})
+    print(f"{place[0]} {case.kind} {case.seed}", file=sys.stderr, flush=True)
 
 
 def table(found: list[dict[str, Any]], say: Callable[[str], None] = print) -> None:
@@ -227,14 +248,14 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--file", type=Path, default=FILE)
     parser.add_argument("--models", nargs="+", choices=tuple(PRESETS), default=list(PRESETS))
     parser.add_argument("--scenes", type=int, default=6, help="lit scenes of each kind of edit")
-    parser.add_argument("--plain", type=int, default=0, help="plain scenes of each kind")
+    parser.add_argument("--plain", type=int, default=0, help="plain scenes of each kind, at most 8")
     parser.add_argument("--drafts", nargs="+", choices=DRAFTS, default=["clean"])
-    parser.add_argument("--rows", default="", help="only rows that hold this text")
+    parser.add_argument("--rows", nargs="+", default=[""], help="only rows that hold one of these texts")
+    parser.add_argument("--workers", type=int, default=1, help="scenes at once, each on one thread")
     args = parser.parse_args(argv)
     if args.what == "run":
-        cases = [("lit", c) for c in in_turn(lit_cases(args.scenes))]
-        cases += [("plain", c) for c in in_turn(held_out(args.plain) if args.plain else [])]
-        run(args.file, args.models, cases, args.drafts, args.rows)
+        places = held.scenes(args.scenes, args.plain)
+        run(args.file, places, args.models, args.drafts, args.rows, args.workers)
     table(lines.read(args.file))
     return 0
 

@@ -56,7 +56,6 @@ def boot() -> Any:
         graphs.recorder_for = lambda device: recorders.Rehearsal()
         if "rehearsal" in sys.modules:  # all of it stays on the imitated card
             sys.modules["rehearsal"].PAGED = 2**40  # type: ignore[attr-defined]
-    graphs.ALLOCATORS = ("native", "cudaMallocAsync")  # all are asked
     card = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
     allocator = torch.cuda.get_allocator_backend() if torch.cuda.is_available() else None
     say("start", card=card, torch=torch.__version__, allocator=allocator, state=str(mm.vram_state))

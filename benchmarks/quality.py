@@ -2,8 +2,9 @@
 
 What every recipe draws where the right answer is known: held-out lit scenes (N of each kind of edit; light
 stays where it is, so that a warp of the picture is not the truth) and the plain ones of `python -m drag_core
-table`. A line of out/quality/drags.jsonl is one drag; a run goes on where it was stopped. --check: exit 1
-where a bar is missed. page: writes docs/quality.md and the README's short table.
+table`. A line of out/quality/drags.jsonl is one drag; a run goes on where it was stopped, with --workers
+several scenes at once. --check: exit 1 where a bar is missed. page: writes docs/quality.md and the README's
+short table.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +23,12 @@ from torch import Tensor
 
 from benchmarks import lines, quality_table
 from benchmarks.ablation import ours_without_keys
+from benchmarks.held import Scene, case_of, over, scenes
 from benchmarks.measures import measured
 from benchmarks.page import README, put
 from benchmarks.quality_table import WARP, WARP_AE
 from drag_core.backends.load import Model, load_model
-from drag_core.bench.cases import Case, held_out, in_turn
+from drag_core.bench.cases import Case
 from drag_core.bench.lit.cases import lit_cases
 from drag_core.bench.table import exact_outside, no_edit
 from drag_core.edit import Change, run_task
@@ -52,6 +54,7 @@ it is turned wrongly; *shadow left*: how much is still there of a shadow that sh
 the draft (the picture warped in pixels, its hole redrawn), inverted and denoised again: what the recipes of
 regions start from."""
 Drawn = tuple[Tensor, Tensor | None]  # the picture, and the latent that it is of
+model_of = cache(load_model)
 
 
 @dataclass(frozen=True)
@@ -131,31 +134,33 @@ def drag_once(row: Row, model: Model, case: Case) -> tuple[dict[str, Any], Tenso
     return numbers | {"calls": calls[0], "seconds": seconds}, picture
 
 
-def scenes(lit: int, plain: int) -> list[tuple[str, Case]]:
-    return [("lit", c) for c in in_turn(lit_cases(lit))] + [("plain", c) for c in in_turn(held_out(plain))]
-
-
-def run(out: Path, lit: int, plain: int, wanted: Sequence[str] = ("",)) -> None:
+def run(out: Path, lit: int, plain: int, wanted: Sequence[str] = ("",), workers: int = 1) -> None:
     """Draws what is not drawn yet, scene by scene, so that an early stop leaves whole scenes."""
-    log, models = out / "drags.jsonl", cache(load_model)
-    done = {(r["row"], r["scenes"], r["kind"], r["seed"]) for r in lines.read(log)}
-    for which, case in scenes(lit, plain):
-        for row in rows():
-            key = (row.label, which, case.kind, case.seed)
-            if key in done or not any(text in row.label for text in wanted):
-                continue
-            numbers, _ = drag_once(row, models(row.model or "embedded-sd"), case)
-            lines.append(log, dict(zip(("row", "scenes", "kind", "seed"), key, strict=True)) | numbers)
-        print(f"{which} {case.kind} {case.seed}", file=sys.stderr, flush=True)
+    log = out / "drags.jsonl"
+    done = frozenset((r["row"], r["scenes"], r["kind"], r["seed"]) for r in lines.read(log))
+    draw = partial(draw_scene, log=log, done=done, wanted=tuple(wanted))
+    over(scenes(lit, plain), draw, workers)
+
+
+def draw_scene(scene: Scene, log: Path, done: frozenset[tuple[Any, ...]], wanted: tuple[str, ...]) -> None:
+    """Draws the rows of one scene that are not in the log."""
+    case = case_of(scene)
+    for row in rows():
+        key = (row.label, scene[0], case.kind, case.seed)
+        if key in done or not any(text in row.label for text in wanted):
+            continue
+        numbers, _ = drag_once(row, model_of(row.model or "embedded-sd"), case)
+        lines.append(log, dict(zip(("row", "scenes", "kind", "seed"), key, strict=True)) | numbers)
+    print(f"{scene[0]} {case.kind} {case.seed}", file=sys.stderr, flush=True)
 
 
 def sheet(out: Path, per_kind: int = 2) -> Path:
     """Draws a contact sheet: a strip for each of the first scenes, row after row, and the truth."""
     shown = [r for r in rows() if r.name not in ("no edit", COPY_PASTE)]
-    strips, models = [], cache(load_model)
+    strips = []
     captions = ["source", "drag", *(r.label.replace("embedded-", "") for r in shown), "truth"]
     for case in lit_cases(per_kind):
-        drawn = [row.draw(models(row.model or "embedded-sd"), case)[0] for row in shown]
+        drawn = [row.draw(model_of(row.model or "embedded-sd"), case)[0] for row in shown]
         pictures = [case.source, overlay(case.source, case.task), *drawn, case.truth]
         strips.append(strip(pictures, captions))
     out.mkdir(parents=True, exist_ok=True)
@@ -177,17 +182,18 @@ def main(argv: list[str]) -> int:
     parser.add_argument("what", nargs="?", choices=("run", "table", "page", "sheet"), default="run")
     parser.add_argument("--out", type=Path, default=OUT)
     parser.add_argument("--scenes", type=int, default=30, help="lit scenes of each kind of edit")
-    parser.add_argument("--plain", type=int, default=8, help="plain scenes of each kind")
+    parser.add_argument("--plain", type=int, default=8, help="plain scenes of each kind, at most 8")
     parser.add_argument(
         "--rows", nargs="+", default=[""], help="only rows whose label holds one of these texts"
     )
+    parser.add_argument("--workers", type=int, default=1, help="scenes at once, each on one thread")
     parser.add_argument("--check", action="store_true", help="exit 1 where a bar is missed")
     args = parser.parse_args(argv)
     if args.what == "sheet":
         print(sheet(args.out))
         return 0
     if args.what == "run":
-        run(args.out, args.scenes, args.plain, args.rows)
+        run(args.out, args.scenes, args.plain, args.rows, args.workers)
     order = {row.label: i for i, row in enumerate(rows())}
     records = lines.read(args.out / "drags.jsonl")
     records.sort(key=lambda r: order.get(r["row"], len(order)))

@@ -19,7 +19,7 @@ from torch import nn
 from ...drag_core.backends.graphed import Graphs
 from ...drag_core.backends.recorders import CudaRecorder, Recorder, Tensors
 from ...drag_core.types import FeatureTap
-from . import memory
+from . import marked, memory
 from .backbones.call import owners_of
 from .backbones.grad import replaced
 from .backbones.held import NotHeld, held
@@ -27,7 +27,7 @@ from .backbones.unet import ComfyUNet
 
 SESSION = __name__.removesuffix("graphs") + "session"  # its wrapper asks for memory and sees no tensor
 WANTED = True  # one place to turn them off
-ALLOCATORS = ("native",)  # of torch, that a recording has been tried with
+ALLOCATORS = ("native", "cudaMallocAsync")  # of torch, that recordings were tried with on a card
 SLACK, SPARE = 1.2, 256 * 2**20  # of what a pass takes, and bytes beside it, that must be free
 AROUND = (WrappersMP.CALC_COND_BATCH, WrappersMP.APPLY_MODEL, WrappersMP.DIFFUSION_MODEL)
 ASKED = (CallbacksMP.ON_PREPARE_STATE, CallbacksMP.ON_APPLY_HOOKS)
@@ -69,7 +69,7 @@ def recording(backbone: Any, taps: tuple[FeatureTap, ...], whole: bool) -> Itera
             backbone.ungraphed = why
             yield
             return
-        backbone.graphs = graphs = Graphs(recorder, refused)
+        backbone.graphs = graphs = Graphs(marked.Marked(recorder), refused)
         try:
             yield
         finally:
@@ -99,7 +99,9 @@ def obstacle(backbone: ComfyUNet) -> str:
         return "its levels are a flow's"
     if call.device.type == "cuda" and torch.cuda.get_allocator_backend() not in ALLOCATORS:
         own = torch.cuda.get_allocator_backend()
-        return f"torch allocates by {own}, which this was not run with: --disable-cuda-malloc allows it"
+        return f"torch allocates by {own}, which this was not run with"
+    if said := marked.ended_badly():
+        return said
     if call.model.model_lowvram:
         return "a part of the weights is not on the device"
     return _foreign(call, net)

@@ -5,8 +5,10 @@ them again, without Python: what test_graphs.py and test_graphs_off.py ask.
 from __future__ import annotations
 
 import sys
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +16,7 @@ import tiny
 import torch
 from region_drag_editing.drag_core.backends.recorders import Rehearsal
 from region_drag_editing.drag_core.types import FeatureTap
-from region_drag_editing.nodes.host import graphs
+from region_drag_editing.nodes.host import graphs, marked
 from region_drag_editing.nodes.host.session import SessionNeeds, run
 from torch import Tensor
 
@@ -26,9 +28,10 @@ UP = FeatureTap("up.0")
 
 @dataclass
 class Seen:
-    """What the sessions of a test recorded with."""
+    """What the sessions of a test recorded with, and the file that is there while they record."""
 
     made: list[Any] = field(default_factory=list)
+    mark: Path = Path()
 
 
 def recorded(monkeypatch: pytest.MonkeyPatch) -> Seen:
@@ -40,6 +43,8 @@ def recorded(monkeypatch: pytest.MonkeyPatch) -> Seen:
         return out.made[-1]
 
     monkeypatch.setattr(graphs, "recorder_for", recorder)
+    out.mark = Path(tempfile.mkdtemp()) / "user" / marked.NAME  # not that of the host, which others use too
+    monkeypatch.setattr(marked, "place", lambda: out.mark)
     if "rehearsal" in sys.modules:
         monkeypatch.setattr(sys.modules["rehearsal"], "PAGED", 2**40)
     return out

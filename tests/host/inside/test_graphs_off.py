@@ -13,7 +13,7 @@ from comfy.patcher_extension import WrappersMP
 from recordings import Seen, as_found, in_session, passes, plain, recorded, same, tiny_unet
 from region_drag_editing.drag_core.backends.graphed import Graphs
 from region_drag_editing.drag_core.backends.recorders import Rehearsal
-from region_drag_editing.nodes.host import graphs
+from region_drag_editing.nodes.host import graphs, marked
 from region_drag_editing.nodes.host.backbones import held
 from torch import Tensor
 
@@ -100,6 +100,32 @@ def test_too_little_memory(seen: Seen, model: Any, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(graphs, "SPARE", 2**60)
     got, said, _ = in_session(model)
     assert same(got, want) and "a recording wants" in said and not seen.made[0].warmed
+
+
+def test_after_a_recording_that_ended_the_process_none_is_made(seen: Seen, model: Any) -> None:
+    """CUDA's own allocator aborts where a recording breaks; the file that was there then stays."""
+    there: list[bool] = []
+
+    class Asked(Rehearsal):
+        def record(self, work: Any) -> Any:
+            there.append(seen.mark.is_file())
+            return super().record(work)
+
+    marked.Marked(Asked()).record(lambda: (torch.ones(2) + 1,))
+    with pytest.raises(KeyboardInterrupt):
+        marked.Marked(Asked()).record(_stopped)
+    assert there == [True, True] and not seen.mark.exists()
+    seen.mark.write_text("left")
+    want, _, _ = plain(model)
+    got, said, ran = in_session(model)
+    assert ran is None and same(got, want)
+    assert said == f"off: ComfyUI ended while one was recorded; delete {seen.mark} to allow them again"
+    seen.mark.unlink()
+    assert "recorded" in in_session(model)[1] and not seen.mark.exists()
+
+
+def _stopped() -> tuple[Tensor, ...]:
+    raise KeyboardInterrupt
 
 
 @pytest.mark.parametrize("which", range(6))

@@ -1,0 +1,54 @@
+"""The benchmark of drafts: which rows, that a run goes on where it was stopped, and what the table says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from benchmarks import drafts, held, lines
+from drag_core.bench.lit.cases import lit_cases
+
+
+def test_rows_by_model() -> None:
+    unet, flux = drafts.rows("embedded-sd"), drafts.rows("embedded-flux")
+    assert [r for r in unet if "K/V" in r] == [f"start draft, updates, K/V {k}" for k in drafts.WHOSE]
+    assert set(unet) < set(flux) and "hole redrawn from 0.5, K/V of the draft" in flux
+
+
+def test_scenes_come_in_turn_and_are_those_of_the_list() -> None:
+    assert held.scenes(2, 1)[:5] == [
+        *(("lit", kind, 0) for kind in ("move", "turn", "scale", "part")),
+        ("lit", "move", 1),
+    ]
+    of_kind = lit_cases(2, kinds=("turn",))
+    got = held.case_of(("lit", "turn", 1))
+    assert got.seed == of_kind[1].seed and torch.equal(got.source, of_kind[1].source)
+
+
+def test_a_spoilt_draft_is_another_and_only_where_it_should() -> None:
+    case = held.case_of(("lit", "move", 0))
+    clean = drafts.spoilt(case, "clean")
+    for how in drafts.DRAFTS[1:]:
+        other = drafts.spoilt(case, how)
+        changed = (other - clean).abs().amax(0) > 1e-6
+        assert bool(changed.any()) and float(changed.float().mean()) < 0.5, how
+
+
+def test_a_run_goes_on_and_two_processes_find_the_same(tmp_path: Path) -> None:
+    one, two = tmp_path / "one.jsonl", tmp_path / "two.jsonl"
+    places = held.scenes(1, 0)[:2]
+    for scenes in (places[:1], places):
+        drafts.run(one, scenes, ["embedded-sd"], ["clean"], ["pixel", "through"])
+    drafts.run(two, places, ["embedded-sd"], ["clean"], ["pixel", "through"], workers=2)
+    first, second = lines.read(one), lines.read(two)
+    assert len(first) == 4 and [r["row"] for r in first[:2]] == [drafts.WARP, drafts.WARP_AE]
+    key = lambda r: (r["row"], r["seed"])  # noqa: E731
+    assert [r["kind"] for r in sorted(first, key=key)] == [r["kind"] for r in sorted(second, key=key)]
+    for a, b in zip(sorted(first, key=key), sorted(second, key=key), strict=True):
+        assert abs(a["edited"] - b["edited"]) < 0.01
+    said: list[str] = []
+    drafts.table(first, said.append)
+    assert any(
+        line.startswith("| pixel draft | 2 |") and "+0.00 [+0.00, +0.00], 0/2" in line for line in said
+    )
