@@ -42,7 +42,8 @@ def test_a_run_goes_on_and_two_processes_find_the_same(tmp_path: Path) -> None:
         drafts.run(one, scenes, ["embedded-sd"], ["clean"], ["pixel", "through"])
     drafts.run(two, places, ["embedded-sd"], ["clean"], ["pixel", "through"], workers=2)
     first, second = lines.read(one), lines.read(two)
-    assert len(first) == 4 and [r["row"] for r in first[:2]] == [drafts_table.WARP, drafts_table.WARP_AE]
+    names = [drafts_table.WARP, drafts_table.TELEA, drafts_table.WARP_AE]
+    assert len(first) == 6 and [r["row"] for r in first[:3]] == names
     key = lambda r: (r["row"], r["seed"])  # noqa: E731
     assert [r["kind"] for r in sorted(first, key=key)] == [r["kind"] for r in sorted(second, key=key)]
     for a, b in zip(sorted(first, key=key), sorted(second, key=key), strict=True):
