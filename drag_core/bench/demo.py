@@ -30,7 +30,7 @@ from .photo import photograph
 from .table import COLUMNS, cells, no_edit
 
 # kind of edit, and which of the held-out scenes of that kind: chosen by eye, of different things and places
-SHOWN = (("move", 9), ("turn", 8), ("scale", 16), ("part", 6))
+SHOWN = (("move", 9), ("turn", 24), ("scale", 16), ("part", 14))
 
 
 def demo(out: Path) -> None:
