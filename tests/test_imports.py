@@ -33,7 +33,7 @@ CORE = (
     ("updates",),
     ("drag",),
     ("finishing",),
-    ("edit",),
+    ("edit", "beside"),
     ("bench",),
     ("__main__",),
 )

@@ -1,0 +1,129 @@
+"""Adapters on diffusers' FLUX against plain functions over the same files, in every kind of call."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from drag_core.adapters.attention import Network, Strength
+from drag_core.adapters.files import read
+from drag_core.adapters.instant_character import Character, Subject, features, sampling_weights
+from drag_core.adapters.ip_adapter import fixed
+from drag_core.backends.diffusers_flux import DiffusersFlux
+from drag_core.backends.single_file import flux
+from drag_core.backends.worn import Worn
+from drag_core.types import FeatureTap
+from tests.core import tiny_flux_file as tiny
+from tests.host.inside import adapter_oracle as plain
+
+KINDS = ("xlabs", "instantx", "character")
+SCALE, T, EPS = 0.8, 0.5, 1e-6
+TAPS = tuple(FeatureTap(b, s) for b in ("double.1", "single.1") for s in ("norm1", "out"))  # type: ignore[arg-type]
+
+
+def noise(*shape: int, seed: int) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+TEXT, POOLED, Z = noise(1, 5, tiny.TEXT, seed=11), noise(1, tiny.POOLED, seed=12), noise(1, 16, 6, 10, seed=3)
+EMBEDS = {"xlabs": noise(1, plain.CLIP, seed=4), "instantx": noise(1, plain.SIGLIP, seed=4)}
+SUBJECT = Subject(*(noise(1, n * plain.PATCHES, plain.WIDE, seed=30 + n) for n in (3, 1, 4)))
+
+
+def backbone() -> DiffusersFlux:
+    return DiffusersFlux(flux(tiny.weights()), TEXT, POOLED, 4.0)
+
+
+def network(kind: str) -> Network:
+    file = read(getattr(plain, kind)())
+    if kind == "character":
+        return Character(sampling_weights(file), features(file.weights, SUBJECT))
+    return fixed(file, EMBEDS[kind])
+
+
+def worn(kind: str, scale: float = SCALE, **where: bool) -> Worn:
+    return Worn(network(kind), Strength(scale, (0.2, 1.0)), **where)
+
+
+def wanted(kind: str) -> dict[str, Tensor]:
+    """The oracle's features and prediction."""
+    w = getattr(plain, kind)()
+    if kind == "character":
+        read_of = plain.character_features(w, SUBJECT.shallow, SUBJECT.deep, SUBJECT.quarters)
+        tokens = plain.character_tokens(w, read_of, T)
+    else:
+        tokens = getattr(plain, f"{kind}_tokens")(w, EMBEDS[kind])
+
+    def adapter(name: str, raw: Tensor, normed: Tensor) -> Tensor:
+        block, index = name.split(".")
+        return SCALE * plain.share(kind, w, tokens, int(index) + 2 * (block == "single"), raw, normed)
+
+    args = (tiny.weights(), Z, T, TEXT, POOLED, 4.0, EPS)
+    found: dict[str, Tensor] = tiny.oracle().flux(*args, adapter=adapter, behind=kind == "xlabs")
+    return found
+
+
+def gradient(b: DiffusersFlux, way: Tensor) -> Tensor:
+    z = Z.clone().requires_grad_()
+    maps, prediction = b.features(z, T, TAPS, stop=False)
+    assert prediction is not None
+    total: Any = sum(m.square().sum() for m in maps) + (prediction * way).sum()
+    return torch.autograd.grad(total, z)[0]
+
+
+def off(a: Tensor, b: Tensor) -> float:
+    return float((a - b).abs().max() / b.abs().max())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_an_adapter_adds_is_the_formula(kind: str) -> None:
+    bare = backbone()
+    dressed, want = bare.wearing(worn(kind)), wanted(kind)
+    with torch.no_grad():
+        before = bare.predict(Z, T)
+        maps, prediction = dressed.features(Z, T, TAPS, stop=False)
+        assert prediction is not None
+        alone = dressed.predict(Z, T)
+        assert torch.equal(bare.predict(Z, T), before)  # nothing is left on the network
+    for tap, got in zip(TAPS, maps, strict=True):
+        name = f"{tap.block} norm1" if tap.site == "norm1" else tap.block
+        assert off(got, want[name]) <= 2e-5, name
+    assert off(prediction, want["prediction"]) <= 2e-5 and off(alone, want["prediction"]) <= 2e-5
+    assert off(before, want["prediction"]) > 0.05  # and it is not little
+    way = noise(1, 16, 6, 10, seed=9)
+    plainly = gradient(dressed, way)
+    dressed.checkpoint = True
+    assert off(gradient(dressed, way), plainly) <= 1e-6
+    dressed.checkpoint, dressed.offload = False, True
+    assert off(gradient(dressed, way), plainly) <= 1e-6
+    assert off(gradient(bare, way), plainly) > 0.05
+
+
+@pytest.mark.parametrize("kind", ("xlabs", "character"))
+def test_where_and_when_it_acts(kind: str) -> None:
+    bare = backbone()
+    with torch.no_grad():
+        plainly, predicted = bare.features(Z, T, TAPS)[0], bare.predict(Z, T)
+
+        def changed(b: DiffusersFlux, t: float = T) -> tuple[bool, bool]:
+            f, p = (plainly, predicted) if t == T else (bare.features(Z, t, TAPS)[0], bare.predict(Z, t))
+            return not torch.equal(b.features(Z, t, TAPS)[0][1], f[1]), not torch.equal(b.predict(Z, t), p)
+
+        assert changed(bare.wearing(worn(kind))) == (True, True)
+        assert changed(bare.wearing(worn(kind, denoising=False))) == (True, False)
+        assert changed(bare.wearing(worn(kind, features=False))) == (False, True)
+        assert changed(bare.wearing(worn(kind, scale=0.0))) == (False, False)
+        assert changed(bare.wearing(worn(kind)), t=0.1) == (False, False)  # out of its levels
+
+
+def test_the_released_codes_time_is_another() -> None:
+    file = read(plain.character())
+    seen = features(file.weights, SUBJECT)
+    usual, released = (Character(sampling_weights(file), seen, top=top) for top in (1000.0, 1.0))
+    like = noise(1, 2, 3, 128, seed=2)
+    assert torch.equal(usual.tokens(0.0, like), released.tokens(0.0, like))
+    assert torch.equal(usual.tokens(0.0005, like), released.tokens(0.5, like))
+    assert off(usual.tokens(0.5, like), released.tokens(0.5, like)) > 0.01
