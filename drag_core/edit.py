@@ -115,11 +115,11 @@ def edit_picture(
     if shadow:
         task, found = with_shadow(task, small[0], widen=instruction.editable != "painted")
         notes = (*notes, *found)
-    if adapter is not None:
+    if adapter is not None or (variant == "paper" and chosen != FINISH):
         choice, moving = Choice(chosen, variant), regions_for(task, chosen, small)
         use = None if chosen == FINISH else assemble(moving, ground_of(model), choice).adapter
-        model, said = with_adapter(model, adapter, use, chosen, image)
-        notes = (*notes, said)
+        model, found = with_adapter(model, adapter, use, chosen, image)
+        notes = (*notes, *found)
     lora = None
     if identity is not None:
 

@@ -38,14 +38,14 @@ CORE = (
     ("__main__",),
 )
 HOST = (
-    ("shape", "recent", "tracks", "whole", "pixels"),
+    ("shape", "recent", "tracks", "whole", "pixels", "files"),
     ("schedule",),
     ("backbones",),
     ("family", "memory"),
     ("graphs",),
     ("session", "plain", "adapters", "loaders", "progress"),
     ("inversion",),
-    ("patches", "features", "guide", "plan", "lora", "wish"),
+    ("patches", "features", "guide", "plan", "lora", "wish", "sam2"),
     ("optimise", "own_start", "early", "look", "finish"),
 )
 

@@ -44,6 +44,13 @@ class AdapterUse:
         """Returns the strength of an adapter of this kind."""
         return self.character if kind == "character" else USUAL[kind]
 
+    def missing(self, recipe: str, how: str) -> str:
+        """Says that a recipe has none of the adapter that its paper uses; `how` to give one."""
+        return (
+            f"{recipe}'s paper has an adapter on (InstantCharacter, while {self}), and none was given with "
+            f"{how}"
+        )
+
     def __str__(self) -> str:
         """Says where it acts, for a report."""
         where = {"inverting": self.inversion, "comparing": self.features, "denoising": self.denoising}

@@ -48,14 +48,16 @@ def read_adapter(
 
 
 def with_adapter(
-    model: Model, adapter: Adapter, use: AdapterUse | None, recipe: str, image: Tensor
-) -> tuple[Model, str]:
-    """Returns `model` with the adapter on where `use` says, and a sentence about it.
+    model: Model, adapter: Adapter | None, use: AdapterUse | None, recipe: str, image: Tensor
+) -> tuple[Model, tuple[str, ...]]:
+    """Returns `model` with the adapter on where `use` says, and a note about it, or about there being none.
 
-    use: the recipe's; None: it has no place for one, which is refused.
+    use: the recipe's; None: it has no place for one, which is refused if there is one.
     image: (1, 3, H, W), what the adapter looks at where it has no picture of its own.
     The model given is not changed.
     """
+    if adapter is None:
+        return model, () if use is None else (use.missing(recipe, "--adapter"),)
     file = adapter.file
     backbone, target = model.backbone, model.target or model.backbone
     if not isinstance(backbone, DiffusersFlux) or not isinstance(target, DiffusersFlux):
@@ -72,7 +74,7 @@ def with_adapter(
             f"{layers} of width {width}: it belongs to another model"
         )
     scale = use.scale(file.kind) if adapter.scale is None else adapter.scale
-    said = f"{file.label} at scale {scale:g} while {use}"
+    said = (f"{file.label} at scale {scale:g} while {use}",)
     if not scale:
         return model, said
     picture = image.cpu() if adapter.picture is None else adapter.picture

@@ -21,7 +21,6 @@ from ..adapters.parts import Part, attend, heads
 from ..types import DragError
 
 PREFIX = "image_encoder"
-SIDE = 1024  # pixels: the picture is squeezed to this square
 MEAN, SPREAD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 EPS = 1e-6
 NORM = ("weight", "bias")
@@ -33,12 +32,14 @@ class Layout:
 
     label: the released name. width: of a head. windows: sides of the four stages' windows, in tokens.
     whole: blocks that look at the whole picture.
+    side: pixels: the picture is squeezed to this square.
     """
 
     label: str
     width: int
     windows: tuple[int, int, int, int]
     whole: tuple[int, ...]
+    side: int = 1024
 
 
 # (channels of the first stage, blocks) -> the layout; SAM 2 and 2.1 share them
@@ -95,8 +96,9 @@ _BLOCK = ("norm1", "attn.qkv", "attn.proj", "norm2", "mlp.layers.0", "mlp.layers
 
 
 @torch.no_grad()
-def image_features(sam: Sam2, image: Tensor, side: int = SIDE) -> Tensor:
-    """Computes SAM 2's embedding of a picture (1, 3, H, W) in [0, 1]: (1, 256, side/16, side/16), float32."""
+def image_features(sam: Sam2, image: Tensor) -> Tensor:
+    """Computes SAM 2's embedding of a picture (1, 3, H, W) in [0, 1]: (1, 256, 64, 64), float32."""
+    side = sam.layout.side
     x = F.interpolate(image[:, :3].float(), (side, side), mode="bilinear", antialias=True)
     mean, spread = (x.new_tensor(v)[:, None, None] for v in (MEAN, SPREAD))
     return _neck(Part(sam.weights, f"{PREFIX}.neck"), _trunk(sam, (x - mean) / spread))

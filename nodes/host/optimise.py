@@ -16,6 +16,7 @@ from ...drag_core.recipes.recipe import Recipe
 from ...drag_core.result import Result
 from ...drag_core.types import Task
 from . import graphs, memory
+from .adapters.injection import worn_by
 from .backbones.selftest import self_test
 from .family import HostModel, family_in
 from .inversion import Inversion, count_use
@@ -114,7 +115,9 @@ def drag_latent(
         "cuda_graph": ran[-1][2],
         "peak_memory_mb": round(memory.peak_bytes(device) / 2**20, 1),
     }
-    return DragOutcome(result, _report(inversion, wish, asked, task, family, recipe, result, measured))
+    return DragOutcome(
+        result, _report(inversion, wish, asked, task, family, recipe, result, measured, worn_by(patcher))
+    )
 
 
 def _report(
@@ -126,11 +129,13 @@ def _report(
     recipe: Recipe,
     result: Result,
     measured: dict[str, Any],
+    adapted: bool,
 ) -> dict[str, Any]:
     """Writes the report of a drag; counts one more use of `inversion`.
 
     asked: the recipe as the user named it.
     measured: time, calls and memory of this run.
+    adapted: whether an image adapter was on the model.
     """
     schedule = inversion.trajectory.schedule
     auto = because(wish.recipe, family.name, bool(task.regions)) if asked == AUTO else None
@@ -144,6 +149,7 @@ def _report(
         "taps": [f"{t.block}:{t.site}" for t in recipe.taps],
         "kv_layers": list(recipe.kv_blocks),
         "kv_of": recipe.kv_of if recipe.kv_blocks else None,
+        "adapter": None if recipe.adapter is None else "given" if adapted else "none",
         "kv_pairing": ("level" if recipe.kv_view is None else "released") if recipe.kv_blocks else None,
         "levels": len(schedule.t) - 1,
         "updates": len(result.losses),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -28,7 +29,7 @@ def test_the_embedding_is_transformers(side: int) -> None:
     sam = read_sam2({"model": tiny_sam2.released(net) | {"sam_mask_decoder.x": torch.zeros(1)}})
     assert sam.label == "SAM 2 (eight blocks)" and sam.blocks == 8
     picture = torch.rand(1, 3, 90, 150, generator=torch.Generator().manual_seed(1))
-    got = image_features(sam, picture, side)
+    got = image_features(replace(sam, layout=replace(sam.layout, side=side)), picture)
     x = F.interpolate(picture, (side, side), mode="bilinear", antialias=True)
     x = (x - torch.tensor(MEAN)[:, None, None]) / torch.tensor(SPREAD)[:, None, None]
     with torch.no_grad():

@@ -11,7 +11,7 @@ from torch import Tensor
 from drag_core.features.sam2 import Layout
 
 KEY = (16, 8)  # channels of the first stage, blocks
-TINY = Layout("eight blocks", 16, (8, 4, 6, 3), (4, 7))
+TINY = Layout("eight blocks", 16, (8, 4, 6, 3), (4, 7), 128)
 NAMES = (
     (r"^backbone\.", "image_encoder.trunk."),
     (r"^neck\.convs\.(\d+)\.", r"image_encoder.neck.convs.\1.conv."),
