@@ -103,9 +103,9 @@ def examples(object_info: dict[str, Any]) -> dict[str, dict[str, Any]]:
     text = (
         "Needs FLUX.1-dev with its text encoders and autoencoder, InstantCharacter in "
         "models/ipadapter-flux, SigLIP so400m at 384 pixels and DINOv2 giant in models/clip_vision: choose "
-        "your files in the loaders. DragFlow's own adapter, at its strength: the picture is inverted, dragged and drawn while the model "
-        "looks at it as a subject, from which the inversion comes back nearer to the picture (the paper, "
-        "Table 1: 25.9 dB instead of 20.4)."
+        "your files in the loaders. DragFlow's own adapter, at its strength: the picture is inverted, "
+        "dragged and drawn while the model looks at it as a subject, from which the inversion comes back "
+        "nearer to the picture (the paper, Table 1: 25.9 dB instead of 20.4)."
     )
     out["flux-instantcharacter"] = workflow(adapted("instantcharacter"), object_info, note(text))
     for name, kind, files in (

@@ -75,6 +75,7 @@ def test_what_is_wrong_with_an_adapter_is_one_sentence(
     drag, out = drag_json(tmp_path), tmp_path / "o.png"
     clip = str(tiny_encoders.clip(tmp_path / "clip"))
     file = file_of("xlabs", tmp_path)
+    capsys.readouterr()  # transformers' bars
 
     def said(*more: str, run: Any = run) -> str:
         return refused(capsys, run(picture, drag, out, *more))
