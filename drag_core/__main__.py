@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from .beside import add_adapter
+    from .beside import add_beside
     from .lora import Training
     from .recipes import METHODS
     from .recipes.choice import COPY_PASTE, FINISH
@@ -67,12 +67,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="STEPS",
         help=f"train a LoRA on the picture first, with so many steps (the papers: {Training().steps})",
     )
-    by_points = "what may change follows from the points (AdaptiveDrag's mask)"
-    e.add_argument("--auto-mask", action="store_true", help=by_points)
-    e.add_argument(
-        "--sam2", type=Path, help="the same, its super-pixels cut along the features of this SAM 2 file"
-    )
-    add_adapter(e)
+    add_beside(e)
     e.add_argument(
         "--shadow", action="store_true", help="the regions' shadow, if one is found, goes with them"
     )

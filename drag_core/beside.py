@@ -14,8 +14,16 @@ if TYPE_CHECKING:
     from .motion.automask import Seeing
 
 
-def add_adapter(p: argparse.ArgumentParser) -> None:
-    """Adds the arguments that adapter_of() reads."""
+def add_beside(p: argparse.ArgumentParser) -> None:
+    """Adds the arguments that adapter_of() and seeing() read, and --auto-mask."""
+    by_points = "what may change follows from the points (AdaptiveDrag's mask)"
+    p.add_argument("--auto-mask", action="store_true", help=by_points)
+    p.add_argument(
+        "--sam2",
+        type=Path,
+        metavar="FILE",
+        help="as --auto-mask, its super-pixels cut along the features of this SAM 2 file (.safetensors)",
+    )
     p.add_argument(
         "--adapter",
         type=Path,

@@ -41,7 +41,7 @@ HOST = (
     ("shape", "recent", "tracks", "whole", "pixels", "files"),
     ("schedule",),
     ("backbones",),
-    ("family", "memory"),
+    ("family", "memory", "marked"),
     ("graphs",),
     ("session", "plain", "adapters", "loaders", "progress"),
     ("inversion",),

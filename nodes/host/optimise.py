@@ -71,8 +71,7 @@ def drag_latent(
     origin = whose.positive if anew else None  # K/V under the prompt that they were inverted with
     visited, penalty = (0.0, float(sigmas[0])), recipe.constraint.needs_prediction
     need = SessionNeeds(recipe.taps, gradients=updates > 0, whole=penalty, sigmas=visited, origin=origin)
-    tell = listener(patcher, source, wish.preview_every, told)
-    ran = list[tuple[int, bool, str | None]]()
+    tell, ran = listener(patcher, source, wish.preview_every, told), list[tuple[int, bool, str | None]]()
 
     def body(pause: bool, resume: Result | None) -> Any:
         def inner(backbone: HostBackbone, _: Tensor) -> Result:
@@ -113,11 +112,10 @@ def drag_latent(
         "checkpoints": any(again for _, again, _ in ran),
         "pruned": half is not None,
         "cuda_graph": ran[-1][2],
+        "adapter": None if recipe.adapter is None else "given" if worn_by(patcher) else "none",
         "peak_memory_mb": round(memory.peak_bytes(device) / 2**20, 1),
     }
-    return DragOutcome(
-        result, _report(inversion, wish, asked, task, family, recipe, result, measured, worn_by(patcher))
-    )
+    return DragOutcome(result, _report(inversion, wish, asked, task, family, recipe, result, measured))
 
 
 def _report(
@@ -129,13 +127,11 @@ def _report(
     recipe: Recipe,
     result: Result,
     measured: dict[str, Any],
-    adapted: bool,
 ) -> dict[str, Any]:
     """Writes the report of a drag; counts one more use of `inversion`.
 
     asked: the recipe as the user named it.
-    measured: time, calls and memory of this run.
-    adapted: whether an image adapter was on the model.
+    measured: time, calls and memory of this run, and whether an image adapter was on the model.
     """
     schedule = inversion.trajectory.schedule
     auto = because(wish.recipe, family.name, bool(task.regions)) if asked == AUTO else None
@@ -149,7 +145,6 @@ def _report(
         "taps": [f"{t.block}:{t.site}" for t in recipe.taps],
         "kv_layers": list(recipe.kv_blocks),
         "kv_of": recipe.kv_of if recipe.kv_blocks else None,
-        "adapter": None if recipe.adapter is None else "given" if adapted else "none",
         "kv_pairing": ("level" if recipe.kv_view is None else "released") if recipe.kv_blocks else None,
         "levels": len(schedule.t) - 1,
         "updates": len(result.losses),

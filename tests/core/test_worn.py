@@ -12,16 +12,22 @@ from drag_core.adapters.attention import Network, Strength
 from drag_core.adapters.files import read
 from drag_core.adapters.instant_character import Character, Subject, features, sampling_weights
 from drag_core.adapters.ip_adapter import fixed
+from drag_core.adapters.use import AdapterUse
+from drag_core.backends import adapter as adapter_file
+from drag_core.backends.adapter import Adapter, with_adapter
 from drag_core.backends.diffusers_flux import DiffusersFlux
+from drag_core.backends.load import Model
 from drag_core.backends.single_file import flux
 from drag_core.backends.worn import Worn
-from drag_core.types import FeatureTap
+from drag_core.recipes.dragflow import dragflow
+from drag_core.recipes.dragnext import dragnext
+from drag_core.types import AffineMotion, DragError, FeatureTap, Grid, Region, Task
 from tests.core import tiny_flux_file as tiny
 from tests.host.inside import adapter_oracle as plain
 
 KINDS = ("xlabs", "instantx", "character")
 SCALE, T, EPS = 0.8, 0.5, 1e-6
-TAPS = tuple(FeatureTap(b, s) for b in ("double.1", "single.1") for s in ("norm1", "out"))  # type: ignore[arg-type]
+TAPS = tuple(FeatureTap(b, s) for b in ("double.1", "single.1") for s in ("norm1", "out"))
 
 
 def noise(*shape: int, seed: int) -> Tensor:
@@ -31,6 +37,12 @@ def noise(*shape: int, seed: int) -> Tensor:
 TEXT, POOLED, Z = noise(1, 5, tiny.TEXT, seed=11), noise(1, tiny.POOLED, seed=12), noise(1, 16, 6, 10, seed=3)
 EMBEDS = {"xlabs": noise(1, plain.CLIP, seed=4), "instantx": noise(1, plain.SIGLIP, seed=4)}
 SUBJECT = Subject(*(noise(1, n * plain.PATCHES, plain.WIDE, seed=30 + n) for n in (3, 1, 4)))
+
+
+def square() -> Tensor:
+    mask = torch.zeros(64, 64)
+    mask[16:32, 16:32] = 1
+    return mask
 
 
 def backbone() -> DiffusersFlux:
@@ -127,3 +139,56 @@ def test_the_released_codes_time_is_another() -> None:
     assert torch.equal(usual.tokens(0.0, like), released.tokens(0.0, like))
     assert torch.equal(usual.tokens(0.0005, like), released.tokens(0.5, like))
     assert off(usual.tokens(0.5, like), released.tokens(0.5, like)) > 0.01
+
+
+def test_dragflow_has_a_place_for_one_as_data() -> None:
+    region = Region(square(), AffineMotion(shift=(16.0, 0.0)))
+    task = Task(Grid(64, 64), regions=(region,))
+    uses = {v: dragflow(task, v).adapter for v in ("ours", "paper", "released")}
+    for variant, use in uses.items():
+        assert use is not None and (use.inversion, use.features, use.denoising) == (True, True, True)
+        assert use.scale("character") == 1.5 and use.scale("xlabs") == use.scale("instantx") == 0.7
+        assert use.top == (1.0 if variant == "released" else 1000.0)
+    assert dragnext(task).adapter is None
+
+
+def test_an_adapter_that_acts_nowhere_or_without_a_number_is_refused() -> None:
+    with pytest.raises(DragError, match="acts nowhere"):
+        AdapterUse(inversion=False, features=False, denoising=False)
+    with pytest.raises(DragError, match="strength is nan"):
+        AdapterUse(character=float("nan"))
+    with pytest.raises(DragError, match="top time 0"):
+        AdapterUse(top=0)
+    assert str(AdapterUse(features=False)) == "inverting, denoising"
+
+
+def test_each_stage_of_an_edit_goes_by_the_recipes_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    """with_adapter() puts it on for the inversion, the features and the steps that the recipe says, and on a
+    copy: the model given stays bare.
+    """
+    bare = backbone()
+    model = Model("tiny", "flux", bare, None, 256, 16)  # type: ignore[arg-type]
+    monkeypatch.setattr(adapter_file, "embeddings", lambda *_: EMBEDS["xlabs"])
+    adapter = Adapter(read(plain.xlabs()), ())
+    image = torch.zeros(1, 3, 32, 32)
+
+    def acting(use: AdapterUse) -> tuple[bool, bool, bool]:
+        (dressed, said) = with_adapter(model, adapter, use, "dragflow", image)
+        assert said[0].startswith("XLabs IP-Adapter at scale 0.7 while ")
+        inverts, edits = dressed.backbone, dressed.target
+        with torch.no_grad():
+            plainly = [bare.predict(Z, T), bare.features(Z, T, TAPS)[0][1]]
+            assert edits is not None
+            return (
+                not torch.equal(inverts.predict(Z, T), plainly[0]),
+                not torch.equal(edits.features(Z, T, TAPS)[0][1], plainly[1]),
+                not torch.equal(edits.predict(Z, T), plainly[0]),
+            )
+
+    for wanted_at in ((True, True, True), (True, False, False), (False, True, False), (False, False, True)):
+        inversion, compared, steps = wanted_at
+        assert acting(AdapterUse(inversion=inversion, features=compared, denoising=steps)) == wanted_at
+    assert bare.worn is None
+    (note,) = with_adapter(model, None, AdapterUse(), "dragflow", image)[1]
+    assert note.startswith("dragflow's paper has an adapter on") and note.endswith("given with --adapter")
+    assert with_adapter(model, None, None, "copy_paste", image) == (model, ())
