@@ -146,7 +146,7 @@ def _edit(a: argparse.Namespace) -> None:
     instruction = read_instruction(a.drag)
     report = a.out.with_suffix(".json")
     _check_out(a, report)
-    adapter = adapter_of(a)
+    adapter, see = adapter_of(a), seeing(a.sam2)
     model = load_model(
         a.model,
         prompt=instruction.source_prompt,
@@ -179,7 +179,7 @@ def _edit(a: argparse.Namespace) -> None:
                 read_mask=lambda name: read_mask(a.drag.parent / name),
                 identity=Training(steps=a.identity, seed=a.seed) if a.identity else None,
                 automatic=a.auto_mask or a.sam2 is not None,
-                see=seeing(a.sam2),
+                see=see,
                 shadow=a.shadow,
                 adapter=adapter,
             )

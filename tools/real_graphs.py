@@ -113,7 +113,7 @@ def adapted(kind: str) -> list[Node]:
             Node(7, "CLIPVisionEncode", {"crop": "center"}, picture),
             Node(8, "DragApplyIPAdapter", {}, {**given, "clip_vision_output": (7, 0)}),
         ]
-    seen = {"siglip": (6, 0), "dino": (7, 0), "image": (12, "image")}
+    seen: dict[str, tuple[int, int | str]] = {"siglip": (6, 0), "dino": (7, 0), "image": (12, "image")}
     return [
         *linked,
         Node(5, "DragLoadIPAdapter", {"adapter_name": "instantcharacter_ip-adapter.bin"}),

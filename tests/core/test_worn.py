@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -169,7 +170,7 @@ def test_each_stage_of_an_edit_goes_by_the_recipes_data(monkeypatch: pytest.Monk
     bare = backbone()
     model = Model("tiny", "flux", bare, None, 256, 16)  # type: ignore[arg-type]
     monkeypatch.setattr(adapter_file, "embeddings", lambda *_: EMBEDS["xlabs"])
-    adapter = Adapter(read(plain.xlabs()), ())
+    adapter = Adapter(read(plain.xlabs()), (Path("clip"),))
     image = torch.zeros(1, 3, 32, 32)
 
     def acting(use: AdapterUse) -> tuple[bool, bool, bool]:
