@@ -1,10 +1,11 @@
-"""python -m benchmarks.drafts [run | table] [--models A] [--scenes N] [--plain N] [--drafts A] [--rows TEXT]
+"""python -m benchmarks.drafts [run | table | page] [--models A] [--scenes N] [--plain N] [--drafts A] ...
 
 Starts, keys and values, and drags without gradients, on held-out lit scenes (N of each kind) and plain ones:
 what a drag starts from (the paste of old, the draft inverted or noised), updates under no, the picture's or
 the draft's keys and values, and finish() by time, strength of the moved thing and keys and values. --drafts:
-clean, or spoilt: its hole grey, its rim rough, the thing blurred or wrongly lit. A line of
-out/drafts/drags.jsonl is one picture; a run goes on where it was stopped.
+clean, or spoilt: its hole grey, its rim rough, the thing blurred or wrongly lit. --rows: only some.
+A line of out/drafts/drags.jsonl is one picture; a run goes on where it was stopped, with --workers several
+scenes at once. page: writes docs/drafts.md.
 """
 
 from __future__ import annotations
@@ -21,10 +22,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchmarks import held, lines
+from benchmarks import drafts_table, held, lines
+from benchmarks.drafts_table import FINISHED, TELEA, WARP, WARP_AE
+from benchmarks.fills import filled_by_opencv, pasted_on
 from benchmarks.measures import measured
-from benchmarks.paired import Difference, difference
-from benchmarks.quality_table import mean
+from benchmarks.page import README
 from drag_core.backends.load import Model, load_model
 from drag_core.bench.cases import Case
 from drag_core.drag import drag
@@ -47,7 +49,7 @@ FILE = Path("out/drafts/drags.jsonl")
 OLD_STEPS = {"embedded-sd": 0.012, "embedded-flux": 0.007}  # of the presets of abf8e35
 KEY = ("model", "draft", "row", "scenes", "seed")
 COLUMNS = ("target", "vacated", "edited", "background", "centroid")
-WARP, WARP_AE = "pixel draft", "draft through the autoencoder"
+DOCS = README.parent / "docs/drafts.md"
 model_of = cache(load_model)
 Keys = Literal["none", "picture", "draft"]  # whose keys and values
 WHOSE: tuple[Keys, ...] = ("none", "picture", "draft")
@@ -143,6 +145,7 @@ def rows(model: str) -> dict[str, Draw]:
     """All rows for a model; keys and values of a UNet do nothing (moved-kv.md), so it has none in finish."""
     out: dict[str, Draw] = {
         WARP: lambda s: s.draft,
+        TELEA: lambda s: pasted_on(s.case, filled_by_opencv(s.case)),
         WARP_AE: lambda s: s.decoded(s.model.codec.encode(s.draft[None])),
     }
     for how in ("paste", "draft", "noised"):
@@ -153,7 +156,7 @@ def rows(model: str) -> dict[str, Draw]:
     for kv in ("none", "draft") if model == "embedded-flux" else ("none",):
         tail = "" if kv == "none" else ", K/V of the draft"
         for first in (0.4, 0.5, 0.6):
-            out[f"hole redrawn from {first}{tail}"] = partial(pasted, first=first, kv=kv)
+            out[f"{FINISHED} {first}{tail}"] = partial(pasted, first=first, kv=kv)
         for core in (0.25, 0.5, 1.0):
             out[f"hole from 0.5, core {core}{tail}"] = partial(pasted, first=0.5, core=core, kv=kv)
         out[f"all from 0.5, core 0.5{tail}"] = partial(finished, first=0.5, core=0.5, rest=1.0, kv=kv)
@@ -218,33 +221,9 @@ def _draw(
     print(f"{place[0]} {case.kind} {case.seed}", file=sys.stderr, flush=True)
 
 
-def table(found: list[dict[str, Any]], say: Callable[[str], None] = print) -> None:
-    """Prints each row's means, and its paired difference in the edited area from the draft and its latent."""
-    groups = dict.fromkeys((d["model"], d["draft"], d["scenes"]) for d in found)
-    for group in groups:
-        mine = [d for d in found if (d["model"], d["draft"], d["scenes"]) == group]
-        kinds = list(dict.fromkeys(d["kind"] for d in mine))
-        by = {(d["row"], d["seed"]): d for d in mine}
-        say(f"\n**{group[0]}, draft {group[1]}, {group[2]} scenes**\n")
-        say(f"| row | scenes | target: {' | '.join(kinds)} | vacated | edited | edited over the draft | "
-            "over its latent |")  # fmt: skip
-        say("|---" * (len(kinds) + 6) + "|")
-        for row in dict.fromkeys(d["row"] for d in mine):
-            here = [d for d in mine if d["row"] == row]
-            targets = [mean([d["target"] for d in here if d["kind"] == k]) for k in kinds]
-            means = [*targets, mean([d["vacated"] for d in here]), mean([d["edited"] for d in here])]
-            over = [str(_over(here, by, base)) for base in (WARP, WARP_AE)]
-            say(f"| {row} | {len(here)} | {' | '.join(f'{m:.1f}' for m in means)} | {' | '.join(over)} |")
-
-
-def _over(mine: list[dict[str, Any]], by: dict[tuple[str, int], dict[str, Any]], base: str) -> Difference:
-    """By how much the edited area is better than in the row `base`, over the scenes that both have."""
-    return difference([d["edited"] - by[base, d["seed"]]["edited"] for d in mine if (base, d["seed"]) in by])
-
-
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.drafts", description=__doc__)
-    parser.add_argument("what", nargs="?", choices=("run", "table"), default="run")
+    parser.add_argument("what", nargs="?", choices=("run", "table", "page"), default="run")
     parser.add_argument("--file", type=Path, default=FILE)
     parser.add_argument("--models", nargs="+", choices=tuple(PRESETS), default=list(PRESETS))
     parser.add_argument("--scenes", type=int, default=6, help="lit scenes of each kind of edit")
@@ -256,7 +235,12 @@ def main(argv: list[str] | None = None) -> int:
     if args.what == "run":
         places = held.scenes(args.scenes, args.plain)
         run(args.file, places, args.models, args.drafts, args.rows, args.workers)
-    table(lines.read(args.file))
+    found = lines.read(args.file)
+    if args.what == "page":
+        DOCS.write_text("\n".join(drafts_table.page(found)) + "\n", encoding="utf-8")
+    else:
+        drafts_table.table(found)
+        drafts_table.by_kind(found)
     return 0
 
 

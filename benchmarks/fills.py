@@ -56,11 +56,16 @@ FILLS: dict[str, Fill] = {
 }
 
 
-def pasted(case: Case, filled: Tensor) -> Tensor:
+def pasted_on(case: Case, filled: Tensor) -> Tensor:
     """Puts the thing where it goes, on the filled picture."""
     matrix = motion_matrix(case.motion)
     cover = warp(case.mask[None, None], matrix, padding="zeros")[0]
     return filled * (1 - cover) + warp(case.source[None], matrix, padding="border")[0] * cover
+
+
+def filled_by_opencv(case: Case) -> Tensor:
+    """Empties a case's source as the drafts of old were, by Telea's inpainting."""
+    return opencv(case.source, grow(case.mask, BEYOND), cv2.INPAINT_TELEA)
 
 
 def vacated(picture: Tensor, case: Case) -> float:
@@ -87,7 +92,7 @@ def main(argv: list[str]) -> None:
     print(f"{len(cases)} development scenes{head}")
     first: list[float] | None = None
     for name, fill in FILLS.items():
-        drawn = [pasted(c, fill(c.source, grow(c.mask, BEYOND))) for c in cases]
+        drawn = [pasted_on(c, fill(c.source, grow(c.mask, BEYOND))) for c in cases]
         found = [vacated(picture, c) for picture, c in zip(drawn, cases, strict=True)]
         row(name, found, cases, first)
         first = first or found
@@ -99,7 +104,7 @@ def main(argv: list[str]) -> None:
     }
     for name, area in shadows.items():
         filled = [membrane(c.source, grow(area(c), BEYOND)) for c in cases]
-        found = [vacated(pasted(c, x), c) for x, c in zip(filled, cases, strict=True)]
+        found = [vacated(pasted_on(c, x), c) for x, c in zip(filled, cases, strict=True)]
         row(name, found, cases, first)
     for name, preset in PRESETS.items() if args.models else ():
         model, kind = load_model(name), preset.schedule.prediction

@@ -45,8 +45,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     e.add_argument(
         "--recipe",
-        help=f"{recipes}; {COPY_PASTE}; {FINISH} (no gradients, only the hole is drawn). Default: auto, by "
-        "the model and by what is marked",
+        help=f"{recipes}; {COPY_PASTE}; {FINISH} (no gradients, only the hole is drawn). Default: auto: "
+        f"{FINISH} for regions, and what fits the model for points alone or another variant",
     )
     e.add_argument("--variant", choices=["ours", "paper", "released"], default="ours")
     e.add_argument(

@@ -108,7 +108,7 @@ def edit_picture(
     chosen, why = recipe or AUTO, None
     if chosen == AUTO:
         regions = bool(instruction.regions)
-        chosen = edit_recipe(model.family, regions)
+        chosen = edit_recipe(model.family, regions, variant)
         why = because(chosen, model.family, regions)
     if automatic:
         task = with_auto_mask(task, small, see)
@@ -135,7 +135,7 @@ def edit_picture(
             drawn = redraw(model, small, task, draft, seed=seed, on_step=on_step)
         shown = resized(drawn.shown, full).clamp(0, 1)
         whole = pieced(image, own.picture[None].to(image), shown, drawn.cells, task.editable)
-        return Edit(whole, drawn.shown, drawn.result, task, notes, chosen)
+        return Edit(whole, drawn.shown, drawn.result, task, notes, chosen, why)
     result, decoded = run_task(
         model, small, task, recipe=chosen, variant=variant, seed=seed, on_step=on_step, lora=lora
     )

@@ -45,8 +45,18 @@ def test_auto_is_a_recipe_that_fits(family: str, regions: Any, handles: Any, wan
 @pytest.mark.parametrize(
     ("family", "regions", "wanted", "why"),
     [
-        ("flux", True, "dragflow", "of the flux family, and regions are marked"),
-        ("sd", True, "dragnext", "of the sd family, and regions are marked"),
+        (
+            "flux",
+            True,
+            "finish",
+            "regions are marked; they move in pixels, the model draws what they leave",
+        ),
+        (
+            "sd",
+            True,
+            "finish",
+            "regions are marked; they move in pixels, the model draws what they leave",
+        ),
         ("sd", False, "gooddrag", "of the sd family, and points alone are marked"),
         ("flux", False, "dragflow", "no paper drags these there: what lies under them moves as a region"),
     ],
@@ -56,6 +66,13 @@ def test_auto_in_a_whole_edit_says_why(family: Any, regions: bool, wanted: str, 
     assert name == wanted
     assert because(name, family, regions).startswith(f"recipe auto took {wanted}: ")
     assert because(name, family, regions).endswith(why)
+
+
+@pytest.mark.parametrize(("family", "wanted"), [("flux", "dragflow"), ("sd", "dragnext")])
+def test_a_papers_variant_asks_for_its_recipe(family: Any, wanted: str) -> None:
+    name = edit_recipe(family, True, "paper")
+    assert name == wanted
+    assert because(name, family, True).endswith(f"of the {family} family, and regions are marked")
 
 
 def test_auto_refuses_what_no_recipe_drags() -> None:

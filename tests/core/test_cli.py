@@ -145,7 +145,8 @@ def test_rgba_of_another_size_keeps_alpha_and_every_pixel_outside_the_mask(tmp_p
 
 def test_the_same_seed_gives_the_same_bits(tmp_path: Path, picture: Path) -> None:
     drag = drag_json(tmp_path)
-    args = ["edit", str(picture), "--drag", str(drag), "--model", "embedded-flux", "--seed", "5", "--out"]
+    args = ["edit", str(picture), "--drag", str(drag), "--model", "embedded-flux", "--recipe", "dragflow"]
+    args += ["--seed", "5", "--out"]
     assert main([*args, str(tmp_path / "a.png")]) == 0 and main([*args, str(tmp_path / "b.png")]) == 0
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
     losses = json.loads((tmp_path / "a.json").read_text())["losses"]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import drafts, held, lines
+from benchmarks import drafts, drafts_table, held, lines
 from drag_core.bench.lit.cases import lit_cases
 
 
@@ -42,13 +42,14 @@ def test_a_run_goes_on_and_two_processes_find_the_same(tmp_path: Path) -> None:
         drafts.run(one, scenes, ["embedded-sd"], ["clean"], ["pixel", "through"])
     drafts.run(two, places, ["embedded-sd"], ["clean"], ["pixel", "through"], workers=2)
     first, second = lines.read(one), lines.read(two)
-    assert len(first) == 4 and [r["row"] for r in first[:2]] == [drafts.WARP, drafts.WARP_AE]
+    names = [drafts_table.WARP, drafts_table.TELEA, drafts_table.WARP_AE]
+    assert len(first) == 6 and [r["row"] for r in first[:3]] == names
     key = lambda r: (r["row"], r["seed"])  # noqa: E731
     assert [r["kind"] for r in sorted(first, key=key)] == [r["kind"] for r in sorted(second, key=key)]
     for a, b in zip(sorted(first, key=key), sorted(second, key=key), strict=True):
         assert abs(a["edited"] - b["edited"]) < 0.01
     said: list[str] = []
-    drafts.table(first, said.append)
+    drafts_table.table(first, said.append)
     assert any(
         line.startswith("| pixel draft | 2 |") and "+0.00 [+0.00, +0.00], 0/2" in line for line in said
     )
