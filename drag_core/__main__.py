@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 
 def _parser() -> argparse.ArgumentParser:
+    from .beside import add_beside
     from .lora import Training
     from .recipes import METHODS
     from .recipes.choice import COPY_PASTE, FINISH
@@ -66,8 +67,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="STEPS",
         help=f"train a LoRA on the picture first, with so many steps (the papers: {Training().steps})",
     )
-    by_points = "what may change follows from the points (AdaptiveDrag's mask)"
-    e.add_argument("--auto-mask", action="store_true", help=by_points)
+    add_beside(e)
     e.add_argument(
         "--shadow", action="store_true", help="the regions' shadow, if one is found, goes with them"
     )
@@ -132,6 +132,7 @@ def _edit(a: argparse.Namespace) -> None:
     from tqdm import tqdm
 
     from .backends.load import load_model
+    from .beside import adapter_of, seeing
     from .edit import edit_picture
     from .lora import Training
     from .motion.instruction import read_instruction
@@ -145,6 +146,7 @@ def _edit(a: argparse.Namespace) -> None:
     instruction = read_instruction(a.drag)
     report = a.out.with_suffix(".json")
     _check_out(a, report)
+    adapter, see = adapter_of(a), seeing(a.sam2)
     model = load_model(
         a.model,
         prompt=instruction.source_prompt,
@@ -176,8 +178,10 @@ def _edit(a: argparse.Namespace) -> None:
                 on_step=show,
                 read_mask=lambda name: read_mask(a.drag.parent / name),
                 identity=Training(steps=a.identity, seed=a.seed) if a.identity else None,
-                automatic=a.auto_mask,
+                automatic=a.auto_mask or a.sam2 is not None,
+                see=see,
                 shadow=a.shadow,
+                adapter=adapter,
             )
         except torch.cuda.OutOfMemoryError:
             raise DragError(

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .backends.adapter import Adapter, with_adapter
 from .backends.diffusers_unet import DiffusersUNet
 from .backends.identity import PAPERS, applied, train_lora
 from .backends.load import Model
@@ -21,12 +22,13 @@ from .drag import drag
 from .finishing import redraw, sketch
 from .lora import LoRA, OnTrain, Training
 from .motion.areas import hole
+from .motion.automask import Seeing, with_auto_mask
 from .motion.exchange import with_regions
 from .motion.instruction import DragInstruction
 from .motion.masks import leaving
 from .motion.shadow import with_shadow
-from .motion.superpixels import auto_mask, lab, superpixels
-from .motion.task import MARGIN, MaskReader, at_size, build_task, fitted
+from .motion.superpixels import lab, superpixels
+from .motion.task import MaskReader, at_size, build_task, fitted
 from .pictures.draft import draft_of
 from .pictures.inpaint import painted_over
 from .pictures.paste import pieced, put_back, resized
@@ -46,8 +48,6 @@ from .types import DragError, Grid, KVCache, Task, Trajectory, Variant
 
 Change = Callable[[Recipe, Task], Recipe]
 SMALLEST = 32
-# how alike neighbouring super-pixels must be to belong to one thing, in units of the colours' spread
-LIKE = 0.9
 
 
 @dataclass(frozen=True)
@@ -81,15 +81,18 @@ def edit_picture(
     read_mask: MaskReader | None = None,
     identity: Training | None = None,
     automatic: bool = False,
+    see: Seeing = lab,
     shadow: bool = False,
+    adapter: Adapter | None = None,
 ) -> Edit:
     """Drags `image` (1, 3, H, W) in [0, 1] as `instruction` says.
 
     recipe: a name of recipes.choice; None is "auto", which goes by the model and by what is marked.
     seed: the same one gives the same bits on a CPU with as many threads, on a GPU about the same picture.
     identity: train a LoRA on the picture first.
-    automatic: what may change is AdaptiveDrag's automatic mask of the points, by Lab colour.
+    automatic: what may change is AdaptiveDrag's mask of the points, its super-pixels along what `see` gives.
     shadow: the regions' shadow, where one is found, goes with them.
+    adapter: FLUX looks at a picture, where the recipe lets it.
     """
     height, width = image.shape[-2:]
     if min(height, width) < SMALLEST:
@@ -102,14 +105,20 @@ def edit_picture(
     small = image
     if size != Grid(height, width):
         small = F.interpolate(image, (size.height, size.width), mode="bicubic", antialias=True).clamp(0, 1)
+    chosen, why = recipe or AUTO, None
+    if chosen == AUTO:
+        regions = bool(instruction.regions)
+        chosen = edit_recipe(model.family, regions, variant)
+        why = because(chosen, model.family, regions)
     if automatic:
-        colour, pairs = lab(small), [(h.start, h.target) for h in task.handles]
-        margin = round(MARGIN * (size.height + size.width) / 2)
-        labels = superpixels(colour, size)
-        mask = auto_mask(pairs, labels=labels, features=colour, likeness=LIKE, margin=margin)
-        task = replace(task, editable=mask)
+        task = with_auto_mask(task, small, see)
     if shadow:
         task, found = with_shadow(task, small[0], widen=instruction.editable != "painted")
+        notes = (*notes, *found)
+    if adapter is not None or (variant == "paper" and chosen != FINISH):
+        choice, moving = Choice(chosen, variant), regions_for(task, chosen, small)
+        use = None if chosen == FINISH else assemble(moving, ground_of(model), choice).adapter
+        model, found = with_adapter(model, adapter, use, chosen, image)
         notes = (*notes, *found)
     lora = None
     if identity is not None:
@@ -118,11 +127,6 @@ def edit_picture(
             on_step(Step(done, total, 0, small, stage="identity"))
 
         lora = identity_lora(model, small, identity, trained)
-    chosen, why = recipe or AUTO, None
-    if chosen == AUTO:
-        regions = bool(instruction.regions)
-        chosen = edit_recipe(model.family, regions, variant)
-        why = because(chosen, model.family, regions)
     if chosen == FINISH:
         full = Grid(height, width)  # the draft's pixels pass no resize
         draft = sketch(small, task)

@@ -22,6 +22,7 @@ from .metrics import DragMetrics
 from .optimize import DragOptimize
 from .paste import DragCrop, DragPasteBack
 from .region import RegionMaskAffine
+from .sam2 import DragLoadSAM2
 from .tracks import DragTracks
 
 NODES: list[type[io.ComfyNode]] = [
@@ -29,6 +30,7 @@ NODES: list[type[io.ComfyNode]] = [
     DragInvert,
     RegionMaskAffine,
     DragAutoMask,
+    DragLoadSAM2,
     DragOptimize,
     DragFinish,
     DragBackgroundHardConstraint,

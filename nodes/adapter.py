@@ -17,8 +17,8 @@ class DragAdapterInjection(io.ComfyNode):
             node_id="DragAdapterInjection",
             display_name="Drag Adapter Injection",
             category=sockets.CATEGORY,
-            description="Uses an adapter (LoRA, IP-Adapter, PuLID ... already applied to the model by its "
-            "own node) while inverting, while dragging, or both, at any strength.",
+            description="Uses an adapter (LoRA, IP-Adapter ... already applied to the model by its own "
+            "node) while inverting, while dragging, or both, at any strength.",
             inputs=[
                 io.Model.Input("model", tooltip="The plain model."),
                 io.Model.Input("adapted", tooltip="The same model after the adapter's own node."),

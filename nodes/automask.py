@@ -7,6 +7,7 @@ from dataclasses import replace
 import torch
 from comfy_api.latest import io, ui
 
+from ..drag_core.features.sam2 import Sam2
 from ..drag_core.motion.exchange import regions_of
 from ..drag_core.motion.instruction import parse
 from ..drag_core.motion.region import drag_task
@@ -16,6 +17,7 @@ from ..drag_core.types import DragError, Grid, Task
 from . import sockets
 from .convert import host_image, host_mask, picture, said
 from .host.features import unet_features, vision_features
+from .host.sam2 import sam2_features
 from .unfinished import Unfinished, drawn
 
 
@@ -87,6 +89,12 @@ class DragAutoMask(io.ComfyNode):
                 io.Conditioning.Input(
                     "positive", optional=True, tooltip="What the picture shows; an empty prompt works too."
                 ),
+                sockets.Sam2.Input(
+                    "sam2",
+                    optional=True,
+                    tooltip="From DragLoadSAM2: the super-pixels then follow its features, as AdaptiveDrag's "
+                    "do.",
+                ),
             ],
             outputs=[
                 io.Mask.Output("editable", tooltip="What may change: for Drag Region's editable_mask."),
@@ -117,6 +125,7 @@ class DragAutoMask(io.ComfyNode):
         model: io.Model.Type | None = None,
         vae: io.Vae.Type | None = None,
         positive: io.Conditioning.Type | None = None,
+        sam2: Sam2 | None = None,
     ) -> io.NodeOutput:
         with torch.inference_mode(False):
             pixels = picture(image).clamp(0, 1)
@@ -135,7 +144,9 @@ class DragAutoMask(io.ComfyNode):
                     f"the drag was drawn on {task.image.width}x{task.image.height} and this picture is "
                     f"{size.width}x{size.height}: give both nodes the same picture"
                 )
-            if clip_vision is not None:
+            if sam2 is not None:
+                features, source = sam2_features(sam2, image)
+            elif clip_vision is not None:
                 features, source = vision_features(clip_vision, image)
             elif model is not None:
                 features, source = unet_features(model, positive, vae, image)

@@ -36,7 +36,8 @@ class DragCorrespondenceGuide(io.ComfyNode):
                     min=0.0,
                     max=10.0,
                     step=0.01,
-                    tooltip="How far a step is shifted, as a share of the latent's own spread; 0: nothing "
+                    tooltip="How far a step is shifted, as recipe adaptivedrag counts it (guidance): in "
+                    "units of the step's noise, root mean square over the squares' cells; 0: nothing "
                     "happens.",
                 ),
                 io.Int.Input(

@@ -11,6 +11,7 @@ from ..drag_core.pictures.plot import loss_curve
 from ..drag_core.recipes import METHODS
 from ..drag_core.recipes.assemble import Effort, KeepBackground, KVSource, KVUse, Pairing
 from ..drag_core.recipes.choice import AUTO, COPY_PASTE, CUSTOM, RECIPES, ignored, shown_numbers
+from ..drag_core.recipes.dragflow import ADAPTER
 from ..drag_core.types import Task, Variant
 from . import sockets
 from .convert import host_image
@@ -225,6 +226,8 @@ class DragOptimize(io.ComfyNode):
         if noisy is None:
             noisy = latent_out(base, trajectory.trajectory.z[-1])
             notes.append(FULL_NOISE)
+        if variant == "paper" and edited.report["adapter"] == "none":
+            notes.append(ADAPTER.missing(edited.report["recipe"], "Drag Apply IP-Adapter"))
         if unused := ignored(edited.report["recipe"], method["method"], numbers):
             notes.append(unused)
         report = json.dumps({**edited.report, **start.report(), "notes": notes}, indent=1)

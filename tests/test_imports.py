@@ -33,19 +33,19 @@ CORE = (
     ("updates",),
     ("drag",),
     ("finishing",),
-    ("edit",),
+    ("edit", "beside"),
     ("bench",),
     ("__main__",),
 )
 HOST = (
-    ("shape", "recent", "tracks", "whole", "pixels"),
+    ("shape", "recent", "tracks", "whole", "pixels", "files"),
     ("schedule",),
     ("backbones",),
-    ("family", "memory"),
+    ("family", "memory", "marked"),
     ("graphs",),
     ("session", "plain", "adapters", "loaders", "progress"),
     ("inversion",),
-    ("patches", "features", "guide", "plan", "lora", "wish"),
+    ("patches", "features", "guide", "plan", "lora", "wish", "sam2"),
     ("optimise", "own_start", "early", "look", "finish"),
 )
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+from drag_core.recipes.dragflow import ADAPTER
+
 from .embedded_graphs import CURVED, PREVIEWED, TABLED, chosen
 from .workflows import Node
 
@@ -91,21 +93,34 @@ def real(kind: str) -> list[Node]:
     ]
 
 
-def adapted() -> list[Node]:
-    """The drag on FLUX.1-dev, which looks at the picture through an IP-Adapter all the time."""
+def adapted(kind: str) -> list[Node]:
+    """The drag on FLUX.1-dev, which looks at the picture all the time.
+
+    kind: through an "ip-adapter", or as a subject through "instantcharacter" at DragFlow's strength.
+    """
     nodes = real("flux")
-    picture = {"clip_vision": (6, 0), "image": (12, "image")}
-    given = {"model": (1, 0), "adapter": (5, "adapter"), "clip_vision_output": (7, 0)}
+    given = {"model": (1, 0), "adapter": (5, "adapter")}
     ends = {"DragInvert": "inversion", "DragOptimize": "editing"}
     linked = [
         replace(n, inputs={**n.inputs, "model": (8, ends[n.type])}) if n.type in ends else n for n in nodes
     ]
+    if kind == "ip-adapter":
+        picture = {"clip_vision": (6, 0), "image": (12, "image")}
+        return [
+            *linked,
+            Node(5, "DragLoadIPAdapter", {"adapter_name": "flux-ip-adapter-v2.safetensors"}),
+            Node(6, "CLIPVisionLoader", {"clip_name": "clip_vision_l.safetensors"}),
+            Node(7, "CLIPVisionEncode", {"crop": "center"}, picture),
+            Node(8, "DragApplyIPAdapter", {}, {**given, "clip_vision_output": (7, 0)}),
+        ]
+    seen: dict[str, tuple[int, int | str]] = {"siglip": (6, 0), "dino": (7, 0), "image": (12, "image")}
     return [
         *linked,
-        Node(5, "DragLoadIPAdapter", {"adapter_name": "flux-ip-adapter-v2.safetensors"}),
-        Node(6, "CLIPVisionLoader", {"clip_name": "clip_vision_l.safetensors"}),
-        Node(7, "CLIPVisionEncode", {"crop": "center"}, picture),
-        Node(8, "DragApplyIPAdapter", {}, given),
+        Node(5, "DragLoadIPAdapter", {"adapter_name": "instantcharacter_ip-adapter.bin"}),
+        Node(6, "CLIPVisionLoader", {"clip_name": "sigclip_vision_patch14_384.safetensors"}),
+        Node(7, "CLIPVisionLoader", {"clip_name": "dinov2_giant.safetensors"}),
+        Node(9, "DragEncodeSubject", {}, seen),
+        Node(8, "DragApplyIPAdapter", {"scale": ADAPTER.character}, {**given, "subject": (9, "subject")}),
     ]
 
 

@@ -19,7 +19,7 @@ from ..types import DragError
 from .attention import After
 from .files import AdapterFile, Weights
 from .parts import Part, attend, heads
-from .resampler import resample
+from .resampler import TIME, resample
 
 PREFIX = "image_proj"
 HEAD = 64
@@ -135,12 +135,14 @@ class Character:
 
     weights: the file's, wherever they are.
     read: the features, on the CPU.
+    top: the resampler's time at level 1.
     Its query is the model's own, before the model's norm of it.
     """
 
     weights: Weights
     read: Tensor
     after: After = "attention"
+    top: float = TIME
     raw_query = True
     _last: dict[tuple[float, torch.device, torch.dtype], Tensor] = field(
         default_factory=dict, repr=False, compare=False
@@ -157,7 +159,7 @@ class Character:
         key = (t, like.device, like.dtype)
         if key not in self._last:
             self._last.clear()
-            self._last[key] = resample(self.weights, self.read.to(like), t)
+            self._last[key] = resample(self.weights, self.read.to(like), t, self.top)
         return self._last[key]
 
     def keys_values(self, layer: int, t: float, like: Tensor) -> tuple[Tensor, Tensor]:

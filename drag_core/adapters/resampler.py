@@ -21,12 +21,12 @@ EPS = 1e-5
 TIME = 1000.0  # the adapter's times are 0 (clean) to 1000; DragFlow's released code gives 0 to 1
 
 
-def _time(part: Part, t: float, like: Tensor) -> Tensor:
+def _time(part: Part, t: float, like: Tensor, top: float = TIME) -> Tensor:
     """Embeds the time as (1, channels): cosines, then sines, then two linear layers with SiLU between."""
     weight = part.weights[f"{PREFIX}.time_embedding.linear_1.weight"]
     half = weight.shape[1] // 2
     rates = torch.exp(-math.log(10000) * torch.arange(half, dtype=torch.float32) / half)
-    args = (TIME * t * rates)[None]
+    args = (top * t * rates)[None]
     wave = torch.cat([args.cos(), args.sin()], -1).to(like)
     return part.linear("time_embedding.linear_2", F.silu(part.linear("time_embedding.linear_1", wave)))
 
@@ -42,13 +42,13 @@ def _layer(part: Part, x: Tensor, latents: Tensor, time: Tensor) -> Tensor:
     return latents + part.linear("1.3", F.gelu(part.linear("1.1", y)))
 
 
-def resample(weights: Weights, features: Tensor, t: float) -> Tensor:
+def resample(weights: Weights, features: Tensor, t: float, top: float = TIME) -> Tensor:
     """Resamples features (b, tokens, channels) to tokens (b, n, context).
 
-    The level t is in 0 (clean) to 1.
+    The level t is in 0 (clean) to 1; the network is told the time top·t.
     """
     part = Part(weights, PREFIX)
-    time = _time(part, t, features)
+    time = _time(part, t, features, top)
     x = part.linear("proj_in", features) + time[:, None]
     latents = weights[f"{PREFIX}.latents"].to(features).expand(len(features), -1, -1)
     count = sum(n.startswith(f"{PREFIX}.layers.") and n.endswith(".0.to_q.weight") for n in weights)

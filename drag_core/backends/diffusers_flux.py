@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from copy import copy
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ from ..types import KV, DragError, FeatureTap
 from .blocks import each
 from .hooks import Read, exchanging, memoised, missing_tap, tapped
 from .scaling import scaled
+from .worn import Sharing, Worn
 
 
 def pack(z: Tensor) -> Tensor:
@@ -50,6 +52,8 @@ class DiffusersFlux:
 
     The network computes in its weights' precision; latents, maps and gradients keep the latent's (float32).
 
+    worn: an image adapter that it has on (wearing()), beside LoRAs, K/V and checkpoints.
+
     What depends on the level alone (the embedding of time and the modulations, a third of a double block's
     weights) is computed once for all updates of a level.
     """
@@ -79,6 +83,7 @@ class DiffusersFlux:
             norms = (b.norm,) if kinds[name] == "single" else (b.norm1, b.norm1_context)
             self.constant += [n.linear for n in norms]
         self.velocity = False  # of Stable Diffusion's kind
+        self.worn: Worn | None = None
         self._level: Any = None
         self._answers: dict[nn.Module, Tensor] = {}
 
@@ -89,14 +94,28 @@ class DiffusersFlux:
         width = c.num_attention_heads * c.attention_head_dim
         return (width, c.num_layers, c.num_single_layers, c.joint_attention_dim)
 
+    def wearing(self, worn: Worn | None) -> DiffusersFlux:
+        """Returns the same network with an adapter on; this one is not changed."""
+        out = copy(self)
+        out.worn, out._level, out._answers = worn, None, {}
+        return out
+
     @contextmanager
     def _open(
-        self, z: Tensor, t: float, kv: KV = None, answers: dict[nn.Module, Tensor] | None = None
+        self,
+        z: Tensor,
+        t: float,
+        kv: KV = None,
+        answers: dict[nn.Module, Tensor] | None = None,
+        adapted: bool = False,
     ) -> Iterator[None]:
         """Context manager: the blocks as this pass wants them.
 
-        answers: what the level alone decides, as far as it is known.
+        answers: what the level alone decides, as far as it is known. adapted: with the adapter that is worn.
         """
+        sharing: Sharing | None = None
+        if adapted and self.worn is not None and self.worn.strength.at(t):
+            sharing = Sharing(self.worn, t, self.blocks, self.first_image_token)
 
         @contextmanager
         def around() -> Iterator[None]:
@@ -104,6 +123,8 @@ class DiffusersFlux:
                 if answers is not None:
                     stack.enter_context(memoised(self.constant, answers))
                 stack.enter_context(exchanging(kv, t, self.projections, self.first_image_token))
+                if sharing is not None:
+                    stack.enter_context(sharing.inside())
                 yield
 
         again = torch.is_grad_enabled() and (self.offload or (self.checkpoint and z.requires_grad))
@@ -111,6 +132,8 @@ class DiffusersFlux:
         with ExitStack() as stack:
             if again and answers is not None:  # the embedding of time lies outside of the blocks
                 stack.enter_context(memoised(self.constant, answers))
+            if sharing is not None:
+                stack.enter_context(sharing.around())
             stack.enter_context(each(self.blocks.values(), around, again, device, answers or ()))
             yield
 
@@ -153,7 +176,7 @@ class DiffusersFlux:
             handle.remove()
 
     def predict(self, z: Tensor, t: float, kv: KV = None) -> Tensor:
-        with self._open(z, t, kv):
+        with self._open(z, t, kv, adapted=self.worn is not None and self.worn.denoising):
             return self._run(z, z.new_full((1,), t, dtype=torch.float32))
 
     def features(
@@ -167,7 +190,8 @@ class DiffusersFlux:
             self._level, self._answers = level, {}
         half = self.net.dtype == torch.float16 != z.dtype
         x, finish = scaled(z) if half else (z, list)
-        with self._open(z, t, kv, self._answers), tapped(points, stop) as maps:
+        adapted = self.worn is not None and self.worn.features
+        with self._open(z, t, kv, self._answers, adapted), tapped(points, stop) as maps:
             prediction = self._run(x, z.new_full((1,), t, dtype=torch.float32))
         outs = [m.to(z.dtype) for m in maps]
         outs = finish(outs if prediction is None else [*outs, prediction])

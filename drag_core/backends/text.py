@@ -67,7 +67,7 @@ def parts_of(weights: Weights, prefix: str) -> Weights:
 
 def encoder(w: Weights, act: str, layers: int) -> Any:
     """Builds transformers' CLIP text model of the first `layers` layers of these weights."""
-    (model_class, config_class) = _transformers("CLIPTextModel", "CLIPTextConfig")
+    (model_class, config_class) = transformers_classes("CLIPTextModel", "CLIPTextConfig")
 
     words, width = w["embeddings.token_embedding.weight"].shape
     config = config_class(
@@ -173,13 +173,14 @@ def folder_xl(path: Path, prompt: str) -> tuple[Tensor, Tensor]:
 
 
 def _run(path: Path, prompt: str, tokenizer: str, model: str, kind: str) -> Any:
-    tokenizer_class, model_class = _transformers("CLIPTokenizer", kind)
+    tokenizer_class, model_class = transformers_classes("CLIPTokenizer", kind)
     words = tokenizer_class.from_pretrained(path / tokenizer, local_files_only=True)
-    net = _pretrained(model_class, path / model, torch.float32)
+    net = pretrained(model_class, path / model, torch.float32)
     return net(_tokens(words, prompt, net.config.max_position_embeddings), output_hidden_states=True)
 
 
-def _pretrained(kind: Any, path: Path, dtype: torch.dtype) -> Any:
+def pretrained(kind: Any, path: Path, dtype: torch.dtype) -> Any:
+    """Reads one of transformers' models from a folder of safetensors, in `dtype`."""
     import transformers
 
     # newer ones call it dtype and complain of the other name; without it they take the file's
@@ -198,19 +199,21 @@ def folder_t5(path: Path, prompt: str, wide: bool = True) -> Tensor:
 
     It runs in float32 or, if not `wide`, in the bfloat16 of files that have it.
     """
-    tokenizer_class, model_class = _transformers("AutoTokenizer", "T5EncoderModel")
+    tokenizer_class, model_class = transformers_classes("AutoTokenizer", "T5EncoderModel")
     words = tokenizer_class.from_pretrained(path / "tokenizer_2", local_files_only=True)
     half = not wide and folder_dtype(path / "text_encoder_2") == torch.bfloat16
-    net = _pretrained(model_class, path / "text_encoder_2", torch.bfloat16 if half else torch.float32)
+    net = pretrained(model_class, path / "text_encoder_2", torch.bfloat16 if half else torch.float32)
     out: Tensor = net(_tokens(words, prompt, 512))[0]
     return out
 
 
-def _transformers(*names: str) -> list[Any]:
+def transformers_classes(*names: str) -> list[Any]:
+    """Returns transformers' classes of these names; DragError where the package is missing."""
     try:
         import transformers
     except ImportError:
         raise DragError(
-            "encoding text needs the package transformers: install it, or give prompt embeddings with --text"
+            "encoding text or pictures needs the package transformers: install it, or give prompt embeddings "
+            "with --text"
         ) from None
     return [getattr(transformers, n) for n in names]

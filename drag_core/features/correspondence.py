@@ -17,7 +17,7 @@ from ..trajectory.solvers import Solver, Stepping
 from ..types import KV, Backbone, Grid, Handle, Schedule, Task, Trajectory
 from .descent import acting_size
 
-RADIUS = 5  # released AdaptiveDrag: half side of the compared squares at 512 px, in latent cells of 8 px
+RADIUS = 40  # released AdaptiveDrag: half side of the compared squares at 512 px, in pixels: 5 cells of 8
 
 
 @dataclass(frozen=True)
@@ -117,10 +117,10 @@ def correspondence(task: Task, step: float) -> Correspondence:
 def usual_radius(task: Task) -> int:
     """Computes the half side of the compared squares in latent cells.
 
-    It is the released size, which is meant at 512 pixels.
+    It is the released size, which is meant at 512 pixels and grows with the picture, whatever a cell covers.
     """
     side = min(task.image.height, task.image.width)
-    return max(1, round(RADIUS * side / 512))
+    return max(1, round(RADIUS * side / 512 / task.cell))
 
 
 def _described(z: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from functools import partial
 
 import torch
 
+from ..adapters.use import AdapterUse
 from ..features.supervise import RegionSupervision
 from ..trajectory.background import Reconstructed
 from ..trajectory.solvers import fireflow
@@ -37,11 +38,15 @@ KV = tuple(f"double.{i}" for i in (0, 7, 8, 9, 10, 18)) + tuple(
 )
 INVERSION = InversionSettings(steps=25, strength=0.76)  # 6 of 25 skipped
 NUMBERS = RegionNumbers(iterations=50, hold=20, step=1000.0)
+ADAPTER = AdapterUse(character=1.5)  # 4.1: InstantCharacter, in every call; the strength is the release's
 SETTLED = 0.01  # ours: share of the loss below which five updates at the target gain too little
 
 
 def dragflow(task: Task, variant: Variant = "ours") -> Recipe:
     """Builds DragFlow on FLUX: FireFlow, 50 + 20 updates at the first level, hard background.
+
+    An adapter (InstantCharacter in 4.1), where one is given, acts while inverting, in the features and while
+    denoising.
 
     Plain gradient descent at 1000 (then 1200) is tuned for 512 px; the gradient per latent element falls with
     the latent's area, so ours scales the rate by area. Ours also ends the last 20, which repeat the final
@@ -50,7 +55,7 @@ def dragflow(task: Task, variant: Variant = "ours") -> Recipe:
     """
     need_regions(task, "dragflow", variant)
     ground = Ground(TAPS, KV, INVERSION.schedule("flux", task.latent), fireflow)
-    recipe = region(task, ground, NUMBERS)
+    recipe = replace(region(task, ground, NUMBERS), adapter=ADAPTER)
     if variant == "ours":
         return replace(recipe, settle=SETTLED)
     recipe = replace(recipe, optimizer=partial(torch.optim.SGD, lr=NUMBERS.step))
@@ -66,6 +71,7 @@ def dragflow(task: Task, variant: Variant = "ours") -> Recipe:
         kv_text=True,
         background=HalfStepAhead(),
         hold_gain=1.0,
+        adapter=replace(ADAPTER, top=1.0),  # the release tells the resampler 0 to 1
     )
 
 

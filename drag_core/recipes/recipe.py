@@ -10,6 +10,7 @@ from typing import Any, Literal, Protocol
 from torch import Tensor
 from torch.optim import Optimizer
 
+from ..adapters.use import AdapterUse
 from ..features.correspondence import Correspondence
 from ..features.supervise import Supervision
 from ..ranges import check_mode
@@ -76,6 +77,8 @@ class Recipe:
     stale_tracking: bool = False
     # bends every denoising step
     guide: Correspondence | None = None
+    # where an image adapter acts, if the user gives one (None: it takes none)
+    adapter: AdapterUse | None = None
     # recipe whose updates come before this one's at each of its levels: same schedule, taps and constraint's
     # need (released DragNeXt's point phase)
     first: Recipe | None = None

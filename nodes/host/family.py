@@ -163,8 +163,5 @@ def in_the_way(patcher: Any) -> str | None:
     net = patcher.model.diffusion_model
     if "forward_orig" in net.__dict__:
         owner = getattr(net.__dict__["forward_orig"], "__module__", "another pack")
-        return (
-            f"{owner} replaced FLUX's forward_orig (as PuLID does), so that our hooks are not reached: "
-            "restart without it"
-        )
+        return f"{owner} replaced FLUX's forward_orig, so that our hooks are not reached: restart without it"
     return None

@@ -16,6 +16,7 @@ from ...drag_core.recipes.recipe import Recipe
 from ...drag_core.result import Result
 from ...drag_core.types import Task
 from . import graphs, memory
+from .adapters.injection import worn_by
 from .backbones.selftest import self_test
 from .family import HostModel, family_in
 from .inversion import Inversion, count_use
@@ -70,8 +71,7 @@ def drag_latent(
     origin = whose.positive if anew else None  # K/V under the prompt that they were inverted with
     visited, penalty = (0.0, float(sigmas[0])), recipe.constraint.needs_prediction
     need = SessionNeeds(recipe.taps, gradients=updates > 0, whole=penalty, sigmas=visited, origin=origin)
-    tell = listener(patcher, source, wish.preview_every, told)
-    ran = list[tuple[int, bool, str | None]]()
+    tell, ran = listener(patcher, source, wish.preview_every, told), list[tuple[int, bool, str | None]]()
 
     def body(pause: bool, resume: Result | None) -> Any:
         def inner(backbone: HostBackbone, _: Tensor) -> Result:
@@ -112,6 +112,7 @@ def drag_latent(
         "checkpoints": any(again for _, again, _ in ran),
         "pruned": half is not None,
         "cuda_graph": ran[-1][2],
+        "adapter": None if recipe.adapter is None else "given" if worn_by(patcher) else "none",
         "peak_memory_mb": round(memory.peak_bytes(device) / 2**20, 1),
     }
     return DragOutcome(result, _report(inversion, wish, asked, task, family, recipe, result, measured))
@@ -130,7 +131,7 @@ def _report(
     """Writes the report of a drag; counts one more use of `inversion`.
 
     asked: the recipe as the user named it.
-    measured: time, calls and memory of this run.
+    measured: time, calls and memory of this run, and whether an image adapter was on the model.
     """
     schedule = inversion.trajectory.schedule
     auto = because(wish.recipe, family.name, bool(task.regions)) if asked == AUTO else None

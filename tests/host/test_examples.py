@@ -117,6 +117,12 @@ def test_the_refined_picture_is_twice_as_large_and_much_the_same(
             | {"flux-ip-adapter-v2.safetensors", "clip_vision_l.safetensors"},
         ),
         (
+            "flux-instantcharacter",
+            {"flux1-dev.safetensors", "clip_l.safetensors", "t5xxl_fp16.safetensors", "ae.safetensors"}
+            | {"instantcharacter_ip-adapter.bin", "sigclip_vision_patch14_384.safetensors"}
+            | {"dinov2_giant.safetensors"},
+        ),
+        (
             "inpaint-flux-fill",
             {"flux1-fill-dev.safetensors", "clip_l.safetensors", "t5xxl_fp16.safetensors"}
             | {"ae.safetensors"},

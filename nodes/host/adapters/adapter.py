@@ -15,6 +15,7 @@ from ..backbones.compiler import uncompiled_sampling
 from ..backbones.flux import Around
 from ..backbones.layouts import layout_of
 from ..whole import net_of
+from .injection import MIXED
 
 
 @dataclass(frozen=True)
@@ -167,7 +168,7 @@ def inject(plain: Any, adapted: Any, scale: float, sigmas: tuple[float, float], 
         mix = _Mix(plain, adapted, scale, sigmas)
         uncompiled_sampling(out)
         there = out.wrappers.pop(WrappersMP.DIFFUSION_MODEL, {})
-        out.add_wrapper_with_key(WrappersMP.DIFFUSION_MODEL, "drag_adapter", mix)
+        out.add_wrapper_with_key(WrappersMP.DIFFUSION_MODEL, MIXED, mix)
         for key, functions in there.items():  # ours first: outermost
             for function in functions:
                 out.add_wrapper_with_key(WrappersMP.DIFFUSION_MODEL, key, function)

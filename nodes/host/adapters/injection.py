@@ -16,6 +16,7 @@ from ..backbones.grad import fetched
 from ..whole import net_of
 
 KEY = "drag_ip_adapter"
+MIXED = "drag_adapter"  # DragAdapterInjection's
 
 
 @dataclass
@@ -143,6 +144,13 @@ class Injection:
         with torch.no_grad(), fetched(norm, q) as (weight, _):
             scale = torch.where(weight == 0, torch.zeros_like(weight), 1 / weight)
         return q * scale
+
+
+def worn_by(patcher: Any) -> bool:
+    """Tells whether an adapter of ours, or another one at our strength, is on a patcher."""
+    there = patcher.model_options.get("transformer_options", {}).get("wrappers", {})
+    kinds = (patcher.wrappers, there)
+    return any(k in (KEY, MIXED) for w in kinds for k in w.get(WrappersMP.DIFFUSION_MODEL, {}))
 
 
 def _added(x: Tensor, share: Tensor, first: int) -> Tensor:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import comfy.model_management as mm
 import comfy.model_patcher
-import comfy.utils
 import folder_paths
 import torch
 from torch import Tensor, nn
@@ -23,6 +21,7 @@ from ....drag_core.types import DragError
 from ..backbones.compiler import uncompiled_sampling
 from ..backbones.layouts import FLUX1
 from ..family import family_in
+from ..files import list_places, read_table
 from ..whole import net_of
 from .injection import KEY, Injection
 
@@ -41,10 +40,7 @@ class Adapter:
 
 
 def list_adapter_folders() -> None:
-    known = folder_paths.folder_names_and_paths
-    places = [str(Path(folder_paths.models_dir, *place.split("/"))) for place in PLACES]
-    places += [place for name in THEIRS if name in known for place in known[name][0]]
-    known[FOLDERS] = (list(dict.fromkeys(places)), folder_paths.supported_pt_extensions)
+    list_places(FOLDERS, PLACES, THEIRS)
 
 
 def adapter_names() -> list[str]:
@@ -59,21 +55,9 @@ def encoder_names() -> list[str]:
 
 def load_adapter(name: str, siglip: str = NO_FILE) -> Adapter:
     """Reads an adapter as safetensors, or as a pickle of plain tensors (weights_only)."""
-    file = read(_loaded(FOLDERS, name))
-    pooling = None if siglip == NO_FILE else head_of(_loaded("clip_vision", siglip))
+    file = read(read_table(FOLDERS, name, "an adapter"))
+    pooling = None if siglip == NO_FILE else head_of(read_table("clip_vision", siglip, "an encoder"))
     return Adapter(file, pooling)
-
-
-def _loaded(folder: str, name: str) -> Any:
-    path = folder_paths.get_full_path_or_raise(folder, name)
-    try:
-        out = comfy.utils.load_torch_file(path, safe_load=True)
-    except Exception as error:
-        first = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise DragError(f"{name} cannot be read as safetensors or as plain weights: {first}") from error
-    if not isinstance(out, dict):
-        raise DragError(f"{name} holds a {type(out).__name__} and an adapter is a table of weights")
-    return out
 
 
 def _where(file: AdapterFile) -> tuple[torch.device, torch.dtype]:

@@ -19,6 +19,8 @@ from region_drag_editing.drag_core.adapters.files import read
 from region_drag_editing.drag_core.adapters.instant_character import Subject, cut_out, views
 from region_drag_editing.drag_core.types import DragError, FeatureTap
 from region_drag_editing.nodes import DragApplyIPAdapter, DragEncodeSubject, DragInvert, DragOptimize
+from region_drag_editing.nodes.host.adapters.adapter import inject
+from region_drag_editing.nodes.host.adapters.injection import worn_by
 from region_drag_editing.nodes.host.adapters.ip_adapter import Adapter
 from region_drag_editing.nodes.host.session import SessionNeeds
 from tiny import at, error, noise, run, with_weights
@@ -85,6 +87,28 @@ def test_a_drag_with_a_native_adapter(setup: dict[str, Any], bare: Tensor, kind:
     assert same(drag(setup, (setup["model"],) * 2)[0], bare)  # nothing stayed on the model
     again, _ = drag(setup, adapted(setup, kind))
     assert same(again, both)
+
+
+def test_the_report_says_whether_the_papers_adapter_is_on(setup: dict[str, Any]) -> None:
+    def report(model: Any, variant: str) -> dict[str, Any]:
+        with torch.inference_mode():
+            inverted = DragInvert.execute(
+                setup["model"], setup["positive"], setup["latent"], "auto", 12, 0.5, "auto", 1.0, "none"
+            ).args[3]
+            out = DragOptimize.execute(
+                model, setup["positive"], inverted, setup["regions"], "dragflow", variant, METHOD,
+                "auto", "off", 0, 0,
+            ).args  # fmt: skip
+        found: dict[str, Any] = json.loads(out[4])
+        return found
+
+    model, on = setup["model"], adapted(setup, "xlabs")[1]
+    assert not worn_by(model) and worn_by(on) and worn_by(inject(model, on, 0.5, (0.0, 1.0), True))
+    without, given = report(model, "paper"), report(on, "paper")
+    assert (without["adapter"], given["adapter"]) == ("none", "given")
+    said = [n for n in without["notes"] if n.endswith("and none was given with Drag Apply IP-Adapter")]
+    assert len(said) == 1 and not [n for n in given["notes"] if "Drag Apply IP-Adapter" in n]
+    assert not [n for n in report(model, "ours")["notes"] if "Drag Apply IP-Adapter" in n]
 
 
 def redux(setup: dict[str, Any], strength: float, how: str) -> Any:
