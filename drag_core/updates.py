@@ -66,6 +66,7 @@ class Updates:
             wanted, predicted = self.compared(ref, i, stop and not r.background.needs_prediction)
             ref_next = ref if predicted is None else _next(ref, predicted, s, i)
             held = r.background.held(ref, ref_next)
+        unmoved = z is ref  # nothing has changed the latent yet
         z = z.detach().clone().requires_grad_()
         # all that no update changes is made here: an update neither copies from the host nor waits for it
         plan = r.supervision.plan(wanted, r.ramp[i])
@@ -86,8 +87,13 @@ class Updates:
                 break
             with uncast(z.device):
                 loss = r.supervision.loss(features, plan, self.state, progress)
+                # the picture beside itself: all differences are 0, and of those that are rounding's L1 would
+                # pass on the sign as if they were large (0.1 after four updates by Adam at 0.02 in a toy)
+                unmoved = unmoved and progress == 0
+                loss = 0.0 * loss if unmoved else loss
                 if predicted is not None:
-                    loss = loss + constraint.penalty(_next(z, predicted, s, i), ref_next, progress)
+                    penalty = constraint.penalty(_next(z, predicted, s, i), ref_next, progress)
+                    loss = loss + (0.0 * penalty if unmoved and self.origin is self.backbone else penalty)
                 gradient = torch.autograd.grad(loss, z)[0] if loss.requires_grad else None
             if gradient is not None:
                 z.grad = gradient if mask is None else gradient * mask

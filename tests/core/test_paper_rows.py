@@ -1,4 +1,4 @@
-"""`variant="paper"` against the papers' text, row by row (design: notes/papers-against-code.md §2c, A1 to A16).
+"""`variant="paper"` against the papers' text (design: notes/papers-against-code.md §2c, A1 to A16), by rows.
 
 What a row does in a loop is in test_paper_loops.py.
 """

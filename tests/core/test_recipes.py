@@ -168,8 +168,8 @@ def test_dragflow() -> None:
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize(("side", "released_grid"), [(512, 256), (768, 256), (1024, 256), (592, 296)])
 def test_dragflow_variants(variant: Variant, side: int, released_grid: int) -> None:
-    """Paper: progress from 0, gain 1.2, two taps. Released: flat 1000, 2x2 unpacked taps, finer grid. Ours: rate
-    by area.
+    """Paper: progress from 0, gain 1.2, two taps. Released: flat 1000, 2x2 unpacked taps, finer grid. Ours:
+    rate by area.
     """
     r = dragflow(task(side), variant)
     assert len(r.taps) == (2 if variant == "paper" else 4) and r.kv_record is (variant != "paper")
@@ -187,8 +187,8 @@ def test_dragflow_variants(variant: Variant, side: int, released_grid: int) -> N
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_dragnext_variants(variant: Variant) -> None:
-    """(K(T-t)+k)/(K(T-T'+1)), t = 38..33, all stages; paper: k from 0, sums. Released: one block, 3 of 5 levels
-    move, times 10.
+    """(K(T-t)+k)/(K(T-T'+1)), t = 38..33, all stages; paper: k from 0, sums. Released: one block, 3 of 5
+    levels move, times 10.
     """
     r, released = dragnext(task(), variant), variant == "released"
     counted = range(10) if variant == "paper" else range(1, 11)
