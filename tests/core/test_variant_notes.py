@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 
+from drag_core.__main__ import main
 from drag_core.backends.load import load_model
 from drag_core.edit import ground_of
 from drag_core.lora import Training
+from drag_core.pictures.files import to_bytes, write_png
 from drag_core.preparing import BY_COLOUR, by_superpixels, own_training
 from drag_core.recipes.assemble import Choice
 from drag_core.recipes.remains import before_it, remains, same
-from drag_core.types import Handle, Task, Variant
+from drag_core.types import DragError, Handle, Task, Variant
 from tests.core.test_paper_rows import drawn
 
 IMAGE = torch.rand(1, 3, 512, 512, generator=torch.Generator().manual_seed(0))
@@ -86,3 +92,24 @@ def test_same_is_deep() -> None:
         and not same((1, 2), (1, 3))
         and same({1: a}, {1: a})
     )
+
+
+def test_the_command_line_asks_for_the_papers_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Unless steps are named, of which 0 is none; what is asked for is trained in variant paper alone."""
+    asked = list[Any]()
+
+    def still(model: Any, image: Any, instruction: Any, **given: Any) -> None:
+        asked.append((given["identity"], given["variant"]))
+        raise DragError("enough")
+
+    monkeypatch.setattr("drag_core.edit.edit_picture", still)
+    monkeypatch.setattr("drag_core.backends.load.load_model", lambda *a, **k: SimpleNamespace(name="none"))
+    write_png(tmp_path / "in.png", to_bytes(IMAGE[0, :, :64, :64]))
+    points = [{"start": [10, 10], "target": [20, 20]}]
+    (tmp_path / "drag.json").write_text(json.dumps({"version": 1, "points": points}))
+    call = ["edit", str(tmp_path / "in.png"), "--drag", str(tmp_path / "drag.json"), "--out"]
+    for more in ([], ["--identity", "0"], ["--identity", "3", "--seed", "5"]):
+        assert main([*call, str(tmp_path / "out.png"), "--variant", "paper", *more]) == 2
+    assert asked == [("recipe", "paper"), (None, "paper"), (Training(steps=3, seed=5), "paper")]
