@@ -89,8 +89,8 @@ def test_dragflow_updates_and_reconstruction() -> None:
         z = z.detach().requires_grad_()
         now = [large(x, 16) for x in edits.maps(z + injected(t))]
         there = slice(4 + progress, 8 + progress)
-        gap = sum((n[..., 4:8, there] - o[..., 4:8, 4:8]).abs().sum() for n, o in zip(now, then, strict=True))
-        loss = 0.8 * gap / (6 * 16 * 16)
+        gaps = [(n[..., 4:8, there] - o[..., 4:8, 4:8]).abs().sum() for n, o in zip(now, then, strict=True)]
+        loss = 0.8 * torch.stack(gaps).sum() / (6 * 16 * 16)
         (gradient,) = torch.autograd.grad(loss, z)
         z = torch.where(box > 0.5, z.detach() - rate * gradient, ref)
     slope = slope_ref = None
@@ -124,7 +124,8 @@ def test_keys_and_values_of_an_update_level_are_recorded_under_the_inversions_pr
     then = edits.maps(source.z[0] + origin.value(source.z[0], t))
     z = source.z[0].clone().requires_grad_()
     now = [large(x, 16) for x in edits.maps(z + origin.value(source.z[0], t))]
-    gap = sum(
+    gaps = [
         (n[..., 4:8, 8:12] - large(o, 16)[..., 4:8, 4:8]).abs().sum() for n, o in zip(now, then, strict=True)
-    )
-    assert made.losses[0] == pytest.approx(float(gap.detach()) / (6 * 16 * 16), abs=1e-9)
+    ]
+    wanted = float(torch.stack(gaps).sum().detach()) / (6 * 16 * 16)
+    assert made.losses[0] == pytest.approx(wanted, abs=1e-9)
