@@ -30,6 +30,7 @@ from drag_core.bench.scenes import HELD_OUT
 from drag_core.drag import drag
 from drag_core.edit import ground_of
 from drag_core.features.descent import NormalisedDescent
+from drag_core.features.semantic import SemanticSupervision
 from drag_core.features.supervise import PointSupervision
 from drag_core.metrics.dai import dai
 from drag_core.pictures.inpaint import painted_over
@@ -59,6 +60,12 @@ def drift_prone(recipe: Recipe, task: Task) -> Recipe:
     return replace(recipe, supervision=replace(recipe.supervision, preserve=False))
 
 
+def last_updates(recipe: Recipe, task: Task) -> Recipe:
+    """AdaptiveDrag without our information preservation: compared with the last update, as in the paper."""
+    assert isinstance(recipe.supervision, SemanticSupervision)
+    return replace(recipe, supervision=replace(recipe.supervision, preserve=False))
+
+
 def one_level(recipe: Recipe, task: Task) -> Recipe:
     """GoodDrag without alternation: as many updates, all at the noisiest level."""
     return replace(recipe, ramp=((1.0,) * UPDATES,))
@@ -72,12 +79,14 @@ def unchanged(recipe: Recipe, task: Task) -> Recipe:
     return recipe
 
 
-def moving(recipe: Recipe, task: Task, between: bool = True) -> Recipe:
-    """DragNeXt from where the points set out, as many updates and as long, with or without the states
-    between.
+def moving(recipe: Recipe, task: Task, between: bool = True, timesteps: int = EMBEDDED_SD.levels) -> Recipe:
+    """DragNeXt from where the points set out, with steps as long, with or without the states between.
+
+    timesteps: that are updated, as often each (the paper's N, its Fig. 10).
     """
     assert POINTS is not None
-    ramp = linear(UPDATES) if between else (1.0,) * UPDATES
+    updates = timesteps * POINTS.updates
+    ramp = linear(updates) if between else (1.0,) * updates
     assert isinstance(recipe.start, InOrder) and isinstance(recipe.start.first, Refill)
     start = emptied(task, recipe.start.first.background)
     step = partial(NormalisedDescent, lr=POINTS.step)
@@ -96,8 +105,10 @@ ROWS: dict[str, tuple[str, Change]] = {
     "gooddrag without alternation": ("gooddrag", one_level),
     "adaptivedrag": ("adaptivedrag", unchanged),
     "adaptivedrag without CLoss": ("adaptivedrag", unguided),
+    "adaptivedrag without information preservation": ("adaptivedrag", last_updates),
     "dragnext": ("dragnext", moving),
     "dragnext without intermediate states": ("dragnext", partial(moving, between=False)),
+    **{f"dragnext at {n} timesteps": ("dragnext", partial(moving, timesteps=n)) for n in (1, 3, 5, 7)},
 }
 
 

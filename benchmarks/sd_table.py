@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from benchmarks.paired import Difference, difference
+
 Records = list[dict[str, Any]]  # a line of benchmarks.sd run each
 COLUMNS = ("centroid", "target", "background", "dai", "updates")
 # what the papers say: the first is better than the second in the column (True: lower is better)
@@ -15,8 +17,16 @@ ORDERINGS = (
     ("gooddrag", "gooddrag without alternation", "alternation"),
     ("adaptivedrag", "dragdiffusion", "AdaptiveDrag over DragDiffusion"),
     ("adaptivedrag", "adaptivedrag without CLoss", "CLoss"),
+    (
+        "adaptivedrag",
+        "adaptivedrag without information preservation",
+        "AdaptiveDrag's information preservation",
+    ),
     ("dragnext", "gooddrag", "DragNeXt over GoodDrag"),
     ("dragnext", "dragnext without intermediate states", "intermediate states"),
+    ("dragnext at 3 timesteps", "dragnext at 1 timesteps", "3 timesteps over 1"),
+    ("dragnext at 5 timesteps", "dragnext at 3 timesteps", "5 timesteps over 3"),
+    ("dragnext at 7 timesteps", "dragnext at 5 timesteps", "7 timesteps over 5"),
 )
 BETTER = (("centroid", True), ("target", False), ("dai", True))
 
@@ -55,6 +65,15 @@ def wins(
     return [bool(a[k] < b[k]) if lower else bool(a[k] > b[k]) for k in a.keys() & b.keys()]
 
 
+def gained(records: Records, first: tuple[str, bool], second: tuple[str, bool], column: str) -> Difference:
+    """The first minus the second over the scenes that count in both, with its 95 % interval."""
+    a, b = (
+        {r["seed"]: r[column] for r in records if (r["row"], r["lora"]) == key and counts(r, column)}
+        for key in (first, second)
+    )
+    return difference([a[k] - b[k] for k in a if k in b])
+
+
 def counts(record: dict[str, Any], column: str) -> bool:
     """The centroid counts in moves alone, where it shows the drag."""
     return record[column] is not None and (column != "centroid" or record["kind"] == "move")
@@ -86,6 +105,12 @@ def table(records: Records, rows: Iterable[str], say: Callable[[str], None] = pr
                     won = wins(records, (better, lora), (worse, lora), column, lower)
                     parts.append(f"{column} {verdict} ({sum(won)} of {len(won)})")
                 say(f"- {what}{' (with LoRA)' if lora else ''}: {', '.join(parts)}")
+    say("")
+    for better, worse, _ in ORDERINGS:
+        if (better, False) in found and (worse, False) in found:
+            cells = [f"{c} {gained(records, (better, False), (worse, False), c)}" for c, _ in BETTER]
+            say(f"- {better} minus {worse}: {'; '.join(cells)}")
+    say("")
     for row in rows:
         if (row, False) in found and (row, True) in found:
             a, b = both(records, (row, True), (row, False))

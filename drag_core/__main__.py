@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from .types import DragError
 
@@ -63,9 +63,9 @@ def _parser() -> argparse.ArgumentParser:
     e.add_argument(
         "--identity",
         type=int,
-        default=0,
         metavar="STEPS",
-        help=f"train a LoRA on the picture first, with so many steps (the papers: {Training().steps})",
+        help=f"train a LoRA on the picture first, with so many steps (the papers: {Training().steps} or 80); "
+        "0: none. Default: with --variant paper what the recipe's paper does, else none",
     )
     add_beside(e)
     e.add_argument(
@@ -119,7 +119,7 @@ def _report(a: argparse.Namespace, model: str, seconds: float, edit: Edit) -> di
         "recipe_why": edit.why,
         "variant": a.variant,
         "seed": a.seed,
-        "identity": a.identity,
+        "identity": 0 if edit.identity is None else edit.identity.steps,
         "seconds": seconds,
         "notes": list(edit.notes),
         "losses": list(edit.result.losses),
@@ -140,6 +140,9 @@ def _edit(a: argparse.Namespace) -> None:
     from .recipes.choice import AUTO, check_name
     from .step import Step
 
+    identity: Training | Literal["recipe"] | None = "recipe" if a.identity is None else None
+    if a.identity:
+        identity = Training(steps=a.identity, seed=a.seed)
     if a.recipe is not None:
         check_name(a.recipe)
     picture = read_picture(a.image)
@@ -177,7 +180,7 @@ def _edit(a: argparse.Namespace) -> None:
                 seed=a.seed,
                 on_step=show,
                 read_mask=lambda name: read_mask(a.drag.parent / name),
-                identity=Training(steps=a.identity, seed=a.seed) if a.identity else None,
+                identity=identity,
                 automatic=a.auto_mask or a.sam2 is not None,
                 see=see,
                 shadow=a.shadow,

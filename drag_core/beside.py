@@ -11,7 +11,7 @@ from .types import DragError
 
 if TYPE_CHECKING:
     from .backends.adapter import Adapter
-    from .motion.automask import Seeing
+    from .motion.superpixels import Seeing
 
 
 def add_beside(p: argparse.ArgumentParser) -> None:

@@ -27,7 +27,8 @@ def drag(
 ) -> Result:
     """Edits the inverted picture `source` as `recipe` says.
 
-    origin: what it was inverted with, asked for K/V that are made anew instead of stored (None: `backbone`).
+    origin: what it was inverted with (None: `backbone`). It makes all that is the picture's own beside the
+        edit: its reconstruction, where it goes next, and K/V at levels that the inversion has not stored.
     pause: return after the last update, before the denoising that follows it (z is then the handoff).
     resume: the result of a paused drag, to go on from; the two may run on differently loaded models.
     draft: the inversion, at the same levels by the same solver, of a sketch of the result: whose K/V a recipe
@@ -50,12 +51,15 @@ def drag(
     inject: KV = None
     if store:
         inject = KVInject(store if r.kv_view is None else r.kv_view(store), r.kv_blocks)
+    own = backbone if origin is None else origin
     if store and store.replays:
-        backbone = ReplayingBackbone(backbone, origin)
+        edits, backbone = backbone, ReplayingBackbone(backbone, own)
+        own = backbone if own is edits else ReplayingBackbone(own)
     log = Log.of(r, len(s.t) - 1, on_step)
     shared = inject if r.kv_while_dragging else None
-    run = Updates(backbone, source, r, store, shared, log, sketch)
-    before_it = None if r.first is None else Updates(backbone, source, r.first, store, shared, log, sketch)
+    given = (store, shared, log, sketch, own)
+    run = Updates(backbone, source, r, *given)
+    before_it = None if r.first is None else Updates(backbone, source, r.first, *given)
     beside = inject if sketch is None else None  # a draft's K/V would bend the picture
     denoise_step = r.solver if r.guide is None else r.guide.solver(r.solver, source)
     # FireFlow starts anew with a true midpoint step; alf goes on with the velocity that it arrived with
@@ -83,7 +87,7 @@ def drag(
         kv = inject if r.kv_while_dragging or run.finished or i + 1 >= len(r.ramp) else None
         with torch.no_grad():
             z, carry = denoise_step(backbone, z, s, i, i + 1, kv, carry)
-            ref, carry_ref = r.background.step(backbone, source, r.solver, i, (ref, carry_ref), beside)
+            ref, carry_ref = r.background.step(own, source, r.solver, i, (ref, carry_ref), beside)
             z = r.constraint.project(z, ref)
         run.tell(i + 1, z)
     losses, sizes = log.read()

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -22,23 +23,22 @@ from .drag import drag
 from .finishing import redraw, sketch
 from .lora import LoRA, OnTrain, Training
 from .motion.areas import hole
-from .motion.automask import Seeing, with_auto_mask
-from .motion.exchange import with_regions
 from .motion.instruction import DragInstruction
 from .motion.masks import leaving
 from .motion.shadow import with_shadow
-from .motion.superpixels import lab, superpixels
+from .motion.superpixels import Seeing, lab
 from .motion.task import MaskReader, at_size, build_task, fitted
 from .pictures.draft import draft_of
 from .pictures.inpaint import painted_over
 from .pictures.paste import pieced, put_back, resized
-from .recipes import METHODS
+from .preparing import by_superpixels, own_training, regions_for
 from .recipes.assemble import Choice, Given, ModelGround, assemble, draft_layers
 from .recipes.choice import AUTO, COPY_PASTE, FINISH, because, edit_recipe
 from .recipes.dragflow import KV
 from .recipes.placing import layers_at_depth
 from .recipes.presets import preset_for
 from .recipes.recipe import Recipe, check_ramp
+from .recipes.remains import remains
 from .result import Result
 from .step import OnStep, Step, quiet
 from .trajectory.finish import STEPS, finish, noise_like
@@ -58,6 +58,7 @@ class Edit:
     decoded: the model's own output at its size.
     notes: sentences for the user.
     recipe: which it was; why: a sentence, where it was not named.
+    identity: how the LoRA of the picture was trained, if one was.
     """
 
     image: Tensor
@@ -67,6 +68,7 @@ class Edit:
     notes: tuple[str, ...]
     recipe: str
     why: str | None = None
+    identity: Training | None = None
 
 
 def edit_picture(
@@ -79,7 +81,7 @@ def edit_picture(
     seed: int = 0,
     on_step: OnStep = quiet,
     read_mask: MaskReader | None = None,
-    identity: Training | None = None,
+    identity: Training | Literal["recipe"] | None = None,
     automatic: bool = False,
     see: Seeing = lab,
     shadow: bool = False,
@@ -89,8 +91,9 @@ def edit_picture(
 
     recipe: a name of recipes.choice; None is "auto", which goes by the model and by what is marked.
     seed: the same one gives the same bits on a CPU with as many threads, on a GPU about the same picture.
-    identity: train a LoRA on the picture first.
-    automatic: what may change is AdaptiveDrag's mask of the points, its super-pixels along what `see` gives.
+    identity: train a LoRA on the picture first; "recipe": as the recipe's paper does, for variant "paper".
+    automatic: what may change is AdaptiveDrag's mask of the points.
+    see: what super-pixels follow: Lab colour, or a model's features.
     shadow: the regions' shadow, where one is found, goes with them.
     adapter: FLUX looks at a picture, where the recipe lets it.
     """
@@ -108,10 +111,10 @@ def edit_picture(
     chosen, why = recipe or AUTO, None
     if chosen == AUTO:
         regions = bool(instruction.regions)
-        chosen = edit_recipe(model.family, regions, variant)
+        chosen = edit_recipe(model.family, regions, variant != "ours" or adapter is not None)
         why = because(chosen, model.family, regions)
-    if automatic:
-        task = with_auto_mask(task, small, see)
+    task, found = by_superpixels(task, small, chosen, variant, automatic, see)
+    notes = (*notes, *found)
     if shadow:
         task, found = with_shadow(task, small[0], widen=instruction.editable != "painted")
         notes = (*notes, *found)
@@ -121,6 +124,8 @@ def edit_picture(
         model, found = with_adapter(model, adapter, use, chosen, image)
         notes = (*notes, *found)
     lora = None
+    if identity == "recipe":
+        identity = own_training(task, small, chosen, variant, seed)
     if identity is not None:
 
         def trained(done: int, total: int) -> None:
@@ -135,12 +140,15 @@ def edit_picture(
             drawn = redraw(model, small, task, draft, seed=seed, on_step=on_step)
         shown = resized(drawn.shown, full).clamp(0, 1)
         whole = pieced(image, own.picture[None].to(image), shown, drawn.cells, task.editable)
-        return Edit(whole, drawn.shown, drawn.result, task, notes, chosen, why)
+        return Edit(whole, drawn.shown, drawn.result, task, notes, chosen, why, identity)
+    if variant != "ours":
+        said = remains(regions_for(task, chosen, small), ground_of(model), Choice(chosen, variant))
+        notes = notes if said is None else (*notes, said)
     result, decoded = run_task(
         model, small, task, recipe=chosen, variant=variant, seed=seed, on_step=on_step, lora=lora
     )
     whole = put_back(image, edited=decoded, editable=task.editable)
-    return Edit(whole, decoded, result, task, notes, chosen, why)
+    return Edit(whole, decoded, result, task, notes, chosen, why, identity)
 
 
 def working_size(height: int, width: int, model: Model) -> Grid:
@@ -171,17 +179,6 @@ def ground_of(model: Model) -> ModelGround:
     blocks = tuple(getattr(backbone, "blocks", ()))
     kv = backbone.kv if isinstance(backbone, DiffusersUNet) else layers_at_depth(KV, blocks)
     return ModelGround(family=model.family, label=model.name, blocks=blocks, kv=kv, preset=preset)
-
-
-def regions_for(task: Task, recipe: str, image: Tensor) -> Task:
-    """Adds to `task` regions where `recipe` moves regions and has none.
-
-    They are the super-pixels under its points.
-    """
-    moves_regions = recipe == COPY_PASTE or (recipe in METHODS and METHODS[recipe].moves == "regions")
-    if not moves_regions or task.regions or not task.handles:
-        return task
-    return with_regions(task, superpixels(lab(image), task.image))
 
 
 def run_task(

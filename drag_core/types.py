@@ -243,6 +243,9 @@ class Task:
     editable: where it may change, (H, W) in {0, 1}; None means everywhere.
     cell: pixels along a cell of the model's latent.
     shadow: of the regions, (H, W) in {0, 1}: it leaves with them.
+    automatic: whether `editable` follows from what moves, so that a paper's own way to find it may replace
+        it; False where the user, or a node for it, has said what may change.
+    labels: (H, W) int64, the picture's super-pixels counted from 0, for methods that move by them.
     """
 
     image: Grid
@@ -251,6 +254,8 @@ class Task:
     editable: Tensor | None = None
     cell: int = 8
     shadow: Tensor | None = None
+    automatic: bool = False
+    labels: Tensor | None = None
 
     def __post_init__(self) -> None:
         if self.cell < 1:
@@ -259,6 +264,7 @@ class Task:
         masks += [("the region of a handle", h.region) for h in self.handles if h.region is not None]
         masks += [] if self.editable is None else [("the editable mask", self.editable)]
         masks += [] if self.shadow is None else [("the shadow", self.shadow)]
+        masks += [] if self.labels is None else [("the map of super-pixels", self.labels)]
         for what, mask in masks:
             if tuple(mask.shape) != (self.image.height, self.image.width):
                 raise DragError(

@@ -20,6 +20,8 @@ class Updates:
     """Runs one recipe's updates, level by level.
 
     draft: the trajectory whose K/V are injected in place of the source's.
+    origin: what the source was inverted with, for all that is the source's own: its K/V, and where it goes
+        next. Its features, which the edit's are compared with, are the edit's `backbone`'s.
 
     Holds the supervision's state between levels, and `finished` once the drag has ended.
     """
@@ -33,13 +35,15 @@ class Updates:
         kv: KV,
         log: Log,
         draft: Trajectory | None = None,
+        origin: Backbone | None = None,
     ) -> None:
+        self.origin = backbone if origin is None else origin
         self.backbone, self.source, self.recipe, self.log = backbone, source, recipe, log
         self.kv, self.draft = kv, draft
         # the source's K/V at the very levels of the updates, which the inversion passes by; a view which does
         # that too has no use for them
         self.anchor: KV = KVRecord(store, recipe.kv_blocks, recipe.kv_text) if store else None
-        if recipe.kv_view is not None:
+        if recipe.kv_view is not None or not recipe.kv_record:
             self.anchor = kv
         self.state: Any = None
         self.finished = False
@@ -62,6 +66,7 @@ class Updates:
             wanted, predicted = self.compared(ref, i, stop and not r.background.needs_prediction)
             ref_next = ref if predicted is None else _next(ref, predicted, s, i)
             held = r.background.held(ref, ref_next)
+        unmoved = z is ref  # nothing has changed the latent yet
         z = z.detach().clone().requires_grad_()
         # all that no update changes is made here: an update neither copies from the host nor waits for it
         plan = r.supervision.plan(wanted, r.ramp[i])
@@ -75,15 +80,20 @@ class Updates:
         arrived = 0  # updates at full progress
         for k, progress in enumerate(r.ramp[i]):
             features, predicted = self.backbone.features(z, t, r.taps, self.kv, stop=stop)
-            if r.track_every and self.made and (k == 0 if r.stale_tracking else k % r.track_every == 0):
+            if self.due(k):
                 self.track(features, plan)
             if self.reached:
                 self.finished = True
                 break
             with uncast(z.device):
                 loss = r.supervision.loss(features, plan, self.state, progress)
+                # the picture beside itself: all differences are 0, and of those that are rounding's L1 would
+                # pass on the sign as if they were large (0.1 after four updates by Adam at 0.02 in a toy)
+                unmoved = unmoved and progress == 0
+                loss = 0.0 * loss if unmoved else loss
                 if predicted is not None:
-                    loss = loss + constraint.penalty(_next(z, predicted, s, i), ref_next, progress)
+                    penalty = constraint.penalty(_next(z, predicted, s, i), ref_next, progress)
+                    loss = loss + (0.0 * penalty if unmoved and self.origin is self.backbone else penalty)
                 gradient = torch.autograd.grad(loss, z)[0] if loss.requires_grad else None
             if gradient is not None:
                 z.grad = gradient if mask is None else gradient * mask
@@ -100,19 +110,43 @@ class Updates:
             arrived += progress >= 1
             if r.settle and arrived >= 10 and arrived % 5 == 0 and self.settled():
                 break
+        if r.track_every and r.track_last and not self.finished:
+            with torch.no_grad():
+                self.track(self.backbone.features(z.detach(), t, r.taps, self.kv)[0], plan)
+            self.finished = self.reached
         return z.detach()
+
+    def due(self, k: int) -> bool:
+        """Tells whether the handles are looked for anew before a level's update k."""
+        r = self.recipe
+        if not r.track_every or not self.made:
+            return False
+        if r.stale_tracking:
+            return k == 0
+        return k % r.track_every == 0 and not (k == 0 and r.track_last)
 
     def compared(self, ref: Tensor, i: int, stop: bool) -> tuple[list[Tensor], Tensor | None]:
         """Reads the source's features at level i, and records the K/V that its updates look at.
 
-        With a draft the source's are its own: neither recorded over the draft's nor drawn under them.
+        K/V are recorded, and a prediction is made, as in the inversion, by `origin`; the features are made
+        under what the edit looks at. With a draft the source's are its own: neither recorded over the draft's
+        nor drawn under them.
         """
         t, taps = self.source.schedule.t[i], self.recipe.taps
-        if self.draft is None:
-            return self.backbone.features(ref, t, taps, self.anchor, stop=stop)
-        if isinstance(self.anchor, KVRecord) and self.anchor.blocks:
-            self.backbone.features(self.draft.z[i].to(ref), t, taps, self.anchor, stop=stop)
-        return self.backbone.features(ref, t, taps, stop=stop)
+        records = isinstance(self.anchor, KVRecord) and bool(self.anchor.blocks)
+        if self.draft is not None:
+            if records:
+                self.origin.features(self.draft.z[i].to(ref), t, taps, self.anchor, stop=stop)
+            anchor: KV = None
+        else:
+            anchor = self.anchor
+        if self.origin is self.backbone:
+            return self.backbone.features(ref, t, taps, anchor, stop=stop)
+        predicted = None
+        if not stop or isinstance(anchor, KVRecord):
+            predicted = self.origin.features(ref, t, taps, anchor, stop=stop)[1]
+        here = self.kv if isinstance(anchor, KVRecord) else anchor
+        return self.backbone.features(ref, t, taps, here)[0], predicted
 
     def track(self, features: list[Tensor], plan: Any) -> None:
         self.state, self.reached = self.recipe.supervision.track(features, plan, self.state)

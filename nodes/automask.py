@@ -156,7 +156,7 @@ class DragAutoMask(io.ComfyNode):
             pairs = [(h.start, h.target) for h in task.handles]
             found = auto_mask(pairs, labels=labels, features=features, likeness=likeness, margin=margin)
             handles = tuple(replace(h, region=patch_at(labels, h.start)) for h in task.handles)
-            drag = replace(task, handles=handles, editable=found)
+            drag = replace(task, handles=handles, editable=found, automatic=False, labels=labels)
             moving = replace(drag, regions=task.regions or regions_of(handles, labels))
             preview = host_image(overlay(pixels[0], drag))
         text = said((f"super-pixels follow {source}: {int(labels.max()) + 1} of them", *notes))

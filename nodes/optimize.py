@@ -21,6 +21,7 @@ from .host.optimise import drag_latent
 from .host.own_start import start_of
 from .host.schedule import FULL_NOISE, host_sigmas, restart_latent, restart_noise
 from .host.shape import latent_out
+from .host.variants import variant_notes
 from .host.wish import DragChoices
 from .methods import described, methods
 from .unfinished import Unfinished, drawn
@@ -222,7 +223,8 @@ class DragOptimize(io.ComfyNode):
         )  # fmt: skip
         base, schedule, here = model.model, trajectory.trajectory.schedule, edited.result.handoff
         finished = {"samples": latent_out(base, edited.result.z.float().cpu())}
-        noisy, notes = restart_latent(model, here.z, schedule, here.level), [*start.notes]
+        noisy = restart_latent(model, here.z, schedule, here.level)
+        notes = [*start.notes, *variant_notes(model, trajectory, task, wish)]
         if noisy is None:
             noisy = latent_out(base, trajectory.trajectory.z[-1])
             notes.append(FULL_NOISE)

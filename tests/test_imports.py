@@ -32,7 +32,7 @@ CORE = (
     ("result",),
     ("updates",),
     ("drag",),
-    ("finishing",),
+    ("finishing", "preparing"),
     ("edit", "beside"),
     ("bench",),
     ("__main__",),
@@ -46,7 +46,7 @@ HOST = (
     ("session", "plain", "adapters", "loaders", "progress"),
     ("inversion",),
     ("patches", "features", "guide", "plan", "lora", "wish", "sam2"),
-    ("optimise", "own_start", "early", "look", "finish"),
+    ("optimise", "own_start", "early", "look", "finish", "variants"),
 )
 
 

@@ -43,7 +43,8 @@ class Model:
 
     side: pictures of about side² pixels suit it.
     multiple: sides are multiples of this many pixels.
-    target: the same network under the target prompt, if there is one.
+    target: the same network as it edits: under the target prompt if there is one, and with FLUX's own
+        guidance. None: as it inverts.
     """
 
     name: str
@@ -113,6 +114,8 @@ def load_model(
     backbone = bound(source, 1.0)
     if offload:
         rest_to(net, backbone.blocks.values(), device)
+    if target is None and parts.family == "flux" and net.config.guidance_embeds:
+        target = source  # DragFlow edits at its own guidance, under whatever prompt
     edited = None if target is None else bound(target, EDIT_GUIDANCE)
     return Model(path.name, parts.family, backbone, codec, side, multiple, edited)
 

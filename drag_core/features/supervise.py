@@ -16,7 +16,7 @@ from ..ranges import check_mode
 from ..types import Grid, Handle, Region
 
 Maps = list[Tensor]
-Mean = Literal["map", "region"]
+Mean = Literal["map", "region", "sum"]
 
 
 class Supervision(Protocol):
@@ -76,7 +76,10 @@ class RegionSupervision:
 
     grid: where features are compared (they are read from native maps as if upsampled to it).
     mean: "map" divides the sum over moved cells by C·H·W of the whole grid (DragFlow's released
-        normalisation, which its step size presumes), "region" by C times the moved cells.
+        normalisation, which its step size presumes), "region" by C times the moved cells, "sum" by nothing
+        (DragNeXt's eq. 7, of which Adam sees only the ratio to the background). DragFlow's eq. 1 is a sum,
+        too, but under plain descent at its rate of 1000 a first step would be thousands of latent units long:
+        no variant has "sum" there.
     equal_taps: divides each tap by its mean magnitude.
     """
 
@@ -99,8 +102,8 @@ class RegionSupervision:
     def loss(self, features: Maps, reference: Any, state: None, progress: float) -> Tensor:
         """Computes Σ_i γ_i |F(p) - F_0(A_i(s)⁻¹p)|_1, per cell and channel.
 
-        The sum is over the cells p of region i moved to progress s. From features this is the definition;
-        from a plan it is the same without large maps.
+        The sum is over the cells p of region i moved to progress s, divided by what `mean` says. From
+        features this is the definition; from a plan it is the same without large maps.
         """
         if isinstance(reference, RegionPlan):
             return kernel.pull(features, reference.then, reference.windows[progress], reference.scale)
@@ -112,7 +115,7 @@ class RegionSupervision:
             to, came_from = self.places(region, progress)
             if len(to):  # else it has moved off the picture
                 gap = kernel.gap(now, then, self.grid, to, came_from)
-                total = total + region.weight * gap / (self.cells(len(to)) * channels)
+                total = total + region.weight * gap / self.divisor(len(to), channels)
         return total
 
     def plan(self, reference: Maps, ramp: tuple[float, ...]) -> RegionPlan:
@@ -132,16 +135,17 @@ class RegionSupervision:
             out[progress] = []
             for region in self.regions:
                 matrix, inside = self._moved(region, progress)
-                share = region.weight / (self.cells(max(int(inside.sum()), 1)) * channels)
+                share = region.weight / self.divisor(max(int(inside.sum()), 1), channels)
                 out[progress].append((matrix, inside, share))
         return out
 
     def _scale(self, reference: Maps) -> list[Any]:
         return [1 / (r.abs().mean() + 1e-6) if self.equal_taps else 1.0 for r in reference]
 
-    def cells(self, moved: int) -> int:
-        """Counts the cells by which the sum over `moved` ones is divided."""
-        return self.grid.height * self.grid.width if self.mean == "map" else moved
+    def divisor(self, moved: int, channels: int) -> int:
+        """Returns what the sum over `moved` cells of as many `channels` is divided by."""
+        cells = {"map": self.grid.height * self.grid.width, "region": moved}
+        return cells[self.mean] * channels if self.mean in cells else 1
 
     def _moved(self, region: Region, progress: float) -> tuple[Tensor, Tensor]:
         """Computes the motion on `grid`, and where (H, W) the moved mask covers more than half a cell."""
@@ -181,15 +185,19 @@ class PointPlan:
 class PointSupervision:
     """Motion supervision and point tracking of DragDiffusion and GoodDrag.
 
-    preserve: False is DragDiffusion's loss, which drifts, True GoodDrag's (eq. 3-6).
+    preserve: False is DragDiffusion's loss (GoodDrag eq. 3), which drifts, True GoodDrag's (eq. 6).
     radius: of the patch (r1).
     search: radius of the search (r2).
     stride: length of a step (β).
     factor: multiplies the mean over the patch: (2r+1)², or GoodDrag's released (2r)².
-    reach: a handle within it of its target is left alone. If all are, the drag is done.
+    reach: a handle within it of its target is left alone. If all are, the drag is done. 0: none is ever left
+        alone, and one at its target is compared with its own patch there (GoodDrag's Algorithm 1).
+    shorten: a step ends at the target where that is nearer than `stride` (the released codes); False: it has
+        the full length always, as in the equations.
 
-    Points and lengths are cells of `grid` (half the image's resolution in the papers). The search stays
-    inside the picture.
+    Points and lengths are cells of `grid` (half the image's resolution in the released codes). The search
+    stays inside the picture. The equations sum over channels; here, as in the released codes, it is their
+    mean, which the published weight of the background goes with.
     """
 
     handles: tuple[Handle, ...]
@@ -201,6 +209,7 @@ class PointSupervision:
     preserve: bool
     factor: float
     reach: float = 2.0
+    shorten: bool = True
 
     @property
     def moves_regions(self) -> bool:
@@ -222,7 +231,7 @@ class PointSupervision:
     def loss(self, features: Maps, reference: Any, state: Tensor, progress: float) -> Tensor:
         way = self._targets() - state
         length = way.norm(dim=-1, keepdim=True)
-        step = way / length.clamp_min(1e-9) * length.clamp(max=self.stride)
+        step = way / length.clamp_min(1e-9) * (length.clamp(max=self.stride) if self.shorten else self.stride)
         if self.preserve:
             want = self._planned(reference).patch
         else:
@@ -236,7 +245,7 @@ class PointSupervision:
 
     @torch.no_grad()
     def track(self, features: Maps, reference: Any, state: Tensor) -> tuple[Tensor, bool]:
-        """Finds the cell nearest, in L1 over channels, to the handle's first features (GoodDrag eq. 4)."""
+        """Finds the cell nearest, in L1 over channels, to the handle's first features (GoodDrag eq. 5)."""
         want = self._planned(reference).middle
         gap = (patches(features, self.grid, state, self.search) - want).abs().sum(0)
         new = state + nearest_shift(gap, state, self.search, self.grid)
@@ -250,6 +259,9 @@ class PointSupervision:
         return self
 
     def wider(self, handles: tuple[Handle, ...], radius: int, patches: int) -> PointSupervision:
+        radius = round(
+            radius * 2 * self.grid.height / self.image.height
+        )  # given in cells of half the picture
         factor, search = float((2 * radius + 1) ** 2), max(self.search, 4)
         return replace(self, handles=handles, radius=radius, factor=factor, search=search)
 

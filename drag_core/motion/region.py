@@ -50,8 +50,9 @@ def drag_task(
             raise DragError(
                 "nothing is dragged: connect a mask, a drag instruction or the regions of another node"
             )
-        nothing_more = None if everything else torch.zeros(size.height, size.width)
-        return joined(before, Task(size, editable=nothing_more if painted is None else painted)), ()
+        if painted is None and not everything:  # what may change stays as it is
+            return before, ()
+        return joined(before, Task(size, editable=painted)), ()
     x = replace(
         x, regions=tuple(replace(r, label=r.label or f"region {i + 1}") for i, r in enumerate(x.regions))
     )

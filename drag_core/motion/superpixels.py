@@ -6,7 +6,8 @@ AdaptiveDrag §3.3-3.4. The features say what belongs together: any map (1, C, h
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import cv2
@@ -15,9 +16,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..types import DragError, Grid, Point
+from ..types import DragError, Grid, Point, Task
 from .masks import grow
 
+Seeing = Callable[[Tensor], Tensor]  # a picture (1, 3, H, W) in [0, 1] -> a feature map (1, C, h, w) of it
 COUNT = 200  # patches asked for (AdaptiveDrag's released code)
 LONGEST = 256  # SLIC's longest side: above it the patches' edges gain nothing and the time grows
 CHANNELS = 16  # principal components kept of a wide map
@@ -198,3 +200,24 @@ def auto_mask(
     for mask, (start, target) in zip(own, pairs, strict=True):
         out = out.maximum(swept(mask, start, target))
     return grow(out, margin)
+
+
+def divided(
+    task: Task,
+    features: Tensor,
+    *,
+    count: int = COUNT,
+    likeness: float = 0.0,
+    margin: int = 0,
+    painted: bool = False,
+) -> Task:
+    """Gives `task` the super-pixels of its picture, and the automatic mask of its points (AdaptiveDrag §3.3).
+
+    features: (1, C, h, w) of the picture. painted: what the user has said may change stays.
+    """
+    labels = superpixels(features, task.image, count)
+    if painted:
+        return replace(task, labels=labels)
+    pairs = [(h.start, h.target) for h in task.handles]
+    editable = auto_mask(pairs, labels=labels, features=features, likeness=likeness, margin=margin)
+    return replace(task, labels=labels, editable=editable, automatic=False)

@@ -133,7 +133,16 @@ def joined(a: Task, b: Task) -> Task:
     editable = None if a.editable is None or b.editable is None else torch.maximum(a.editable, b.editable)
     shadows = [x for x in (a.shadow, b.shadow) if x is not None]
     shadow = torch.stack(shadows).amax(0) if shadows else None
-    return Task(a.image, regions, (*a.handles, *b.handles), editable, shadow=shadow)
+    labels = b.labels if a.labels is None else a.labels
+    return Task(
+        a.image,
+        regions,
+        (*a.handles, *b.handles),
+        editable,
+        shadow=shadow,
+        automatic=a.automatic and b.automatic,
+        labels=labels,
+    )
 
 
 def build_task(
@@ -186,9 +195,8 @@ def build_task(
         handles.append(Handle(p.start, p.target))
     if not handles:
         handles = [_handle(r) for r in regions]
-    return Task(size, tuple(regions), tuple(handles), _editable(x, size, regions, handles, read_mask)), tuple(
-        notes
-    )
+    editable, automatic = _editable(x, size, regions, handles, read_mask), x.editable == "adaptive"
+    return Task(size, tuple(regions), tuple(handles), editable, automatic=automatic), tuple(notes)
 
 
 def _editable(
@@ -255,7 +263,8 @@ def at_size(task: Task, instruction: DragInstruction, size: Grid, read_mask: Mas
     What may change and a shadow that goes along may have been found since: they are resized.
     """
     own, _ = build_task(fitted(instruction, size)[0], size, read_mask)
-    return replace(own, editable=_resized(task.editable, size), shadow=_resized(task.shadow, size))
+    editable, shadow = (_resized(x, size) for x in (task.editable, task.shadow))
+    return replace(own, editable=editable, shadow=shadow, automatic=task.automatic)
 
 
 def _resized(mask: Tensor | None, size: Grid) -> Tensor | None:

@@ -220,7 +220,15 @@ def task_in(task: Task, crop: Crop) -> Task:
     )
     editable = None if task.editable is None else _mask_in(task.editable, crop)
     shadow = None if task.shadow is None else _mask_in(task.shadow, crop)
-    return Task(crop.size, weighted(regions, user_weights(task.regions)), handles, editable, shadow=shadow)
+    labels = None if task.labels is None else _labels_in(task.labels, crop)
+    moving = weighted(regions, user_weights(task.regions))
+    return Task(crop.size, moving, handles, editable, shadow=shadow, automatic=task.automatic, labels=labels)
+
+
+def _labels_in(labels: Tensor, crop: Crop) -> Tensor:
+    """Cuts a map of super-pixels (H, W); a cell has the label of the nearest pixel."""
+    window = _window(labels[None, None].double().cpu(), crop, "replicate")
+    return F.interpolate(window, (crop.size.height, crop.size.width), mode="nearest")[0, 0].long()
 
 
 def _mask_in(mask: Tensor, crop: Crop) -> Tensor:

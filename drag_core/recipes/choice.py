@@ -44,15 +44,15 @@ def automatic(family: Family, task: Task) -> str:
     return method.name
 
 
-def edit_recipe(family: Family, regions: bool, variant: Variant = "ours") -> str:
+def edit_recipe(family: Family, regions: bool, published: bool = False) -> str:
     """Chooses what "auto" stands for in a whole edit, where regions, or points alone, are marked.
 
     Regions move rigidly: there the picture warped in pixels is right but for the hole, which the model draws
-    (`python -m benchmarks.drafts`; a recipe of updates ends no higher). A variant that is not ours asks for a
-    paper's recipe. Where no paper drags points alone on such a model, the super-pixels under them move as
-    regions.
+    (`python -m benchmarks.drafts`; a recipe of updates ends no higher). Where no paper drags points alone on
+    such a model, the super-pixels under them move as regions.
+    published: something is asked for that only a paper's recipe has, as its variant or an adapter.
     """
-    if regions and variant == "ours":
+    if regions and not published:
         return FINISH
     method = default_method(family, "regions" if regions else "points")
     return default_recipe(family) if method is None else method.name

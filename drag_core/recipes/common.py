@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import torch
+
 from ..motion.masks import EDITABLE, adaptive_mask, on_grid
 from ..ranges import check_mode
 from ..trajectory.constrain import Constraint, FreeBackground, HardBackground, SoftBackground
@@ -22,12 +24,19 @@ def per_level(progress: tuple[float, ...], updates: int) -> tuple[tuple[float, .
 
 
 def hard_background(task: Task) -> Constraint:
-    """Builds the constraint that nothing changes outside the editable mask.
+    """Builds the constraint that nothing changes outside the editable mask; without one everything may."""
+    if task.editable is None:
+        return FreeBackground()
+    return HardBackground(on_grid(task.editable, task.latent, EDITABLE))
 
-    Without one, nothing changes outside DragFlow's adaptive mask.
-    """
-    editable = adaptive_mask(task.regions) if task.editable is None and task.regions else task.editable
-    return FreeBackground() if editable is None else HardBackground(on_grid(editable, task.latent, EDITABLE))
+
+def box_background(task: Task) -> Constraint:
+    """Builds the same with DragFlow's mask B, without a margin (eq. 25-27), unless one was painted."""
+    if task.editable is None or not (task.automatic and task.regions):
+        return hard_background(task)
+    box = adaptive_mask(task.regions)
+    box = box if task.shadow is None else torch.maximum(box, task.shadow)
+    return HardBackground(on_grid(box, task.latent, EDITABLE))
 
 
 def soft_background(task: Task, weight: float) -> Constraint:

@@ -7,6 +7,9 @@ https://arxiv.org/abs/2306.14435
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from ..lora import Training
 from ..trajectory.solvers import ddim
 from ..types import Task, Variant
 from .common import SD_KV, SD_UP, need_handles
@@ -22,6 +25,7 @@ PAPER = Paper(
     "2306.14435",
 )
 INVERSION = InversionSettings(steps=50, strength=0.7)  # step 35 of 50
+IDENTITY = Training(steps=80)
 NUMBERS = PointNumbers(
     levels=1,
     updates=80,
@@ -42,7 +46,7 @@ def dragdiffusion(task: Task, variant: Variant = "ours") -> Recipe:
     """
     need_handles(task, "dragdiffusion", variant)
     ground = Ground(SD_UP[2:3], SD_KV, INVERSION.schedule("sd", task.latent), ddim)
-    return point(task, ground, NUMBERS)
+    return replace(point(task, ground, NUMBERS), identity=IDENTITY)
 
 
 METHOD = Method(

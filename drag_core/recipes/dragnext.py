@@ -3,7 +3,9 @@
 Yuan Zhou, Junbao Zhou, Qingshan Xu, Kesen Zhao, Yuxuan Wang, Hao Fei, Richang Hong, Hanwang Zhang. DragNeXt:
 Rethinking Drag-Based Image Editing. 2025 (AAAI 2026). https://arxiv.org/abs/2506.07611
 
-Equations: 5 (motions of regions), 6-7 (progressive backward self-intervention).
+Equations: 5 (motions of regions), 6-7 (progressive backward self-intervention), Algorithm 1. Where text and
+Algorithm 1 differ, this is the text: timesteps T to T' inclusive, as η's denominator K(T-T'+1) has them (the
+algorithm: T' < t < T), and the features of the original latent (the algorithm: of the branch's own z_t).
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ..features.supervise import RegionSupervision
+from ..lora import Training
 from ..trajectory.background import Reconstructed
 from ..trajectory.constrain import SoftBackground
 from ..trajectory.solvers import ddim
@@ -31,11 +34,16 @@ PAPER = Paper(
     "2506.07611",
 )
 INVERSION = InversionSettings(steps=50, strength=0.75)
+IDENTITY = Training()  # the paper: rank 16, as DragDiffusion and GoodDrag
 NUMBERS = PBSINumbers(levels=6, updates=10, step=0.02, background=0.2)  # K = 10 at timesteps 38..33
 
 
 def dragnext(task: Task, variant: Variant = "ours") -> Recipe:
     """Builds DragNeXt's PBSI: K updates at each level, progress (K(T-t)+k)/(K(T-T'+1)), Adam.
+
+    Paper: k counts from 0, so that the last update is one short of the target; the loss is the sum over the
+    cells and channels of every region, all alike (eq. 7), beside the background once. Ours: k counts from 1,
+    regions weigh by their γ, each by its mean: a small one counts, and Adam's step does not depend on size.
 
     Released: one block's features, five timesteps of which the first three move, whole cells and steps of 2
     degrees, regions times 10, the background once for each region that moves yet; where the task has points,
@@ -43,7 +51,14 @@ def dragnext(task: Task, variant: Variant = "ours") -> Recipe:
     """
     need_regions(task, "dragnext", variant)
     ground = Ground(SD_UP, SD_KV, INVERSION.schedule("sd", task.latent), ddim)
-    recipe = pbsi(task, ground, NUMBERS)
+    recipe = replace(pbsi(task, ground, NUMBERS), identity=IDENTITY)
+    if variant == "paper":
+        alike = tuple(replace(r, weight=1.0) for r in task.regions)
+        return replace(
+            recipe,
+            supervision=RegionSupervision(alike, task.image, task.grid(2), mean="sum"),
+            ramp=per_level(linear(NUMBERS.levels * NUMBERS.updates, first=0), NUMBERS.updates),
+        )
     if variant != "released":
         return recipe
     regions = tuple(replace(r, weight=10.0) for r in task.regions)

@@ -3,8 +3,8 @@
 Zewei Zhang, Huan Liu, Jun Chen, Xiangyu Xu. GoodDrag: Towards Good Practices for Drag Editing with Diffusion
 Models. 2024 (ICLR 2025). https://arxiv.org/abs/2404.07206
 
-Equations: 3 (motion supervision), 4 (tracking), 5-6 (information preservation), 7 (the loss with its mask
-term).
+Equations: 3 (motion supervision), 5 (tracking), 6 (information preservation; as 3 with its mask term), 7 (J
+updates before each tracking), Algorithm 1.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ..features.supervise import PointSupervision
+from ..lora import Training
 from ..trajectory.background import Reconstructed
 from ..trajectory.solvers import ddim
 from ..types import Task, Variant
@@ -29,6 +30,7 @@ PAPER = Paper(
     "2404.07206",
 )
 INVERSION = InversionSettings(steps=50, strength=0.75)
+IDENTITY = Training()  # the paper: rank 16
 NUMBERS = PointNumbers(
     levels=7,  # K = 70 drags in tens, one ten a level
     updates=30,  # of J = 3 updates each
@@ -45,16 +47,22 @@ NUMBERS = PointNumbers(
 def gooddrag(task: Task, variant: Variant = "ours") -> Recipe:
     """Builds GoodDrag: information-preserving points, alternated with denoising.
 
-    There are J updates before each tracking. Released: tracks in the features from before the update, ends
+    There are J updates before each tracking. Paper: features at the picture's own resolution, so that all
+    lengths are pixels; every one of the K·J updates is made and every step has the full length β; the last
+    tracking of a timestep is made at that timestep. Ours: at half the resolution, as the released code, ends
+    once all have arrived. Released: tracks in the features from before the update, ends
     when ten trackings changed nothing, and compares with a picture denoised beside the edit.
     """
     need_handles(task, "gooddrag", variant)
     taps = SD_UP[3:] if variant == "paper" else SD_UP[2:3]
     ground = Ground(taps, SD_KV, INVERSION.schedule("sd", task.latent), ddim)
-    recipe = point(task, ground, NUMBERS)
+    recipe = replace(point(task, ground, NUMBERS), identity=IDENTITY)
+    assert isinstance(recipe.supervision, PointSupervision)
+    if variant == "paper":
+        at_full = replace(recipe.supervision, grid=task.grid(1), reach=0.0, shorten=False)
+        return replace(recipe, supervision=at_full, track_last=True)
     if variant != "released":
         return recipe
-    assert isinstance(recipe.supervision, PointSupervision)
     return replace(
         recipe,
         supervision=Patience(replace(recipe.supervision, factor=float((2 * NUMBERS.radius) ** 2))),

@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 from ..adapters.use import AdapterUse
 from ..features.correspondence import Correspondence
 from ..features.supervise import Supervision
+from ..lora import Training
 from ..ranges import check_mode
 from ..trajectory.background import Background, Stored
 from ..trajectory.constrain import Constraint
@@ -57,6 +58,9 @@ class Recipe:
     kv_while_dragging: bool = True
     # reads K/V in another order than by the nearest level
     kv_view: Callable[[KVCache], KVView] | None = None
+    # record the picture's K/V at the very levels of the updates, which the inversion passes by; False: the
+    # nearest ones that it stored are used there (DragFlow's text)
+    kv_record: bool = True
     # inject the prompt's K/V, too
     kv_text: bool = False
     # every so many updates the handles are looked for again (0: never)
@@ -75,6 +79,9 @@ class Recipe:
     # tracks after each `track_every`-th update, in the features from before it (GoodDrag's released code): no
     # wrapper of a part can do that, it is the order of the loop itself
     stale_tracking: bool = False
+    # tracks after the last update of a level at that level, by one more pass, not at the next level's first
+    # (GoodDrag's Algorithm 1)
+    track_last: bool = False
     # bends every denoising step
     guide: Correspondence | None = None
     # where an image adapter acts, if the user gives one (None: it takes none)
@@ -82,6 +89,8 @@ class Recipe:
     # recipe whose updates come before this one's at each of its levels: same schedule, taps and constraint's
     # need (released DragNeXt's point phase)
     first: Recipe | None = None
+    # the LoRA of the picture that the paper trains before it inverts; drag() itself trains none
+    identity: Training | None = None
 
     def __post_init__(self) -> None:
         # not here: that the ramp fits the schedule. Both may be replaced until it is run (recipes.fast, the
@@ -100,6 +109,11 @@ class Recipe:
             raise DragError(f"a recipe's hold_gain is {self.hold_gain}; it must be a number above 0")
         if self.track_every < 0:
             raise DragError(f"a recipe's track_every is {self.track_every}; it must be 0 (never) or more")
+        if self.stale_tracking and self.track_last:
+            raise DragError(
+                "a recipe tracks either in the features from before an update (stale_tracking) or in fresh "
+                "ones at the end of a level (track_last): set one of the two"
+            )
         if self.first is not None:
             ours, first = (len(r.schedule.t) - 1 for r in (self, self.first))
             if first != ours:

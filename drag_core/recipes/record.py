@@ -62,6 +62,7 @@ class Method:
     way, numbers: what an editor shows and a custom recipe starts from.
     default: whether "auto" takes it for a model of `family` where this is what moves.
     draft_kv: whether our variant looks at a draft's K/V where it starts from one.
+    superpixels: whether the paper cuts the picture into super-pixels before it drags, which its mask follows.
     """
 
     name: str
@@ -74,3 +75,4 @@ class Method:
     build: Build
     default: bool = False
     draft_kv: bool = False
+    superpixels: bool = False

@@ -36,7 +36,10 @@ class Background(Protocol):
     def step(
         self, backbone: Backbone, source: Trajectory, solver: Solver, i: int, now: Denoised, kv: KV
     ) -> Denoised:
-        """Takes the background `now` at level i to level i + 1; `kv` is the edit's."""
+        """Takes the background `now` at level i to level i + 1.
+
+        backbone: what the source was inverted with. kv: the edit's.
+        """
         ...
 
 
@@ -57,7 +60,10 @@ class Stored:
 
 @dataclass(frozen=True)
 class Reconstructed:
-    """The inverted picture denoised beside the edit, without its K/V (the papers' way)."""
+    """The inverted picture denoised beside the edit as it was inverted, without the edit's K/V or prompt.
+
+    This is the papers' way: DragFlow's reconstruction branch, z_t^orig (§3.3, eq. 4).
+    """
 
     needs_prediction: bool = False
 

@@ -54,7 +54,7 @@ class HardBackground:
 class SoftBackground:
     """Adds weight · Σ |(z_next - ref_next)·(1 - editable)| to the loss.
 
-    This is GoodDrag eq. 7's second term (also DragDiffusion, DragNeXt R_M).
+    This is the second term of GoodDrag's eq. 3 and 6 (also DragDiffusion's, and DragNeXt's R_M).
     """
 
     editable: Tensor

@@ -64,7 +64,9 @@ def ddim(
 ) -> tuple[Tensor, Tensor | None]:
     """Takes DDIM's step.
 
-    Inverting (j < i) evaluates at the noisier level, where denoising will evaluate too.
+    z_j = α_j (z_i - σ_i ε) / α_i + σ_j ε, ε = ε(z_i, t_k), k = min(i, j): inverting (j < i) evaluates at the
+    noisier level that it goes to, where denoising will evaluate too, as DragDiffusion's release does. The
+    papers write ε(z_t) without a level (DragNeXt eq. 10, AdaptiveDrag eq. 3).
     """
     return ddim_jump(z, backbone.predict(z, s.t[min(i, j)], kv), s, i, j), None
 

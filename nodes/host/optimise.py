@@ -19,7 +19,7 @@ from . import graphs, memory
 from .adapters.injection import worn_by
 from .backbones.selftest import self_test
 from .family import HostModel, family_in
-from .inversion import Inversion, count_use
+from .inversion import Inversion, count_use, digest
 from .patches import refuse_injected
 from .progress import advice, listener
 from .schedule import host_sigmas
@@ -68,7 +68,7 @@ def drag_latent(
         sketch = None if whose is inversion else whose.moved(device)
     updates, sigmas = sum(map(len, recipe.ramp)), host_sigmas(source.schedule)
     anew = recipe.kv_blocks and whose.trajectory.kv is not None and whose.trajectory.kv.replays
-    origin = whose.positive if anew else None  # K/V under the prompt that they were inverted with
+    origin = _origin(positive, whose.positive if anew else inversion.positive)
     visited, penalty = (0.0, float(sigmas[0])), recipe.constraint.needs_prediction
     need = SessionNeeds(recipe.taps, gradients=updates > 0, whole=penalty, sigmas=visited, origin=origin)
     tell, ran = listener(patcher, source, wish.preview_every, told), list[tuple[int, bool, str | None]]()
@@ -102,7 +102,7 @@ def drag_latent(
     if prune and family.joint and updates and one_part:
         with memory.while_pruned(patcher, recipe.taps) as part:
             half = run(part, positive, samples, body(True, None), need, **sampling)
-        rest = SessionNeeds(sigmas=need.sigmas)
+        rest = SessionNeeds(sigmas=need.sigmas, origin=origin)
         result = run(patcher, positive, samples, body(False, half), rest, **sampling)
     else:
         result = run(patcher, positive, samples, body(False, None), need, **sampling)
@@ -116,6 +116,11 @@ def drag_latent(
         "peak_memory_mb": round(memory.peak_bytes(device) / 2**20, 1),
     }
     return DragOutcome(result, _report(inversion, wish, asked, task, family, recipe, result, measured))
+
+
+def _origin(positive: Any, inverted: Any) -> Any:
+    """Returns what the picture was inverted under, for all that is its own; None where it is the edit's."""
+    return None if inverted is None or digest(positive) == digest(inverted) else inverted
 
 
 def _report(

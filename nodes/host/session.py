@@ -46,7 +46,7 @@ class SessionNeeds:
     gradients: whether they carry gradients.
     whole: whether the network also runs past the last tap, with a gradient (a penalty on the prediction).
     sigmas: the host's, (low, high), that are visited.
-    origin: CONDITIONING of the inversion, if K/V are to be made anew.
+    origin: CONDITIONING of the inversion, if it is another: for what is the picture's own beside the edit.
     rows: how many latents at once.
     """
 

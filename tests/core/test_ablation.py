@@ -41,12 +41,26 @@ def test_a_stopped_run_goes_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     said: list[str] = []
     ablation.table(ablation.read(file), CASES, said.append)
     assert said[0].startswith("2 of 3 scenes (1 move, 1 rotate, 0 deform), finished in every row")
-    assert said[3] == "| no edit | 2.0 | 20.0 | 30.0 | 20.0 | – | 40.0 |" and len(said) == 5
+    assert said[3] == "| no edit | 2.0 | 20.0 | 30.0 | 20.0 | – | 40.0 |" and len(said) == 6
     file.write_text(file.read_text() + "\n")
     made.clear()
     ablation.run(file, CASES, rows)
     assert made == [CASES[2].seed] * 2
     assert ablation.main([str(file), "--cases", "1", "--table"]) == 0
+
+
+def test_a_step_has_its_interval(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By hand: regions come 1 px nearer in the one move, and cost 2 and 4 dB of the thing in three scenes."""
+    monkeypatch.setattr(ablation, "ROWS", {name: None for name in ("points", "regions")})
+    found = {("points", c.seed): dict(NUMBERS) for c in CASES}
+    lost = {"move": 2.0, "rotate": 4.0, "deform": 2.0}
+    for c in CASES:
+        found["regions", c.seed] = NUMBERS | {"centroid": 1.0, "target": 20.0 - lost[c.kind]}
+    said: list[str] = []
+    ablation.table(found, CASES, said.append)
+    assert said[-1].startswith(
+        "- points → regions: px off -1.00 [-1.00, -1.00], 0/1; object dB -2.67 [-4.00, -2.00]"
+    )
 
 
 def test_each_row_adds_one_step() -> None:

@@ -70,7 +70,7 @@ def test_auto_in_a_whole_edit_says_why(family: Any, regions: bool, wanted: str, 
 
 @pytest.mark.parametrize(("family", "wanted"), [("flux", "dragflow"), ("sd", "dragnext")])
 def test_a_papers_variant_asks_for_its_recipe(family: Any, wanted: str) -> None:
-    name = edit_recipe(family, True, "paper")
+    name = edit_recipe(family, True, published=True)
     assert name == wanted
     assert because(name, family, True).endswith(f"of the {family} family, and regions are marked")
 

@@ -96,6 +96,10 @@ def test_a_single_flux_file_is_the_network_it_was(tmp_path: Path) -> None:
         torch.testing.assert_close(
             model.backbone.predict(z, 0.4), DiffusersFlux(net, text, pooled).predict(z, 0.4)
         )
+    # without a target prompt it edits under the same one, at DragFlow's guidance for editing
+    assert isinstance(model.backbone, DiffusersFlux) and isinstance(model.target, DiffusersFlux)
+    assert (model.backbone.guidance, model.target.guidance) == (1.0, 3.5)
+    assert model.target.net is model.backbone.net and torch.equal(model.target.text, model.backbone.text)
     with pytest.raises(DragError, match="--vae"):
         load_model(str(tmp_path / "flux.safetensors"), text=tmp_path / "text.safetensors")
 

@@ -10,7 +10,6 @@ from torch.optim import SGD, Adam
 
 from drag_core.features.semantic import SemanticSupervision
 from drag_core.features.supervise import NoSupervision, PointSupervision, RegionSupervision
-from drag_core.motion.masks import adaptive_mask, on_grid
 from drag_core.recipes import METHODS
 from drag_core.recipes.adaptivedrag import adaptivedrag
 from drag_core.recipes.common import SD_KV, SD_UP, linear, per_level
@@ -169,10 +168,11 @@ def test_dragflow() -> None:
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize(("side", "released_grid"), [(512, 256), (768, 256), (1024, 256), (592, 296)])
 def test_dragflow_variants(variant: Variant, side: int, released_grid: int) -> None:
-    """Paper: progress from 0, gain 1.2. Released: flat 1000, 2x2 unpacked taps, finer grid. Ours: rate by
-    area.
+    """Paper: progress from 0, gain 1.2, two taps. Released: flat 1000, 2x2 unpacked taps, finer grid. Ours:
+    rate by area.
     """
     r = dragflow(task(side), variant)
+    assert len(r.taps) == (2 if variant == "paper" else 4) and r.kv_record is (variant != "paper")
     s = r.supervision
     assert isinstance(s, Unpacked) is (variant == "released")
     s = s.inside if isinstance(s, Unpacked) else s
@@ -187,21 +187,21 @@ def test_dragflow_variants(variant: Variant, side: int, released_grid: int) -> N
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_dragnext_variants(variant: Variant) -> None:
-    """Paper: (K(T-t)+k)/(K(T-T'+1)), t = 38..33, all stages. Released: one block, 3 of 5 levels move, times
-    10.
+    """(K(T-t)+k)/(K(T-T'+1)), t = 38..33, all stages; paper: k from 0, sums. Released: one block, 3 of 5
+    levels move, times 10.
     """
     r, released = dragnext(task(), variant), variant == "released"
+    counted = range(10) if variant == "paper" else range(1, 11)
     s = r.supervision
     assert isinstance(s, CoarseRegions) is released
     s = s.inside if isinstance(s, CoarseRegions) else s
-    assert isinstance(s, RegionSupervision) and (s.grid, s.mean) == (Grid(256, 256), "region")
+    assert isinstance(s, RegionSupervision)
+    assert (s.grid, s.mean) == (Grid(256, 256), "sum" if variant == "paper" else "region")
     flat = sum(r.ramp, ())
     if released:
         assert flat == pytest.approx([min((k + 1) / 30, 1) for k in range(50)])
     else:
-        formula = [
-            (10 * (38 - t) + k) / (10 * (38 - 33 + 1)) for t in range(38, 32, -1) for k in range(1, 11)
-        ]
+        formula = [(10 * (38 - t) + k) / (10 * (38 - 33 + 1)) for t in range(38, 32, -1) for k in counted]
         assert flat == pytest.approx(formula)
     assert r.taps == (SD_UP[2:3] if released else tuple(FeatureTap(f"up.{i}") for i in range(4)))
     assert [x.weight for x in s.regions] == [10.0 if released else 1.0]
@@ -220,6 +220,8 @@ def test_gooddrag_variants(variant: Variant, factor: float, block: str) -> None:
     s = r.supervision.inside if isinstance(r.supervision, Patience) else r.supervision
     assert isinstance(s, PointSupervision) and s.factor == factor
     assert r.taps == (FeatureTap(block),)
+    side, reach, whole = (512, 0.0, False) if variant == "paper" else (256, 2.0, True)
+    assert (s.grid, s.reach, s.shorten, r.track_last) == (Grid(side, side), reach, whole, not whole)
 
 
 def test_dragdiffusion_has_no_variants() -> None:
@@ -239,11 +241,10 @@ def test_without_a_mask_everything_may_change(name: str, variant: Variant) -> No
     assert isinstance(METHODS[name].build(task(editable=False), variant).constraint, FreeBackground)
 
 
-def test_without_a_mask_dragflow_makes_its_own() -> None:
+def test_without_a_mask_everything_may_change_of_a_hard_background() -> None:
     t = task(editable=False)
-    for r in (dragflow(t), copy_paste(t)):
-        assert isinstance(r.constraint, HardBackground)
-        assert torch.equal(r.constraint.editable, on_grid(adaptive_mask(t.regions), Grid(64, 64), 0.5))
+    for r in (*(dragflow(t, v) for v in VARIANTS), copy_paste(t)):
+        assert isinstance(r.constraint, FreeBackground)
 
 
 def test_copy_paste() -> None:

@@ -70,9 +70,36 @@ def test_means_and_orderings(tmp_path: Path) -> None:
     assert "LoRA on gooddrag: centroid -1.0 px (1 of 1), target +1.00 dB (1 of 1), DAI +20.0 (0 of 1)" in text
 
 
+def test_differences_have_intervals() -> None:
+    """By hand: AdaptiveDrag's preservation gains 2 and 4 dB, of two scenes alike in all else."""
+    name = "adaptivedrag without information preservation"
+    records = [record("adaptivedrag", s, target=12.0 + 2 * s) for s in (1, 2)]
+    records += [record(name, s, target=12.0) for s in (1, 2)]
+    said: list[str] = []
+    sd.table(records, sd.ROWS, said.append)
+    line = (
+        f"- adaptivedrag minus {name}: centroid +0.00 [+0.00, +0.00], 0/2; target +3.00 [+2.00, +4.00], 2/2; "
+    )
+    assert line + "dai +0.00 [+0.00, +0.00], 0/2" in said
+
+
+def test_rows_take_one_thing_away_or_fewer_timesteps() -> None:
+    case, ground = sd.scenes(0.05)[0], sd.ground_of(sd.load_model("embedded-sd"))
+    made = {}
+    for row in ("adaptivedrag", "adaptivedrag without information preservation"):
+        name, change = sd.ROWS[row]
+        made[row] = change(sd.assemble(case.task, ground, sd.Choice(name)), case.task).supervision
+    assert [s.preserve for s in made.values()] == [True, False]  # type: ignore[attr-defined]
+    filled = sd.Given(sd.Trajectory(sd.EMBEDDED_SD.schedule, ()))
+    for n in (1, 3, 5, 7):
+        name, change = sd.ROWS[f"dragnext at {n} timesteps"]
+        ramp = change(sd.assemble(case.task, ground, sd.Choice(name), filled), case.task).ramp
+        assert list(map(len, ramp)) == [6] * n and ramp[-1][-1] == 1
+
+
 def test_every_row_gives_a_recipe() -> None:
     case, ground = sd.scenes(0.05)[0], sd.ground_of(sd.load_model("embedded-sd"))
-    for name, change in sd.ROWS.values():
+    for name, change in (r for row, r in sd.ROWS.items() if "timesteps" not in row):
         filled = sd.Trajectory(sd.EMBEDDED_SD.schedule, ())
         recipe = change(sd.assemble(case.task, ground, sd.Choice(name), sd.Given(filled)), case.task)
         assert recipe.ramp == () or 72 <= sum(map(len, recipe.ramp)) <= 120

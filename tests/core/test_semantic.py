@@ -88,13 +88,16 @@ def test_an_arrived_handle_stays_and_ends_the_loop() -> None:
     [((18.5, 12.5), (7, 0), True), ((18.5, 12.5), (9, 0), False), ((16.5, 16.5), (6, 2), True)],
     ids=["back", "further", "beside"],
 )
-def test_towards_is_counted_from_here(
+def test_towards_is_counted_from_here_and_in_the_paper_from_the_start(
     variant: Variant, here: tuple[float, float], shift: tuple[int, int], kept: bool
 ) -> None:
     """From (10.5, 12.5) to (16.5, 12.5): past the target a handle may come back and not go on, and one beside
-    the way may go across it; counted from the start, the opposite for each.
+    the way may go across it; counted from the start (AdaptiveDrag §3.4.1), the opposite for each.
     """
-    maps, made = Shifted(), adaptivedrag(Task(IMAGE, (), semantic((8.0, 6.0)).handles), variant).supervision
+    kept = kept != (variant == "paper")
+    whole = torch.zeros(IMAGE.height, IMAGE.width, dtype=torch.int64)  # one super-pixel
+    task = Task(IMAGE, (), semantic((8.0, 6.0)).handles, labels=whole)
+    maps, made = Shifted(), adaptivedrag(task, variant).supervision
     assert isinstance(made, SemanticSupervision)
     supervision = replace(made, grid=GRID, search=3)
     plan = supervision.plan(maps.by(0), (1.0,))

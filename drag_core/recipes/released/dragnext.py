@@ -50,7 +50,7 @@ class CoarseRegions(Around):
         for progress in dict.fromkeys(ramp):
             places = [self._places(region, progress, moving) for region in s.regions]
             moved[progress] = [
-                (region.weight / (s.cells(len(to)) * channels), to, came_from)
+                (region.weight / s.divisor(len(to), channels), to, came_from)
                 for region, (to, came_from) in zip(s.regions, places, strict=True)
                 if len(to)
             ]
