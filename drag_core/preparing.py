@@ -17,8 +17,8 @@ from .types import Task, Variant
 # how alike neighbouring super-pixels must be to belong to one thing, in units of the colours' spread
 LIKE = 0.9
 BY_COLOUR = (
-    "super-pixels follow the picture's colour here and SAM 2's features in the paper: give --sam2 FILE, or in "
-    "ComfyUI Drag Auto Mask with Drag Load SAM 2"
+    "super-pixels follow the picture's colour here and SAM 2's features in the paper: give --sam2 FILE, or "
+    "in ComfyUI Drag Auto Mask with Drag Load SAM 2"
 )
 
 
