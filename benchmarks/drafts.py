@@ -21,12 +21,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchmarks import held, lines
 from benchmarks.measures import measured
-from benchmarks.paired import Difference, difference
 from benchmarks.quality_table import mean
 from drag_core.backends.load import Model, load_model
+from drag_core.bench import held, lines
 from drag_core.bench.cases import Case
+from drag_core.bench.paired import Difference, difference
 from drag_core.drag import drag
 from drag_core.edit import ground_of
 from drag_core.features.descent import NormalisedDescent

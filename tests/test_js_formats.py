@@ -15,7 +15,8 @@ import pytest
 import torch
 from PIL import Image
 
-from drag_core.bench.formats import read_any, write_drag100, write_dragflow
+from drag_core.bench.formats import read_any
+from drag_core.bench.writers import write_drag100, write_dragflow
 from drag_core.motion.instruction import DragInstruction, from_dict
 from drag_core.motion.task import draw
 from drag_core.types import Grid
