@@ -1,4 +1,4 @@
-"""The command line: python -m drag_core edit | demo | table | convert.
+"""The command line: python -m drag_core edit | demo | table | convert | bench.
 
 Bad input ends in one sentence and exit code 2, Ctrl-C in exit code 130.
 """
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 
 def _parser() -> argparse.ArgumentParser:
+    from .bench.command import add_parser as add_bench
     from .lora import Training
     from .recipes import METHODS
     from .recipes.choice import COPY_PASTE, FINISH
@@ -100,6 +101,7 @@ def _parser() -> argparse.ArgumentParser:
     c.add_argument("target", type=Path, help="a .json file for ours and KJNodes'; a folder for the others")
     formats = ["json", "dragflow", "drag100", "nextbench", "sde", "kjnodes"]
     c.add_argument("--to", choices=formats, default="json")
+    add_bench(sub)
     return p
 
 
@@ -230,6 +232,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             _edit(a)
         elif a.command == "convert":
             _convert(a)
+        elif a.command == "bench":
+            from .bench.command import run
+
+            return run(a)
         elif a.command == "demo":
             from .bench.demo import demo
 

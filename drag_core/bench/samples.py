@@ -44,7 +44,6 @@ class Sample:
     """A sample: its picture, its drag at the picture's own size, and what the benchmark says beside it.
 
     editable: (H, W), the benchmark's own mask, or the box around the regions' ways (DragFlow eq. 25-27).
-    targets: of every region where it should arrive, (H, W), where the benchmark has it as a file.
     case: the exact answer, of drawn scenes.
     digest: the sha256 of picture and drag.
     """
@@ -56,7 +55,6 @@ class Sample:
     instruction: DragInstruction
     task: Task
     editable: Tensor | None
-    targets: tuple[Tensor, ...]
     case: Case | None
     notes: tuple[str, ...]
     digest: str
@@ -144,7 +142,6 @@ def _folder(entry: Entry, place: Path) -> Sample:
     notes = [*found.notes, *noted, *_border(task)]
     if picture.alpha is not None and int(picture.alpha.min()) < 255:
         notes.append("the picture is transparent in places: its colours are taken and alpha is left out")
-    targets = _targets(folder, task)
     digest = _digest(picture, found.instruction, task)
     return Sample(
         entry.id,
@@ -154,7 +151,6 @@ def _folder(entry: Entry, place: Path) -> Sample:
         found.instruction,
         task,
         _editable(task, found.instruction),
-        targets,
         None,
         tuple(dict.fromkeys(notes)),
         digest,
@@ -179,7 +175,6 @@ def _scene(entry: Entry, scene: Scene) -> Sample:
         instruction,
         task,
         editable,
-        (),
         case,
         notes,
         digest,
@@ -190,16 +185,6 @@ def _scene(entry: Entry, scene: Scene) -> Sample:
 def _editable(task: Task, instruction: DragInstruction) -> Tensor | None:
     boxed = instruction.editable == "adaptive" and task.regions
     return adaptive_mask(task.regions) if boxed else task.editable
-
-
-def _targets(folder: Path, task: Task) -> tuple[Tensor, ...]:
-    """Reads ReD Bench's temp/mask_proc__i.png, where there is one of the picture's size for every region."""
-    files = [folder / "temp" / f"mask_proc__{i}.png" for i in range(len(task.regions))]
-    if not files or not all(f.is_file() for f in files):
-        return ()
-    masks = tuple(read_mask(f) for f in files)
-    fit = all(m.shape == (task.image.height, task.image.width) for m in masks)
-    return masks if fit else ()
 
 
 def _border(task: Task) -> list[str]:

@@ -47,7 +47,6 @@ def test_red_bench(tmp_path: Path) -> None:
     assert same(x.task.editable, EDITABLE) and same(x.editable, EDITABLE)
     assert x.instruction.points == (PointSpec((12, 12), (32, 22)),)
     assert (x.instruction.source_prompt, x.instruction.target_prompt) == ("a cat.", "a cat. It jumps.")
-    assert same(x.targets[0], layouts.box(30, 20, 45, 35)) and same(x.targets[1], layouts.box(45, 15, 54, 34))
     (tmp_path / "mask.png").unlink()  # as in the demonstrations: the box around the ways, D.2
     without = sample(tmp_path)
     assert without.instruction.editable == "adaptive" and without.editable is not None
