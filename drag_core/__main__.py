@@ -1,4 +1,4 @@
-"""The command line: python -m drag_core edit | demo | table | convert.
+"""The command line: python -m drag_core edit | demo | table | convert | metrics.
 
 Bad input ends in one sentence and exit code 2, Ctrl-C in exit code 130.
 """
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 
 def _parser() -> argparse.ArgumentParser:
+    from .bench.metrics_command import add_metrics
     from .lora import Training
     from .recipes import METHODS
     from .recipes.choice import COPY_PASTE, FINISH
@@ -96,6 +97,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     c.add_argument("target", type=Path, help="a .json file for ours; a folder for the others")
     c.add_argument("--to", choices=["json", "dragflow", "drag100"], default="json")
+    add_metrics(sub)
     return p
 
 
@@ -224,6 +226,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             _edit(a)
         elif a.command == "convert":
             _convert(a)
+        elif a.command == "metrics":
+            from .bench.metrics_command import run_metrics
+
+            run_metrics(a)
         elif a.command == "demo":
             from .bench.demo import demo
 
