@@ -1,4 +1,4 @@
-"""The command line: python -m drag_core edit | demo | table | convert | bench.
+"""The command line: python -m drag_core edit | demo | table | convert | metrics | bench.
 
 Bad input ends in one sentence and exit code 2, Ctrl-C in exit code 130.
 """
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from .bench.command import add_parser as add_bench
+    from .bench.bench_command import add_bench
+    from .bench.metrics_command import add_metrics
     from .lora import Training
     from .recipes import METHODS
     from .recipes.choice import COPY_PASTE, FINISH
@@ -101,6 +102,7 @@ def _parser() -> argparse.ArgumentParser:
     c.add_argument("target", type=Path, help="a .json file for ours and KJNodes'; a folder for the others")
     formats = ["json", "dragflow", "drag100", "nextbench", "sde", "kjnodes"]
     c.add_argument("--to", choices=formats, default="json")
+    add_metrics(sub)
     add_bench(sub)
     return p
 
@@ -232,10 +234,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             _edit(a)
         elif a.command == "convert":
             _convert(a)
-        elif a.command == "bench":
-            from .bench.command import run
+        elif a.command == "metrics":
+            from .bench.metrics_command import run_metrics
 
-            return run(a)
+            run_metrics(a)
+        elif a.command == "bench":
+            from .bench.bench_command import run_bench
+
+            return run_bench(a)
         elif a.command == "demo":
             from .bench.demo import demo
 

@@ -43,9 +43,9 @@ HOST = (
     ("backbones",),
     ("family", "memory"),
     ("graphs",),
-    ("session", "plain", "adapters", "loaders", "progress"),
+    ("session", "plain", "adapters", "loaders", "lpips", "progress"),
     ("inversion",),
-    ("patches", "features", "guide", "plan", "lora", "wish"),
+    ("patches", "features", "dift", "guide", "plan", "lora", "wish"),
     ("optimise", "own_start", "early", "look", "finish"),
 )
 

@@ -94,6 +94,17 @@ def distances(match: Match, found: tuple[Found, ...], size: Grid) -> Tensor:
     return known
 
 
+def seen_matches(
+    task: Task, original: Features | None, edited: Features | None
+) -> list[tuple[str, tuple[Found, ...]]]:
+    """Lists what every match that the features are made for has found, by its label."""
+    if original is None or edited is None:
+        return []
+    check_features(original, edited, task.image)
+    possible = (m for p in PROTOCOLS.values() for m in p.matches if not _lacks(m, task, original, edited))
+    return [(m.label, find(m, task, original, edited)) for m in possible]
+
+
 def matched(task: Task, original: Features | None, edited: Features | None) -> list[Line]:
     """Computes the mean distances that the features are made for; the others say what they need."""
     if original is not None and edited is not None:

@@ -14,6 +14,7 @@ from ..motion.masks import centroid, moved
 from ..types import Region, Task
 from .dai import RADII, dai
 from .line import HIGHER, LOWER, Line, Origin, hint
+from .matched import Found
 from .place import Match, locate, turned
 from .protocols import PROTOCOLS
 from .region import l1, psnr, ssim
@@ -101,6 +102,26 @@ def _turn(wanted: Tensor, mask: Tensor, picture: Tensor, match: Match | None, re
         return math.nan
     most = min(180.0, max(15.0, 1.25 * abs(math.degrees(region.motion.angle))))
     return abs(turned(wanted, mask, picture, match.offset, most))
+
+
+def located(original: Tensor, edited: Tensor, task: Task) -> tuple[Found, ...]:
+    """Finds every region's content in the edit by template matching: from its centroid to where it is.
+
+    Points alone have no content to look for: theirs is found nowhere.
+    """
+    if not task.regions:
+        return tuple(Found(h.start, h.target, (math.nan, math.nan)) for h in task.handles)
+    out = []
+    wanted, own = carried(original, task.regions)
+    for region, mask in zip(task.regions, own, strict=True):
+        start = centroid(region.mask)
+        target = apply(motion_matrix(region.motion), start)
+        match = locate(wanted, mask, edited, _reach(region))
+        there = (math.nan, math.nan)
+        if match is not None and match.psnr >= FOUND:
+            there = (target[0] + match.offset[0], target[1] + match.offset[1])
+        out.append(Found(start, target, there))
+    return tuple(out)
 
 
 def carried(image: Tensor, regions: tuple[Region, ...]) -> tuple[Tensor, list[Tensor]]:

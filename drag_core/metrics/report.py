@@ -133,13 +133,29 @@ def _notes(task: Task) -> tuple[str, ...]:
 
 def table(report: Report) -> str:
     """Writes the report as aligned text: a heading, one metric a line, then the notes."""
+    cells = rows(report)
+    wide = [max(len(r[i]) for r in cells) for i in range(3)]
+    body = [f"{n:<{wide[0]}}  {x:>{wide[1]}}  {y:>{wide[2]}}  {hint}".rstrip() for n, x, y, hint in cells]
+    return "\n".join([title(report), "", *body, "", *report.notes])
+
+
+def title(report: Report) -> str:
+    """Says what was measured."""
     size = f"{report.size.width}x{report.size.height}"
     parts = f"{_count(report.regions, 'region')}, {_count(report.pairs, 'point pair')}"
-    rows = [("metric", "edited", "no edit", "")]
-    rows += [(x.name, _number(x, x.edited), _number(x, x.no_edit), x.hint) for x in report.lines]
-    wide = [max(len(r[i]) for r in rows) for i in range(3)]
-    body = [f"{n:<{wide[0]}}  {x:>{wide[1]}}  {y:>{wide[2]}}  {hint}".rstrip() for n, x, y, hint in rows]
-    return "\n".join([f"Drag metrics: {size} picture, {parts}", "", *body, "", *report.notes])
+    return f"Drag metrics: {size} picture, {parts}"
+
+
+def rows(report: Report) -> list[tuple[str, str, str, str]]:
+    """Lists the table's cells: the heading, then name, edited, no edit and how to read it of every metric."""
+    return [("metric", "edited", "no edit", "")] + [
+        (x.name, _number(x, x.edited), _number(x, x.no_edit), _said(x)) for x in report.lines
+    ]
+
+
+def missing(report: Report) -> list[int]:
+    """Lists the rows of `rows` that have no value for the edit."""
+    return [i for i, line in enumerate(report.lines, 1) if math.isnan(line.edited)]
 
 
 def as_dict(report: Report) -> dict[str, Any]:
@@ -170,6 +186,13 @@ def as_dict(report: Report) -> dict[str, Any]:
         },
         "notes": list(report.notes),
     }
+
+
+def _said(line: Line) -> str:
+    """Says how to read a line, and where its value may not stand beside the paper's own."""
+    if line.origin.comparable is not False or math.isnan(line.edited):
+        return line.hint
+    return f"{line.hint}; not comparable to the paper: {line.origin.reason}"
 
 
 def _number(line: Line, value: float) -> str:

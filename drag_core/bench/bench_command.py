@@ -16,7 +16,7 @@ VARIANTS: tuple[Variant, ...] = ("ours", "paper", "released")
 MODELS = "embedded-sd,embedded-flux"
 
 
-def add_parser(sub: Any) -> None:
+def add_bench(sub: Any) -> None:
     """Adds the command `bench` to the subcommands of an argparse parser."""
     b = sub.add_parser(
         "bench",
@@ -69,18 +69,17 @@ def add_parser(sub: Any) -> None:
     b.add_argument("--lpips-heads", type=Path, help="LPIPS' heads, alex.pth of the package lpips 0.1.4")
 
 
-def run(a: argparse.Namespace) -> int:
+def run_bench(a: argparse.Namespace) -> int:
     """Runs it and returns the exit code: 1 where not one edit was drawn; those that failed are counted."""
     from ..pictures.files import write_text
     from .contact import write_contact
-    from .runner import failures
-    from .runner import run as go
+    from .runner import failures, run
     from .samples import entries
     from .sheets import table_csv, table_md
 
     plan = _plan(a)
     try:
-        records = go(plan, a.resume, lambda text: print(text, file=sys.stderr, flush=True))
+        records = run(plan, a.resume, lambda text: print(text, file=sys.stderr, flush=True))
     except KeyboardInterrupt:
         print(f"stopped; what is done is in {a.out}: go on with --resume", file=sys.stderr)
         return 130
