@@ -64,9 +64,14 @@ def add_bench(sub: Any) -> None:
     b.add_argument("--dtype", default="auto", help="as edit's")
     b.add_argument("--offload", action="store_true", help="as edit's")
     b.add_argument(
-        "--lpips", type=Path, help="AlexNet's weights, alexnet-owt-7be5be79.pth: LPIPS and IF columns"
+        "--lpips",
+        type=Path,
+        nargs=2,
+        metavar=("BACKBONE", "HEADS"),
+        help="as metrics': AlexNet's weights and LPIPS' heads; adds IF_bg, IF_s2t, IF_s2s, LPIPS_ue ...",
     )
-    b.add_argument("--lpips-heads", type=Path, help="LPIPS' heads, alex.pth of the package lpips 0.1.4")
+    b.add_argument("--dift", metavar="MODEL", help="a Stable Diffusion 2.1: adds MD, MD1, MD2")
+    b.add_argument("--protocol", default="all", help="whose mean distances --dift makes (default: all)")
 
 
 def run_bench(a: argparse.Namespace) -> int:
@@ -96,8 +101,9 @@ def run_bench(a: argparse.Namespace) -> int:
 def _plan(a: argparse.Namespace) -> Plan:
     """Makes the plan; raises DragError for whatever can't be, before a sample is drawn."""
     from ..backends.precision import Place
-    from .jobs import Weights
+    from ..metrics.lpips_weights import read_lpips
     from .loaded import Settings, family_of
+    from .looks import Weights, rules_of
     from .rows import rows_of
     from .runner import Plan
 
@@ -105,17 +111,18 @@ def _plan(a: argparse.Namespace) -> Plan:
     variants = _listed(a.variant)
     if odd := [v for v in variants if v not in VARIANTS]:
         raise DragError(f"there is no variant {odd[0]!r}; variants: {', '.join(VARIANTS)}")
-    if (a.lpips is None) != (a.lpips_heads is None):
-        raise DragError("LPIPS needs both files: give --lpips and --lpips-heads, or neither")
     if a.identity < 0:
         raise DragError(f"--identity is {a.identity}; it is a number of steps, 0 for none")
-    for file in (a.lpips, a.lpips_heads, a.vae, a.text):
+    for file in (*(a.lpips or ()), a.vae, a.text):
         if file is not None and not file.exists():
             raise DragError(f"there is no file {file}")
+    weights = Weights(*(a.lpips or (None, None)), a.dift, a.protocol)
     if a.lpips is not None:
-        from ..metrics.lpips_weights import read_lpips
-
-        read_lpips(a.lpips, a.lpips_heads)  # says now what is wrong with them
+        read_lpips(*a.lpips)  # says now what is wrong with them
+    if a.dift is not None and not rules_of(a.protocol):
+        raise DragError(
+            f"the protocol {a.protocol!r} has no mean distance: use one of {', '.join(_distances())}"
+        )
     settings = Settings(a.device, a.dtype, a.offload, a.vae, a.text, a.identity)
     models = [(name, family_of(name, settings)) for name in _listed(a.model)]
     if not models:
@@ -126,13 +133,20 @@ def _plan(a: argparse.Namespace) -> Plan:
         rows,
         a.out,
         settings,
-        Weights(a.lpips, a.lpips_heads),
+        weights,
         a.seeds,
         a.seed,
         a.limit,
         a.workers,
         a.engine,
     )
+
+
+def _distances() -> list[str]:
+    from ..metrics.protocols import PROTOCOLS
+    from .looks import ALL
+
+    return [ALL, *(p.name for p in PROTOCOLS.values() if p.matches)]
 
 
 def _listed(text: str) -> tuple[Any, ...]:

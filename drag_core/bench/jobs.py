@@ -7,34 +7,23 @@ import io
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import torch
 from PIL import Image
 from torch import Tensor
 
-from ..metrics.lpips import LpipsNet
-from ..metrics.lpips_weights import read_lpips
-from ..metrics.report import Looks, Report, as_dict, as_saved, measure
+from ..metrics.report import Report, as_dict, as_saved, measure
 from ..pictures.files import to_bytes
 from ..types import DragError
 from .lines import Record
 from .loaded import Settings
+from .looks import Weights, looks_for
 from .rows import Drawn, Row
 from .samples import Entry, Sample, read_sample
 
 VERSION = 1  # of a record: another one is never mixed with it
 OK, FAILED = "ok", "failed"
-
-
-@dataclass(frozen=True)
-class Weights:
-    """Files of the networks that metrics look with; None: their columns stay empty and say what they need."""
-
-    lpips: Path | None = None
-    heads: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -76,6 +65,9 @@ def key_of(digest: str, sample: str, row: Row, model_sha256: str, seed: int, set
     return hashlib.sha256(told.encode()).hexdigest()[:24]
 
 
+_drawn: set[str] = set()  # rows that this process has drawn: the first edit of each loads and compiles
+
+
 def work(job: Job) -> Done:
     """Draws and measures; what goes wrong is the record's reason, so that the run goes on."""
     if torch.device(job.settings.device).type == "cpu":
@@ -83,28 +75,25 @@ def work(job: Job) -> Done:
     try:
         sample = read_sample(job.entry)
         drawn = job.row.draw(sample, job.seed, job.settings)
-        report = measured(sample, drawn, job.weights)
+        report = measured(sample, drawn, job.weights, job.settings.device)
     except DragError as e:
         return Done(_failed(job, str(e)), None)
     except torch.cuda.OutOfMemoryError:
         return Done(_failed(job, f"{job.settings.device} has too little memory for it: try --offload"), None)
     except Exception as e:  # one sample must not end a night's run; what it was stands in its row
         return Done(_failed(job, f"unexpected {type(e).__name__}: {str(e).splitlines()[0:1]}"), None)
-    return Done(_record(job, sample, drawn, report), png_of(drawn.picture))
+    first = job.row.name not in _drawn
+    _drawn.add(job.row.name)
+    return Done(_record(job, sample, drawn, report) | {"warm_up": first}, png_of(drawn.picture))
 
 
-def measured(sample: Sample, drawn: Drawn, weights: Weights) -> Report:
+def measured(sample: Sample, drawn: Drawn, weights: Weights, device: str) -> Report:
     """Measures an edit of a sample, against the truth where it is known; the mask is the benchmark's own."""
     task = replace(sample.task, editable=sample.editable)
     truth = sample.case.truth if sample.case is not None else None
-    looks = Looks(lpips=_net(weights.lpips, weights.heads) if weights.lpips and weights.heads else None)
+    looks = looks_for(weights, sample, drawn.picture, device)
     cost = drawn.cost if drawn.cost.seconds else None
     return measure(sample.image[0], drawn.picture, task, truth, looks, cost)
-
-
-@lru_cache(1)
-def _net(backbone: Path, heads: Path) -> LpipsNet:
-    return read_lpips(backbone, heads)
 
 
 def _base(job: Job) -> Record:
@@ -166,10 +155,10 @@ def png_of(picture: Tensor) -> bytes:
     return out.getvalue()
 
 
-def unread(entry: Entry, rows: Sequence[Row], keys: Sequence[str], reason: str) -> list[Record]:
+def unread(entry: Entry, rows: Sequence[Row], keys: Sequence[str], base: int, reason: str) -> list[Record]:
     """Makes the lines of a sample that can't be read: one for every row, with the reason."""
     lines = []
     for row, key in zip(rows, keys, strict=True):
-        job = Job(key, entry, row, "", 0, 0, Settings(), Weights(), 1)
+        job = Job(key, entry, row, "", base, 0, Settings(), Weights(), 1)
         lines.append(_failed(job, reason))
     return lines

@@ -23,8 +23,9 @@ from ..pictures.files import write_json, write_whole
 from ..ranges import check_mode
 from ..types import DragError
 from . import engines, lines
-from .jobs import FAILED, OK, VERSION, Done, Job, Weights, key_of, noise_seed, unread, work
+from .jobs import FAILED, OK, VERSION, Done, Job, key_of, noise_seed, unread, work
 from .loaded import FAMILIES, Settings, hash_of
+from .looks import Weights
 from .rows import Row, result_of
 from .samples import Entry, entries, read_sample
 
@@ -80,17 +81,17 @@ def run(plan: Plan, resume: bool = False, say: Say = print) -> list[lines.Record
     """
     listed = entries(plan.data, plan.limit)
     file = plan.out / RESULTS
-    earlier = _earlier(plan, file, resume)
+    earlier = _earlier(file, resume)
     say(f"reading {len(listed)} samples")
     jobs, failed = _jobs(plan, listed)
-    keys = {j.key for j in jobs} | {r["key"] for r in failed}
-    kept = [r for r in earlier if r["status"] == OK or r["key"] not in keys]
+    keys = [j.key for j in jobs] + [r["key"] for r in failed]
+    kept = _kept(plan.out, earlier, jobs, failed)
     plan.out.mkdir(parents=True, exist_ok=True)
     lines.rewrite(file, [*kept, *failed])
     write_json(plan.out / RUN, _facts(plan))
     have = {r["key"] for r in kept}
     left = [j for j in jobs if j.key not in have]
-    say(f"{len(jobs) + len(failed)} edits: {len(jobs) - len(left)} done before, {len(left)} to do")
+    say(f"{len(keys)} edits: {len(jobs) - len(left)} done before, {len(left)} to do")
     for count, done in enumerate(_done(plan, left), 1):
         record = done.record
         if done.png is not None:
@@ -98,19 +99,14 @@ def run(plan: Plan, resume: bool = False, say: Say = print) -> list[lines.Record
         lines.append(file, record)
         what = "" if record["status"] == OK else f": {record['reason']}"
         say(f"{count}/{len(left)} {record['sample']}, {record['row']}{what}")
-    return ordered(lines.read(file), [e.id for e in listed], [r.name for r in plan.rows])
+    found = {r["key"]: r for r in lines.read(file)}
+    samples = {e.id: i for i, e in enumerate(listed)}
+    rows = {r.name: i for i, r in enumerate(plan.rows)}
+    mine = [found[k] for k in keys]
+    return sorted(mine, key=lambda r: (samples[r["sample"]], rows[r["row"]], r["base"]))
 
 
-def ordered(
-    records: Sequence[lines.Record], samples: Sequence[str], rows: Sequence[str]
-) -> list[lines.Record]:
-    """Takes of all records those of these samples and rows, the last of every key, in their order."""
-    last = {r["key"]: r for r in records if r["sample"] in samples and r["row"] in rows}
-    places = {name: i for i, name in enumerate(samples)}, {name: i for i, name in enumerate(rows)}
-    return sorted(last.values(), key=lambda r: (places[0][r["sample"]], places[1][r["row"]], r["base"]))
-
-
-def _earlier(plan: Plan, file: Path, resume: bool) -> list[lines.Record]:
+def _earlier(file: Path, resume: bool) -> list[lines.Record]:
     found = {r["key"]: r for r in lines.read(file) if r.get("version") == VERSION}
     if found and not resume:
         raise DragError(
@@ -118,6 +114,28 @@ def _earlier(plan: Plan, file: Path, resume: bool) -> list[lines.Record]:
             f"another --out"
         )
     return list(found.values())
+
+
+def _kept(
+    out: Path, earlier: Sequence[lines.Record], jobs: Sequence[Job], failed: Sequence[lines.Record]
+) -> list[lines.Record]:
+    """Takes of earlier records those that stay: all but what failed and is tried again.
+
+    Raises DragError where one is of the same edit with other data, models or settings: both would be counted.
+    """
+    asked = {(j.entry.id, j.row.name, j.base): j.key for j in jobs}
+    asked |= {(r["sample"], r["row"], r["base"]): r["key"] for r in failed}
+    kept = []
+    for r in earlier:
+        key = asked.get((r["sample"], r["row"], r["base"]))
+        if r["status"] != OK and key is not None:
+            continue
+        if key not in (None, r["key"]):
+            raise DragError(
+                f"{out} has {r['sample']}, {r['row']} of other data, models or settings: choose another --out"
+            )
+        kept.append(r)
+    return kept
 
 
 def _jobs(plan: Plan, listed: Sequence[Entry]) -> tuple[list[Job], list[lines.Record]]:
@@ -132,7 +150,7 @@ def _jobs(plan: Plan, listed: Sequence[Entry]) -> tuple[list[Job], list[lines.Re
             digest, reason = "", str(e)
         if reason:
             keys = [key_of("", entry.id, row, "", 0, plan.settings) for row in plan.rows]
-            failed += unread(entry, plan.rows, keys, reason)
+            failed += unread(entry, plan.rows, keys, plan.first_seed, reason)
             continue
         for row in plan.rows:
             for base in range(plan.first_seed, plan.first_seed + (plan.seeds if row.seeded else 1)):
@@ -192,6 +210,7 @@ def _facts(plan: Plan) -> dict[str, Any]:
         "limit": plan.limit,
         "rows": [r.name for r in plan.rows],
         "models": {r.model: hash_of(r.model) for r in plan.rows if r.model},
+        "weights": {k: str(v) for k, v in asdict(plan.weights).items()},
         "settings": {k: str(v) for k, v in asdict(plan.settings).items()},
         "seeds": [plan.first_seed, plan.first_seed + plan.seeds - 1],
         "noise": "the first 31 bits of sha256 of `number of the seed`/`sample id`",

@@ -74,7 +74,8 @@ def table_csv(records: Sequence[Record]) -> str:
 def table_md(records: Sequence[Record], title: str) -> str:
     """Writes the tables to read: in general, as each paper prints them, differences, kinds, coverage."""
     parts = [[f"# {title}", "", *_reading(records)], _general(records), *_papers(records)]
-    parts += [_differences(records), _kinds(records), _coverage(records), _missing(records)]
+    parts += [_differences(records), _kinds(records), _seconds(records)]
+    parts += [_coverage(records), _missing(records)]
     return "\n".join("\n".join(p) + "\n" for p in parts if p)
 
 
@@ -146,6 +147,24 @@ def _kinds(records: Sequence[Record]) -> list[str]:
         for row in rows_in(mine):
             lines.append(_row([kind or NO_VALUE, row, *(_cell(mine, row, k, GENERAL[k][1]) for k in keys)]))
     return ["", "## By kind", "", *lines]
+
+
+def _seconds(records: Sequence[Record]) -> list[str]:
+    """Averages seconds by stage; the first edit of a process loads and compiles, and counts where alone."""
+    timed = [r for r in records if r.get("seconds")]
+    stages = list(dict.fromkeys(s for r in timed for s in r["seconds"]))
+    if not timed:
+        return []
+    heads = ["row", *stages, "all", "all but identity (LoRA)", "of edits"]
+    lines = [_row(heads), "|---" * len(heads) + "|"]
+    for row in rows_in(timed):
+        mine = [r for r in timed if r["row"] == row]
+        warm = [r["seconds"] for r in mine if not r["warm_up"]] or [r["seconds"] for r in mine]
+        spent = [sum(s.get(stage, 0.0) for s in warm) / len(warm) for stage in stages]
+        without = sum(x for x, stage in zip(spent, stages, strict=True) if stage != "identity")
+        told = [*spent, sum(spent), without]
+        lines.append(_row([row, *(f"{x:.2f}" for x in told), str(len(warm))]))
+    return ["", "## Seconds by stage", "", *lines]
 
 
 def _coverage(records: Sequence[Record]) -> list[str]:

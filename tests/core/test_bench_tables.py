@@ -122,6 +122,17 @@ def test_published_tables_fit_their_protocol(table: Any) -> None:
     assert all(len(numbers) == len(table.keys) for _, numbers in table.rows)
 
 
+def test_seconds_are_told_by_stage_without_the_first_edit_of_a_process() -> None:
+    def timed(sample: str, warm_up: bool, **seconds: float) -> dict[str, Any]:
+        return record("x", sample, seconds=sum(seconds.values())) | {"seconds": seconds, "warm_up": warm_up}
+
+    records = [timed("a1", True, identity=90.0, drag=9.0), timed("a2", False, identity=4.0, drag=2.0)]
+    text = table_md([*records, timed("a3", False, identity=6.0, drag=4.0)], "t")
+    assert "| row | identity | drag | all | all but identity (LoRA) | of edits |" in text
+    assert "| x | 5.00 | 3.00 | 8.00 | 3.00 | 2 |" in text
+    assert "| x | 90.00 | 9.00 | 99.00 | 9.00 | 1 |" in table_md(records[:1], "t")
+
+
 def test_a_cell_can_not_break_the_table() -> None:
     text = table_md([record("a|b\nc", "a1", moved_psnr=1.0)], "t")
     assert "a\\|b c" in text
