@@ -116,9 +116,10 @@ def _plan(a: argparse.Namespace) -> Plan:
     for file in (*(a.lpips or ()), a.vae, a.text):
         if file is not None and not file.exists():
             raise DragError(f"there is no file {file}")
-    weights = Weights(*(a.lpips or (None, None)), a.dift, a.protocol)
+    backbone, heads = a.lpips or (None, None)
+    weights = Weights(backbone, heads, a.dift, a.protocol)
     if a.lpips is not None:
-        read_lpips(*a.lpips)  # says now what is wrong with them
+        read_lpips(backbone, heads)  # says now what is wrong with them
     if a.dift is not None and not rules_of(a.protocol):
         raise DragError(
             f"the protocol {a.protocol!r} has no mean distance: use one of {', '.join(_distances())}"

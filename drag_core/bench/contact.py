@@ -99,8 +99,8 @@ def _table(records: Sequence[Record]) -> str:
             cells.append(f'<td data-value="{"" if math.isnan(mean) else mean}">{said or "–"}</td>')
         lines.append("".join(cells))
     body = "\n".join(f"<tr>{line}</tr>" for line in lines[1:])
-    whole = f"<table><thead><tr>{lines[0]}</tr></thead><tbody>\n{body}\n</tbody></table>"
-    return f'<div class="scroll">{whole}</div>'
+    made = f"<table><thead><tr>{lines[0]}</tr></thead><tbody>\n{body}\n</tbody></table>"
+    return f'<div class="scroll">{made}</div>'
 
 
 def _sample(entry: Entry, records: Sequence[Record], folder: Path) -> Iterator[str]:

@@ -81,7 +81,8 @@ def work(job: Job) -> Done:
     except torch.cuda.OutOfMemoryError:
         return Done(_failed(job, f"{job.settings.device} has too little memory for it: try --offload"), None)
     except Exception as e:  # one sample must not end a night's run; what it was stands in its row
-        return Done(_failed(job, f"unexpected {type(e).__name__}: {str(e).splitlines()[0:1]}"), None)
+        first_line = next(iter(str(e).splitlines()), "")
+        return Done(_failed(job, f"unexpected {type(e).__name__}: {first_line}"), None)
     first = job.row.name not in _drawn
     _drawn.add(job.row.name)
     return Done(_record(job, sample, drawn, report) | {"warm_up": first}, png_of(drawn.picture))

@@ -18,7 +18,7 @@ from ..pictures.files import Picture, read_mask, read_picture, to_bytes
 from ..types import DragError, Grid, Task
 from .cases import Case
 from .example import instruction_of
-from .formats import ENDINGS, PICTURES, document_in, picture_in, read_noted
+from .formats import ENDINGS, PICTURES, Read, document_in, picture_in, read_noted
 from .held import Scene, case_of, scenes
 from .lit.cases import LIT_KINDS
 
@@ -43,7 +43,8 @@ class Entry:
 class Sample:
     """A sample: its picture, its drag at the picture's own size, and what the benchmark says beside it.
 
-    editable: (H, W), the benchmark's own mask, or the box around the regions' ways (DragFlow eq. 25-27).
+    editable: (H, W), what counts as edited: the benchmark's own mask; where ReD Bench has none the box around
+        the regions' ways (DragFlow eq. 25-27), which an edit's own mask is wider than.
     case: the exact answer, of drawn scenes.
     digest: the sha256 of picture and drag.
     """
@@ -150,7 +151,7 @@ def _folder(entry: Entry, place: Path) -> Sample:
         picture,
         found.instruction,
         task,
-        _editable(task, found.instruction),
+        _editable(task, found),
         None,
         tuple(dict.fromkeys(notes)),
         digest,
@@ -166,7 +167,6 @@ def _scene(entry: Entry, scene: Scene) -> Sample:
     task, notes = build_task(instruction, Grid(*picture.rgb.shape[-2:]))
     notes = (*notes, *_border(task))
     digest = _digest(picture, instruction, task)
-    editable = _editable(task, instruction)
     return Sample(
         entry.id,
         entry.category,
@@ -174,7 +174,7 @@ def _scene(entry: Entry, scene: Scene) -> Sample:
         picture,
         instruction,
         task,
-        editable,
+        task.editable,
         case,
         notes,
         digest,
@@ -182,8 +182,8 @@ def _scene(entry: Entry, scene: Scene) -> Sample:
     )
 
 
-def _editable(task: Task, instruction: DragInstruction) -> Tensor | None:
-    boxed = instruction.editable == "adaptive" and task.regions
+def _editable(task: Task, found: Read) -> Tensor | None:
+    boxed = found.format == "red" and found.instruction.editable == "adaptive" and task.regions
     return adaptive_mask(task.regions) if boxed else task.editable
 
 
