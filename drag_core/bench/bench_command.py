@@ -101,9 +101,8 @@ def run_bench(a: argparse.Namespace) -> int:
 def _plan(a: argparse.Namespace) -> Plan:
     """Makes the plan; raises DragError for whatever can't be, before a sample is drawn."""
     from ..backends.precision import Place
-    from ..metrics.lpips_weights import read_lpips
+    from . import looks
     from .loaded import Settings, family_of
-    from .looks import Weights, rules_of
     from .rows import rows_of
     from .runner import Plan
 
@@ -117,17 +116,12 @@ def _plan(a: argparse.Namespace) -> Plan:
         if file is not None and not file.exists():
             raise DragError(f"there is no file {file}")
     backbone, heads = a.lpips or (None, None)
-    weights = Weights(backbone, heads, a.dift, a.protocol)
-    if a.lpips is not None:
-        read_lpips(backbone, heads)  # says now what is wrong with them
-    if a.dift is not None and not rules_of(a.protocol):
-        raise DragError(
-            f"the protocol {a.protocol!r} has no mean distance: use one of {', '.join(_distances())}"
-        )
+    weights = looks.Weights(backbone, heads, a.dift, a.protocol)
     settings = Settings(a.device, a.dtype, a.offload, a.vae, a.text, a.identity)
     models = [(name, family_of(name, settings)) for name in _listed(a.model)]
     if not models:
         raise DragError(f"--model names none: use {MODELS}, or a model of your own")
+    looks.check(weights, a.device)
     rows = rows_of(_listed(a.recipes), variants or ("ours",), models, _results(a.score))
     return Plan(
         a.data,
@@ -141,13 +135,6 @@ def _plan(a: argparse.Namespace) -> Plan:
         a.workers,
         a.engine,
     )
-
-
-def _distances() -> list[str]:
-    from ..metrics.protocols import PROTOCOLS
-    from .looks import ALL
-
-    return [ALL, *(p.name for p in PROTOCOLS.values() if p.matches)]
 
 
 def _listed(text: str) -> tuple[Any, ...]:

@@ -18,7 +18,7 @@ from ..metrics.matched import Features
 from ..metrics.protocols import PROTOCOLS, FeatureRule
 from ..metrics.report import Looks
 from ..trajectory.schedules import every_level
-from ..types import Grid
+from ..types import DragError, Grid
 from .loaded import hash_of
 from .samples import Sample
 
@@ -53,6 +53,19 @@ def looks_for(weights: Weights, sample: Sample, picture: Tensor, device: str) ->
         _before.clear()
         _before[sample.digest, key] = _features(sample.image, *key)
     return Looks(net, _before[sample.digest, key], _features(picture[None], *key))
+
+
+def check(weights: Weights, device: str) -> None:
+    """Raises DragError now for what looks_for() would refuse at the first sample."""
+    if weights.lpips and weights.heads:
+        _net(weights.lpips, weights.heads)
+    if weights.dift is not None:
+        if not rules_of(weights.protocol):
+            known = [ALL, *(p.name for p in PROTOCOLS.values() if p.matches)]
+            raise DragError(
+                f"the protocol {weights.protocol!r} has no mean distance: use one of {', '.join(known)}"
+            )
+        _look(weights.dift, "", device)
 
 
 def rules_of(protocol: str) -> tuple[FeatureRule, ...]:

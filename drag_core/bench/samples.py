@@ -203,6 +203,7 @@ def _border(task: Task) -> list[str]:
 
 def _digest(picture: Picture, instruction: DragInstruction, task: Task) -> str:
     found = hashlib.sha256(to_json(instruction).encode())
-    for part in (picture.rgb, *(r.mask.byte() for r in task.regions)):
+    masks = [m for m in (*(r.mask for r in task.regions), task.editable) if m is not None]
+    for part in (picture.rgb, *(m.byte() for m in masks)):
         found.update(str(tuple(part.shape)).encode() + part.contiguous().numpy().tobytes())
     return found.hexdigest()
