@@ -26,8 +26,8 @@ GENERAL = {
     "left_behind": ("left behind, dB ↓", 1),
     "background_psnr": ("background, dB ↑", 1),
     "dai_paper_20": ("DAI_20 (Eq. 8) ↓", 4),
-    "seconds": ("s", 1),
-    "peak_memory": ("MB", 0),
+    "seconds": ("seconds", 1),
+    "peak_memory": ("memory, MB", 0),
 }
 COMPARED = (
     "reference_target_psnr",
@@ -76,7 +76,7 @@ def table_md(records: Sequence[Record], title: str) -> str:
     parts = [[f"# {title}", "", *_reading(records)], _general(records), *_papers(records)]
     parts += [_differences(records), _kinds(records), _seconds(records)]
     parts += [_coverage(records), _missing(records)]
-    return "\n".join("\n".join(p) + "\n" for p in parts if p)
+    return "\n\n".join("\n".join(p).strip() for p in parts if p) + "\n"
 
 
 def _reading(records: Sequence[Record]) -> list[str]:
@@ -116,7 +116,10 @@ def _papers(records: Sequence[Record]) -> Iterator[list[str]]:
                 found = dict(zip(table.keys, numbers, strict=True))
                 cells = [f"{found[c.key]:.{c.digits}f}" if c.key in found else NO_VALUE for c in columns]
                 lines.append(_row([f"*{method}, published ({table.source})*", *cells]))
-        lines += [""] + [f"- {c.label}: {why}" for c in columns if (why := _why(records, c.key))]
+        said: dict[str, list[str]] = {}
+        for c in columns:
+            said.setdefault(_why(records, c.key), []).append(c.label)
+        lines += ["", *(f"- {'; '.join(labels)}: {why}" for why, labels in said.items() if why)]
         yield lines
 
 
@@ -189,7 +192,7 @@ def _missing(records: Sequence[Record]) -> list[str]:
             needs.setdefault(_why(records, key) or "no value", []).append(told[0]["name"])
     if not needs:
         return []
-    return ["", "## Not measured", "", *(f"- {', '.join(names)}: {why}" for why, names in needs.items())]
+    return ["", "## Not measured", "", *(f"- {'; '.join(names)}: {why}" for why, names in needs.items())]
 
 
 def _cell(records: Sequence[Record], row: str, key: str, digits: int) -> str:
