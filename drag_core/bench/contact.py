@@ -35,7 +35,8 @@ body { font: 14px/1.45 system-ui, sans-serif; margin: 1.5rem; max-width: 2200px 
 h1 { font-size: 1.4rem } h2 { font-size: 1rem; margin: 1.6rem 0 .4rem }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums }
 th, td { padding: .25rem .6rem; border-bottom: 1px solid var(--line); text-align: right }
-td { white-space: nowrap } th { cursor: pointer; vertical-align: bottom; max-width: 8rem } th:first-child, td:first-child { text-align: left }
+td { white-space: nowrap } th { cursor: pointer; vertical-align: bottom; max-width: 8rem }
+th:first-child, td:first-child { text-align: left }
 th button { all: unset; cursor: pointer; font-weight: 600 } th button:focus-visible { outline: 2px solid }
 th[aria-sort=ascending] button::after { content: " ▲" }
 th[aria-sort=descending] button::after { content: " ▼" }
