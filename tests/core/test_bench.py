@@ -28,6 +28,7 @@ from drag_core.bench.samples import Entry, Sample, entries, read_sample
 from drag_core.bench.sheets import table_csv, table_md
 from drag_core.types import DragError
 from tests.core import layouts
+from tests.core.dying import always_dies, dies_once
 
 ROOT = Path(__file__).resolve().parents[2]
 BASE = (Row(NO_EDIT, no_edit, seeded=False), Row(WARP, warped, seeded=False))
@@ -268,18 +269,7 @@ def test_rows_are_the_baselines_then_the_recipes() -> None:
             rows_of((recipe,), ("ours",), models[:1])
 
 
-def dies_once(job: tuple[int, str]) -> int:
-    number, marker = job
-    if number == 2 and not Path(marker).exists():
-        Path(marker).write_text("")
-        os.kill(os.getpid(), signal.SIGKILL)
-    return number * number
-
-
-def always_dies(job: int) -> int:
-    os._exit(1)
-
-
+@pytest.mark.skipif(os.name == "nt", reason="SIGKILL is POSIX: run this test on Linux or macOS")
 def test_a_worker_that_dies_loses_nothing(tmp_path: Path) -> None:
     jobs = [(k, str(tmp_path / "marker")) for k in range(6)]
     assert sorted(engines.local(jobs, dies_once, 2)) == [0, 1, 4, 9, 16, 25]
