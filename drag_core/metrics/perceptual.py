@@ -21,7 +21,7 @@ from .protocols import PROTOCOLS, column_of, protocol_of
 NEEDS = "needs the weights of LPIPS (Drag Load LPIPS)"
 OTHER_WEIGHTS = f"not the papers' weights ({ALEX.file} with lpips 0.1.4's alex.pth)"
 REGIONS, MASK = "needs regions", "needs a mask, and everything may change"
-TABLES = "the table's script carries the whole picture: the line `released`"
+TABLES = "the table's script carries the whole picture, as the line IF_s2t (released)"
 OWN_MASK = "by this drag's mask; the paper's is the data set's own"
 Value = Callable[[Tensor, Tensor], float]  # of original and edit
 
@@ -74,8 +74,9 @@ def _asked(task: Task, look: Distance, net: LpipsNet | None, truth: Tensor | Non
     def area(where: Tensor) -> Value:
         return lambda a, b: part(a, b, where, where, look)
 
-    whole, ue, ed = area(every), area(1 - mask), area(mask)
-    hh, th = handles("bbox224"), targets
+    whole, ue, ed, hh, th = (
+        _kept(value) for value in (area(every), area(1 - mask), area(mask), handles("bbox224"), targets)
+    )
     asked = [
         Asked("lpips", "LPIPS, whole picture at 224", LOWER, whole),
         Asked("if", "IF, whole picture", HIGHER, _one_minus(whole)),
@@ -103,6 +104,18 @@ def _asked(task: Task, look: Distance, net: LpipsNet | None, truth: Tensor | Non
         near: Value = lambda a, b: lpips(right, b, net, None) if net is not None else math.nan  # noqa: E731
         asked.append(Asked("reference_lpips", "whole picture, to the reference, LPIPS", LOWER, near))
     return asked
+
+
+def _kept(value: Value) -> Value:
+    """Makes `value` look once at every edit: a distance and the fidelity that is 1 - it are one look."""
+    seen: dict[int, float] = {}
+
+    def kept(a: Tensor, b: Tensor) -> float:
+        if id(b) not in seen:
+            seen[id(b)] = value(a, b)
+        return seen[id(b)]
+
+    return kept
 
 
 def _one_minus(value: Value) -> Value:
