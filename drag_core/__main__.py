@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .bench.metrics_command import add_metrics, run_metrics
 from .types import DragError
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from .bench.metrics_command import add_metrics
     from .lora import Training
     from .recipes import METHODS
     from .recipes.choice import COPY_PASTE, FINISH
@@ -227,8 +227,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         elif a.command == "convert":
             _convert(a)
         elif a.command == "metrics":
-            from .bench.metrics_command import run_metrics
-
             run_metrics(a)
         elif a.command == "demo":
             from .bench.demo import demo
