@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .bench.bench_command import add_bench, run_bench
+from .bench.metrics_command import add_metrics, run_metrics
 from .types import DragError
 
 if TYPE_CHECKING:
@@ -19,8 +21,6 @@ if TYPE_CHECKING:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from .bench.bench_command import add_bench
-    from .bench.metrics_command import add_metrics
     from .lora import Training
     from .recipes import METHODS
     from .recipes.choice import COPY_PASTE, FINISH
@@ -235,12 +235,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         elif a.command == "convert":
             _convert(a)
         elif a.command == "metrics":
-            from .bench.metrics_command import run_metrics
-
             run_metrics(a)
         elif a.command == "bench":
-            from .bench.bench_command import run_bench
-
             return run_bench(a)
         elif a.command == "demo":
             from .bench.demo import demo

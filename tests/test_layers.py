@@ -72,10 +72,7 @@ def dotted(node: ast.AST) -> str:
 
 def can_unpickle(call: ast.Call) -> bool:
     """Whether a call may run what a file holds: torch.load may not with a literal weights_only=True."""
-    safe = any(
-        k.arg == "weights_only" and isinstance(k.value, ast.Constant) and k.value.value is True
-        for k in call.keywords
-    )
+    safe = any(k.arg == "weights_only" and ast.unparse(k.value) == "True" for k in call.keywords)
     return dotted(call.func) in ("np.load", "numpy.load") or (dotted(call.func) == "torch.load" and not safe)
 
 

@@ -106,6 +106,8 @@ def matches(
             "one model and the same settings"
         )
     h, w = _size(size)
+    f0, f1 = f0.double(), f1.double()
+    norms = upsampled_norm(f1, size, upsample)
     out = []
     for i, (x, y) in enumerate(_points(starts).tolist()):
         px, py = math.floor(x + 0.5), math.floor(y + 0.5)
@@ -113,7 +115,7 @@ def matches(
         if not (0 <= px < w and 0 <= py < h) or (allowed is not None and not allowed.any()):
             out.append((math.nan, math.nan))
             continue
-        alike = cosine_map(f0, f1, (px, py), size, upsample)
+        alike = cosine_map(f0, f1, (px, py), size, upsample, norms)
         if allowed is not None:
             alike = alike.masked_fill(~allowed.to(alike.device), -math.inf)
         best = int(alike.argmax())
@@ -122,28 +124,51 @@ def matches(
 
 
 def cosine_map(
-    f0: Tensor, f1: Tensor, pixel: tuple[int, int], size: Size, upsample: Upsample = "bilinear"
+    f0: Tensor,
+    f1: Tensor,
+    pixel: tuple[int, int],
+    size: Size,
+    upsample: Upsample = "bilinear",
+    norms: Tensor | None = None,
 ) -> Tensor:
     """Computes the cosine of f0 at `pixel` (x, y) with f1 at every pixel, (H, W) float64, both upsampled.
 
-    Bilinear upsampling is linear, so the dot products are upsampled in the features' place; the squared norm
-    is a quadratic form of the four neighbours' dot products.
+    Bilinear upsampling is linear, so the dot products are upsampled in the features' place.
+
+    norms: upsampled_norm of f1, where it is known.
     """
     (h, w), (px, py) = _size(size), pixel
     a, b = f0[0].double(), f1[0].double()
     if upsample == "nearest":
-        rows, columns = (_nearest(*n) for n in ((a.shape[1], h), (a.shape[2], w)))
-        query = a[:, rows[py], columns[px]]
-        dots, norms = torch.einsum("c,chw->hw", query, b), torch.linalg.vector_norm(b, dim=0)
-        cells = dots / (torch.linalg.vector_norm(query) * norms).clamp_min(EPSILON)
-        rows, columns = (_nearest(*n) for n in ((b.shape[1], h), (b.shape[2], w)))
-        nearest: Tensor = cells[rows][:, columns]
-        return nearest
-    query = _read(a, px, py, h, w)
-    dots = torch.einsum("c,chw->hw", query, b)
-    up = F.interpolate(dots[None, None], (h, w), mode="bilinear")[0, 0]
-    cosine: Tensor = up / (torch.linalg.vector_norm(query) * _upsampled_norm(b, h, w)).clamp_min(EPSILON)
+        query = a[:, _nearest(a.shape[1], h)[py], _nearest(a.shape[2], w)[px]]
+    else:
+        query = _read(a, px, py, h, w)
+    dots = torch.einsum("c,chw->hw", query, b)[None, None]
+    up = F.interpolate(dots, (h, w), mode=upsample)[0, 0]
+    norms = upsampled_norm(f1, size, upsample) if norms is None else norms
+    cosine: Tensor = up / (torch.linalg.vector_norm(query) * norms).clamp_min(EPSILON)
     return cosine
+
+
+def upsampled_norm(f: Tensor, size: Size, upsample: Upsample = "bilinear") -> Tensor:
+    """Computes the norms (H, W) float64 of the upsampled features f (1, C, h, w).
+
+    Bilinear: its square is a quadratic form of the dot products of a pixel's four cells.
+    """
+    (h, w), f = _size(size), f[0].double()
+    if upsample == "nearest":
+        return F.interpolate(torch.linalg.vector_norm(f, dim=0)[None, None], (h, w))[0, 0]
+    right = torch.cat([f[:, :, 1:], f[:, :, -1:]], 2)
+    corners = (f, right, *(torch.cat([x[:, 1:], x[:, -1:]], 1) for x in (f, right)))
+    (top, _, down), (left, _, along) = _linear(f.shape[1], h), _linear(f.shape[2], w)
+    down, along = down.to(f.device)[:, None], along.to(f.device)[None]
+    shares = ((1 - down) * (1 - along), (1 - down) * along, down * (1 - along), down * along)
+    square = torch.zeros(h, w, dtype=f.dtype, device=f.device)
+    for i in range(4):
+        for j in range(i, 4):
+            gram = (corners[i] * corners[j]).sum(0)[top][:, left]
+            square += (1 if i == j else 2) * shares[i] * shares[j] * gram
+    return square.clamp_min(0).sqrt()
 
 
 def discs_of(starts: Points, targets: Points, size: Size) -> Tensor:
@@ -190,18 +215,3 @@ def _read(f: Tensor, px: int, py: int, h: int, w: int) -> Tensor:
     rows = torch.stack([f[:, top[py]], f[:, bottom[py]]])
     row = rows[0] * (1 - down[py]) + rows[1] * down[py]
     return row[:, left[px]] * (1 - along[px]) + row[:, right[px]] * along[px]
-
-
-def _upsampled_norm(f: Tensor, h: int, w: int) -> Tensor:
-    """The norm (H, W) of the bilinearly upsampled features f (C, h, w)."""
-    right = torch.cat([f[:, :, 1:], f[:, :, -1:]], 2)
-    corners = (f, right, *(torch.cat([x[:, 1:], x[:, -1:]], 1) for x in (f, right)))
-    (top, _, down), (left, _, along) = _linear(f.shape[1], h), _linear(f.shape[2], w)
-    down, along = down.to(f.device)[:, None], along.to(f.device)[None]
-    shares = ((1 - down) * (1 - along), (1 - down) * along, down * (1 - along), down * along)
-    square = torch.zeros(h, w, dtype=f.dtype, device=f.device)
-    for i in range(4):
-        for j in range(i, 4):
-            gram = (corners[i] * corners[j]).sum(0)[top][:, left]
-            square += (1 if i == j else 2) * shares[i] * shares[j] * gram
-    return square.clamp_min(0).sqrt()

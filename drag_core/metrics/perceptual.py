@@ -21,8 +21,11 @@ from .protocols import PROTOCOLS, column_of, protocol_of
 NEEDS = "needs the weights of LPIPS (Drag Load LPIPS)"
 OTHER_WEIGHTS = f"not the papers' weights ({ALEX.file} with lpips 0.1.4's alex.pth)"
 REGIONS, MASK = "needs regions", "needs a mask, and everything may change"
-TABLES = "the table's script carries the whole picture: the line `released`"
+GONE = "needs a target inside the picture"
+TABLES = "the table's script carries the whole picture, as the line IF_s2t (released)"
 OWN_MASK = "by this drag's mask; the paper's is the data set's own"
+NATIVE = 63  # px; at native size AlexNet needs so many a side
+SMALL = f"needs pictures of {NATIVE} px a side"
 Value = Callable[[Tensor, Tensor], float]  # of original and edit
 
 
@@ -57,7 +60,9 @@ def _asked(task: Task, look: Distance, net: LpipsNet | None, truth: Tensor | Non
     regions, editable = task.regions, task.editable
     every = torch.ones(task.image.height, task.image.width)
     mask = every if editable is None else editable.float()
-    no_mask, no_region = MASK if editable is None else "", "" if regions else REGIONS
+    arriving = [(r, there) for r in regions if (there := moved(r)).any()]
+    no_mask, no_region = "" if (mask < 0.5).any() else MASK, "" if regions else REGIONS
+    no_target = "" if arriving else GONE if regions else REGIONS
 
     def handles(cut: Cut) -> Value:
         return lambda a, b: _mean([part(a, b, r.mask, r.mask, look, cut) for r in regions])
@@ -65,17 +70,17 @@ def _asked(task: Task, look: Distance, net: LpipsNet | None, truth: Tensor | Non
     def targets(a: Tensor, b: Tensor) -> float:
         """The handle region as it should arrive against the target region of the edit."""
         found = []
-        for region in regions:
+        for region, there in arriving:
             carried = warp(a[None], motion_matrix(region.motion), padding="border")[0]
-            there = moved(region)
             found.append(part(carried, b, there, there, look, "bbox224"))
         return _mean(found)
 
     def area(where: Tensor) -> Value:
         return lambda a, b: part(a, b, where, where, look)
 
-    whole, ue, ed = area(every), area(1 - mask), area(mask)
-    hh, th = handles("bbox224"), targets
+    whole, ue, ed, hh, th = (
+        _kept(value) for value in (area(every), area(1 - mask), area(mask), handles("bbox224"), targets)
+    )
     asked = [
         Asked("lpips", "LPIPS, whole picture at 224", LOWER, whole),
         Asked("if", "IF, whole picture", HIGHER, _one_minus(whole)),
@@ -92,17 +97,36 @@ def _asked(task: Task, look: Distance, net: LpipsNet | None, truth: Tensor | Non
         ),
         Asked("if_s2s", "IF_s2s", LOWER, lambda a, b: if_s2s(a, b, regions, look), no_region),
         Asked("lpips_ue", "LPIPS_ue, uneditable area", LOWER, ue, no_mask),
-        Asked("lpips_th", "LPIPS_th, handle to target", LOWER, th, no_region),
+        Asked("lpips_th", "LPIPS_th, handle to target", LOWER, th, no_target),
         Asked("lpips_hh", "LPIPS_hh, handle to handle", HIGHER, hh, no_region),
         Asked("if_ed", "IF_ed, editable area", HIGHER, _one_minus(ed), no_mask),
-        Asked("if_th", "IF_th, handle to target", HIGHER, _one_minus(th), no_region),
+        Asked("if_th", "IF_th, handle to target", HIGHER, _one_minus(th), no_target),
         Asked("if_hh", "IF_hh, handle to handle", LOWER, _one_minus(hh), no_region),
     ]
     if truth is not None:
-        right = truth
-        near: Value = lambda a, b: lpips(right, b, net, None) if net is not None else math.nan  # noqa: E731
-        asked.append(Asked("reference_lpips", "whole picture, to the reference, LPIPS", LOWER, near))
+        small = SMALL if min(task.image.height, task.image.width) < NATIVE else ""
+        asked.append(
+            Asked(
+                "reference_lpips", "whole picture, to the reference, LPIPS", LOWER, _near(truth, net), small
+            )
+        )
     return asked
+
+
+def _near(truth: Tensor, net: LpipsNet | None) -> Value:
+    return lambda a, b: math.nan if net is None else lpips(truth, b, net, None)
+
+
+def _kept(value: Value) -> Value:
+    """Makes `value` look once at every edit: a distance and the fidelity that is 1 - it are one look."""
+    seen: dict[int, float] = {}
+
+    def kept(a: Tensor, b: Tensor) -> float:
+        if id(b) not in seen:
+            seen[id(b)] = value(a, b)
+        return seen[id(b)]
+
+    return kept
 
 
 def _one_minus(value: Value) -> Value:

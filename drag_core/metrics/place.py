@@ -91,8 +91,12 @@ def locate(template: Tensor, mask: Tensor, image: Tensor, reach: int) -> Match |
     return Match((int(dx[i]), int(dy[i])), -10 * math.log10(max(error, 1e-10)))
 
 
-def turned(template: Tensor, mask: Tensor, image: Tensor, offset: tuple[int, int], most: float) -> float:
+def turned(
+    template: Tensor, mask: Tensor, image: Tensor, offset: tuple[int, int], most: float
+) -> tuple[float, float]:
     """Finds by how many degrees what `image` shows at `offset` is turned against a template, to 0.25.
+
+    Returns (degrees, PSNR of that fit in dB).
 
     template, mask: as for locate.
     offset: (dx, dy), where locate() found it.
@@ -126,7 +130,7 @@ def turned(template: Tensor, mask: Tensor, image: Tensor, offset: tuple[int, int
         top_fit = max(fit(a) for a in angles)
         error = 10 ** (-top_fit / 10) + TIE
         best = min((a for a in angles if 10 ** (-fit(a) / 10) <= error), key=abs)
-    return best
+    return best, fit(best)
 
 
 def _window(picture: Tensor, left: int, top: int, side: int) -> Tensor:

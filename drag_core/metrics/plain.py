@@ -97,11 +97,16 @@ def _placed(
 
 
 def _turn(wanted: Tensor, mask: Tensor, picture: Tensor, match: Match | None, region: Region) -> float:
-    """Computes by how many degrees what was found is turned; nan where nothing was."""
-    if match is None or match.psnr < FOUND:
+    """Computes by how many degrees the content is turned where it was found; nan where it is no content.
+
+    What was not found unturned is looked for at its target: a turn not made lies there.
+    """
+    if match is None:
         return math.nan
     most = min(180.0, max(15.0, 1.25 * abs(math.degrees(region.motion.angle))))
-    return abs(turned(wanted, mask, picture, match.offset, most))
+    offset = match.offset if match.psnr >= FOUND else (0, 0)
+    angle, fit = turned(wanted, mask, picture, offset, most)
+    return abs(angle) if fit >= FOUND else math.nan
 
 
 def located(original: Tensor, edited: Tensor, task: Task) -> tuple[Found, ...]:

@@ -8,6 +8,7 @@ that the saved files give the same.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,7 +76,9 @@ def measure(
     lines += perceptual(a, b, task, looks.lpips, truth)
     lines += matched(task, looks.original, looks.edited)
     lines += _spent(cost) if cost is not None else []
-    return Report(task.image, len(task.regions), len(task.handles), tuple(lines), _notes(task))
+    return Report(
+        task.image, len(task.regions), len(task.handles), tuple(lines), (*_notes(task), *_reasons(lines))
+    )
 
 
 def _spent(cost: Cost) -> list[Line]:
@@ -189,10 +192,20 @@ def as_dict(report: Report) -> dict[str, Any]:
 
 
 def _said(line: Line) -> str:
-    """Says how to read a line, and where its value may not stand beside the paper's own."""
-    if line.origin.comparable is not False or math.isnan(line.edited):
-        return line.hint
-    return f"{line.hint}; not comparable to the paper: {line.origin.reason}"
+    """Says how to read a line, and if its value may not stand beside the paper's; why is in the notes."""
+    return f"{line.hint}; not comparable to the paper" if _apart(line) else line.hint
+
+
+def _apart(line: Line) -> bool:
+    return line.origin.comparable is False and not math.isnan(line.edited)
+
+
+def _reasons(lines: Sequence[Line]) -> list[str]:
+    """Says why values may not stand beside the papers' own, a sentence for each reason."""
+    by_reason: dict[str, list[str]] = {}
+    for line in filter(_apart, lines):
+        by_reason.setdefault(line.origin.reason, []).append(line.name.split(",")[0])
+    return [f"Not comparable to the paper, {', '.join(names)}: {why}." for why, names in by_reason.items()]
 
 
 def _number(line: Line, value: float) -> str:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 FACE, SIZE, DARK, PALE = cv2.FONT_HERSHEY_SIMPLEX, 0.42, (25, 25, 25), (150, 150, 150)
 LINE, PAD, GAP = 19, 10, 18
-IN_LETTERS = {"°": " deg", "↑": "(up)", "↓": "(down)", "·": "*", "–": "-", "…": "..."}  # what the font lacks
+IN_LETTERS = {"°": "deg", "↑": "(up)", "↓": "(down)", "·": "*", "–": "-", "…": "..."}  # what the font lacks
 
 
 def sheet(title: str, rows: Sequence[Sequence[str]], pale: Sequence[int] = ()) -> Tensor:

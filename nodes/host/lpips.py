@@ -66,7 +66,8 @@ def path_of(name: str) -> Path:
         source = f"it lies as lpips/weights/v0.1/{name} in the PyPI package lpips 0.1.4 (6 kB)"
     else:
         source = f"download https://download.pytorch.org/models/{name}"
-    raise DragError(f"{name} is missing: {source}; put it into {Path(folder_paths.models_dir, FOLDER)}")
+    place = Path(folder_paths.models_dir, FOLDER)
+    raise DragError(f"LPIPS needs the file {name}, which is missing: {source}; put it into {place}")
 
 
 def load_lpips(backbone: str, heads: str) -> LpipsNet:
