@@ -92,6 +92,13 @@ def _parser() -> argparse.ArgumentParser:
     t = sub.add_parser("table", help="the table of held-out scenes that the README shows")
     t.add_argument("--out", type=Path, help="folder for strips and results")
     t.add_argument("--cases", type=int, default=8, help="cases of each kind (move, rotate, deform)")
+    _add_convert(sub)
+    add_metrics(sub)
+    add_bench(sub)
+    return p
+
+
+def _add_convert(sub: Any) -> None:
     c = sub.add_parser("convert", help="another instruction format to ours, or ours to another")
     c.add_argument(
         "source",
@@ -102,9 +109,6 @@ def _parser() -> argparse.ArgumentParser:
     c.add_argument("target", type=Path, help="a .json file for ours and KJNodes'; a folder for the others")
     formats = ["json", "dragflow", "drag100", "nextbench", "sde", "kjnodes"]
     c.add_argument("--to", choices=formats, default="json")
-    add_metrics(sub)
-    add_bench(sub)
-    return p
 
 
 def _check_out(a: argparse.Namespace, report: Path) -> None:

@@ -68,7 +68,11 @@ def over_ray(
     ours = not ray.is_initialized()
     if ours:
         alone: dict[str, Any] = {} if "RAY_ADDRESS" in os.environ else {"num_cpus": workers * threads}
-        ray.init(include_dashboard=False, log_to_driver=False, logging_level="ERROR", **alone)
+        try:
+            ray.init(include_dashboard=False, log_to_driver=False, logging_level="ERROR", **alone)
+        except Exception as e:  # of many kinds, with a page of advice each
+            first = next(iter(str(e).strip().splitlines()), type(e).__name__)
+            raise DragError(f"Ray can't be started or reached: {first}") from None
     try:
         remote = ray.remote(num_cpus=threads, num_gpus=gpus, max_retries=-1)(work)
         waiting, running = list(jobs), list[Any]()

@@ -277,25 +277,6 @@ def test_a_worker_that_dies_loses_nothing(tmp_path: Path) -> None:
         list(engines.local([1, 2], always_dies, 2))
 
 
-def test_ray_missing_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(DragError, match="pip install ray"):
-        list(engines.over_ray([1], abs, 1, threads=1, gpus=0))
-
-
-def test_ray_gives_the_same_numbers_and_outlives_a_worker(tmp_path: Path) -> None:
-    pytest.importorskip("ray", reason="Ray is not installed: pip install ray")
-    for k in ("1", "2"):
-        layouts.drag100(tmp_path / "data" / k)
-    row = Row("noisy", noisy)
-    here = run(plan(tmp_path / "data", tmp_path / "here", row), say=quiet)
-    there = run(plan(tmp_path / "data", tmp_path / "there", row, engine="ray"), say=quiet)
-    assert [numbers(r) for r in here] == [numbers(r) for r in there]
-    jobs = [(k, str(tmp_path / "marker")) for k in range(6)]
-    assert sorted(engines.over_ray(jobs, dies_once, 2, threads=1, gpus=0)) == [0, 1, 4, 9, 16, 25]
-    assert (tmp_path / "marker").exists()
-
-
 def test_run_json_says_how_to_run_it_again(tmp_path: Path) -> None:
     layouts.drag100(tmp_path / "data" / "1")
     run(plan(tmp_path / "data", tmp_path / "out"), say=quiet)
