@@ -53,7 +53,7 @@ def test_a_whole_run_and_its_files(tmp_path: Path, capsys: pytest.CaptureFixture
     needs = record["metrics"]["md1"]
     assert needs["value"] is None and "needs" in needs["reason"] and needs["comparable_to_paper"] is False
     text = (out / "table.md").read_text(encoding="utf-8")
-    assert "published" not in text and "## Not measured" in text  # no column of DragFlow's has a value
+    assert ", published (" not in text and "## Not measured" in text  # no column of DragFlow's has a value
     before = (out / "results.jsonl").read_bytes()
     assert "add --resume" in refused(capsys, bench(*arguments))
     assert bench(*arguments, "--resume") == 0 and "0 to do" in capsys.readouterr().err
