@@ -35,7 +35,7 @@ def dift(
     ensemble: int = ENSEMBLE,
     seed: int = 0,
 ) -> Tensor:
-    """Computes DIFT features, (1, C, h, w) float32: the mean over `ensemble` noises at level `t`.
+    """Computes DIFT features, (1, C, h, w), float32 at least: the mean over `ensemble` noises at level `t`.
 
     z0: the clean latent (1, c, h, w).
     schedule: has the level `t`; see schedules.every_level.
@@ -55,7 +55,8 @@ def dift(
             noise = torch.randn(z0.shape, generator=source).to(z0)
             z = schedule.alpha[i] * z0 + schedule.sigma[i] * noise
             maps, _ = backbone.features(z, t, (FeatureTap(tap),))
-            total = maps[0].float() if total is None else total + maps[0].float()
+            seen = maps[0].to(torch.promote_types(maps[0].dtype, torch.float32))  # half would round the sum
+            total = seen if total is None else total + seen
     assert total is not None
     return total / ensemble
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import save_file
+from torch import Tensor
 
 import drag_core.backends.load
 from drag_core.__main__ import main
@@ -23,6 +24,7 @@ from tests.core.test_cli import refused
 from tests.core.test_distance import Toy
 from tests.core.test_lpips import random_weights
 from tests.core.test_metrics import edit, noise
+from tests.core.test_stable_diffusions import backbone
 
 BOX = [[8, 10], [23, 10], [23, 25], [8, 25]]
 
@@ -47,8 +49,8 @@ def run(*more: str) -> int:
 def test_the_table_and_the_files(
     tmp_path: Path, files: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    backbone, heads = random_weights(ALEX)
-    save_file(backbone, tmp_path / "alex.safetensors")
+    features, heads = random_weights(ALEX)
+    save_file(features, tmp_path / "alex.safetensors")
     save_file(heads, tmp_path / "heads.safetensors")
     (tmp_path / "b.json").write_text('{"seconds": 3.5}')
     out = [tmp_path / name for name in ("m.json", "sheet.png", "matches.png")]
@@ -66,32 +68,42 @@ def test_the_table_and_the_files(
     assert read_picture(out[1]).rgb.shape[1] > 300 and read_picture(out[2]).rgb.shape == (3, 82, 80)
 
 
+class Pooled(Codec):
+    """Eight pixels a cell, four channels."""
+
+    def __init__(self) -> None:
+        pass
+
+    def encode(self, image: Tensor) -> Tensor:
+        small = torch.nn.functional.avg_pool2d(image, 8)
+        return torch.cat([small, small.mean(1, keepdim=True)], 1)
+
+
 def test_dift_through_a_model(
     files: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The toy's features are its latent; the model is asked under the empty prompt and the drag's own."""
+    """A UNet of SD2.1's geometry; it is asked under the empty prompt and the drag's own."""
     asked: list[dict[str, Any]] = []
-
-    class Encoder:
-        def eval(self) -> Encoder:
-            return self
-
-        def requires_grad_(self, wanted: bool) -> Encoder:
-            return self
-
-    class Pooled(Codec):
-        def encode(self, image: torch.Tensor) -> torch.Tensor:
-            return torch.nn.functional.avg_pool2d(image, 8)
+    network: list[Any] = [backbone("sd21"), backbone("sd21")]
 
     def load(name: str, **more: Any) -> Model:
         asked.append({"name": name, **more})
-        codec = Pooled(Encoder())
-        return Model("toy", "sd", Toy(), codec, 512, 8, Toy())
+        return Model("tiny", "sd", network[0], Pooled(), 512, 8, network[1])
 
     monkeypatch.setattr(drag_core.backends.load, "load_model", load)
-    code = run(*files, "--dift", "sd21.safetensors")
-    assert "DIFT looks through a Stable Diffusion 2.1 and this is a toy model" in refused(capsys, code)
+    out = tmp_path / "m.json"
+    more = ["--dift", "sd21.safetensors", "--protocol", "dragdiffusion", "--json", str(out)]
+    assert run(*files, *more) == 0
     assert asked == [{"name": "sd21.safetensors", "target_prompt": "a box", "device": "cpu"}]
+    numbers = json.loads(out.read_text())["metrics"]
+    x = numbers["dift_md"]  # of 64 channels: no SD2.1, and so no MD
+    assert 0 <= x["edited"] < 100 and 0 <= x["no_edit"] < 100 and x["backbone"] == "SD2.x"
+    assert x["protocol"] == "dragdiffusion/1" and x["comparable_to_paper"] is False and "md" not in numbers
+    assert numbers["md1"]["edited"] is None  # of other features
+    network[0] = Toy()
+    capsys.readouterr()
+    said = refused(capsys, run(*files, *more))
+    assert "DIFT looks through a Stable Diffusion 2.1 and this is a tiny model" in said
 
 
 @pytest.mark.parametrize(
@@ -140,7 +152,7 @@ def test_sheet() -> None:
     whole, pale = sheet("Title", rows), sheet("Title", rows, (2,))
     assert whole.shape == pale.shape and whole.ndim == 3 and whole.shape[0] == 3
     assert 0 <= whole.min() < 0.3 and whole.max() == 1
-    last = slice(whole.shape[1] - 26, whole.shape[1])
+    last = slice(whole.shape[1] - 34, whole.shape[1])
     assert torch.equal(whole[:, : last.start], pale[:, : last.start])
     assert pale[:, last].mean() > whole[:, last].mean()  # grey, not black
     assert sheet("Title", [*rows, rows[1]]).shape[1] > whole.shape[1]
