@@ -16,9 +16,8 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from benchmarks import lines
-from benchmarks.paired import difference
 from drag_core.backends.load import Model, load_model
+from drag_core.bench import lines
 from drag_core.bench.cases import KINDS, Case, held_out, in_turn, measure
 from drag_core.bench.table import no_edit
 from drag_core.edit import run_task

@@ -22,12 +22,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchmarks import drafts_table, held, lines
+from benchmarks import drafts_table
 from benchmarks.drafts_table import FINISHED, TELEA, WARP, WARP_AE
 from benchmarks.fills import filled_by_opencv, pasted_on
 from benchmarks.measures import measured
 from benchmarks.page import README
 from drag_core.backends.load import Model, load_model
+from drag_core.bench import held, lines
 from drag_core.bench.cases import Case
 from drag_core.drag import drag
 from drag_core.edit import ground_of

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks.paired import Difference, difference
 from benchmarks.quality_table import mean
+from drag_core.bench.paired import Difference, difference
 
 WARP, WARP_AE = "pixel draft", "draft through the autoencoder"
 TELEA = "pixel draft, OpenCV's fill"

@@ -17,10 +17,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.paired import difference
 from drag_core.backends.load import load_model
 from drag_core.bench.cases import Case, measure
 from drag_core.bench.lit.cases import LIT_KINDS, lit_cases
+from drag_core.bench.paired import difference
 from drag_core.bench.scenes import DEVELOPMENT
 from drag_core.motion.areas import hole
 from drag_core.motion.geometry import motion_matrix, warp

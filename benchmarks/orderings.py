@@ -16,13 +16,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from benchmarks import ablation, lines, sd
+from benchmarks import ablation, sd
 from benchmarks.measures import measured
 from benchmarks.page import put
-from benchmarks.paired import Difference, difference
 from drag_core.backends.load import Model, load_model
+from drag_core.bench import lines
 from drag_core.bench.cases import Case, in_turn
 from drag_core.bench.lit.cases import LIT_KINDS, lit_cases
+from drag_core.bench.paired import Difference, difference
 from drag_core.edit import run_task
 from drag_core.motion.areas import editable_cells
 from drag_core.recipes.recipe import Recipe

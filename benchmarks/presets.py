@@ -14,9 +14,9 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from benchmarks.measures import measured
-from benchmarks.paired import difference
 from drag_core.backends.load import load_model
 from drag_core.bench.lit.cases import LIT_KINDS, lit_cases
+from drag_core.bench.paired import difference
 from drag_core.bench.scenes import DEVELOPMENT
 from drag_core.edit import run_task
 from drag_core.recipes.choice import default_recipe

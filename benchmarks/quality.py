@@ -21,14 +21,15 @@ from typing import Any
 
 from torch import Tensor
 
-from benchmarks import lines, quality_table
+from benchmarks import quality_table
 from benchmarks.ablation import ours_without_keys
-from benchmarks.held import Scene, case_of, over, scenes
 from benchmarks.measures import measured
 from benchmarks.page import README, put
 from benchmarks.quality_table import WARP, WARP_AE
 from drag_core.backends.load import Model, load_model
+from drag_core.bench import lines
 from drag_core.bench.cases import Case
+from drag_core.bench.held import Scene, case_of, over, scenes
 from drag_core.bench.lit.cases import lit_cases
 from drag_core.bench.table import exact_outside, no_edit
 from drag_core.edit import Change, run_task

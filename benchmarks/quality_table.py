@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.measures import COLUMNS
-from benchmarks.paired import Difference, difference
+from drag_core.bench.paired import Difference, difference
 
 Records = list[dict[str, Any]]
 WARP, WARP_AE = "pixel warp + inpainting", "the same through the autoencoder"

@@ -22,10 +22,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from benchmarks.lines import append, read
 from benchmarks.sd_table import table
 from drag_core.backends.load import Model, load_model
 from drag_core.bench.cases import Case, held_out, measure
+from drag_core.bench.lines import append, read
 from drag_core.bench.scenes import HELD_OUT
 from drag_core.drag import drag
 from drag_core.edit import ground_of

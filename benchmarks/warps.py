@@ -14,9 +14,9 @@ from dataclasses import replace
 
 from torch import Tensor
 
-from benchmarks.paired import difference
 from drag_core.bench.cases import Case
 from drag_core.bench.lit.cases import LIT_KINDS, lit_cases
+from drag_core.bench.paired import difference
 from drag_core.bench.scenes import DEVELOPMENT
 from drag_core.metrics.region import psnr
 from drag_core.motion.exchange import handles_of

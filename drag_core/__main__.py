@@ -1,4 +1,4 @@
-"""The command line: python -m drag_core edit | demo | table | convert.
+"""The command line: python -m drag_core edit | demo | table | convert | metrics | bench.
 
 Bad input ends in one sentence and exit code 2, Ctrl-C in exit code 130.
 """
@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from .bench.bench_command import add_bench, run_bench
+from .bench.metrics_command import add_metrics, run_metrics
 from .types import DragError
 
 if TYPE_CHECKING:
@@ -90,13 +92,23 @@ def _parser() -> argparse.ArgumentParser:
     t = sub.add_parser("table", help="the table of held-out scenes that the README shows")
     t.add_argument("--out", type=Path, help="folder for strips and results")
     t.add_argument("--cases", type=int, default=8, help="cases of each kind (move, rotate, deform)")
+    _add_convert(sub)
+    add_metrics(sub)
+    add_bench(sub)
+    return p
+
+
+def _add_convert(sub: Any) -> None:
     c = sub.add_parser("convert", help="another instruction format to ours, or ours to another")
     c.add_argument(
-        "source", type=Path, help="drag.json, or a folder of DragFlow/ReD, Drag100/GoodDrag or DragNeXt"
+        "source",
+        type=Path,
+        help="drag.json, KJNodes' points, or a folder of DragFlow/ReD, Drag100/GoodDrag, DragNeXt, DragBench "
+        "(also -DR and -SR) or SDE-Drag",
     )
-    c.add_argument("target", type=Path, help="a .json file for ours; a folder for the others")
-    c.add_argument("--to", choices=["json", "dragflow", "drag100"], default="json")
-    return p
+    c.add_argument("target", type=Path, help="a .json file for ours and KJNodes'; a folder for the others")
+    formats = ["json", "dragflow", "drag100", "nextbench", "sde", "kjnodes"]
+    c.add_argument("--to", choices=formats, default="json")
 
 
 def _check_out(a: argparse.Namespace, report: Path) -> None:
@@ -200,27 +212,29 @@ def _edit(a: argparse.Namespace) -> None:
 
 
 def _convert(a: argparse.Namespace) -> None:
-    from .bench import formats
+    from .bench import formats, writers
     from .motion.instruction import to_json
     from .pictures.files import read_mask, read_picture, write_text
     from .types import Grid
 
-    instruction, picture = formats.read_any(a.source)
+    found = formats.read_noted(a.source)
+    notes, instruction = found.notes, found.instruction
     if a.to == "json":
         write_text(a.target, to_json(instruction) + "\n")
     else:
         if instruction.width is not None and instruction.height is not None:
             size = Grid(instruction.height, instruction.width)
-        elif picture is not None:
-            size = Grid(*read_picture(picture).rgb.shape[-2:])
+        elif found.picture is not None:
+            size = Grid(*read_picture(found.picture).rgb.shape[-2:])
         else:
             raise DragError(
                 "the instruction does not state its picture's size: add image.width and image.height"
             )
         folder = a.source if a.source.is_dir() else a.source.parent
-        write = formats.write_dragflow if a.to == "dragflow" else formats.write_drag100
-        for note in write(instruction, a.target, size, read_mask=lambda name: read_mask(folder / name)):
-            print(f"note: {note}", file=sys.stderr)
+        write = writers.WRITERS[a.to]
+        notes += write(instruction, a.target, size, read_mask=lambda name: read_mask(folder / name))
+    for note in notes:
+        print(f"note: {note}", file=sys.stderr)
     print(a.target)
 
 
@@ -231,6 +245,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             _edit(a)
         elif a.command == "convert":
             _convert(a)
+        elif a.command == "metrics":
+            run_metrics(a)
+        elif a.command == "bench":
+            return run_bench(a)
         elif a.command == "demo":
             from .bench.demo import demo
 

@@ -5,18 +5,21 @@ from comfy_api.latest import ComfyExtension, io
 from .adapter import DragAdapterInjection
 from .automask import DragAutoMask
 from .background import DragBackgroundHardConstraint
+from .dift import DragDIFT
 from .editor import DragEditor
 from .example import DragExampleScene
 from .finish import DragFinish
 from .guide import DragCorrespondenceGuide
 from .host.adapters.ip_adapter import list_adapter_folders
 from .host.loaders import list_folders
+from .host.lpips import list_lpips_folder
 from .invert import DragInvert
 from .ip_adapter import DragApplyIPAdapter, DragEncodeSubject, DragLoadIPAdapter
 from .kv import DragKVInject
 from .loaders import DragEmbeddedModel
 from .look import DragFeatureView, DragTapProbe
 from .lora import DragIdentityLoRA
+from .lpips import DragLoadLPIPS
 from .memory import DragMemoryPlan
 from .metrics import DragMetrics
 from .optimize import DragOptimize
@@ -42,6 +45,8 @@ NODES: list[type[io.ComfyNode]] = [
     DragApplyIPAdapter,
     DragIdentityLoRA,
     DragMetrics,
+    DragLoadLPIPS,
+    DragDIFT,
     DragMemoryPlan,
     DragFeatureView,
     DragTapProbe,
@@ -57,6 +62,7 @@ class DragEditing(ComfyExtension):
     async def on_load(self) -> None:
         list_folders()
         list_adapter_folders()
+        list_lpips_folder()
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         return NODES

@@ -16,4 +16,6 @@ Crop = io.Custom("DRAG_CROP")  # drag_core.pictures.crop.Crop
 Adapter = io.Custom("DRAG_ADAPTER")  # nodes.host.adapters.ip_adapter.Adapter: an image adapter's file
 Subject = io.Custom("DRAG_SUBJECT")  # drag_core.adapters.instant_character.Subject
 Sam2 = io.Custom("DRAG_SAM2")  # drag_core.features.sam2.Sam2: SAM 2's image encoder
+Lpips = io.Custom("DRAG_LPIPS")  # drag_core.metrics.lpips.LpipsNet
+Features = io.Custom("DRAG_FEATURES")  # drag_core.metrics.matched.Features: DIFT of one picture
 Tracks = io.Custom("TRACKS")  # the host's own: {"track_path": (F, N, 2), "track_visibility": (F, N)}

@@ -43,9 +43,9 @@ HOST = (
     ("backbones",),
     ("family", "memory", "marked"),
     ("graphs",),
-    ("session", "plain", "adapters", "loaders", "progress"),
+    ("session", "plain", "adapters", "loaders", "lpips", "progress"),
     ("inversion",),
-    ("patches", "features", "guide", "plan", "lora", "wish", "sam2"),
+    ("patches", "features", "dift", "guide", "plan", "lora", "wish", "sam2"),
     ("optimise", "own_start", "early", "look", "finish", "variants"),
 )
 

@@ -15,10 +15,12 @@ import pytest
 import torch
 from PIL import Image
 
-from drag_core.bench.formats import read_any, write_drag100, write_dragflow
+from drag_core.bench.formats import read_any
+from drag_core.bench.writers import write_drag100, write_dragflow
 from drag_core.motion.instruction import DragInstruction, from_dict
 from drag_core.motion.task import draw
 from drag_core.types import Grid
+from tests.core import layouts
 
 ROOT = Path(__file__).resolve().parents[1]
 NODE = shutil.which("node")
@@ -143,3 +145,13 @@ def test_the_editor_reads_dragnext_as_drag_core_does(folders: Path) -> None:
     places = [[r.target or r.anchor for r in found.regions] for found in (x, want)]
     assert close(*places, 1e-9)
     assert x.regions[2].angle == pytest.approx(want.regions[2].angle)
+
+
+@pytest.mark.parametrize("kind", ["red", "nextbench"])
+def test_the_editor_reads_a_benchmarks_mask_and_intention(tmp_path: Path, kind: str) -> None:
+    getattr(layouts, kind)(tmp_path)
+    shutil.rmtree(tmp_path / "temp", ignore_errors=True)
+    x, want = imported(tmp_path), read_any(tmp_path)[0]
+    assert x.editable == want.editable == "painted" and x.target_prompt == want.target_prompt != ""
+    size = Grid(layouts.HEIGHT, layouts.WIDTH)
+    assert torch.equal(draw(x.painted, size), draw(want.painted, size))

@@ -70,6 +70,12 @@ def dotted(node: ast.AST) -> str:
     return ""
 
 
+def can_unpickle(call: ast.Call) -> bool:
+    """Whether a call may run what a file holds: torch.load may not with a literal weights_only=True."""
+    safe = any(k.arg == "weights_only" and ast.unparse(k.value) == "True" for k in call.keywords)
+    return dotted(call.func) in ("np.load", "numpy.load") or (dotted(call.func) == "torch.load" and not safe)
+
+
 def at_import(node: ast.AST) -> Iterator[ast.AST]:
     """Every node that runs when the module is imported: class bodies, defaults and decorators, but
     no body of a function.
@@ -117,7 +123,7 @@ def core_errors(source: str, path: str) -> list[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in RUNS_TEXT:
             add(node.lineno, f"calls {node.func.id}")
-        if isinstance(node, ast.Call) and dotted(node.func) in ("torch.load", "np.load", "numpy.load"):
+        if isinstance(node, ast.Call) and can_unpickle(node):
             add(node.lineno, f"calls {dotted(node.func)}, which can unpickle")
     for node in at_import(tree):
         if isinstance(node, ast.Call) and dotted(node.func).rsplit(".", 1)[-1] in READS:
@@ -190,6 +196,8 @@ def test_the_tree_keeps_the_rules() -> None:
         ("task.py", "import pickle"),
         ("task.py", "from pickle import loads"),
         ("task.py", "import torch\nx = lambda p: torch.load(p)"),
+        ("task.py", "import torch\nx = lambda p: torch.load(p, weights_only=False)"),
+        ("task.py", "import torch\nx = lambda p, w: torch.load(p, weights_only=w)"),
         ("task.py", "import urllib.request"),
         ("task.py", "import socket"),
         ("task.py", "import requests"),
@@ -230,6 +238,7 @@ def test_a_broken_rule_is_found(tmp_path: Path, path: str, source: str) -> None:
             "import sys\ndef main(): return sys.argv\nif __name__ == '__main__':\n    print(sys.argv)",
         ),
         ("bench/demo.py", "from ..types import Grid\nfrom . import cases"),
+        ("task.py", "import torch\nx = lambda p: torch.load(p, weights_only=True)"),
         ("drag.py", "std, usd, influx = 1, 2, 3  # none of these is a model"),
     ],
 )

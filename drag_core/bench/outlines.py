@@ -19,6 +19,9 @@ from ..types import DragError, Point
 
 Mask = NDArray[np.uint8]
 Labels = NDArray[np.int32]
+Found = tuple[dict[str, Any], tuple[str, ...]]  # our document's data, and notes
+MODES = {"none": "everything may change", "adaptive": "what may change follows from the regions"}
+EMPTY = f"the mask is empty: {MODES['none']}"
 SPECK = 5  # px: smaller parts count only if a point lies on them (DragFlow's code drops them)
 
 
@@ -41,11 +44,19 @@ def size_of(mask: Mask) -> dict[str, int]:
     return {"width": mask.shape[1], "height": mask.shape[0]} if mask.size else {}
 
 
-def editable_in(path: Path) -> dict[str, Any]:
-    """Makes our JSON's image and editable entries; everything may change if the mask is missing or empty."""
-    mask = mask_picture(path) if path.is_file() else np.zeros((0, 0), np.uint8)
-    painted = {"mode": "painted", "polygons": outlines(mask)} if mask.any() else {"mode": "none"}
-    return {"image": size_of(mask), "editable": painted}
+def editable_in(path: Path, otherwise: str = "none") -> Found:
+    """Makes our JSON's image and editable entries.
+
+    otherwise: the mode where the mask is missing or empty; the note says which of both.
+    """
+    if not path.is_file():
+        note = f"there is no {path.name}: {MODES[otherwise]}"
+        return {"image": {}, "editable": {"mode": otherwise}}, (note,)
+    mask = mask_picture(path)
+    if not mask.any():
+        empty = EMPTY if otherwise == "none" else f"{path.name} is empty: {MODES[otherwise]}"
+        return {"image": size_of(mask), "editable": {"mode": otherwise}}, (empty,)
+    return {"image": size_of(mask), "editable": {"mode": "painted", "polygons": outlines(mask)}}, ()
 
 
 def components(mask: Mask) -> Labels:

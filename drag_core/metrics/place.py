@@ -13,10 +13,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..types import Point
+from ..motion.geometry import motion_matrix, warp
+from ..motion.masks import centroid
+from ..types import AffineMotion, Point
 from .region import FEWEST
 
 TIE = 1e-5  # mean squared errors this close count as equal: 0.8 of 255 grey levels
+
+SHAKE = 2  # px that a turn may shift what is found
 
 
 @dataclass(frozen=True)
@@ -85,6 +89,55 @@ def locate(template: Tensor, mask: Tensor, image: Tensor, reach: int) -> Match |
     i = int(np.argmin(dy * dy + dx * dx))
     error = float(cost[ys[i], xs[i]])
     return Match((int(dx[i]), int(dy[i])), -10 * math.log10(max(error, 1e-10)))
+
+
+def turned(
+    template: Tensor, mask: Tensor, image: Tensor, offset: tuple[int, int], most: float
+) -> tuple[float, float]:
+    """Finds by how many degrees what `image` shows at `offset` is turned against a template, to 0.25.
+
+    Returns (degrees, PSNR of that fit in dB).
+
+    template, mask: as for locate.
+    offset: (dx, dy), where locate() found it.
+    most: as far is looked to both sides.
+    The fit is the best over turns about the mask's centroid and shifts of SHAKE px; of turns that fit
+    equally well, the smallest counts. Positive turns +x towards +y.
+    """
+    (cx, cy), (dx, dy) = centroid(mask), offset
+    y, x = torch.nonzero(mask > 0.5, as_tuple=True)
+    reach = math.ceil(float(torch.hypot(x - cx, y - cy).max())) + SHAKE + 1
+    left, top = round(cx) - reach, round(cy) - reach
+    seen, wanted, cover = (
+        _window(p, left + sx, top + sy, 2 * reach + 1)
+        for p, sx, sy in ((image, dx, dy), (template, 0, 0), (mask[None].float(), 0, 0))
+    )
+    tried: dict[float, float] = {}
+
+    def fit(angle: float) -> float:
+        if angle not in tried:
+            motion = AffineMotion(angle=math.radians(angle), anchor=(cx - left, cy - top))
+            matrix = motion_matrix(motion)
+            there = warp(cover[None], matrix, mode="nearest", padding="zeros")[0, 0]
+            found = locate(warp(wanted[None], matrix, padding="border")[0], there, seen, SHAKE)
+            tried[angle] = -math.inf if found is None else found.psnr
+        return tried[angle]
+
+    best = 0.0
+    for width, step in ((most, 5.0), (4.0, 1.0), (0.75, 0.25)):
+        count = math.ceil(width / step)
+        angles = [best + i * step for i in range(-count, count + 1)]
+        top_fit = max(fit(a) for a in angles)
+        error = 10 ** (-top_fit / 10) + TIE
+        best = min((a for a in angles if 10 ** (-fit(a) / 10) <= error), key=abs)
+    return best, fit(best)
+
+
+def _window(picture: Tensor, left: int, top: int, side: int) -> Tensor:
+    """Cuts (C, side, side) from a picture, its border continued outside."""
+    h, w = picture.shape[-2:]
+    rows, columns = (torch.arange(at, at + side).clamp(0, n - 1) for at, n in ((top, h), (left, w)))
+    return picture[:, rows][:, :, columns]
 
 
 def _array(image: Tensor) -> np.ndarray:

@@ -115,6 +115,6 @@ def write_json(path: Path, data: dict[str, Any]) -> None:
 
 def write_text(path: Path, text: str) -> None:
     def write(p: Path) -> None:
-        p.write_text(text)
+        p.write_text(text, encoding="utf-8")
 
     write_whole(path, write)

@@ -5,6 +5,9 @@ The source region is blue, the target region green, with an arrow between.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 import torch
@@ -13,7 +16,7 @@ from torch import Tensor
 from ..motion.masks import moved
 from ..types import Point, Task
 
-BLUE, GREEN, ORANGE = (0.25, 0.45, 1.0), (0.2, 0.85, 0.35), (1.0, 0.6, 0.1)
+BLUE, GREEN, ORANGE, RED = (0.25, 0.45, 1.0), (0.2, 0.85, 0.35), (1.0, 0.6, 0.1), (1.0, 0.15, 0.3)
 
 
 def overlay(image: Tensor, task: Task) -> Tensor:
@@ -41,6 +44,24 @@ def outlines(image: Tensor, task: Task) -> Tensor:
         _outline(canvas, moved(region), GREEN, 2)
     for handle in task.handles:
         _arrow(canvas, handle.start, handle.target)
+    return torch.from_numpy(canvas).permute(2, 0, 1).to(image)
+
+
+def match_arrows(image: Tensor, found: Sequence[tuple[Point, Point, Point]]) -> Tensor:
+    """Draws on the edit (3, H, W) in [0, 1] where content was to go and where it was found.
+
+    found: (start, target, found) each, in pixels. An orange arrow goes from start to target, a red line from
+    target to what was found, which a red cross marks; nan: it was found nowhere, only the arrow is drawn.
+    """
+    canvas = np.array(image.permute(1, 2, 0).cpu().numpy(), np.float32, order="C")
+    for start, target, there in found:
+        _arrow(canvas, start, target)
+        if not math.isfinite(there[0] + there[1]):
+            continue
+        at, goal = ((round(p[0]), round(p[1])) for p in (there, target))
+        for colour, width in (((0.0, 0.0, 0.0), 4), (RED, 2)):
+            cv2.line(canvas, goal, at, colour, width, cv2.LINE_AA)
+            cv2.drawMarker(canvas, at, colour, cv2.MARKER_TILTED_CROSS, 13, width, cv2.LINE_AA)
     return torch.from_numpy(canvas).permute(2, 0, 1).to(image)
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import drafts, drafts_table, held, lines
+from benchmarks import drafts, drafts_table
+from drag_core.bench import held, lines
 from drag_core.bench.lit.cases import lit_cases
 
 

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from drag_core.bench.formats import read_any, write_drag100
+from drag_core.bench.formats import read_any
+from drag_core.bench.writers import write_drag100
 from drag_core.motion.untrusted import MAX_BYTES
 from drag_core.types import DragError
 from tests.core.test_formats import SIZE, blank, dragflow, points_json, save, two_boxes
@@ -30,14 +31,14 @@ def refused(path: Path, *values: str) -> None:
     assert len(message) < 600 and "\n" not in message
 
 
-def test_pickles_are_refused(tmp_path: Path) -> None:
+def test_nothing_pickled_is_run(tmp_path: Path) -> None:
     class Trap:
         def __reduce__(self) -> Any:
             return (Path.touch, (tmp_path / "opened",))
 
     (tmp_path / "meta_data.pkl").write_bytes(pickle.dumps(Trap()))
     for path in (tmp_path / "meta_data.pkl", tmp_path):
-        refused(path, "pickled formats are not read by this release")
+        refused(path, "meta_data.pkl", "which is code")
     assert not (tmp_path / "opened").exists()
 
 

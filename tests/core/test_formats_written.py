@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from drag_core.bench.formats import read_any, write_drag100, write_dragflow
+from drag_core.bench.formats import read_any
+from drag_core.bench.writers import write_drag100, write_dragflow
 from drag_core.motion.geometry import apply, motion_matrix
 from drag_core.motion.instruction import DragInstruction, PointSpec, RegionSpec, Shape, parse, to_json
 from drag_core.motion.task import build_task, draw

@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from drag_core.metrics.dai import RADII, dai
+from drag_core.metrics.line import Line
+from drag_core.metrics.plain import carried
 from drag_core.metrics.region import l1, psnr, ssim, ssim_map
-from drag_core.metrics.report import Line, Report, as_dict, as_saved, carried, measure, table
+from drag_core.metrics.report import Report, as_dict, as_saved, measure, table
 from drag_core.pictures.overlay import BLUE, GREEN, outlines
 from drag_core.types import AffineMotion, DragError, Grid, Handle, Region, Task
 

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks import ablation, lines, orderings, sd
-from benchmarks.paired import difference
+from benchmarks import ablation, orderings, sd
+from drag_core.bench import lines
 from drag_core.bench.cases import Case, in_turn
 from drag_core.bench.lit.cases import lit_cases
+from drag_core.bench.paired import difference
 from drag_core.recipes.assemble import Choice, assemble
 from drag_core.trajectory.constrain import SoftBackground
 

@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drag_core.bench.formats import write_dragflow
+from drag_core.bench.writers import write_dragflow
 from drag_core.motion.geometry import apply, motion_matrix, shift_at, stops, translation
 from drag_core.motion.instruction import DragInstruction, RegionSpec, Shape, Stroke, parse, rescaled, to_json
 from drag_core.motion.masks import adaptive_mask, moved, touched

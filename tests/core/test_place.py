@@ -1,4 +1,4 @@
-"""Where a moved thing is: the centroid of what differs, and a search."""
+"""Where a moved thing is and how it is turned: the centroid of what differs, and searches."""
 
 from __future__ import annotations
 
@@ -8,9 +8,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import Tensor
 
-from drag_core.metrics.place import locate, residue_centroid
-from tests.core.test_metrics import box, noise
+from drag_core.metrics.place import locate, residue_centroid, turned
+from drag_core.metrics.report import measure
+from drag_core.motion.geometry import motion_matrix, warp
+from drag_core.types import AffineMotion, Grid, Region, Task
+from tests.core.test_metrics import box, line, noise
 
 
 def test_residue_centroid() -> None:
@@ -49,3 +53,41 @@ def test_the_search_ends_at_its_reach_and_at_the_border() -> None:
     assert near is not None and near.psnr < 15 and max(map(abs, near.offset)) <= 5
     assert far is not None and far.offset == (-6, 6) and far.psnr > 60
     assert locate(template, box(slice(0, 4), slice(0, 4)), image, 5) is None  # 16 pixels
+
+
+def turned_box(degrees: float) -> tuple[Tensor, Tensor, Task]:
+    """A picture with a striped box, the same with the box turned, and the drag that turns it by 40."""
+    y, x = torch.meshgrid(torch.arange(96.0), torch.arange(96.0), indexing="ij")
+    plain = torch.full((3, 96, 96), 0.5)
+    mask = torch.zeros(96, 96)
+    mask[30:66, 24:72] = 1
+    stripes = (0.5 + 0.4 * torch.sin(x / 3 + y / 9))[None].expand(3, -1, -1)
+    before = torch.where(mask > 0.5, stripes, plain)
+
+    def about(angle: float) -> AffineMotion:
+        return AffineMotion(angle=math.radians(angle), anchor=(47.5, 47.5))
+
+    after = warp(before[None], motion_matrix(about(degrees)), padding="border")[0]
+    return before, after, Task(Grid(96, 96), (Region(mask, about(40.0)),))
+
+
+@pytest.mark.parametrize(("made", "error"), [(40.0, 0.0), (37.0, 3.0), (44.5, 4.5), (0.0, 40.0)])
+def test_angle_error(made: float, error: float) -> None:
+    before, after, task = turned_box(made)
+    truth = turned_box(40.0)[1]
+    report = measure(before, after, task, truth)
+    for key in ("angle_1", "reference_angle_1"):
+        assert line(report, key).edited == pytest.approx(error, abs=0.26)
+        assert line(report, key).no_edit == pytest.approx(40, abs=0.26)
+
+
+def test_the_sign_of_a_turn_and_how_well_it_fits() -> None:
+    """Positive turns +x towards +y; a shift of the whole is no turn."""
+    before, after, task = turned_box(6.0)
+    mask = task.regions[0].mask
+    angle, fit = turned(before, mask, after, (0, 0), 15)
+    assert angle == pytest.approx(6, abs=0.26) and fit > 25
+    back, _ = turned(after, mask, before, (0, 0), 15)
+    assert back == pytest.approx(-6, abs=0.26)
+    shifted = torch.roll(before, (3, 5), (1, 2))
+    assert turned(before, mask, shifted, (5, 3), 15)[0] == 0

@@ -14,11 +14,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from benchmarks import lines, quality, quality_table
+from benchmarks import quality, quality_table
 from benchmarks.measures import angle_error, measured, shadow_left
-from benchmarks.paired import difference
+from drag_core.bench import lines
 from drag_core.bench.cases import Case
 from drag_core.bench.lit.cases import lit_cases
+from drag_core.bench.paired import difference
 from drag_core.bench.table import is_same
 from drag_core.motion.masks import grow
 

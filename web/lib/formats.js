@@ -15,6 +15,7 @@
 import { clone, emptyDocument, parse, rescaled, serialize } from './document.js'
 import { problems } from './problems.js'
 import { Refused, loadJson, say } from './reading.js'
+import { field } from './formats/parts.js'
 import { readDrag100, readDragNext, writeDrag100, writeDragNext } from './formats/points.js'
 import { readRed, writeRed } from './formats/red.js'
 
@@ -52,7 +53,7 @@ const pictureIn = (files, name) => (typeof files[name] === 'string' ? undefined 
 
 /** @param {Files} files @returns {Imported} */
 export const importRed = (files) => imported(() => {
-  return readRed(jsonIn(files, 'instruction.json'), pictureIn(files, 'operation.png'))
+  return readRed(jsonIn(files, 'instruction.json'), pictureIn(files, 'operation.png'), pictureIn(files, 'mask.png'))
 }, files)
 
 /** @param {Files} files @returns {Imported} */
@@ -63,7 +64,10 @@ export const importDrag100 = (files) => imported(() => {
 /** @param {Files} files @returns {Imported} */
 export function importDragNext(files) {
   const handles = pictureIn(files, 'handle_region_mask.png'), mask = pictureIn(files, 'editable_region_mask.png')
-  return imported(() => readDragNext(jsonIn(files, 'points.json'), handles, mask), files)
+  return imported(() => {
+    const said = 'user_intention.json' in files ? jsonIn(files, 'user_intention.json') : {}
+    return readDragNext(jsonIn(files, 'points.json'), handles, mask, field(said, 'user_intention', ''))
+  }, files)
 }
 
 /** Our own JSON, drafts included. @param {Files} files @param {string} [name] @returns {Imported} */

@@ -139,9 +139,10 @@ export function writeDragNext(doc, width, height) {
 
 /**
  * @param {Record<string, unknown>} data what points.json says @param {Picture | undefined} handles
- * @param {Picture | undefined} mask @returns {object} a document's data
+ * @param {Picture | undefined} mask @param {string} [intention] what user_intention.json says
+ * @returns {object} a document's data
  */
-export function readDragNext(data, handles, mask) {
+export function readDragNext(data, handles, mask, intention = '') {
   const all = field(data, 'points', NO_LIST), listed = field(data, 'rotation', NO_LIST)
   const turns = listed.length ? listed : all.map(() => false)
   if (all.length > 3 * MAX_POINTS || turns.length !== all.length || turns.some((t) => typeof t !== 'boolean')) {
@@ -170,14 +171,15 @@ export function readDragNext(data, handles, mask) {
   const ends = [...pairsOf(moves, 2), ...pairsOf(rotations, 3).map(([, h, t]) => [h, t])]
   const { width, height } = /** @type {Picture} */ (handles)
   const pairs = ends.map(([start, target]) => ({ start, target }))
-  return { ...painted(mask), image: { width, height }, regions, points: pairs }
+  const prompts = { source: '', target: intention }
+  return { ...painted(mask), image: { width, height }, regions, points: pairs, prompts }
 }
 
 /** @template T @param {T[]} list @param {number} n */
 const pairsOf = (list, n) => Array.from({ length: list.length / n }, (_, i) => list.slice(n * i, n * i + n))
 
 /** Everything may change if the mask is missing or empty. @param {Picture | undefined} picture */
-function painted(picture) {
+export function painted(picture) {
   if (!picture) return { editable: { mode: 'none' } }
   const mask = maskOf(picture), image = { width: picture.width, height: picture.height }
   return { image, editable: mask.data.includes(1) ? { mode: 'painted', ...shapeOf(mask) } : { mode: 'none' } }

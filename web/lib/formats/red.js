@@ -13,7 +13,7 @@ import { nameOf } from '../problems.js'
 import { middleOf, rasterize } from '../raster.js'
 import { say } from '../reading.js'
 import { NO_FIELDS, NO_LIST, Parts, field, innerPixel, maskOf, readPoint, shapeOf } from './parts.js'
-import { toPixel } from './points.js'
+import { painted, toPixel } from './points.js'
 
 const hundredths = (/** @type {Point} */ p) => p.map((v) => Math.round(v * 100) / 100)
 
@@ -88,9 +88,11 @@ function near(taken, mask, k, width, height) {
 
 /**
  * @param {Record<string, unknown>} data what instruction.json says
- * @param {Picture | undefined} operation @returns {object} a document's data
+ * @param {Picture | undefined} operation @param {Picture} [mask] what may change; missing or empty: it follows from
+ *   the regions
+ * @returns {object} a document's data
  */
-export function readRed(data, operation) {
+export function readRed(data, operation, mask) {
   const operations = Object.entries(field(data, 'region_operations', NO_FIELDS))
   const ends = field(data, 'point_operations', NO_FIELDS)
   const starts = field(ends, 'begin_points', NO_LIST), targets = field(ends, 'target_points', NO_LIST)
@@ -110,7 +112,9 @@ export function readRed(data, operation) {
     return { ...shapeOf(part), task, target: centroids[1], ...(anchors == null ? {} : { anchor: anchors }) }
   })
   const source = field(data, 'background_prompt', ''), edit = field(data, 'editing_prompt', '')
+  const { editable } = painted(mask)
   return {
+    ...(editable.mode === 'painted' ? { editable } : {}),
     image: operation ? { width: operation.width, height: operation.height } : {},
     regions,
     points: starts.map((start, i) => ({ start, target: targets[i] })),

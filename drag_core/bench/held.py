@@ -9,8 +9,8 @@ from multiprocessing import get_context
 
 import torch
 
-from drag_core.bench.cases import KINDS, Case, held_out
-from drag_core.bench.lit.cases import LIT_KINDS, lit_case_number
+from .cases import KINDS, Case, held_out
+from .lit.cases import LIT_KINDS, lit_case_number
 
 Scene = tuple[str, str, int]  # lit or plain, the kind of edit, the number among its kind
 
