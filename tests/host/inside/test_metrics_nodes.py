@@ -175,7 +175,7 @@ def test_all_lines_in_one_node(folder: Path) -> None:
     assert numbers["dift_md1"]["comparable_to_paper"] is False and numbers["dift_md2"]["edited"] >= 0
     assert numbers["dift_md1"]["backbone_sha256"] == features[0].sha256
     assert numbers["seconds"]["edited"] == 2 and numbers["peak_memory"]["edited"] == 700
-    assert "DIFT distance as MD1 (SD2.x)" in table and out.ui["text"][0] == table
+    assert "DIFT distance as MD1 (SD2.x)" in table and out.ui.as_dict()["text"][0] == table
     assert overlay.shape == (1, HEIGHT, WIDTH, 3) and sheet.ndim == 4 and sheet.shape[-1] == 3
     assert matches.shape == (2 + 1, HEIGHT + 18, WIDTH, 3)  # MD1, MD2, and Inpaint4Drag's of the same map
 
