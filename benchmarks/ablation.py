@@ -19,6 +19,7 @@ from pathlib import Path
 from drag_core.backends.load import Model, load_model
 from drag_core.bench import lines
 from drag_core.bench.cases import KINDS, Case, held_out, in_turn, measure
+from drag_core.bench.paired import difference
 from drag_core.bench.table import no_edit
 from drag_core.edit import run_task
 from drag_core.features.descent import NormalisedDescent

@@ -12,12 +12,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..edit import edit_picture, ground_of, regions_for
+from ..edit import edit_picture, ground_of
 from ..lora import Training
 from ..metrics.cost import Cost, stage
 from ..pictures.files import read_picture
 from ..pictures.inpaint import pixel_warp
 from ..pictures.paste import resized
+from ..preparing import regions_for
 from ..recipes import METHODS
 from ..recipes.choice import AUTO, COPY_PASTE, FINISH, check_name, fitting_method
 from ..step import Step
