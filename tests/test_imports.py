@@ -26,7 +26,7 @@ CORE = (
     ("types", "block"),
     ("step",),
     ("motion", "adapters", "lora"),
-    ("trajectory", "kernels", "pictures", "metrics"),
+    ("trajectory", "kernels", "pictures", "metrics", "mllm"),
     ("features", "backends"),
     ("recipes",),
     ("result",),
