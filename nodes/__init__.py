@@ -11,6 +11,7 @@ from .finish import DragFinish
 from .guide import DragCorrespondenceGuide
 from .host.adapters.ip_adapter import list_adapter_folders
 from .host.loaders import list_folders
+from .intent import DragIntent
 from .invert import DragInvert
 from .ip_adapter import DragApplyIPAdapter, DragEncodeSubject, DragLoadIPAdapter
 from .kv import DragKVInject
@@ -19,6 +20,8 @@ from .look import DragFeatureView, DragTapProbe
 from .lora import DragIdentityLoRA
 from .memory import DragMemoryPlan
 from .metrics import DragMetrics
+from .mllm import DragLocalMLLM
+from .mllm_score import DragMLLMScore
 from .optimize import DragOptimize
 from .paste import DragCrop, DragPasteBack
 from .region import RegionMaskAffine
@@ -26,6 +29,8 @@ from .tracks import DragTracks
 
 NODES: list[type[io.ComfyNode]] = [
     DragEditor,
+    DragIntent,
+    DragLocalMLLM,
     DragInvert,
     RegionMaskAffine,
     DragAutoMask,
@@ -40,6 +45,7 @@ NODES: list[type[io.ComfyNode]] = [
     DragApplyIPAdapter,
     DragIdentityLoRA,
     DragMetrics,
+    DragMLLMScore,
     DragMemoryPlan,
     DragFeatureView,
     DragTapProbe,

@@ -16,3 +16,4 @@ Crop = io.Custom("DRAG_CROP")  # drag_core.pictures.crop.Crop
 Adapter = io.Custom("DRAG_ADAPTER")  # nodes.host.adapters.ip_adapter.Adapter: an image adapter's file
 Subject = io.Custom("DRAG_SUBJECT")  # drag_core.adapters.instant_character.Subject
 Tracks = io.Custom("TRACKS")  # the host's own: {"track_path": (F, N, 2), "track_visibility": (F, N)}
+MLLM = io.Custom("DRAG_MLLM")  # nodes.mllm_client.Mllm: a multimodal model in a server

@@ -38,7 +38,7 @@ CORE = (
     ("__main__",),
 )
 HOST = (
-    ("shape", "recent", "tracks", "whole", "pixels"),
+    ("shape", "recent", "tracks", "whole", "pixels", "waiting"),
     ("schedule",),
     ("backbones",),
     ("family", "memory"),
