@@ -1,6 +1,6 @@
 """A drag as one of the candidates means it: its task for the regions, its prompts for the picture.
 
-The same as web/lib/intent.js: tests/golden/intent_vectors.json holds both to it.
+The same as web/lib/editor/meant.js: tests/golden/intent_vectors.json holds both to it.
 """
 
 from __future__ import annotations
