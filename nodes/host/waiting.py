@@ -23,7 +23,7 @@ def waited(run: Callable[[], Any], stop: Callable[[], None], seconds: float) -> 
     def work() -> None:
         try:
             done.append(run())
-        except BaseException as e:  # noqa: BLE001  it is raised in the thread that waits
+        except BaseException as e:  # it is raised in the thread that waits
             failed.append(e)
 
     thread = threading.Thread(target=work, daemon=True)

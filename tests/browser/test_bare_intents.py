@@ -43,7 +43,7 @@ def test_a_chip_shows_its_ghost_and_stores_nothing(opened: Open) -> None:
     assert hands.page.inner_text(".drg-meaning") == PROMPTS[2]  # as text: nothing of it is parsed
     # a turn about the ball's edge brings it elsewhere: there the hills are seen again
     hills = pixel(hands, RED)
-    assert hills[2] > hills[0]
+    assert hills[0] - hills[2] < 40
     hands.shot("intent-turn")
     assert hands.page.evaluate("probe.editor.getText()") == stored
     hands.page.mouse.move(5, 5)
