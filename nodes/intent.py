@@ -115,7 +115,11 @@ class DragIntent(io.ComfyNode):
             host_image(shown),
             QUESTION,
             json.dumps(as_dict(intent), indent=1),
-            ui={"drag_intent": (as_dict(intent),), "text": (said((*_listed(intent), *notes)),)},
+            ui={
+                "drag_intent": (as_dict(intent),),
+                "drag_notes": intent.notes,  # for the editor
+                "text": (said((*_listed(intent), *notes)),),
+            },
         )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.browser.driver import FIND, Editor
+from tests.browser.driver import FIND, SHOWS, Editor
 from tests.browser.test_editor import BOX, near
 from tests.browser.test_smallest_graph import set_by_hand
 from tests.core.hostile_answers import CASES
@@ -26,9 +26,8 @@ GRAPH = """async (id, address) => {
   const model = add('DragLocalMLLM', 20, 500), intent = add('DragIntent', 1000, 60)
   const text = add('PreviewAny', 1000, 560), prompt = add('PreviewAny', 1250, 560)
   model.widgets.find((w) => w.name === 'address').value = address
-  const slot = (name) => intent.inputs.findIndex((i) => i.name === name)
-  load.connect(0, intent, slot('image')); editor.connect(3, intent, slot('instruction'))
-  model.connect(0, intent, slot('mllm')); intent.connect(1, text, 0); intent.connect(3, prompt, 0)
+  load.connect(0, intent, 'image'); editor.connect(3, intent, 'instruction')
+  model.connect(0, intent, 'mllm'); intent.connect(1, text, 0); intent.connect(3, prompt, 0)
   return { load: load.id, editor: id, model: model.id, intent: intent.id, text: text.id, prompt: prompt.id }
 }"""
 GOAL = (220.0, 150.0)
@@ -46,8 +45,20 @@ def ask(e: Editor) -> None:
     e.page.locator("button[title^='Ask what the drag means']").click()
 
 
+def until_asked(e: Editor, server: MllmServer, count: int) -> None:
+    """Until the server was asked so often: what the editor said of the run before is gone then."""
+    for _ in range(900):
+        if len(server.asked) >= count:
+            return
+        e.settle(0.1)
+    raise AssertionError(f"the server was asked {len(server.asked)} times, not {count}")
+
+
 def drawn(e: Editor, server: MllmServer) -> None:
     e.ids = e.js(GRAPH, server.address)
+    e.js("async () => app.loadGraphData(app.graph.serialize())")
+    e.home()
+    e.wait_for(SHOWS)
     e.polygon(*BOX)
     e.drag((140, 130), GOAL)
     e.settle(0.5)
@@ -109,6 +120,7 @@ def test_a_hostile_model_and_none(editor: Editor) -> None:
             server.said = str(answer)
             set_by_hand(e, e.ids["model"], "seed", k + 1)
             ask(e)
+            until_asked(e, server, k + 1)
             e.wait_for(REFUSED, f"the model's answer {said}" if said.startswith(("is", "holds")) else said)
             assert e.text == stored and e.js(f"(id) => ({FIND})(id).dragEditor.state().intent") is None
         e.shot("intent-refused")

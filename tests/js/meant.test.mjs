@@ -100,11 +100,11 @@ test('candidates come to the editor that was asked about, and a refusal too', as
   const views = Object.fromEntries(Object.keys(got).map((id) => [id, runView({ setIntent: (x) => got[id].push(x), setTold: (...x) => got[id].push(x), setPreview() {} }, { url: String })]))
   watchRuns(api, () => ({}), (_, ids) => [...ids].map((id) => views[id]))
   const send = (name, detail) => listeners[name]({ detail: { prompt_id: 'p', ...detail } })
-  await send('executed', { node: '5', output: { drag_intent: [INTENT] } })
+  await send('executed', { node: '5', output: { drag_intent: [INTENT], drag_notes: ['2 of 10'] } })
   await send('executed', { node: '3', output: {} })
-  assert.deepEqual(got, { 3: [INTENT], 4: [] })
+  assert.deepEqual(got, { 3: [['', ['2 of 10']], INTENT], 4: [] })
   await send('execution_error', { node_type: 'DragIntent', exception_message: 'nothing answers' })
-  assert.deepEqual(got[3][1], ['nothing answers', []])
+  assert.deepEqual(got[3][2], ['nothing answers', []])
 })
 
 test('who can be asked is found behind reroutes, and not where it is muted', () => {

@@ -94,7 +94,11 @@ def test_nothing_chosen_leaves_the_drag_as_it_is() -> None:
     assert [c["task"] for c in out.ui["drag_intent"][0]["candidates"]][:3] == [
         *("relocation", "rotation", "deformation"),
     ]
-    assert "nothing is chosen" in out.ui["text"][0] and PROMPTS[9] in out.ui["text"][0]
+    assert (
+        out.ui["drag_notes"] == ()
+        and "nothing is chosen" in out.ui["text"][0]
+        and PROMPTS[9] in out.ui["text"][0]
+    )
 
 
 def test_a_drag_that_has_its_prompt_asks_nobody() -> None:

@@ -91,7 +91,7 @@ export function watchRuns(api, outputs, find) {
       if (run) await then(run, detail)
     })
 
-  const editorsOf = (/** @type {Run} */ run, /** @type {string} */ id) => find(run.workflow, run.optimisers.get(String(id)) ?? new Set())
+  const editorsOf = (/** @type {Run} */ run, /** @type {string} */ id) => find(run.workflow, run.optimisers.get(String(id)) ?? run.intents.get(String(id)) ?? new Set())
   const cropOf = (/** @type {Run} */ run, /** @type {string} */ id) => {
     const crop = run.crops.get(String(id))
     return crop === undefined ? null : run.rectangles.get(crop) ?? outputs()?.[crop]?.drag_crop ?? [0, 0, 0, 0]
@@ -119,7 +119,7 @@ export function watchRuns(api, outputs, find) {
     if (d.output?.drag_crop) run.rectangles.set(id, d.output.drag_crop)
     if (d.output?.drag_notes) for (const editor of editorsOf(run, id)) editor.told('', d.output.drag_notes)
     const [intent] = d.output?.drag_intent ?? []
-    if (intent) for (const editor of find(run.workflow, run.intents.get(id) ?? new Set())) editor.intent(intent)
+    if (intent) for (const editor of editorsOf(run, id)) editor.intent(intent)
     const ref = d.output?.images?.[0]
     const editors = ref && run.results.get(id)
     if (editors) for (const editor of find(run.workflow, editors)) editor.result(run.id, ref, run.crops.size > 0)
