@@ -47,7 +47,14 @@ class DragLocalMLLM(io.ComfyNode):
                     step=0.05,
                     tooltip="0: always the likeliest answer. 0.4 is GScore's.",
                 ),
-                io.Int.Input("seed", default=0, min=0, max=2**31 - 1, tooltip="Another one: another answer."),
+                io.Int.Input(
+                    "seed",
+                    default=0,
+                    min=0,
+                    max=2**31 - 1,
+                    control_after_generate=False,  # else the host takes another one after every run
+                    tooltip="Another one: another answer.",
+                ),
                 io.Float.Input(
                     "timeout",
                     default=180.0,

@@ -59,6 +59,7 @@ class DragMLLMScore(io.ComfyNode):
                     default=0,
                     min=0,
                     max=2**31 - 1,
+                    control_after_generate=False,
                     tooltip="Of the order in which the edits are shown.",
                 ),
             ],
