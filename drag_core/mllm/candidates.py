@@ -32,7 +32,8 @@ NAMES: dict[str, Intended] = {
     "rotate": "rotation",
     "rotating": "rotation",
 }
-NO_PROMPT = {"text", "string", "prompt", "description", "caption"}  # words of the form, given back
+NO_PROMPT = {"text", "string", "prompt", "description", "caption", *NAMES}  # words of the form, given back
+OPENS_A_FILE = "embedding:"  # with a name behind it, in a text encoder
 # A line of a list, and where in it the task may stand: "1. [rotation] A cup ...", "2) A cup ... (rotation)".
 LINE = re.compile(r"^(?:[-*\u2022]|\d{1,2}[.):])\s+(.+)$")
 WORD = r"(?:\[(\w{1,20})\]|\((\w{1,20})\)|\*\*(\w{1,20}):?\*\*"
@@ -79,7 +80,8 @@ def read_intent(answer: object) -> Intent:
         notes.append(f"the answer holds {len(candidates)} of {CANDIDATES} candidates")
     described: Any = next((v for v in reversed(values) if _first(v, BACKGROUND_KEYS)), None)
     background = _limited(_first(described, BACKGROUND_KEYS) or "", MOST_BACKGROUND, "the description", notes)
-    if not background:
+    if not _says_something(background):
+        background = ""
         notes.append("the answer does not describe the original: the prompt before stays as it is")
     motion = _limited(_first(described, MOTION_KEYS) or "", MOST_WORDS, "the motion", notes)
     return Intent(background, motion, candidates, tuple(notes))
@@ -147,8 +149,7 @@ def _candidates(entries: list[_Entry] | list[_Entry | None], notes: list[str]) -
     skipped = 0
     for entry in entries:
         prompt = clean(entry.prompt) if entry else ""
-        # embedding:name makes a text encoder open a file
-        if entry is None or not _says_something(prompt) or "embedding:" in prompt.lower():
+        if entry is None or not _says_something(prompt):
             skipped += 1
             continue
         if len(out) == CANDIDATES:
@@ -171,7 +172,10 @@ def _candidates(entries: list[_Entry] | list[_Entry | None], notes: list[str]) -
 
 
 def _says_something(prompt: str) -> bool:
-    return any(c.isalpha() for c in prompt) and prompt.lower().strip(" <>.[]\"'") not in NO_PROMPT
+    line = prompt.lower()
+    return (
+        any(map(str.isalpha, line)) and OPENS_A_FILE not in line and line.strip(" <>.[]\"'") not in NO_PROMPT
+    )
 
 
 def _limited(text: str, most: int, what: str, notes: list[str]) -> str:

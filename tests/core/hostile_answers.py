@@ -156,6 +156,12 @@ CASES: list[Case] = [
         whole([{"prompt": f"c {i}", "task": MOVE} for i in range(4_000)]),
         ([(f"c {i}", MOVE) for i in range(10)], MORE),
     ),
+    ("labels alone", whole(["relocation", "Rotation", "deform"]), NO),
+    (
+        "an embedding file in the description",
+        whole(background_details="embedd\u200bing:x"),
+        read(10, UNDESCRIBED),
+    ),
     # tasks
     ("unknown task", one(CUP, "explosion"), ([(CUP, None)], NO_TASK)),
     ("no task", whole([{"prompt": CUP}]), ([(CUP, None)], NAMELESS)),
