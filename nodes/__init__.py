@@ -13,6 +13,7 @@ from .guide import DragCorrespondenceGuide
 from .host.adapters.ip_adapter import list_adapter_folders
 from .host.loaders import list_folders
 from .host.lpips import list_lpips_folder
+from .intent import DragIntent
 from .invert import DragInvert
 from .ip_adapter import DragApplyIPAdapter, DragEncodeSubject, DragLoadIPAdapter
 from .kv import DragKVInject
@@ -22,6 +23,8 @@ from .lora import DragIdentityLoRA
 from .lpips import DragLoadLPIPS
 from .memory import DragMemoryPlan
 from .metrics import DragMetrics
+from .mllm import DragLocalMLLM
+from .mllm_score import DragMLLMScore
 from .optimize import DragOptimize
 from .paste import DragCrop, DragPasteBack
 from .region import RegionMaskAffine
@@ -30,6 +33,8 @@ from .tracks import DragTracks
 
 NODES: list[type[io.ComfyNode]] = [
     DragEditor,
+    DragIntent,
+    DragLocalMLLM,
     DragInvert,
     RegionMaskAffine,
     DragAutoMask,
@@ -47,6 +52,7 @@ NODES: list[type[io.ComfyNode]] = [
     DragMetrics,
     DragLoadLPIPS,
     DragDIFT,
+    DragMLLMScore,
     DragMemoryPlan,
     DragFeatureView,
     DragTapProbe,

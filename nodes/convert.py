@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import io
+
 import torch
+import torch.nn.functional as F
+from PIL import Image
 from torch import Tensor
 
+from ..drag_core.pictures.files import to_bytes
 from ..drag_core.types import DragError, Grid
 
 
@@ -52,6 +57,17 @@ def joined(mask: Tensor, size: Grid) -> Tensor:
 def host_mask(mask: Tensor) -> Tensor:
     """Turns (H, W) into a MASK (1, H, W)."""
     return mask.detach().float().cpu()[None].clone()
+
+
+def png(pixels: Tensor, most: int) -> bytes:
+    """Writes (3, H, W) in [0, 1] as a PNG file, made smaller where a side is longer than `most` pixels."""
+    side = max(pixels.shape[-2:])
+    if side > most:
+        height, width = (max(1, round(n * most / side)) for n in pixels.shape[-2:])
+        pixels = F.interpolate(pixels[None], (height, width), mode="area")[0]
+    file = io.BytesIO()
+    Image.fromarray(to_bytes(pixels).permute(1, 2, 0).numpy()).save(file, "PNG")
+    return file.getvalue()
 
 
 def said(notes: tuple[str, ...]) -> str:

@@ -19,3 +19,4 @@ Sam2 = io.Custom("DRAG_SAM2")  # drag_core.features.sam2.Sam2: SAM 2's image enc
 Lpips = io.Custom("DRAG_LPIPS")  # drag_core.metrics.lpips.LpipsNet
 Features = io.Custom("DRAG_FEATURES")  # drag_core.metrics.matched.Features: DIFT of one picture
 Tracks = io.Custom("TRACKS")  # the host's own: {"track_path": (F, N, 2), "track_visibility": (F, N)}
+MLLM = io.Custom("DRAG_MLLM")  # nodes.mllm_client.Mllm: a multimodal model in a server

@@ -26,7 +26,7 @@ CORE = (
     ("types", "block"),
     ("step",),
     ("motion", "adapters", "lora"),
-    ("trajectory", "kernels", "pictures", "metrics"),
+    ("trajectory", "kernels", "pictures", "metrics", "mllm"),
     ("features", "backends"),
     ("recipes",),
     ("result",),
@@ -38,7 +38,7 @@ CORE = (
     ("__main__",),
 )
 HOST = (
-    ("shape", "recent", "tracks", "whole", "pixels", "files"),
+    ("shape", "recent", "tracks", "whole", "pixels", "files", "waiting"),
     ("schedule",),
     ("backbones",),
     ("family", "memory", "marked"),

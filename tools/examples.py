@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from .embedded_graphs import automatic, edited, embedded, finished, identified, refine
-from .real_graphs import adapted, inpainted, real
+from .real_graphs import adapted, asked, inpainted, real
 from .workflows import Group, Note, workflow
 
 FOLDER = Path(__file__).resolve().parents[1] / "example_workflows"
@@ -108,6 +108,12 @@ def examples(object_info: dict[str, Any]) -> dict[str, dict[str, Any]]:
         out[kind] = workflow(real(REAL[kind]), object_info, note(text))
     for name, text in ADAPTED.items():
         out[f"flux-{name}"] = workflow(adapted(name), object_info, note(text))
+    text = (
+        "Needs FLUX.1-dev with its text encoders and autoencoder, and a multimodal model in a server on this "
+        "machine (Ollama with qwen2.5vl:7b). Draw the drag in the editor, press the speech bubble, choose a "
+        "chip: it sets the task and both prompts. Then run."
+    )
+    out["flux-intent"] = workflow(asked(), object_info, note(text))
     for name, kind, files in (
         ("inpaint-flux-fill", "flux", "FLUX.1 Fill dev with FLUX's text encoders and autoencoder"),
         ("inpaint-sdxl", "sdxl", "an inpainting checkpoint, SDXL's or any other"),

@@ -124,6 +124,22 @@ def adapted(kind: str) -> list[Node]:
     ]
 
 
+def asked() -> list[Node]:
+    """The drag on FLUX.1-dev, drawn in the editor; a multimodal model says what it may mean."""
+    drawn = Node(11, "DragEditor", {"drag": json.dumps(CENTRE)}, {"image": (10, 0)}, size=(620, 640))
+    said = {13: "source_prompt", 14: "target_prompt"}
+    nodes = [drawn if n.id == 11 else n for n in real("flux")]
+    linked = []
+    for n in nodes:
+        inputs = {k: (22, "regions") if v == (11, "regions") else v for k, v in n.inputs.items()}
+        if n.id in said:
+            inputs["text"] = (22, said[n.id])
+        widgets = {k: v for k, v in n.widgets.items() if k not in inputs}
+        linked.append(replace(n, inputs=inputs, widgets=widgets))
+    question = {"image": (10, 0), "instruction": (11, "instruction"), "mllm": (21, 0)}
+    return [*linked, Node(21, "DragLocalMLLM"), Node(22, "DragIntent", {}, question, size=PREVIEWED)]
+
+
 def inpainted(kind: str) -> list[Node]:
     """A drag with stock nodes: the region moved in pixels, what it leaves filled by an inpainting model."""
     if kind == "flux":

@@ -12,8 +12,10 @@ from typing import Any
 import cv2
 import torch
 
+from drag_core.mllm.chosen import as_task
+from drag_core.mllm.intent import INTENDED
 from drag_core.motion.geometry import motion_matrix, rescale, stops, turn_angle
-from drag_core.motion.instruction import from_dict, parse, rescaled, to_dict
+from drag_core.motion.instruction import DragInstruction, Shape, from_dict, parse, rescaled, to_dict
 from drag_core.motion.masks import centroid, touched
 from drag_core.motion.task import build_task, draw, motion_at
 from drag_core.types import DragError, Grid, Region
@@ -201,6 +203,44 @@ def outcome(text: str) -> dict[str, Any]:
     return out
 
 
+def intents() -> list[dict[str, Any]]:
+    """Regions, a task that a model says, and the region that this means; null where it keeps its own."""
+    r, size = random.Random(6), Grid(96, 128)
+    shapes = [
+        [[40, 20], [50, 20], [50, 80], [40, 80]],
+        [[10, 60], [70, 50], [72, 60], [12, 66]],
+        [[90, 10], [100, 40], [70, 45]],
+        [[20, 50], [60, 50], [60, 50]],
+    ]
+    out = []
+    for shape in shapes:
+        mask = draw(Shape(polygons=(tuple((float(x), float(y)) for x, y in shape),)), size)
+        at = [round(v) + 0.0 for v in centroid(mask)]
+        away = [float(r.randrange(5, 120)), float(r.randrange(5, 90))]
+        motions: list[dict[str, Any]] = [
+            *(
+                {"task": task, "target": goal}
+                for task in ("relocation", "deformation")
+                for goal in (away, at)
+            ),
+            *({"task": "relocation", "target": [at[0], y], "path": [[3.0, 3.0]]} for y in (5.0, 90.0)),
+            {"task": "rotation", "angle": 35.0},
+            {"task": "rotation", "angle": -120.0, "anchor": [10.0, 90.0]},
+            {"task": "rotation", "target": away, "anchor": [60.0, 90.0]},
+            {"task": "scale", "scale": [2.0, 1.0]},
+        ]
+        for motion in motions:
+            document = {"regions": [{**motion, "polygons": [shape]}]}
+            (spec,) = from_dict(document).regions
+            meant = {task: as_task(spec, task, mask) for task in INTENDED}
+            said = {
+                task: found and to_dict(DragInstruction(regions=(found,)))["regions"][0]
+                for task, found in meant.items()
+            }
+            out.append({"document": document, "size": [size.width, size.height], "meant": said})
+    return out
+
+
 def vectors() -> dict[str, str]:
     """File names and what is in them."""
     geometry = {"motions": motions(), "turns": turns(), "rescales": rescales()}
@@ -208,6 +248,7 @@ def vectors() -> dict[str, str]:
     return {
         "geometry_vectors.json": json.dumps(geometry, indent=1) + "\n",
         "instruction_vectors.json": json.dumps(texts, indent=1) + "\n",
+        "intent_vectors.json": json.dumps(intents()) + "\n",
         "mask_vectors.json": json.dumps(masks()) + "\n",
     }
 

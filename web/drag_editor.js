@@ -4,7 +4,7 @@ import { app } from '../../scripts/app.js'
 import { api } from '../../scripts/api.js'
 import { createEditor } from './lib/editor.js'
 import { fullScreen } from './lib/host/dialog.js'
-import { promptIds, rootOf, locator } from './lib/host/graph.js'
+import { fedBy, promptIds, rootOf, locator } from './lib/host/graph.js'
 import { letThrough } from './lib/host/input.js'
 import { watchPicture, viewUrl } from './lib/host/picture.js'
 import { runView, watchRuns } from './lib/host/runs.js'
@@ -71,6 +71,7 @@ function bind(node, name, socketless) {
       if (!picture.connected()) return toast('Connect an image to the editor first')
       app.queuePrompt(0, 1, promptIds(app, node)) // this node and what comes before it, no more
     },
+    ask: () => app.queuePrompt(0, 1, asked().flatMap((n) => promptIds(app, n))), // what asks, and what comes before it
     stop: () => api.interrupt(run.id),
     toast,
     fullscreen: (open) => (open ? full.open() : full.close()),
@@ -92,6 +93,8 @@ function bind(node, name, socketless) {
   } })
   letThrough(root, { app, node, vue: () => globalThis.LiteGraph?.vueNodesMode === true })
 
+  const asked = () => fedBy(app, node, 'DragIntent', 'instruction')
+
   // after what the host does in the same turn: links are set one by one, ids after the node is made
   const later = (/** @type {boolean} */ again) => setTimeout(() => {
     if (ended || !node.graph) return
@@ -103,6 +106,7 @@ function bind(node, name, socketless) {
     if (before !== root && before?.isConnected && !root.isConnected) before.replaceWith(root)
     roots.set(key, root)
     picture.refresh(again)
+    editor.setAskable(asked().length > 0)
   }, 0)
   chain(node, 'onAdded', () => later(false))
   chain(node, 'onConfigure', () => later(false))

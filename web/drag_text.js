@@ -2,7 +2,8 @@
 import { app } from '../../scripts/app.js'
 /** @import { GraphNode, Output } from './lib/host/types.js' */
 
-const NODES = ['DragEditor', 'DragRegionMaskAffine', 'DragCrop', 'DragMetrics', 'DragAdapterInjection', 'DragOptimize']
+const NODES = ['DragEditor', 'DragRegionMaskAffine', 'DragCrop', 'DragMetrics', 'DragMLLMScore', 'DragIntent', 'DragAdapterInjection',
+  'DragOptimize']
 const NAME = 'drag_text'
 
 const LISTS = ['losses', 'updates_by_level', 'handles'] // of DragOptimize's report; the losses stand there as a curve

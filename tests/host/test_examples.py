@@ -112,6 +112,10 @@ def test_the_refined_picture_is_twice_as_large_and_much_the_same(
             {"flux1-dev.safetensors", "clip_l.safetensors", "t5xxl_fp8_e4m3fn.safetensors", "ae.safetensors"},
         ),
         (
+            "flux-intent",
+            {"flux1-dev.safetensors", "clip_l.safetensors", "t5xxl_fp16.safetensors", "ae.safetensors"},
+        ),
+        (
             "flux-ip-adapter",
             {"flux1-dev.safetensors", "clip_l.safetensors", "t5xxl_fp16.safetensors", "ae.safetensors"}
             | {"flux-ip-adapter-v2.safetensors", "clip_vision_l.safetensors"},

@@ -1,5 +1,6 @@
 // The drag editor: createEditor(root, host). It knows no host: what it needs of one it is given.
 import { Editor } from './editor/core.js'
+import { readIntent } from './editor/meant.js'
 import { acceptFiles } from './editor/transfer.js'
 
 /** @import { Picture, Point, Size, ViewState } from './editor/types.js' */
@@ -10,6 +11,7 @@ import { acceptFiles } from './editor/transfer.js'
  * @typedef {object} EditorHost everything is optional
  * @property {(text: string) => void} [onCommit] the document changed by hand
  * @property {() => void} [getImage] the user asks for the picture
+ * @property {() => void} [ask] the user asks what the drag may mean; see setIntent
  * @property {() => void} [stop] the user stops the running model
  * @property {(text: string) => void} [toast]
  * @property {(open: boolean) => void} [fullscreen] the host shows the root on the whole screen or puts it back
@@ -37,6 +39,19 @@ export function createEditor(root, host = {}) {
       ed.told = { error, notes }
       ed.sync()
     },
+    /** What a model guesses that the drag means; without a candidate nothing changes. @param {unknown} intent */
+    setIntent: (intent) => {
+      const read = readIntent(intent)
+      if (!read) return
+      Object.assign(ed, { intent: read, trial: null, showing: 'edit' })
+      ed.sync()
+    },
+    /** @param {boolean} askable there is somebody who can be asked what the drag means */
+    setAskable: (askable) => {
+      if (ed.askable === askable) return
+      ed.askable = askable
+      ed.sync()
+    },
     /** The host closed or opened the whole screen by itself (Esc of a dialog). @param {boolean} open */
     setFullscreen: (open) => ed.setFull(open),
     /** Files that were dropped on what belongs to the editor. @param {File[]} files */
@@ -49,6 +64,7 @@ export function createEditor(root, host = {}) {
     state: () => ({
       doc: ed.doc, text: ed.text, sel: ed.sel, tool: ed.tool, view: ed.view.state(), size: ed.size, times: [...ed.times], scrub: ed.scrub,
       showing: ed.showing, peek: ed.peek, full: ed.full, brush: ed.brush, cursor: ed.cursor, draft: ed.draft, error: ed.error, told: ed.told,
+      intent: ed.intent, trial: ed.trial, askable: ed.askable,
       toClient: (/** @type {Point} */ p) => {
         const r = ed.box.getBoundingClientRect()
         const [x, y] = ed.view.toScreen(p)

@@ -1,5 +1,5 @@
 // The bar of commands above, the rail of tools at the left, and the options of the tool in hand.
-import { icon, iconButton, make, setIcon, setText } from './dom.js'
+import { arrowKeys, icon, iconButton, make, setIcon, setText } from './dom.js'
 import { openMore } from './menu.js'
 /** @import { Editor, Mode, Shown, Tool, ToolName } from './types.js' */
 
@@ -20,13 +20,20 @@ export function buildBars(ed) {
     fit: iconButton('fit', 'Whole picture (0)', act(() => ed.view.fit(ed.size)), { class: 'drg-button drg-less' }),
     compare: iconButton('compare', 'Result and picture before (hold \\ for before)', act(() => { ed.showing = ed.showing === 'result' ? 'edit' : 'result' })),
     picture: iconButton('picture', 'Get the picture: runs what comes before this node', act(() => ed.host.getImage?.())),
+    ask: iconButton('ask', 'Ask what the drag means: runs Drag Intent', act(ask)),
     more: iconButton('more', 'Import, export, help', () => openMore(ed, b.more), { 'aria-haspopup': 'menu' }),
     panel: iconButton('panel', 'Regions, numbers, prompts (L)', act(() => ed.parts.togglePanel())),
     full: iconButton('full', 'Full screen (F)', act(() => ed.toggleFull()))
   }
   const gap = () => make('span', { class: 'drg-gap' })
+
+  function ask() {
+    if (ed.doc.prompts.target) ed.say('The drag has its prompt after already: clear it (L) to ask again')
+    else ed.host.ask?.()
+  }
+
   const top = make('div', { class: 'drg-top', role: 'toolbar', 'aria-label': 'Commands' },
-    b.undo, b.redo, gap(), b.ghost, b.mask, b.snap, gap(), b.fit, b.compare, make('span', { class: 'drg-space' }), b.picture, b.more, b.panel, b.full)
+    b.undo, b.redo, gap(), b.ghost, b.mask, b.snap, gap(), b.fit, b.compare, make('span', { class: 'drg-space' }), b.ask, b.picture, b.more, b.panel, b.full)
 
   const tools = /** @type {Map<ToolName, HTMLButtonElement>} */ (new Map())
   const rail = make('div', { class: 'drg-rail', role: 'toolbar', 'aria-label': 'Tools', 'aria-orientation': 'vertical' })
@@ -46,6 +53,7 @@ export function buildBars(ed) {
     b.redo.disabled = !ed.history.future.length
     b.compare.hidden = !ed.result
     b.compare.setAttribute('aria-pressed', String(ed.showing === 'result'))
+    b.ask.hidden = !ed.askable
     b.picture.hidden = !ed.host.getImage
     setIcon(b.full, ed.full ? 'unfull' : 'full')
     const fullTitle = ed.full ? 'Leave full screen (F, Esc)' : 'Full screen (F)'
@@ -54,17 +62,6 @@ export function buildBars(ed) {
     options.sync()
   }
   return { top, rail, options: options.el, sync, resizeBrush: options.resizeBrush }
-}
-
-/** Arrows go from button to button of a bar, as its role says. @param {HTMLElement} bar @param {string} next @param {string} back */
-function arrowKeys(bar, next, back) {
-  bar.addEventListener('keydown', (e) => {
-    if (e.key !== next && e.key !== back) return
-    const all = /** @type {HTMLButtonElement[]} */ ([...bar.querySelectorAll('button:not([disabled], [hidden])')])
-    const i = all.indexOf(/** @type {HTMLButtonElement} */ (document.activeElement))
-    all[(i + (e.key === next ? 1 : -1) + all.length) % all.length]?.focus()
-    e.preventDefault()
-  })
 }
 
 /** @param {Editor} ed @param {(fn: () => void) => () => void} act */

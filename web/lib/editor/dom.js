@@ -94,3 +94,14 @@ export function pressed(el, after) {
   })
   return () => held
 }
+
+/** Arrows go from button to button of a bar, as its role says. @param {HTMLElement} bar @param {string} next @param {string} back */
+export function arrowKeys(bar, next, back) {
+  bar.addEventListener('keydown', (e) => {
+    if (e.key !== next && e.key !== back) return
+    const all = /** @type {HTMLButtonElement[]} */ ([...bar.querySelectorAll('button:not([disabled], [hidden])')])
+    const i = all.indexOf(/** @type {HTMLButtonElement} */ (document.activeElement))
+    all[(i + (e.key === next ? 1 : -1) + all.length) % all.length]?.focus()
+    e.preventDefault()
+  })
+}

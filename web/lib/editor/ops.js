@@ -128,6 +128,12 @@ export function hasMotion(region) {
   return !!region.target
 }
 
+/** Whether two documents mark the same: edits that leave a marking keep its lists. @param {Doc} a @param {Doc} b */
+export function sameMarking(a, b) {
+  const same = (/** @type {Region} */ r, /** @type {Region | undefined} */ s) => r.polygons === s?.polygons && r.holes === s.holes && r.strokes === s.strokes
+  return a.regions.length === b.regions.length && a.regions.every((r, i) => same(r, b.regions[i]))
+}
+
 /** What a screen reader and the status line say of a region. @param {Region} region @param {number} i @param {Point} centroid */
 export function describe(region, i, centroid) {
   const name = region.label ? `Region ${i + 1} "${region.label}"` : `Region ${i + 1}`

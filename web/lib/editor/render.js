@@ -18,7 +18,7 @@ export function render(ed) {
   if (ed.showing === 'result' || ed.peek) return drawSplit(ed)
   if (ed.show.mask && !ed.running) drawMask(ed) // nothing dims the frames of the running model
   const base = view.matrix()
-  const items = ed.doc.regions.map((r, i) => item(ed, r, i)).filter((x) => !x.region.hidden)
+  const items = ed.shown.regions.map((r, i) => item(ed, r, i)).filter((x) => !x.region.hidden)
   const progress = ed.running ? ed.running.progress : ed.scrub
   if (!ed.preview && ed.show.ghost) for (const it of items) drawHole(ed, it, base)
   for (const it of items) drawOutline(g, it.outline.path, base, it.color, { width: it.selected ? 1.8 : 1.2, fill: it.moves ? 0 : it.selected ? 0.22 : 0.14, scale: view.scale })
@@ -29,7 +29,7 @@ export function render(ed) {
     drawArrow(ed, it, progress)
     drawBadge(ed, it)
   }
-  if (!ed.running) {
+  if (!ed.running && !ed.trial) {
     drawHandles(ed)
     drawDraft(ed)
     drawHud(ed)

@@ -7,7 +7,7 @@ import { pathOf } from './shapes.js'
 
 /** The outlines of what may change as the server will draw it; their union is meant. @param {Editor} ed @returns {Point[][]} */
 export function adaptivePolygons(ed) {
-  const regions = ed.doc.regions.map((region) => {
+  const regions = ed.shown.regions.map((region) => {
     const outline = ed.outline(region)
     return { hull: outline.hull, motion: motionOf(region, outline.centroid) }
   })
@@ -18,7 +18,7 @@ export function adaptivePolygons(ed) {
 
 /** The area that may change: a path and the radius it grows by; null where everything may. @param {Editor} ed @returns {Area | null} */
 function editableArea(ed) {
-  const { doc, size } = ed
+  const { shown: doc, size } = ed
   if (doc.editable.mode === 'none') return null
   if (doc.editable.mode === 'adaptive' && !doc.points.length && !doc.regions.some(hasMotion)) return null // nothing moves yet
   if (doc.editable.mode === 'painted') return { path: ed.outline(doc.editable).path, grow: 0, rule: 'evenodd' }
@@ -39,10 +39,10 @@ export function drawMask(ed) {
   const dim = ed.layer('dim')
   const edge = ed.layer('edge')
   const key = [...base, size.width, size.height, ed.paintMask].join()
-  if (dim.key !== key || dim.of !== ed.doc) {
+  if (dim.key !== key || dim.of !== ed.shown) {
     const area = editableArea(ed)
     if (area) paint(ed, area, dim.g, edge.g)
-    Object.assign(dim, { key, of: ed.doc, empty: !area })
+    Object.assign(dim, { key, of: ed.shown, empty: !area })
   }
   if (dim.empty) return
   g.setTransform(1, 0, 0, 1, 0, 0)

@@ -3,9 +3,9 @@ import { autoTask } from '../autotask.js'
 import { emptyDocument, parse, rescaled, serialize } from '../document.js'
 import { motionOf } from '../geometry.js'
 import { History } from './history.js'
-import { hasMotion, withRegion } from './ops.js'
+import { hasMotion, sameMarking, withRegion } from './ops.js'
 import { piecesFor } from './pieces.js'
-/** @import { Doc, Draft, Drag, Editor, Sel, Slide } from './types.js' */
+/** @import { Doc, Draft, Drag, Editor, Intent, Sel, Slide } from './types.js' */
 
 /**
  * Documents are never changed in place: `doc` is what is shown, `committed` what is stored; they differ while something is dragged.
@@ -23,6 +23,9 @@ export class Session {
     this.error = '' // a sentence: what is wrong with the document that was given
     this.note = '' // a sentence: what was adapted
     this.told = { error: '', notes: /** @type {string[]} */ ([]) } // by the last run, until the next edit
+    this.intent = /** @type {Intent | null} */ (null) // what a model guesses that the drag means, for as long as this is marked
+    this.trial = /** @type {Doc | null} */ (null) // the drag as the guess under the hand means it
+    this.askable = false // somebody is there who can be asked
   }
 
   /** The place of the selected region in the list; -1 while none is selected. */
@@ -33,6 +36,11 @@ export class Session {
   /** The selected region, or null. */
   get region() {
     return this.sel?.kind === 'region' ? this.doc.regions[this.sel.index] : null
+  }
+
+  /** The document that is drawn. */
+  get shown() {
+    return this.trial ?? this.doc
   }
 
   /** Shows a document; commit() makes it a step. @this {Editor} @param {Doc} doc */
@@ -64,6 +72,8 @@ export class Session {
   /** @this {Editor} */
   store() {
     this.told = { error: '', notes: [] }
+    this.trial = null
+    if (!sameMarking(this.committed, this.doc)) this.intent = null
     this.committed = this.doc
     this.committedSel = this.sel
     this.text = serialize(this.doc)
@@ -99,7 +109,7 @@ export class Session {
     this.note = ''
     this.told = { error: '', notes: [] }
     this.doc = doc
-    this.draft = this.gesture = null
+    this.draft = this.gesture = this.intent = this.trial = null
     if (this.image) this.fitDocument()
     else if (doc.image.width && doc.image.height) this.resize({ width: doc.image.width, height: doc.image.height })
     this.committed = this.doc

@@ -4,6 +4,7 @@ import { buildBottom } from './bottom.js'
 import { clearMotion } from './commands.js'
 import { make } from './dom.js'
 import { handlesOf } from './handles.js'
+import { buildIntents } from './intents.js'
 import { buildHelp, closeMenus } from './menu.js'
 import { buildOverlay } from './overlay.js'
 import { buildPanel } from './panel.js'
@@ -26,9 +27,10 @@ export function buildShell(ed) {
   const overlay = buildOverlay(ed)
   const panel = buildPanel(ed)
   const bottom = buildBottom(ed)
+  const intents = buildIntents(ed)
   const help = buildHelp(ed)
   box.append(bars.options, overlay.el, help.el)
-  el.append(bars.top, make('div', { class: 'drg-body' }, bars.rail, box, panel.el), bottom.el)
+  el.append(bars.top, make('div', { class: 'drg-body' }, bars.rail, box, panel.el), intents.el, bottom.el)
   ed.root.append(el)
 
   ed.parts = {
@@ -49,6 +51,8 @@ export function buildShell(ed) {
       overlay.sync()
       panel.sync()
       bottom.sync()
+      intents.sync()
+      intents.mark()
     }
   }
   listenTransfer(ed)

@@ -71,6 +71,9 @@ const CSS = `
 .drg-empty { position: absolute; inset: 0; display: flex; flex-direction: column; align-items: center; justify-content: center; gap: 10px; color: #e8eaf0; text-align: center; text-shadow: 0 1px 3px rgba(0,0,0,.6) }
 .drg-empty .drg-icon { width: 40px; height: 40px; opacity: .75; stroke-width: 1.3 }
 .drg-empty .drg-pill { color: var(--fg); text-shadow: none }
+.drg-intents { flex: none; display: flex; flex-direction: column; gap: 4px; max-height: 45%; padding: 5px 8px; border-top: 1px solid var(--line); overflow-y: auto }
+.drg-wrap { flex-wrap: wrap }
+.drg-meaning { min-height: 2.7em; color: var(--faint); overflow-wrap: anywhere; user-select: text; -webkit-user-select: text }
 .drg-bottom { flex: none; border-top: 1px solid var(--line) }
 .drg-scrub { display: flex; align-items: center; gap: 6px; padding: 1px 10px 1px 4px }
 .drg-scrub .drg-range { flex: 1 }

@@ -12,6 +12,8 @@
  * @typedef {import('../geometry.js').Matrix} Matrix
  * @typedef {import('../geometry.js').Motion} Motion
  * @typedef {import('../problems.js').Problem} Problem
+ * @typedef {{prompt: string, task: Task | null}} Candidate what a model guesses; no task: the user chooses one
+ * @typedef {{background: string, motion: string, candidates: Candidate[]}} Intent
  * @typedef {import('../raster.js').Shape} Shape
  * @typedef {import('../slic.js').Segments} Segments
  * @typedef {import('./shapes.js').Outline} Outline

@@ -63,6 +63,16 @@ export function sourceOf(app, node, slot) {
   return null
 }
 
+/**
+ * The nodes of a type into whose input the value of `node` arrives.
+ * @param {App} app @param {GraphNode} node @param {string} type @param {string} input @returns {GraphNode[]}
+ */
+export function fedBy(app, node, type, input) {
+  const graphs = new Set([rootOf(app), node.graph])
+  const there = [...graphs].flatMap((g) => g?.nodes ?? []).filter((n) => n.comfyClass === type && n.mode !== MUTED && n.mode !== BYPASSED)
+  return there.filter((n) => sourceOf(app, n, n.inputs?.findIndex((i) => i.name === input) ?? -1)?.node === node)
+}
+
 /** The link that ends at an input. @param {GraphNode} node @param {number} slot */
 const linkInto = (node, slot) => linkOf(node.graph, node.inputs?.[slot]?.link)
 

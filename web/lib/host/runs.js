@@ -5,7 +5,7 @@
 
 /**
  * @typedef {Record<string, {class_type: string, inputs: Record<string, unknown>}>} Prompt in API format
- * @typedef {{optimisers: Map<string, Set<string>>, results: Map<string, Set<string>>, crops: Map<string, string>}} Drags
+ * @typedef {{optimisers: Map<string, Set<string>>, intents: Map<string, Set<string>>, results: Map<string, Set<string>>, crops: Map<string, string>}} Drags
  * @typedef {Drags & {id: string, workflow: string | undefined, rectangles: Map<string, number[]>}} Run
  * @typedef {[number, string, Prompt, {client_id?: string, extra_pnginfo?: {workflow?: {id?: string}}}?]} Entry of the server's queue
  * @typedef {ReturnType<typeof runView>} RunView
@@ -14,7 +14,7 @@
 const SHOWS_NO_RESULT = /^Drag/ // our own nodes show curves and overlays
 
 /**
- * The drags of a prompt: by the id of each DragOptimize the editors that it depends on; and by the id of a node that shows a result
+ * The drags of a prompt: by the id of each DragOptimize, and of each DragIntent, the editors that it depends on; and by the id of a node that shows a result
  * the editors whose drag went into it; and the crop that a DragOptimize works on, if it does.
  * @param {Prompt} prompt @returns {Drags}
  */
@@ -35,10 +35,12 @@ function dragsIn(prompt) {
     return out
   }
   const kind = (/** @type {string} */ id) => prompt[id]?.class_type ?? ''
-  const optimisers = new Map(), results = new Map(), crops = new Map()
+  const optimisers = new Map(), intents = new Map(), results = new Map(), crops = new Map()
   for (const id of Object.keys(prompt)) {
+    const editors = new Set([...ancestors(id)].filter((x) => kind(x) === 'DragEditor'))
+    if (kind(id) === 'DragIntent') intents.set(id, editors)
     if (kind(id) !== 'DragOptimize') continue
-    optimisers.set(id, new Set([...ancestors(id)].filter((x) => kind(x) === 'DragEditor')))
+    optimisers.set(id, editors)
     const crop = [...ancestors(id)].find((x) => kind(x) === 'DragCrop')
     if (crop) crops.set(id, crop)
   }
@@ -47,7 +49,7 @@ function dragsIn(prompt) {
     const editors = [...ancestors(id)].filter((x) => optimisers.has(x)).flatMap((x) => [...(optimisers.get(x) ?? [])])
     if (editors.length) results.set(id, new Set(editors))
   }
-  return { optimisers, results, crops }
+  return { optimisers, intents, results, crops }
 }
 
 /**
@@ -89,13 +91,13 @@ export function watchRuns(api, outputs, find) {
       if (run) await then(run, detail)
     })
 
-  const editorsOf = (/** @type {Run} */ run, /** @type {string} */ id) => find(run.workflow, run.optimisers.get(String(id)) ?? new Set())
+  const editorsOf = (/** @type {Run} */ run, /** @type {string} */ id) => find(run.workflow, run.optimisers.get(String(id)) ?? run.intents.get(String(id)) ?? new Set())
   const cropOf = (/** @type {Run} */ run, /** @type {string} */ id) => {
     const crop = run.crops.get(String(id))
     return crop === undefined ? null : run.rectangles.get(crop) ?? outputs()?.[crop]?.drag_crop ?? [0, 0, 0, 0]
   }
 
-  const editorsIn = (/** @type {Run} */ run) => find(run.workflow, new Set([...run.optimisers.values()].flatMap((ids) => [...ids])))
+  const editorsIn = (/** @type {Run} */ run) => find(run.workflow, new Set([...run.optimisers.values(), ...run.intents.values()].flatMap((ids) => [...ids])))
 
   on('execution_start', (d) => d.prompt_id, (run) => {
     for (const editor of editorsIn(run)) editor.told('', [])
@@ -116,6 +118,8 @@ export function watchRuns(api, outputs, find) {
     const id = String(d.display_node ?? d.node)
     if (d.output?.drag_crop) run.rectangles.set(id, d.output.drag_crop)
     if (d.output?.drag_notes) for (const editor of editorsOf(run, id)) editor.told('', d.output.drag_notes)
+    const [intent] = d.output?.drag_intent ?? []
+    if (intent) for (const editor of editorsOf(run, id)) editor.intent(intent)
     const ref = d.output?.images?.[0]
     const editors = ref && run.results.get(id)
     if (editors) for (const editor of find(run.workflow, editors)) editor.result(run.id, ref, run.crops.size > 0)
@@ -140,7 +144,7 @@ function reason({ exception_message: message, node_type: type }) {
 
 /**
  * A run as one editor shows it: its progress, its previews, its result.
- * @param {Pick<DragEditor, 'setPreview' | 'setResult' | 'setTold'>} editor @param {{url: (ref: Ref) => string}} host
+ * @param {Pick<DragEditor, 'setIntent' | 'setPreview' | 'setResult' | 'setTold'>} editor @param {{url: (ref: Ref) => string}} host
  */
 export function runView(editor, { url }) {
   let id = /** @type {string | null} */ (null)
@@ -201,6 +205,8 @@ export function runView(editor, { url }) {
     },
     /** What the run said. @param {string} error why it failed, or nothing @param {string[]} notes */
     told: (error, notes) => editor.setTold(error, notes),
+    /** @param {unknown} intent what the drag may mean */
+    intent: (intent) => editor.setIntent(intent),
     /** @param {string} run it ended */
     end(run) {
       if (id !== run) return

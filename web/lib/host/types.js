@@ -4,7 +4,7 @@
  *
  * @typedef {import('../editor.js').DragEditor} DragEditor
  * @typedef {{filename: string, subfolder?: string, type?: string}} Ref to a file on the server
- * @typedef {{drag_background?: Ref[], drag_crop?: number[], drag_notes?: string[], drag_report?: string[], images?: Ref[],
+ * @typedef {{drag_background?: Ref[], drag_crop?: number[], drag_intent?: unknown[], drag_notes?: string[], drag_report?: string[], images?: Ref[],
  *   text?: string | string[]}} Output what a node gave when it ran
  * @typedef {(...args: unknown[]) => unknown} Hook
  * @typedef {{id: number, origin_id: number | string, origin_slot: number, type: string}} Link
