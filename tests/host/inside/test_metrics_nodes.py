@@ -124,9 +124,7 @@ def test_dift_is_the_cores_through_the_hosts_network() -> None:
     image = picture(1)
     features, said = looked(image).args
     assert list(features.maps) == [EMPTY, EMPTY_768] and features.size == SIZE and features.label == "SD2.x"
-    assert (
-        "SD2.x, not the model that defines MD" in said and "9x6 cells" in said and "48x48 cells" in said
-    )  # 16 px each
+    assert "SD2.x, not the model that defines MD" in said and "9x6 cells" in said and "48x48 cells" in said
     patcher = sds.model("sd21")
     sigmas = patcher.get_model_object("model_sampling").sigmas.double().cpu()
     schedule = every_level(1 / (1 + sigmas**2))
