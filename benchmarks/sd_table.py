@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from benchmarks.paired import Difference, difference
+from drag_core.bench.paired import Difference, difference
 
 Records = list[dict[str, Any]]  # a line of benchmarks.sd run each
 COLUMNS = ("centroid", "target", "background", "dai", "updates")
