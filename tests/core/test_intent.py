@@ -16,7 +16,7 @@ from drag_core.mllm.intent import CANDIDATES, INTENDED, MOST_WORDS, QUESTION, In
 from drag_core.types import DragError
 from tests.core.hostile_answers import CASES, ROWS, Case, whole
 
-SECONDS = 2.0  # of this process for one answer; the slowest takes 0.1 to 0.3
+SECONDS = 2.0  # of this process for one answer and its checks; the slowest answer is read in 0.05
 
 
 def texts_in(answer: str) -> str:
