@@ -16,7 +16,7 @@ from drag_core.mllm.intent import CANDIDATES, INTENDED, MOST_WORDS, QUESTION, In
 from drag_core.types import DragError
 from tests.core.hostile_answers import CASES, ROWS, Case, whole
 
-SECONDS = 2.0  # for the slowest answer; the slowest here took 0.2 s on a busy core
+SECONDS = 2.0  # of this process for one answer and its checks; the slowest answer is read in 0.05
 
 
 def texts_in(answer: str) -> str:
@@ -53,7 +53,7 @@ def test_a_hundred_of_them() -> None:
 def test_a_hostile_answer(case: Case) -> None:
     """Refused in one sentence, or read as far as it goes, with a note: and nothing invented."""
     _, answer, outcome = case
-    begun = time.perf_counter()
+    begun = time.process_time()
     if isinstance(outcome, str):
         with pytest.raises(DragError) as refused:
             read_intent(answer)
@@ -65,7 +65,7 @@ def test_a_hostile_answer(case: Case) -> None:
         assert [(c.prompt, c.task) for c in intent.candidates] == wanted
         assert any(note in n for n in intent.notes) or not note
         assert_holds(answer, intent)
-    assert time.perf_counter() - begun < SECONDS
+    assert time.process_time() - begun < SECONDS
 
 
 def test_a_good_answer_has_no_notes() -> None:

@@ -136,7 +136,7 @@ def test_an_answer_of_another_node() -> None:
         ({"raw": b'{"message": {"content": null}}'}, "without a text"),
         ({"raw": b"x" * (2 * 1024 * 1024 + 1)}, "more than 2097152 bytes"),
         ({"status": 302, "headers": {"Location": "http://127.0.0.1:9/"}}, "sends on to another address"),
-        ({"wait": 3.0}, "did not answer within 1 s"),
+        ({"wait": 60.0}, "did not answer within 1 s"),
         ({"trickle": True}, "did not answer within 1 s"),
     ],
 )
@@ -148,7 +148,7 @@ def test_a_server_that_misbehaves(change: dict[str, Any], said: str) -> None:
         with pytest.raises(DragError, match=said) as refused:
             intent(mllm=model(server, timeout=1.0 if "within" in said else 20.0))
         assert "\n" not in str(refused.value) and len(server.asked) == 1
-        assert time.monotonic() - begun < 3
+        assert time.monotonic() - begun < 30
 
 
 def test_nothing_listens() -> None:
@@ -160,12 +160,12 @@ def test_nothing_listens() -> None:
 
 def test_the_users_interrupt_ends_the_waiting() -> None:
     with MllmServer() as server:
-        server.wait = 5.0
+        server.wait = 60.0
         begun = time.monotonic()
         mm.interrupt_current_processing()
         with pytest.raises(mm.InterruptProcessingException):
             intent(mllm=model(server))
-        assert time.monotonic() - begun < 2
+        assert time.monotonic() - begun < 30
 
 
 @pytest.mark.parametrize(
