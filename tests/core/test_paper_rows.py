@@ -27,6 +27,10 @@ from drag_core.types import AffineMotion, FeatureTap, Grid, Handle, Region, Task
 
 SIZE = Grid(512, 512)
 SQUARE = ((100.0, 120.0), (179.0, 120.0), (179.0, 199.0), (100.0, 199.0))
+# a picture that is cut into even super-pixels: dark to light across and down
+RAMPS = torch.stack(
+    (*torch.meshgrid(*(torch.linspace(0, 1, 512),) * 2, indexing="ij"), torch.full((512, 512), 0.5))
+)[None]
 SMALL = ((300.0, 300.0), (339.0, 300.0), (339.0, 339.0), (300.0, 339.0))
 
 
@@ -174,14 +178,14 @@ def test_a10_adaptivedrag_pulls_by_one_cell() -> None:
 
 def test_a11_adaptivedrags_mask_is_the_automatic_one() -> None:
     """That of the super-pixels under the handles and along the way, unless one was painted."""
-    features = torch.rand(1, 3, 512, 512, generator=torch.Generator().manual_seed(0))
-    task = replace(drawn(), regions=())
+    task, features = replace(drawn(), regions=()), RAMPS
     found = divided(task, features)
     assert found.labels is not None
     pairs = [(h.start, h.target) for h in task.handles]
     wanted = on_grid(auto_mask(pairs, labels=found.labels, features=features), Grid(64, 64), 0.5)
     made = adaptivedrag(found, "paper").constraint
     assert isinstance(made, SoftBackground) and torch.equal(made.editable, wanted)
+    assert 0.005 < float(wanted.mean()) < 0.1
     assert semantic_of(found).labels is found.labels
     painted = divided(replace(task, automatic=False), features, painted=True)
     kept = adaptivedrag(painted, "paper").constraint

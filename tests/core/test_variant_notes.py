@@ -20,9 +20,8 @@ from drag_core.preparing import BY_COLOUR, by_superpixels, own_training
 from drag_core.recipes.assemble import Choice
 from drag_core.recipes.remains import before_it, remains, same
 from drag_core.types import DragError, Handle, Task, Variant
+from tests.core.test_paper_rows import RAMPS as IMAGE
 from tests.core.test_paper_rows import drawn
-
-IMAGE = torch.rand(1, 3, 512, 512, generator=torch.Generator().manual_seed(0))
 
 
 @pytest.mark.parametrize(
