@@ -16,19 +16,14 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 
 HOST = {
-    "comfy",
-    "comfy_api",
-    "comfy_extras",
-    "comfy_execution",
-    "folder_paths",
-    "nodes",
-    "execution",
-    "server",
+    *("comfy", "comfy_api", "comfy_extras", "comfy_execution"),
+    *("folder_paths", "nodes", "execution", "server"),
 }
 OURS_ABOVE = {"tools", "tests"}
 LIBRARIES = {"diffusers", "peft", "transformers"}
 UNSAFE = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "marshal", "shelve"}
 NETWORK = {"requests", "urllib", "urllib3", "socket", "http", "httpx", "aiohttp", "ftplib", "huggingface_hub"}
+LOADS = ("importlib.import_module", "import_module", "__import__")
 ASKS = "nodes/mllm_client.py"  # the one file that asks a server
 RUNS_TEXT = {"eval", "exec", "compile", "__import__"}
 ENVIRONMENT = {"os.environ", "os.getenv", "os.environb", "sys.argv", "sys.stdin"}
@@ -51,11 +46,7 @@ def imports(tree: ast.AST, path: str) -> Iterator[tuple[int, str]]:
                 continue
             module = ".".join([*base, *([node.module] if node.module else [])])
             yield from ((node.lineno, f"{module}.{a.name}" if module else a.name) for a in node.names)
-        elif isinstance(node, ast.Call) and dotted(node.func) in (
-            "importlib.import_module",
-            "import_module",
-            "__import__",
-        ):
+        elif isinstance(node, ast.Call) and dotted(node.func) in LOADS:
             first = node.args[0] if node.args else None
             if isinstance(first, ast.Constant) and isinstance(first.value, str):
                 yield node.lineno, first.value
