@@ -38,7 +38,7 @@ CORE = (
     ("__main__",),
 )
 HOST = (
-    ("shape", "recent", "tracks", "whole", "pixels", "waiting"),
+    ("shape", "recent", "tracks", "whole", "pixels", "marked", "waiting"),
     ("schedule",),
     ("backbones",),
     ("family", "memory"),
