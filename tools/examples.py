@@ -26,9 +26,9 @@ ABOUT = {
     "Nothing is pasted: on the small model the thing comes out rough. Needs scikit-image (requirements.txt).",
     "copy-paste": "No optimisation: the inverted latents are moved and denoised (RegionDrag's way). The "
     "baseline.",
-    "flux-intent": "Needs FLUX.1-dev with its text encoders and autoencoder, and a multimodal model in a server "
-    "on this machine (Ollama with qwen2.5vl:7b). Draw the drag in the editor, press the speech bubble, choose a "
-    "chip: it sets the task and both prompts. Then run.",
+    "flux-intent": "Needs FLUX.1-dev with its text encoders and autoencoder, and a multimodal model in a "
+    "server on this machine (Ollama with qwen2.5vl:7b). Draw the drag in the editor, press the speech "
+    "bubble, choose a chip: it sets the task and both prompts. Then run.",
 }
 LIT = ("dragflow", "dragnext")
 REAL = {"sd15": "sd15", "flux-dev": "flux", "flux-fp8": "flux_fp8"}
