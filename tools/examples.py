@@ -26,6 +26,9 @@ ABOUT = {
     "Nothing is pasted: on the small model the thing comes out rough. Needs scikit-image (requirements.txt).",
     "copy-paste": "No optimisation: the inverted latents are moved and denoised (RegionDrag's way). The "
     "baseline.",
+    "flux-intent": "Needs FLUX.1-dev with its text encoders and autoencoder, and a multimodal model in a "
+    "server on this machine (Ollama with qwen2.5vl:7b). Draw the drag in the editor, press the speech "
+    "bubble, choose a chip: it sets the task and both prompts. Then run.",
 }
 LIT = ("dragflow", "dragnext")
 REAL = {"sd15": "sd15", "flux-dev": "flux", "flux-fp8": "flux_fp8"}
@@ -108,12 +111,7 @@ def examples(object_info: dict[str, Any]) -> dict[str, dict[str, Any]]:
         out[kind] = workflow(real(REAL[kind]), object_info, note(text))
     for name, text in ADAPTED.items():
         out[f"flux-{name}"] = workflow(adapted(name), object_info, note(text))
-    text = (
-        "Needs FLUX.1-dev with its text encoders and autoencoder, and a multimodal model in a server on this "
-        "machine (Ollama with qwen2.5vl:7b). Draw the drag in the editor, press the speech bubble, choose a "
-        "chip: it sets the task and both prompts. Then run."
-    )
-    out["flux-intent"] = workflow(asked(), object_info, note(text))
+    out["flux-intent"] = workflow(asked(), object_info, note(ABOUT["flux-intent"]))
     for name, kind, files in (
         ("inpaint-flux-fill", "flux", "FLUX.1 Fill dev with FLUX's text encoders and autoencoder"),
         ("inpaint-sdxl", "sdxl", "an inpainting checkpoint, SDXL's or any other"),
