@@ -79,6 +79,7 @@ def copies(source: str, inputs_step: bool = False) -> list[str]:
 
 # The same name and number, and another thing.
 OTHERS = {
+    "drag_core/features/sam2.py": 1,  # the stride of its patches
     "drag_core/recipes/presets.py": 2,  # the embedded FLUX's own six levels; a paste at one level
     "drag_core/recipes/fast.py": 1,  # a paste at one level
     "drag_core/trajectory/start.py": 1,  # a paste at one level
