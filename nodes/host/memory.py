@@ -15,6 +15,7 @@ from torch import nn
 from ...drag_core.backends.activations import joint_bytes
 from ...drag_core.trajectory.kvplan import KVSize
 from ...drag_core.types import FeatureTap
+from .backbones.call import BESIDE
 from .backbones.grad import dense, fetched
 from .backbones.layouts import attentions_of, layout_of, patch_of
 from .backbones.unet import attention_sizes
@@ -99,24 +100,26 @@ def largest_side(patcher: Any, size: tuple[int, int], need: int, cell: int = 8) 
 class _Constant(nn.Module):
     """Replaces a modulation layer while only one noise level is visited.
 
-    Computes its output once, then returns it. Saves loading a third of a double block's weights.
+    Computes its output once for each conditioning, then returns it. Saves loading a third of a double block's
+    weights.
     """
 
     def __init__(self, own: Any) -> None:
         super().__init__()
         self.own = (own,)  # in a tuple: not a part of the model, so that the host does not load it
-        self.answer: Any = None
+        self.answers: dict[bool, Any] = {}  # the edit's, and what is beside it
 
     def forward(self, vec: torch.Tensor) -> Any:
-        if self.answer is None:
+        whose = BESIDE.get()
+        if whose not in self.answers:
             (own,) = self.own
             x = nn.functional.silu(vec if vec.ndim > 2 else vec[:, None, :])
             with torch.no_grad(), fetched(own.lin, x) as (weight, bias):
                 out = nn.functional.linear(x, dense(weight).to(x), None if bias is None else bias.to(x))
             parts = out.chunk(own.multiplier, dim=-1)
             second = ModulationOut(*parts[3:]) if own.is_double else None
-            self.answer = (ModulationOut(*parts[:3]), second)
-        return self.answer
+            self.answers[whose] = (ModulationOut(*parts[:3]), second)
+        return self.answers[whose]
 
 
 def _parts(patcher: Any, taps: tuple[FeatureTap, ...]) -> tuple[dict[str, int], dict[str, Any], list[str]]:

@@ -89,7 +89,9 @@ class _Sampler(comfy.samplers.Sampler):
             if "origin" in model_wrap.conds:
                 origin = model_wrap.conds["origin"]
                 check_cond(origin, self.need.sigmas, model.diffusion_model)
-                backbone.origin = kind(replace(call, cond=[plain_conds(c, device) for c in origin]))
+                backbone.origin = kind(
+                    replace(call, cond=[plain_conds(c, device) for c in origin], beside=True)
+                )
             still = frozen(model.diffusion_model) if self.need.gradients else nullcontext()
             with recording(backbone, self.need.taps, self.need.whole), still:
                 self.result = self.body(backbone, core_shape(latent_image).clone())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +17,10 @@ from ....drag_core.types import DragError
 from ..schedule import host_sigma, prediction_of
 from ..shape import core_shape, host_shape
 from .layouts import FLUX1, layout_of
+
+# whether the host runs under the inversion's conditioning, where a run has that and the edit's; such a pass
+# has no gradient, so that what a checkpoint runs again is always the edit's
+BESIDE = ContextVar("drag_beside", default=False)
 
 
 class StopForward(BaseException):
@@ -32,11 +37,13 @@ class Call:
     model: the host's BaseModel.
     cond: the one processed conditioning.
     options: the run's model options.
+    beside: the conditioning is the inversion's, beside the edit's.
     """
 
     model: Any
     cond: list[dict[str, Any]]
     options: dict[str, Any]
+    beside: bool = False
     calls: int = 0
     _sigmas: dict[float, float] = field(default_factory=dict)  # asked of the device once a level
     _steps: dict[tuple[float, int], Tensor] = field(default_factory=dict)  # likewise
@@ -76,9 +83,11 @@ class Call:
         options = {**self.options, "transformer_options": {**self.options["transformer_options"], **changes}}
         # on the network itself, so that what all wrappers do to its output is seen
         handle = self.model.diffusion_model.register_forward_hook(lambda _, __, out: raw.append(out))
+        whose = BESIDE.set(self.beside)
         try:
             clean: Tensor = comfy.samplers.calc_cond_batch(self.model, [self.cond], x, at, options)[0]
         finally:
+            BESIDE.reset(whose)
             handle.remove()
         if self.kind == "noise":
             return clean
