@@ -118,14 +118,14 @@ def edit_picture(
     if shadow:
         task, found = with_shadow(task, small[0], widen=instruction.editable != "painted")
         notes = (*notes, *found)
+    moving, choice = regions_for(task, chosen, small), Choice(chosen, variant)
     if adapter is not None or (variant == "paper" and chosen != FINISH):
-        choice, moving = Choice(chosen, variant), regions_for(task, chosen, small)
         use = None if chosen == FINISH else assemble(moving, ground_of(model), choice).adapter
         model, found = with_adapter(model, adapter, use, chosen, image)
         notes = (*notes, *found)
     lora = None
     if identity == "recipe":
-        identity = own_training(task, small, chosen, variant, seed)
+        identity = own_training(moving, small, chosen, variant, seed)
     if identity is not None:
 
         def trained(done: int, total: int) -> None:
@@ -142,10 +142,10 @@ def edit_picture(
         whole = pieced(image, own.picture[None].to(image), shown, drawn.cells, task.editable)
         return Edit(whole, drawn.shown, drawn.result, task, notes, chosen, why, identity)
     if variant != "ours":
-        said = remains(regions_for(task, chosen, small), ground_of(model), Choice(chosen, variant))
+        said = remains(moving, ground_of(model), choice)
         notes = notes if said is None else (*notes, said)
     result, decoded = run_task(
-        model, small, task, recipe=chosen, variant=variant, seed=seed, on_step=on_step, lora=lora
+        model, small, moving, recipe=chosen, variant=variant, seed=seed, on_step=on_step, lora=lora
     )
     whole = put_back(image, edited=decoded, editable=task.editable)
     return Edit(whole, decoded, result, task, notes, chosen, why, identity)

@@ -133,13 +133,9 @@ class Updates:
         nor drawn under them.
         """
         t, taps = self.source.schedule.t[i], self.recipe.taps
-        records = isinstance(self.anchor, KVRecord) and bool(self.anchor.blocks)
-        if self.draft is not None:
-            if records:
-                self.origin.features(self.draft.z[i].to(ref), t, taps, self.anchor, stop=stop)
-            anchor: KV = None
-        else:
-            anchor = self.anchor
+        anchor = self.anchor if self.draft is None else None
+        if self.draft is not None and isinstance(self.anchor, KVRecord) and self.anchor.blocks:
+            self.origin.features(self.draft.z[i].to(ref), t, taps, self.anchor, stop=stop)
         if self.origin is self.backbone:
             return self.backbone.features(ref, t, taps, anchor, stop=stop)
         predicted = None

@@ -11,7 +11,7 @@ from ..drag_core.features.sam2 import Sam2
 from ..drag_core.motion.exchange import regions_of
 from ..drag_core.motion.instruction import parse
 from ..drag_core.motion.region import drag_task
-from ..drag_core.motion.superpixels import auto_mask, lab, patch_at, superpixels
+from ..drag_core.motion.superpixels import divided, lab, patch_at
 from ..drag_core.pictures.overlay import overlay
 from ..drag_core.types import DragError, Grid, Task
 from . import sockets
@@ -152,16 +152,16 @@ class DragAutoMask(io.ComfyNode):
                 features, source = unet_features(model, positive, vae, image)
             else:
                 features, source = lab(pixels), "Lab colour (no model connected)"
-            labels = superpixels(features, size, patches)
-            pairs = [(h.start, h.target) for h in task.handles]
-            found = auto_mask(pairs, labels=labels, features=features, likeness=likeness, margin=margin)
+            found = divided(task, features, count=patches, likeness=likeness, margin=margin)
+            labels, editable = found.labels, found.editable
+            assert labels is not None and editable is not None
             handles = tuple(replace(h, region=patch_at(labels, h.start)) for h in task.handles)
-            drag = replace(task, handles=handles, editable=found, automatic=False, labels=labels)
+            drag = replace(found, handles=handles)
             moving = replace(drag, regions=task.regions or regions_of(handles, labels))
             preview = host_image(overlay(pixels[0], drag))
         text = said((f"super-pixels follow {source}: {int(labels.max()) + 1} of them", *notes))
         return io.NodeOutput(
-            host_mask(found),
+            host_mask(editable),
             drag,
             moving,
             preview,

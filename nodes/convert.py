@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import io
-
 import torch
 import torch.nn.functional as F
-from PIL import Image
 from torch import Tensor
 
-from ..drag_core.pictures.files import to_bytes
+from ..drag_core.pictures.files import png_bytes
 from ..drag_core.types import DragError, Grid
 
 
@@ -65,9 +62,7 @@ def png(pixels: Tensor, most: int) -> bytes:
     if side > most:
         height, width = (max(1, round(n * most / side)) for n in pixels.shape[-2:])
         pixels = F.interpolate(pixels[None], (height, width), mode="area")[0]
-    file = io.BytesIO()
-    Image.fromarray(to_bytes(pixels).permute(1, 2, 0).numpy()).save(file, "PNG")
-    return file.getvalue()
+    return png_bytes(pixels)
 
 
 def said(notes: tuple[str, ...]) -> str:

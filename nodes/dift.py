@@ -5,13 +5,10 @@ from __future__ import annotations
 import torch
 from comfy_api.latest import io, ui
 
-from ..drag_core.metrics.protocols import PROTOCOLS
+from ..drag_core.metrics.protocols import rules_of
 from . import sockets
 from .convert import picture
 from .host.dift import host_features
-
-LOOKED = tuple(p.name for p in PROTOCOLS.values() if p.matches)
-ALL = "all"
 
 
 class DragDIFT(io.ComfyNode):
@@ -76,8 +73,7 @@ class DragDIFT(io.ComfyNode):
         protocol: str,
         seed: int,
     ) -> io.NodeOutput:
-        chosen = LOOKED if protocol == ALL else (protocol,)
-        rules = list(dict.fromkeys(r for name in chosen for r in PROTOCOLS[name].features))
+        rules = rules_of(protocol)
         made = host_features(model, clip, vae, picture(image).clamp(0, 1), rules, prompt.strip(), seed)
         sizes = [
             f"{r.side or 'own size'}, {r.prompt} prompt: {m.shape[-1]}x{m.shape[-2]} cells of "

@@ -9,17 +9,21 @@ from multiprocessing import get_context
 
 import torch
 
+from ..types import DragError
 from .cases import KINDS, Case, held_out
 from .lit.cases import LIT_KINDS, lit_case_number
 
+PLAIN = 8  # of each kind; which they are hangs on how many, as one kind goes on where another ends
 Scene = tuple[str, str, int]  # lit or plain, the kind of edit, the number among its kind
 
 
 def scenes(lit: int, plain: int) -> list[Scene]:
     """Which scenes, kind by kind in turn: what a stopped run has is a fair part of the whole.
 
-    lit, plain: how many of each kind.
+    lit, plain: how many of each kind. Raises DragError for more plain ones than are listed.
     """
+    if plain > PLAIN:
+        raise DragError(f"there are to be {plain} plain scenes of each kind; at most {PLAIN} are held out")
     turns = [("lit", kind, k) for k in range(lit) for kind in LIT_KINDS]
     return turns + [("plain", kind, k) for k in range(plain) for kind in KINDS]
 
@@ -30,8 +34,8 @@ def case_of(scene: Scene) -> Case:
 
 
 @cache
-def _plain(count: int = 8) -> dict[str, list[Case]]:
-    cases = held_out(count)
+def _plain() -> dict[str, list[Case]]:
+    cases = held_out(PLAIN)
     return {kind: [c for c in cases if c.kind == kind] for kind in KINDS}
 
 

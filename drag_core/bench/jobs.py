@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
-from PIL import Image
 from torch import Tensor
 
 from ..metrics.report import Report, as_dict, as_saved, measure
-from ..pictures.files import to_bytes
+from ..pictures.files import png_bytes
 from ..types import DragError
 from .lines import Record
 from .loaded import Settings
@@ -85,7 +83,7 @@ def work(job: Job) -> Done:
         return Done(_failed(job, f"unexpected {type(e).__name__}: {first_line}"), None)
     first = job.row.name not in _drawn
     _drawn.add(job.row.name)
-    return Done(_record(job, sample, drawn, report) | {"warm_up": first}, png_of(drawn.picture))
+    return Done(_record(job, sample, drawn, report) | {"warm_up": first}, png_bytes(drawn.picture))
 
 
 def measured(sample: Sample, drawn: Drawn, weights: Weights, device: str) -> Report:
@@ -147,13 +145,6 @@ def composited(sample: Sample, picture: Tensor) -> bool | None:
     outside = sample.editable < 0.5
     a, b = as_saved(sample.image[0])[:, outside], as_saved(picture)[:, outside]
     return bool(torch.equal(a, b))
-
-
-def png_of(picture: Tensor) -> bytes:
-    """Writes a picture (3, H, W) in [0, 1] as a PNG's bytes."""
-    out = io.BytesIO()
-    Image.fromarray(to_bytes(picture).permute(1, 2, 0).numpy()).save(out, format="PNG")
-    return out.getvalue()
 
 
 def unread(entry: Entry, rows: Sequence[Row], keys: Sequence[str], base: int, reason: str) -> list[Record]:

@@ -10,12 +10,12 @@ from pathlib import Path
 from torch import Tensor
 
 from ..backends.diffusers_unet import DiffusersUNet
-from ..backends.load import load_model
+from ..backends.load import Model, load_model
 from ..features.dift import LOOKS, Look, check_model, dift_features, looking
 from ..metrics.lpips import LpipsNet
 from ..metrics.lpips_weights import read_lpips
 from ..metrics.matched import Features
-from ..metrics.protocols import PROTOCOLS, FeatureRule
+from ..metrics.protocols import EVERY, LOOKED, FeatureRule, rules_of
 from ..metrics.report import Looks
 from ..trajectory.schedules import every_level
 from ..types import DragError, Grid
@@ -23,7 +23,6 @@ from .loaded import hash_of
 from .samples import Sample
 
 SEED = 42  # of DIFT's noises: the papers' scripts seed with it; every map starts from it anew
-ALL = "all"
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,7 @@ class Weights:
     lpips: Path | None = None
     heads: Path | None = None
     dift: str | None = None
-    protocol: str = ALL
+    protocol: str = EVERY
 
 
 def looks_for(weights: Weights, sample: Sample, picture: Tensor, device: str) -> Looks:
@@ -61,17 +60,9 @@ def check(weights: Weights, device: str) -> None:
         _net(weights.lpips, weights.heads)
     if weights.dift is not None:
         if not rules_of(weights.protocol):
-            known = [ALL, *(p.name for p in PROTOCOLS.values() if p.matches)]
-            raise DragError(
-                f"the protocol {weights.protocol!r} has no mean distance: use one of {', '.join(known)}"
-            )
+            known = ", ".join((EVERY, *LOOKED))
+            raise DragError(f"the protocol {weights.protocol!r} has no mean distance: use one of {known}")
         _look(weights.dift, "", device)
-
-
-def rules_of(protocol: str) -> tuple[FeatureRule, ...]:
-    """Lists the feature maps that a protocol's distances need, or those of all."""
-    chosen = [p for p in PROTOCOLS.values() if protocol in (p.name, ALL)]
-    return tuple(dict.fromkeys(r for p in chosen for r in p.features))
 
 
 _before: dict[object, Features] = {}
@@ -79,19 +70,33 @@ _before: dict[object, Features] = {}
 
 def _features(image: Tensor, model: str, prompt: str, device: str, rules: Sequence[FeatureRule]) -> Features:
     label, look = _look(model, prompt, device)
-    maps = dift_features(image.to(device), look, rules, prompt)
-    return Features(maps, Grid(*image.shape[-2:]), label, _hash(model), prompt, SEED)
+    return features_through(look, label, image.to(device), rules, prompt, _hash(model), SEED)
 
 
 @lru_cache(1)
 def _look(name: str, prompt: str, device: str) -> tuple[str, Look]:
     """Loads the model under the empty prompt and the sample's own."""
-    model = load_model(name, target_prompt=prompt, device=device)
+    return look_through(load_model(name, target_prompt=prompt, device=device), SEED)
+
+
+def look_through(model: Model, seed: int) -> tuple[str, Look]:
+    """Returns a model's label and how DIFT looks through it; DragError where it has no such features.
+
+    model: loaded under the empty prompt, and for a picture's own with that as its target.
+    """
     width = model.backbone.text.shape[-1] if isinstance(model.backbone, DiffusersUNet) else 0
     label = LOOKS.get(width, model.name)
     check_model(label)
     own = model.target or model.backbone
-    return label, looking(model.codec.encode, lambda p: own if p else model.backbone, every_level(), SEED)
+    return label, looking(model.codec.encode, lambda p: own if p else model.backbone, every_level(), seed)
+
+
+def features_through(
+    look: Look, label: str, image: Tensor, rules: Sequence[FeatureRule], prompt: str, sha256: str, seed: int
+) -> Features:
+    """Makes the features of a picture (1, 3, H, W) in [0, 1], on the model's device."""
+    maps = dift_features(image, look, rules, prompt)
+    return Features(maps, Grid(*image.shape[-2:]), label, sha256, prompt, seed)
 
 
 @lru_cache(1)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,14 +13,13 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ..metrics.matched import Features
-    from ..types import Backbone, Task
+    from ..types import Task
 
 
 def add_metrics(sub: Any) -> None:
     """Adds the command's arguments to the parser's list of commands."""
-    from ..metrics.protocols import PROTOCOLS
+    from ..metrics.protocols import EVERY, LOOKED
 
-    looked = [p.name for p in PROTOCOLS.values() if p.matches]
     p: argparse.ArgumentParser = sub.add_parser("metrics", help="measure an edit against its drag.json")
     p.add_argument("original", type=Path)
     p.add_argument("edited", type=Path)
@@ -39,7 +37,7 @@ def add_metrics(sub: Any) -> None:
         "--dift", metavar="MODEL", help="a Stable Diffusion 2.1 (file or folder): adds MD, MD1, MD2"
     )
     p.add_argument(
-        "--protocol", choices=[*looked, "all"], default="dragflow", help="whose mean distances --dift makes"
+        "--protocol", choices=[*LOOKED, EVERY], default="dragflow", help="whose mean distances --dift makes"
     )
     p.add_argument("--prompt", help="what the original shows (default: the drag's source prompt)")
     p.add_argument("--seed", type=int, default=42, help="of DIFT's noises")
@@ -113,37 +111,20 @@ def _features(
     a: argparse.Namespace, prompt: str, original: Tensor, edited: Tensor
 ) -> tuple[Features, Features]:
     """Makes DIFT of both pictures by the model `a.dift`, under the empty prompt and `prompt`."""
-    from ..backends.diffusers_unet import DiffusersUNet
     from ..backends.load import load_model
-    from ..features.dift import LOOKS, check_model, dift_features, looking
     from ..metrics.lpips_weights import sha256_of
-    from ..metrics.matched import Features
-    from ..metrics.protocols import PROTOCOLS
-    from ..trajectory.schedules import every_level
-    from ..types import Grid
+    from ..metrics.protocols import rules_of
+    from .looks import features_through, look_through
 
-    chosen = [p for p in PROTOCOLS.values() if a.protocol in (p.name, "all")]
-    rules = list(dict.fromkeys(r for p in chosen for r in p.features))
-    model = load_model(a.dift, target_prompt=prompt, device=a.device)
-    width = model.backbone.text.shape[-1] if isinstance(model.backbone, DiffusersUNet) else 0
-    label = LOOKS.get(width, model.name)
-    check_model(label)
-    prompts: dict[str, Backbone] = {"": model.backbone}
-    if model.target is not None:
-        prompts[prompt] = model.target
-    look = looking(model.codec.encode, _under(prompts), every_level(), a.seed)
+    model, rules = load_model(a.dift, target_prompt=prompt, device=a.device), rules_of(a.protocol)
+    label, look = look_through(model, a.seed)
     path = Path(a.dift).expanduser()
     sha256 = sha256_of(path) if path.is_file() else ""
     made = []
     for which, image in (("original", original), ("edit", edited)):
         print(f"DIFT of the {which} by {model.name}", file=sys.stderr, flush=True)
-        maps = dift_features(image.to(a.device), look, rules, prompt)
-        made.append(Features(maps, Grid(*image.shape[-2:]), label, sha256, prompt, a.seed))
+        made.append(features_through(look, label, image.to(a.device), rules, prompt, sha256, a.seed))
     return made[0], made[1]
-
-
-def _under(prompts: dict[str, Backbone]) -> Callable[[str], Backbone]:
-    return lambda prompt: prompts[prompt]
 
 
 def _matches(

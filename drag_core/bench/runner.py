@@ -10,7 +10,7 @@ import os
 import platform
 import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -72,6 +72,11 @@ class Plan:
         small = all(r.model in (*FAMILIES, "") for r in self.rows) and self.settings.device == "cpu"
         return min(os.cpu_count() or 1, MOST_WORKERS) if small else 1
 
+    @property
+    def threads(self) -> int:
+        """Of each job on a CPU."""
+        return max(1, (os.cpu_count() or 1) // self.at_once)
+
 
 def run(plan: Plan, resume: bool = False, say: Say = print) -> list[lines.Record]:
     """Draws and measures what is not done yet and returns all records of the plan.
@@ -83,12 +88,13 @@ def run(plan: Plan, resume: bool = False, say: Say = print) -> list[lines.Record
     file = plan.out / RESULTS
     earlier = _earlier(file, resume)
     say(f"reading {len(listed)} samples")
-    jobs, failed = _jobs(plan, listed)
+    hashes = {name: hash_of(name) for name in dict.fromkeys(r.model for r in plan.rows)}
+    jobs, failed = _jobs(plan, listed, hashes)
     keys = [j.key for j in jobs] + [r["key"] for r in failed]
     kept = _kept(plan.out, earlier, jobs, failed)
     plan.out.mkdir(parents=True, exist_ok=True)
     lines.rewrite(file, [*kept, *failed])
-    write_json(plan.out / RUN, _facts(plan))
+    write_json(plan.out / RUN, _facts(plan, hashes))
     have = {r["key"] for r in kept}
     left = [j for j in jobs if j.key not in have]
     say(f"{len(keys)} edits: {len(jobs) - len(left)} done before, {len(left)} to do")
@@ -138,11 +144,11 @@ def _kept(
     return kept
 
 
-def _jobs(plan: Plan, listed: Sequence[Entry]) -> tuple[list[Job], list[lines.Record]]:
+def _jobs(
+    plan: Plan, listed: Sequence[Entry], hashes: Mapping[str, str]
+) -> tuple[list[Job], list[lines.Record]]:
     """Lists what to draw, sample by sample, and a failure for every row of a sample that can't be read."""
     jobs, failed = list[Job](), list[lines.Record]()
-    hashes = {name: hash_of(name) for name in dict.fromkeys(r.model for r in plan.rows)}
-    threads = max(1, (os.cpu_count() or 1) // plan.at_once)
     for entry in listed:
         try:
             digest, reason = read_sample(entry).digest, ""
@@ -157,7 +163,7 @@ def _jobs(plan: Plan, listed: Sequence[Entry]) -> tuple[list[Job], list[lines.Re
                 seed, sha = noise_seed(base, entry.id), hashes[row.model]
                 told = digest + _given(row, entry) + str(plan.weights)
                 key = key_of(told, entry.id, row, sha, seed, plan.settings)
-                jobs.append(Job(key, entry, row, sha, base, seed, plan.settings, plan.weights, threads))
+                jobs.append(Job(key, entry, row, sha, base, seed, plan.settings, plan.weights, plan.threads))
     return jobs, failed
 
 
@@ -178,8 +184,7 @@ def _done(plan: Plan, jobs: Sequence[Job]) -> Iterator[Done]:
     if plan.engine == "local":
         return engines.local(jobs, work, plan.at_once)
     on_card = torch.device(plan.settings.device).type == "cuda"
-    threads = max(1, (os.cpu_count() or 1) // plan.at_once)
-    return engines.over_ray(jobs, work, plan.at_once, threads=threads, gpus=int(on_card))
+    return engines.over_ray(jobs, work, plan.at_once, threads=plan.threads, gpus=int(on_card))
 
 
 def _keep(out: Path, record: lines.Record, png: bytes) -> str:
@@ -195,7 +200,7 @@ def _keep(out: Path, record: lines.Record, png: bytes) -> str:
     return name
 
 
-def _facts(plan: Plan) -> dict[str, Any]:
+def _facts(plan: Plan, hashes: Mapping[str, str]) -> dict[str, Any]:
     """Collects what a reader needs to know to run it again."""
     device = plan.settings.device
     card = torch.cuda.get_device_name(device) if torch.device(device).type == "cuda" else ""
@@ -209,7 +214,7 @@ def _facts(plan: Plan) -> dict[str, Any]:
         "data": plan.data,
         "limit": plan.limit,
         "rows": [r.name for r in plan.rows],
-        "models": {r.model: hash_of(r.model) for r in plan.rows if r.model},
+        "models": {name: sha for name, sha in hashes.items() if name},
         "weights": {k: str(v) for k, v in asdict(plan.weights).items()},
         "settings": {k: str(v) for k, v in asdict(plan.settings).items()},
         "seeds": [plan.first_seed, plan.first_seed + plan.seeds - 1],

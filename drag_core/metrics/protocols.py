@@ -201,3 +201,13 @@ def protocol_of(key: str) -> Protocol | None:
 def column_of(key: str) -> Column | None:
     """Finds the column of that key."""
     return next((c for p in PROTOCOLS.values() for c in p.columns if c.key == key), None)
+
+
+EVERY = "all"  # in place of a protocol's name
+LOOKED = tuple(p.name for p in PROTOCOLS.values() if p.matches)  # that have mean distances
+
+
+def rules_of(protocol: str) -> tuple[FeatureRule, ...]:
+    """Lists the feature maps that a protocol's distances need, or those of all; empty for an unknown name."""
+    chosen = [p for p in PROTOCOLS.values() if protocol in (p.name, EVERY)]
+    return tuple(dict.fromkeys(r for p in chosen for r in p.features))

@@ -5,6 +5,7 @@ They are written through a temporary file so that a stop leaves none half-done.
 
 from __future__ import annotations
 
+import io
 import json
 import os
 from collections.abc import Callable, Sequence
@@ -87,6 +88,13 @@ def write_png(path: Path, rgb: Tensor, alpha: Tensor | None = None) -> None:
     parts = rgb if alpha is None else torch.cat([rgb, alpha[None]])
     picture = Image.fromarray(parts.permute(1, 2, 0).contiguous().numpy())
     write_whole(path, lambda p: picture.save(p, format="PNG"))
+
+
+def png_bytes(image: Tensor) -> bytes:
+    """Makes the PNG file of an image (3, H, W) in [0, 1]."""
+    file = io.BytesIO()
+    Image.fromarray(to_bytes(image).permute(1, 2, 0).contiguous().numpy()).save(file, format="PNG")
+    return file.getvalue()
 
 
 def write_picture(path: Path | str, image: Tensor, alpha: Tensor | None = None) -> None:

@@ -19,17 +19,21 @@ def list_places(key: str, places: tuple[str, ...], theirs: tuple[str, ...]) -> N
     known[key] = (list(dict.fromkeys(found)), folder_paths.supported_pt_extensions)
 
 
-def read_table(folder: str, name: str, what: str) -> dict[str, Any]:
-    """Reads a file as safetensors, or as a pickle of plain tensors (weights_only).
-
-    what: what it should hold, for the sentence where it does not.
-    """
-    path = folder_paths.get_full_path_or_raise(folder, name)
+def loaded(path: str, name: str) -> Any:
+    """Reads a file as the host does, of a pickle nothing but plain tensors (weights_only)."""
     try:
-        out = comfy.utils.load_torch_file(path, safe_load=True)
+        return comfy.utils.load_torch_file(path, safe_load=True)
     except Exception as error:
         first = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise DragError(f"{name} cannot be read as safetensors or as plain weights: {first}") from error
+
+
+def read_table(folder: str, name: str, what: str) -> dict[str, Any]:
+    """Reads a table of weights by its name in one of the host's folders.
+
+    what: what it should hold, for the sentence where it does not.
+    """
+    out = loaded(folder_paths.get_full_path_or_raise(folder, name), name)
     if not isinstance(out, dict):
         raise DragError(f"{name} holds a {type(out).__name__} and {what} is a table of weights")
     return out

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import comfy.utils
 import folder_paths
 import torch
 
 from ...drag_core.metrics.lpips import LpipsNet
 from ...drag_core.metrics.lpips_weights import KINDS, lpips_net, sha256_of
 from ...drag_core.types import DragError
+from .files import loaded
 
 FOLDER = "lpips"
 HEADS = tuple(f"{name}.pth" for name in KINDS)
@@ -79,11 +79,7 @@ def load_lpips(backbone: str, heads: str) -> LpipsNet:
 
 
 def _loaded(path: Path) -> dict[str, Any]:
-    try:
-        out = comfy.utils.load_torch_file(str(path), safe_load=True)
-    except Exception as error:
-        first = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise DragError(f"{path.name} cannot be read as safetensors or as plain weights: {first}") from error
+    out = loaded(str(path), path.name)
     if not isinstance(out, dict) or not all(torch.is_tensor(x) for x in out.values()):
         raise DragError(f"{path.name} holds no table of weights: choose another file")
     return {key: x.detach().float().clone() for key, x in out.items()}

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 import torch
 
 from benchmarks import drafts, drafts_table
 from drag_core.bench import held, lines
 from drag_core.bench.lit.cases import lit_cases
+from drag_core.types import DragError
 
 
 def test_rows_by_model() -> None:
@@ -22,6 +24,8 @@ def test_scenes_come_in_turn_and_are_those_of_the_list() -> None:
         *(("lit", kind, 0) for kind in ("move", "turn", "scale", "part")),
         ("lit", "move", 1),
     ]
+    with pytest.raises(DragError, match="9 plain scenes of each kind; at most 8"):
+        held.scenes(0, 9)
     of_kind = lit_cases(2, kinds=("turn",))
     got = held.case_of(("lit", "turn", 1))
     assert got.seed == of_kind[1].seed and torch.equal(got.source, of_kind[1].source)

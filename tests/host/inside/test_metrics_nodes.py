@@ -15,11 +15,10 @@ import torch
 import torch.nn.functional as F
 from region_drag_editing.drag_core.metrics.distance import dift
 from region_drag_editing.drag_core.metrics.lpips_weights import ALEX, alex_features
-from region_drag_editing.drag_core.metrics.protocols import EMPTY, EMPTY_768, OWN, PROTOCOLS
+from region_drag_editing.drag_core.metrics.protocols import EMPTY, EMPTY_768, LOOKED, OWN, PROTOCOLS
 from region_drag_editing.drag_core.trajectory.schedules import every_level
 from region_drag_editing.drag_core.types import AffineMotion, DragError, Grid, Handle, Region, Task
 from region_drag_editing.nodes import DragDIFT, DragLoadLPIPS, DragMetrics
-from region_drag_editing.nodes.dift import LOOKED
 from region_drag_editing.nodes.host import lpips as host_lpips
 from region_drag_editing.nodes.host.loaders import load_embedded
 from torch import Tensor
