@@ -211,11 +211,13 @@ def _draw(
     case = held.case_of(place)
     for name in models:
         for how in drafts:
+            asked = {r: draw for r, draw in rows(name).items() if any(text in r for text in wanted)}
+            left = {(name, how, r, place[0], case.seed): draw for r, draw in asked.items()}
+            left = {key: draw for key, draw in left.items() if key not in done}
+            if not left:
+                continue
             scene = Scene(model_of(name), case, spoilt(case, how))
-            for row, draw in rows(name).items():
-                key = (name, how, row, place[0], case.seed)
-                if key in done or not any(text in row for text in wanted):
-                    continue
+            for key, draw in left.items():
                 numbers = measured(draw(scene), case)
                 line = dict(zip(KEY, key, strict=True)) | {"kind": case.kind}
                 lines.append(file, line | {c: numbers[c] for c in COLUMNS})

@@ -10,9 +10,8 @@ from torch import Tensor
 
 from ..drag_core.metrics.cost import told
 from ..drag_core.metrics.lpips import LpipsNet
-from ..drag_core.metrics.matched import Features, seen_matches
-from ..drag_core.metrics.plain import located
-from ..drag_core.metrics.report import Looks, as_dict, measure, missing, rows, table, title
+from ..drag_core.metrics.matched import Features
+from ..drag_core.metrics.report import Looks, as_dict, measure, missing, places, rows, table, title
 from ..drag_core.pictures.overlay import match_arrows, outlines, strip
 from ..drag_core.pictures.sheet import sheet
 from ..drag_core.types import Task
@@ -104,12 +103,9 @@ class DragMetrics(io.ComfyNode):
             text = table(found)
             data = json.dumps(as_dict(found), indent=1, allow_nan=False)
             drawn_table = sheet(title(found), rows(found), missing(found))
-            seen = seen_matches(task, original_features, edited_features)
-            if not seen:
-                seen = [("template matching", located(before, after, task))]
             shown = [
                 strip([match_arrows(after, [(f.start, f.target, f.found) for f in each])], [label])
-                for label, each in seen
+                for label, each in places(before, after, task, looks)
             ]
         images = (host_image(x) for x in (outlines(after, task), drawn_table, torch.stack(shown)))
         overlay, sheet_image, matches = images

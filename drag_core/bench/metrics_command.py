@@ -12,8 +12,7 @@ from ..types import DragError
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ..metrics.matched import Features
-    from ..types import Task
+    from ..metrics.matched import Features, Found
 
 
 def add_metrics(sub: Any) -> None:
@@ -52,7 +51,7 @@ def run_metrics(a: argparse.Namespace) -> None:
     """Measures, prints the table, writes what was asked for."""
     from ..metrics.cost import told
     from ..metrics.lpips_weights import read_lpips
-    from ..metrics.report import Looks, as_dict, measure, missing, rows, table, title
+    from ..metrics.report import Looks, as_dict, check_pictures, measure, missing, places, rows, table, title
     from ..motion.instruction import read_instruction
     from ..motion.task import build_task
     from ..pictures.files import read_mask, read_picture, write_json, write_picture
@@ -67,12 +66,15 @@ def run_metrics(a: argparse.Namespace) -> None:
     task, notes = build_task(instruction, size, lambda name: read_mask(a.drag.parent / name))
     cost = None if a.report is None else told(_text(a.report))
     net = None if a.lpips is None else read_lpips(*a.lpips)
-    measure(original[0], edited[0], task, reference)  # what can't be compared is said before a model loads
+    given = {"original": original[0], "edited": edited[0]}
+    given |= {} if reference is None else {"reference": reference}
+    check_pictures(given, task.image)  # what can't be compared is said before a model loads
     features: tuple[Features | None, Features | None] = (None, None)
     if a.dift is not None:
         prompt = instruction.source_prompt if a.prompt is None else a.prompt
         features = _features(a, prompt, original, edited)
-    report = measure(original[0], edited[0], task, reference, Looks(net, *features), cost)
+    looks = Looks(net, *features)
+    report = measure(original[0], edited[0], task, reference, looks, cost)
     for note in notes:
         print(f"note: {note}", file=sys.stderr)
     print(table(report))
@@ -81,7 +83,7 @@ def run_metrics(a: argparse.Namespace) -> None:
     if a.sheet is not None:
         write_picture(a.sheet, sheet(title(report), rows(report), missing(report)))
     if a.matches is not None:
-        write_picture(a.matches, _matches(original[0], edited[0], task, *features))
+        write_picture(a.matches, _matches(edited[0], places(original[0], edited[0], task, looks)))
 
 
 def _check_out(a: argparse.Namespace) -> None:
@@ -127,14 +129,8 @@ def _features(
     return made[0], made[1]
 
 
-def _matches(
-    original: Tensor, edited: Tensor, task: Task, before: Features | None, after: Features | None
-) -> Tensor:
-    from ..metrics.matched import seen_matches
-    from ..metrics.plain import located
+def _matches(edited: Tensor, seen: list[tuple[str, tuple[Found, ...]]]) -> Tensor:
     from ..pictures.overlay import match_arrows, strip
 
-    seen = seen_matches(task, before, after)
-    seen = seen or [("template matching", located(original, edited, task))]
     pictures = [match_arrows(edited, [(f.start, f.target, f.found) for f in each]) for _, each in seen]
     return strip(pictures, [label for label, _ in seen])

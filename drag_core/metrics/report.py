@@ -19,9 +19,9 @@ from ..types import DragError, Grid, Task
 from .cost import Cost
 from .line import CHANGED, Line
 from .lpips import LpipsNet
-from .matched import Features, matched
+from .matched import Features, Found, matched, seen_matches
 from .perceptual import perceptual
-from .plain import ALL, accuracy, background, compared, content, referred
+from .plain import ALL, accuracy, background, compared, content, located, referred
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +65,7 @@ def measure(
     cost: what the edit took, if that is known.
     """
     given = {"original": original, "edited": edited} | ({} if reference is None else {"reference": reference})
-    _check(given, task.image)
+    check_pictures(given, task.image)
     seen = {name: as_saved(picture) for name, picture in given.items()}
     a, b, truth = seen["original"], seen["edited"], seen.get("reference")
     whole = torch.ones(task.image.height, task.image.width)
@@ -79,6 +79,14 @@ def measure(
     return Report(
         task.image, len(task.regions), len(task.handles), tuple(lines), (*_notes(task), *_reasons(lines))
     )
+
+
+def places(
+    original: Tensor, edited: Tensor, task: Task, looks: Looks = NONE
+) -> list[tuple[str, tuple[Found, ...]]]:
+    """Lists where the content was found, by how: in the features, or without any by template matching."""
+    seen = seen_matches(task, looks.original, looks.edited)
+    return seen or [("template matching", located(original, edited, task))]
 
 
 def _spent(cost: Cost) -> list[Line]:
@@ -98,7 +106,8 @@ def as_saved(image: Tensor) -> Tensor:
     return (image.detach().cpu().float() * 255).clamp(0, 255).byte().double() / 255
 
 
-def _check(pictures: dict[str, Tensor], size: Grid) -> None:
+def check_pictures(pictures: dict[str, Tensor], size: Grid) -> None:
+    """Refuses pictures (3, H, W), by their names, that are not of one size, or hold no numbers."""
     sizes = {name: f"{p.shape[-1]}x{p.shape[-2]}" for name, p in pictures.items()}
     for name, picture in pictures.items():
         if sizes[name] != sizes["original"]:
