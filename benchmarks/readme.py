@@ -26,9 +26,9 @@ our own restatement of the released loop, its counts pinned to those of the rele
 SAVINGS = """
 Doing less, and what it costs where the right answer is known, in six scenes that no model was trained on
 (`python -m benchmarks.savings`; *work*: FLOPs of a whole edit, inversions included, as a share of the
-recipe's). *Fast* and *ends when settled* are Drag Optimize's `effort`. The embedded models' recipes start from a
-draft and make few updates: fewer cost nothing on these scenes, more of them only harm, and half of the work
-is inversions.
+recipe's). *Fast* and *ends when settled* are Drag Optimize's `effort`. The embedded models' recipes start
+from a draft and make few updates: fewer cost nothing on these scenes, more of them only harm, and half of the
+work is inversions.
 """
 
 UNTIMED = """
