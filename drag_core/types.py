@@ -246,6 +246,8 @@ class Task:
     automatic: whether `editable` follows from what moves, so that a paper's own way to find it may replace
         it; False where the user, or a node for it, has said what may change.
     labels: (H, W) int64, the picture's super-pixels counted from 0, for methods that move by them.
+    picture: (1, C, H, W) in [0, 1], what it was drawn on, where whoever made the task knows it.
+    prompts: what that shows before and after, "" for not said.
     """
 
     image: Grid
@@ -256,6 +258,8 @@ class Task:
     shadow: Tensor | None = None
     automatic: bool = False
     labels: Tensor | None = None
+    picture: Tensor | None = field(default=None, compare=False, repr=False)
+    prompts: tuple[str, str] = ("", "")
 
     def __post_init__(self) -> None:
         if self.cell < 1:

@@ -6,6 +6,7 @@ from .adapter import DragAdapterInjection
 from .automask import DragAutoMask
 from .background import DragBackgroundHardConstraint
 from .dift import DragDIFT
+from .edit import DragEdit
 from .editor import DragEditor
 from .example import DragExampleScene
 from .finish import DragFinish
@@ -32,6 +33,7 @@ from .sam2 import DragLoadSAM2
 from .tracks import DragTracks
 
 NODES: list[type[io.ComfyNode]] = [
+    DragEdit,
     DragEditor,
     DragIntent,
     DragLocalMLLM,

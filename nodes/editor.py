@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from comfy_api.latest import io, ui
 from torch import Tensor
@@ -74,7 +76,7 @@ class DragEditor(io.ComfyNode):
             else:
                 task, notes = drag_task(size, instruction=x)
                 may = torch.ones_like(source) if task.editable is None else task.editable
-                drawn, regions = overlay(pixels, task), task
+                drawn, regions = overlay(pixels, task), replace(task, picture=image.movedim(-1, 1))
         background = ui.PreviewImage(host_image(pixels), cls=cls).as_dict()["images"]
         size_shown = [size.width, size.height]
         return io.NodeOutput(

@@ -11,6 +11,7 @@ from ..drag_core.types import Grid, Task
 from . import sockets
 from .convert import host_image, host_mask, joined, picture, said
 from .host.finish import FinishChoices, KVFrom, finish_picture
+from .host.sizes import crop_for
 from .inputs import ranged
 from .unfinished import Unfinished, drawn
 
@@ -65,6 +66,17 @@ class DragFinish(io.ComfyNode):
                     optional=True,
                     tooltip="What the model draws anew, in place of the hole that the regions leave.",
                 ),
+                io.Int.Input(
+                    "side",
+                    default=0,
+                    min=0,
+                    max=8192,
+                    step=8,
+                    optional=True,
+                    tooltip="The model's working size in pixels: it sees a crop around the drag of about as "
+                    "many pixels as a square of this side (256 embedded, 512 SD1.5, 1024 SDXL, FLUX). 0: the "
+                    "picture as it is, cropped only where its sides do not fit the model.",
+                ),
             ],
             outputs=[
                 io.Image.Output(
@@ -98,12 +110,14 @@ class DragFinish(io.ComfyNode):
         seed: int = START.seed,
         draft: Tensor | None = None,
         redraw: Tensor | None = None,
+        side: int = 0,
     ) -> io.NodeOutput:
         wish = FinishChoices(strength, steps, core, rest, kv, seed)
         task, pixels = drawn(regions), picture(image).clamp(0, 1)
         own = None if draft is None else picture(draft).clamp(0, 1)
         anew = None if redraw is None else joined(redraw, Grid(pixels.shape[-2], pixels.shape[-1]))
-        done = finish_picture(model, positive, vae, pixels, task, wish, own, anew)
+        crop = crop_for(model, task, side)
+        done = finish_picture(model, positive, vae, pixels, task, wish, own, anew, crop)
         here, of = done.report["cells"]
         line = f"{here} of {of} cells drawn anew in {done.report['model_calls']} model calls"
         return io.NodeOutput(

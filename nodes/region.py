@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Literal, get_args
 
 import torch
@@ -242,7 +243,7 @@ class RegionMaskAffine(io.ComfyNode):
             notes = (*notes, *draft.notes)
             filled = painted_over(pixels, leaving(drag)) if drag.regions else pixels
         return io.NodeOutput(
-            drag,
+            replace(drag, picture=image.movedim(-1, 1)),
             host_mask(source),
             host_mask(target),
             host_mask(may),

@@ -76,7 +76,7 @@ def drag_task(
     prompts = [("source", x.source_prompt), ("target", x.target_prompt)]
     if said := ", ".join(f"{name} {text!r}" for name, text in prompts if text):
         notes = (*notes, f"the drag instruction has prompts ({said}): give them to the model's text encoder")
-    return task, notes
+    return replace(task, prompts=(x.source_prompt, x.target_prompt)), notes
 
 
 def _reader(masks: Sequence[Tensor], painted: Tensor | None) -> MaskReader:

@@ -142,6 +142,8 @@ def joined(a: Task, b: Task) -> Task:
         shadow=shadow,
         automatic=a.automatic and b.automatic,
         labels=labels,
+        picture=b.picture if a.picture is None else a.picture,
+        prompts=b.prompts if any(b.prompts) else a.prompts,
     )
 
 

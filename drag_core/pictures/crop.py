@@ -47,6 +47,11 @@ class Crop:
         return self.size.width / self.width
 
     @property
+    def unscaled(self) -> Crop:
+        """The same rectangle in the original's own pixels."""
+        return replace(self, size=Grid(self.height, self.width))
+
+    @property
     def reaches_past(self) -> bool:
         ends = self.x + self.width > self.original.width or self.y + self.height > self.original.height
         return self.x < 0 or self.y < 0 or ends
@@ -199,7 +204,7 @@ def task_in(task: Task, crop: Crop) -> Task:
     regions = [
         replace(
             r,
-            mask=_mask_in(r.mask, crop),
+            mask=mask_in(r.mask, crop),
             motion=replace(
                 r.motion,
                 shift=shifted(r.motion.shift),
@@ -214,12 +219,12 @@ def task_in(task: Task, crop: Crop) -> Task:
             h,
             start=at(h.start),
             target=at(h.target),
-            region=None if h.region is None else _mask_in(h.region, crop),
+            region=None if h.region is None else mask_in(h.region, crop),
         )
         for h in task.handles
     )
-    editable = None if task.editable is None else _mask_in(task.editable, crop)
-    shadow = None if task.shadow is None else _mask_in(task.shadow, crop)
+    editable = None if task.editable is None else mask_in(task.editable, crop)
+    shadow = None if task.shadow is None else mask_in(task.shadow, crop)
     labels = None if task.labels is None else _labels_in(task.labels, crop)
     moving = weighted(regions, user_weights(task.regions))
     return Task(crop.size, moving, handles, editable, shadow=shadow, automatic=task.automatic, labels=labels)
@@ -231,8 +236,8 @@ def _labels_in(labels: Tensor, crop: Crop) -> Tensor:
     return F.interpolate(window, (crop.size.height, crop.size.width), mode="nearest")[0, 0].long()
 
 
-def _mask_in(mask: Tensor, crop: Crop) -> Tensor:
-    """Masks the cells that are more than half as full as the mask's fullest.
+def mask_in(mask: Tensor, crop: Crop) -> Tensor:
+    """Cuts a mask (H, W): the cells that are more than half as full as its fullest.
 
     That is half set, unless all of it is thin.
     """

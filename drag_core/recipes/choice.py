@@ -58,8 +58,8 @@ def edit_recipe(family: Family, regions: bool, published: bool = False) -> str:
     return default_recipe(family) if method is None else method.name
 
 
-def because(recipe: str, family: Family, regions: bool) -> str:
-    """Says why "auto" took this recipe."""
+def because(recipe: str, family: Family | None, regions: bool) -> str:
+    """Says why "auto" took this recipe; finish does not go by the family."""
     if recipe == FINISH:
         how = "they move in pixels, the model draws what they leave"
         return f"recipe auto took {recipe}: regions are marked; {how}"

@@ -33,6 +33,7 @@ class Preset:
         blocks, single blocks, text width).
     taps: where features are compared.
     schedule: noise levels, from where the drag starts.
+    inversion: (steps, strength) that Drag Invert makes them with.
     levels: how many have updates.
     updates: how many at each level.
     step: length of a step.
@@ -40,17 +41,20 @@ class Preset:
         where they were (8.8 dB lost) and are left alone.
     points: settings of a drag by points.
     redraw: the flow's time from which a draft's hole is drawn anew (`python -m benchmarks.fills`).
+    side: of the pictures that it was trained on, in pixels.
     """
 
     geometry: tuple[int, ...]
     taps: tuple[FeatureTap, ...]
     schedule: Schedule
+    inversion: tuple[int, float]
     levels: int
     updates: int
     step: float
     kv_blocks: tuple[str, ...] = ()
     points: PointPreset | None = None
     redraw: float = 0.4
+    side: int = 256
     share: float = TOUCHED  # of a latent cell under the editable mask; half would leave rims on 32x32 cells
 
 
@@ -78,6 +82,7 @@ EMBEDDED_SD = Preset(
     geometry=(64, 1, 2, 2, 16),
     taps=(FeatureTap("up.1"),),
     schedule=ddim(50, 0.4),
+    inversion=(50, 0.4),
     levels=12,
     updates=3,
     step=0.00075,
@@ -87,6 +92,7 @@ EMBEDDED_FLUX = Preset(
     geometry=(256, 2, 2, 32),
     taps=(FeatureTap("double.1"), FeatureTap("single.0"), FeatureTap("single.1")),
     schedule=flow(25, skip=16, shift=0.5),
+    inversion=(25, 0.36),
     levels=6,
     updates=4,
     step=0.00075,

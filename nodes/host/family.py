@@ -116,7 +116,7 @@ def family_of(model: Any, net: Any = None) -> HostModel:
         # SD1.5's layers 10 to 15 are those of the last two levels on the way up, whatever the model's depth
         first = sum(n + 1 for n in list(reversed(net.num_res_blocks))[: len(net.channel_mult) - 2])
         kv = tuple(name for (part, i, _), name in attentions.items() if part == "output" and i >= first)
-        label = {768: "SD1.x", 1024: "SD2.x", 2048: "SDXL"}.get(_context(net) or 0, "Stable Diffusion")
+        label = {768: "SD1.x", 1024: "SD2.x", 2048: "SDXL"}.get(context_width(net) or 0, "Stable Diffusion")
         label = "embedded UNet" if preset else label
         return HostModel("sd", label, tuple(unet.tap_modules(net)), kv, tuple(attentions.values()), preset)
     kind = type(net).__name__
@@ -133,7 +133,7 @@ def geometry_or_none(net: Any) -> tuple[int, ...] | None:
     return geometry(net) if type(net) in (Flux, UNetModel) else None
 
 
-def _context(net: UNetModel) -> int | None:
+def context_width(net: UNetModel) -> int | None:
     for module in net.modules():
         if hasattr(module, "attn2") and module.attn2 is not None:
             return int(module.attn2.to_k.in_features)

@@ -11,8 +11,9 @@ from torch import Tensor
 
 from ...drag_core.autocast import uncast
 from ...drag_core.motion.areas import marked, strength_map
+from ...drag_core.pictures.crop import Crop, cut, mask_in, notes_of, task_in
 from ...drag_core.pictures.draft import Draft, draft_from, draft_of
-from ...drag_core.pictures.paste import pieced, soft
+from ...drag_core.pictures.paste import paste_back, pieced, resized, soft
 from ...drag_core.ranges import Ranged, check_mode, span
 from ...drag_core.trajectory.finish import STEPS, finish, noise_like
 from ...drag_core.trajectory.noised import noised
@@ -102,37 +103,41 @@ def finish_picture(
     wish: FinishChoices,
     draft: Tensor | None = None,
     redraw: Tensor | None = None,
+    crop: Crop | None = None,
 ) -> Finished:
     """Draws a draft of the drag to its end where `redraw` says, or in the hole that the regions leave.
 
     picture, draft: (1, 3, H, W) in [0, 1]; None: the picture with the regions moved in pixels.
     redraw: (H, W) in {0, 1}.
+    crop: the model sees this part of the picture at this size; the draft is made of the picture's own pixels.
     All that needs no model call is refused first.
     """
     began = time.perf_counter()
     schedule = finishing(sampling_of(patcher), wish.strength, wish.steps)
     check_vae(patcher, vae)
     task = replace(task, cell=cell_of(patcher.model))
-    _check_sizes(picture, task, draft)
+    _check_sizes(picture, task, draft, crop)
+    whole = crop or Crop(0, 0, task.image.width, task.image.height, task.image, task.image)
+    here = whole.unscaled
+    inner = Crop(0, 0, here.width, here.height, whole.size, here.size)
+    part, seen = task_in(task, here), replace(task_in(task, whole), cell=task.cell)
+    own, anew = cut(picture, here), None if redraw is None else mask_in(redraw, whole)
     made = draft is None
-    if draft is None:
-        sketch = draft_of(picture[0], task)
-        strength = _strengths(task, wish, redraw, sketch.hole)
-    else:
-        strength = _strengths(task, wish, redraw, None)
-        sketch = _given(draft, picture, task, redraw)
+    sketch = draft_of(own[0], part) if draft is None else _given(cut(draft, here), own, part, redraw)
+    strength = _strengths(seen, wish, anew, mask_in(sketch.hole, inner) if made else None)
     blocks = _blocks(patcher) if wish.kv == "draft" else ()
     cells, pixels = (strength > 0).float(), sketch.picture[None]
     with uncast(patcher.load_device):
-        samples = encoded(vae, pixels[0])
+        samples = encoded(vae, cut(pixels, inner)[0])
     # painted over the draft's hole is like the rest; another draft's may be empty, and then says nothing
     where = None if made else (strength < 1).float()
     z, calls = _drawn(patcher, positive, samples, strength, schedule, wish.seed, blocks, where)
     out = latent_out(patcher.model, z.float().cpu())
     with uncast(patcher.load_device):
-        shown = decoded(vae, out)[None]
-    whole = pieced(picture, pixels, shown, cells, task.editable)
-    share = soft(cells, task.image)[0, 0] * (1.0 if task.editable is None else task.editable)
+        shown = resized(decoded(vae, out)[None], part.image).clamp(0, 1)
+    edit = pieced(own, pixels, shown, cells, part.editable)
+    edit = paste_back(picture, edit, task.editable, here, seam=0.0)
+    share = paste_back(torch.zeros_like(picture[:, :1]), soft(cells, part.image), None, here, seam=0.0)
     report = {
         "draft": "made here" if made else "given",
         "redrawn": "the hole" if redraw is None else "the mask",
@@ -141,9 +146,14 @@ def finish_picture(
         "kv_layers": list(blocks),
         "model_calls": calls,
         "seconds": round(time.perf_counter() - began, 3),
-        "notes": [*sketch.notes, *(() if cells.any() else (NOTHING,))],
+        "notes": [
+            *(() if crop is None else notes_of(crop)),
+            *sketch.notes,
+            *(() if cells.any() else (NOTHING,)),
+        ],
     }
-    return Finished(whole, out, share, report)
+    may = 1.0 if task.editable is None else task.editable
+    return Finished(edit, out, share[0, 0] * may, report)
 
 
 def _given(draft: Tensor, picture: Tensor, task: Task, redraw: Tensor | None) -> Draft:
@@ -153,7 +163,7 @@ def _given(draft: Tensor, picture: Tensor, task: Task, redraw: Tensor | None) ->
     return Draft(draft[0], torch.zeros_like(draft[0, 0]))
 
 
-def _check_sizes(picture: Tensor, task: Task, draft: Tensor | None) -> None:
+def _check_sizes(picture: Tensor, task: Task, draft: Tensor | None, crop: Crop | None) -> None:
     height, width = picture.shape[-2:]
     if task.image != Grid(height, width):
         raise DragError(
@@ -165,11 +175,7 @@ def _check_sizes(picture: Tensor, task: Task, draft: Tensor | None) -> None:
             f"the draft is {draft.shape[-1]}x{draft.shape[-2]} and the picture {width}x{height}: make the "
             "draft at the picture's size"
         )
-    if height % task.cell or width % task.cell:
-        raise DragError(
-            f"the picture is {width}x{height} and this model sees cells of {task.cell}x{task.cell}: use "
-            f"sides divisible by {task.cell} (DragCrop makes them)"
-        )
+    assert crop is not None or not (height % task.cell or width % task.cell)  # crop_for()
 
 
 def _strengths(task: Task, wish: FinishChoices, redraw: Tensor | None, filled: Tensor | None) -> Tensor:

@@ -19,6 +19,7 @@ import torch
 from safetensors import safe_open
 
 from ...drag_core.types import DragError
+from .prompts import blank
 
 MODELS = Path(__file__).resolve().parents[2] / "models"
 FILES = {
@@ -100,5 +101,4 @@ def load_embedded(name: str) -> tuple[Any, Any, Any]:
     shown.latent_rgb_factors = facts["latent_rgb_factors"]
     shown.latent_rgb_factors_bias = facts["latent_rgb_factors_bias"]
     shown.taesd_decoder_name = None
-    zeros = torch.zeros(1, 1, facts["text_width"])
-    return model, [[zeros, {"pooled_output": zeros[0].clone()}]], vae
+    return model, blank(facts["text_width"]), vae

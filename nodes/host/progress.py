@@ -1,9 +1,14 @@
-"""The core's on_step -> the host's progress bar, preview and interrupt; what to do where a drag diverges."""
+"""The core's on_step -> the host's progress bar, preview and interrupt; what to do where a drag diverges.
+
+A node of several phases opens a Share round each, so that they are one bar.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any
 
 import comfy.model_management as mm
@@ -15,6 +20,37 @@ from ...drag_core.step import OnStep, Step
 from ...drag_core.trajectory.bounds import Diverged
 from ...drag_core.trajectory.invert import clean_estimate
 from ...drag_core.types import DragError, Trajectory
+
+
+@dataclass(frozen=True)
+class Share:
+    """What a phase of a node has of the node's one bar, in model calls as far as they are known.
+
+    before: the calls of earlier phases; length: its own; total: all phases'.
+    placed: puts a preview, a PIL image, where it belongs.
+    """
+
+    before: float
+    length: float
+    total: float
+    placed: Callable[[Any], Any] = lambda shown: shown
+
+    def at(self, done: float, of: float) -> tuple[int, int]:
+        """Returns (value, total) of the bar where `done` of the phase's own `of` steps are done."""
+        return round(self.before + self.length * done / max(of, 1)), round(self.total)
+
+
+_share: ContextVar[Share | None] = ContextVar("share", default=None)
+
+
+@contextmanager
+def sharing(share: Share) -> Iterator[None]:
+    """Has the listeners that are made inside tell their steps as this share of the node's bar."""
+    token = _share.set(share)
+    try:
+        yield
+    finally:
+        _share.reset(token)
 
 
 def quiet(step: Step) -> None:
@@ -36,19 +72,23 @@ def listener(
     previewer = (
         latent_preview.get_previewer(patcher.load_device, patcher.model.latent_format) if every else None
     )
-    bar: list[Any] = []
+    bar, share = list[Any](), _share.get()
 
     def tell(step: Step) -> None:
         mm.throw_exception_if_processing_interrupted()
+        done, total = before + step.done, before + step.total + after
+        if share is not None:
+            done, total = share.at(done, total)
         if not bar:
-            bar.append(comfy.utils.ProgressBar(before + step.total + after))
+            bar.append(comfy.utils.ProgressBar(total))
         picture = None
         if previewer is not None and source is not None and step.done % every == 0:
             with torch.no_grad():
                 estimate = clean_estimate(step.z, source, step.level)
-                picture = previewer.decode_latent_to_preview_image("JPEG", estimate)
+                kind, shown, most = previewer.decode_latent_to_preview_image("JPEG", estimate)
+                picture = (kind, shown if share is None else share.placed(shown), most)
             step.check()  # the picture has waited for the device already
-        bar[0].update_absolute(before + step.done, before + step.total + after, picture)
+        bar[0].update_absolute(done, total, picture)
 
     return tell
 
