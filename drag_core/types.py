@@ -1,8 +1,7 @@
 """What a drag edit is made of: plain frozen data; no model, no device chosen here.
 
 Frames: points are (x, y) pixel centres of the input image, origin at the centre of the top-left pixel, y
-down. Angles are radians, positive turning +x towards +y (clockwise on screen). Masks are float tensors in {0,
-1}.
+down. Angles are radians, positive from +x towards +y (clockwise on screen). Masks are float tensors in {0, 1}.
 """
 
 from __future__ import annotations
@@ -19,8 +18,6 @@ from .errors import DragError as DragError
 from .ranges import check_mode
 
 Point = tuple[float, float]
-
-
 Variant = Literal["ours", "paper", "released"]
 Family = Literal["sd", "flux"]  # what a recipe was made for: Stable Diffusion's UNets; FLUX and its kin
 Prediction = Literal["noise", "velocity"]
@@ -246,8 +243,7 @@ class Task:
     automatic: whether `editable` follows from what moves, so that a paper's own way to find it may replace
         it; False where the user, or a node for it, has said what may change.
     labels: (H, W) int64, the picture's super-pixels counted from 0, for methods that move by them.
-    picture: (1, C, H, W) in [0, 1], what it was drawn on, where whoever made the task knows it.
-    prompts: what that shows before and after, "" for not said.
+    picture: (1, C, H, W) in [0, 1], drawn on, if known; prompts: what that shows before and after.
     """
 
     image: Grid
@@ -266,9 +262,9 @@ class Task:
             raise DragError(f"a task's cell is {self.cell} px; it must be 1 at least")
         masks = [("a region's mask", r.mask) for r in self.regions]
         masks += [("the region of a handle", h.region) for h in self.handles if h.region is not None]
-        masks += [] if self.editable is None else [("the editable mask", self.editable)]
-        masks += [] if self.shadow is None else [("the shadow", self.shadow)]
-        masks += [] if self.labels is None else [("the map of super-pixels", self.labels)]
+        named = ("the editable mask", "the shadow", "the map of super-pixels")
+        others = zip(named, (self.editable, self.shadow, self.labels), strict=True)
+        masks += [(name, x) for name, x in others if x is not None]
         for what, mask in masks:
             if tuple(mask.shape) != (self.image.height, self.image.width):
                 raise DragError(

@@ -43,10 +43,13 @@ HOST = (
     ("backbones",),
     ("family", "memory", "marked"),
     ("graphs",),
+    ("prompts", "sizes"),
     ("session", "plain", "adapters", "loaders", "lpips", "progress"),
     ("inversion",),
     ("patches", "features", "dift", "guide", "plan", "lora", "wish", "sam2"),
     ("optimise", "own_start", "early", "look", "finish", "variants"),
+    ("candidates",),
+    ("edit",),
 )
 
 

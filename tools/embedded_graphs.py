@@ -6,6 +6,12 @@ import json
 from dataclasses import replace
 from typing import Any, Literal
 
+import cv2
+import numpy as np
+
+from drag_core.bench.example import instruction_of
+from drag_core.bench.lit.cases import lit_case_number
+from drag_core.motion.instruction import to_json
 from drag_core.recipes import METHODS
 from drag_core.recipes.choice import shown_numbers
 
@@ -166,6 +172,33 @@ DRAWN = {
     "editable": {"mode": "adaptive"},
     "prompts": {"source": "", "target": ""},
 }
+
+
+def moved() -> list[Node]:
+    """The shortest way: a picture, the drag drawn on it, a model, and one node that does the rest."""
+    case = lit_case_number(3, "move")
+    drag = json.loads(to_json(instruction_of(case)))
+    for region in drag["regions"]:
+        region["polygons"] = [_simpler(p) for p in region["polygons"]]
+    return [
+        Node(1, "DragExampleScene", {"kind": "move", "number": 3, "scenes": "lit"}),
+        Node(2, "DragEmbeddedModel", {"model_name": "embedded-sd"}),
+        Node(
+            3,
+            "DragEditor",
+            {"drag": json.dumps(drag, separators=(",", ":"))},
+            {"image": (1, "image")},
+            size=(560.0, 760.0),
+        ),
+        Node(4, "DragEdit", {}, {"regions": (3, "regions"), "model": (2, "model"), "vae": (2, "vae")}),
+        Node(5, "SaveImage", {"filename_prefix": "drag_moved"}, {"images": (4, "image")}),
+    ]
+
+
+def _simpler(polygon: list[list[float]]) -> list[list[float]]:
+    """Leaves out corners that lie within a pixel of the line between their neighbours."""
+    line = np.array(polygon, np.float32)[:, None]
+    return [[float(x), float(y)] for x, y in cv2.approxPolyDP(line, 1.0, closed=True)[:, 0]]
 
 
 def edited() -> list[Node]:

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from .embedded_graphs import automatic, edited, embedded, finished, identified, refine
+from .embedded_graphs import automatic, edited, embedded, finished, identified, moved, refine
 from .real_graphs import adapted, asked, inpainted, real
 from .workflows import Group, Note, workflow
 
@@ -30,6 +30,7 @@ ABOUT = {
     "server on this machine (Ollama with qwen2.5vl:7b). Draw the drag in the editor, press the speech "
     "bubble, choose a chip: it sets the task and both prompts. Then run.",
 }
+MOVE = "1 Move something (runs at once)"
 LIT = ("dragflow", "dragnext")
 REAL = {"sd15": "sd15", "flux-dev": "flux", "flux-fp8": "flux_fp8"}
 
@@ -52,7 +53,13 @@ ADAPTED = {
 
 def examples(object_info: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """File name -> workflow."""
-    out = {}
+    text = (
+        "Press Run: the butterfly moves to where it was dragged, and the model draws what it leaves. Then "
+        "drag it somewhere else in the editor, mark something else, or connect Load Image in place of the "
+        "scene. The model is a small one that comes with the pack; on photographs take a checkpoint of "
+        "yours, with its vae and clip."
+    )
+    out = {MOVE: workflow(moved(), object_info, note(text))}
     for name, recipe, model in (
         ("dragflow", "dragflow", "embedded-flux"),
         ("dragnext", "dragnext", "embedded-sd"),

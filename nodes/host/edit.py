@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -14,7 +13,6 @@ from PIL import Image
 from torch import Tensor
 
 from ...drag_core.autocast import uncast
-from ...drag_core.motion.areas import hole
 from ...drag_core.pictures.crop import Crop, cut, notes_of, task_in
 from ...drag_core.pictures.draft import draft_of
 from ...drag_core.pictures.files import to_bytes
@@ -22,15 +20,16 @@ from ...drag_core.pictures.paste import paste_back
 from ...drag_core.preparing import regions_for
 from ...drag_core.ranges import check_mode
 from ...drag_core.recipes import METHODS
-from ...drag_core.recipes.choice import AUTO, COPY_PASTE, FINISH, because, edit_recipe
-from ...drag_core.trajectory.finish import STEPS, noise_like
+from ...drag_core.recipes.choice import AUTO, FINISH, because, edit_recipe
+from ...drag_core.trajectory.finish import STEPS
 from ...drag_core.types import DragError, Task
+from .candidates import levels_of, with_fresh_hole
 from .early import refused_early
-from .family import HostModel, family_in
+from .family import family_in
 from .finish import FinishChoices, finish_picture
-from .inversion import Inversion, digest, invert_latent
+from .inversion import invert_latent
 from .optimise import drag_latent
-from .own_start import Start, start_of
+from .own_start import start_of
 from .pixels import check_vae, decoded, encoded
 from .progress import Share, sharing
 from .shape import cell_of, latent_out
@@ -39,8 +38,6 @@ from .wish import DragChoices
 
 Effort = Literal["fast", "normal", "best"]
 UPDATE = 3  # model calls that an update counts for in the bar: a pass forward and one back
-# of the noise in a candidate's hole: all of it costs 0.3 to 0.8 dB of what may change (lit moves), this 0.3
-FRESH = 0.7
 PREVIEW = 768  # px, the longest side of a preview
 NO_HOLE = (
     "points alone leave no hole that another seed would fill, so that all {} pictures would be the same: set "
@@ -241,41 +238,6 @@ def _dragged(job: Job, wish: EditChoices, name: str) -> Made:
     inverted = 0 if reports[0]["inversion"]["reused"] else source.calls
     calls = inverted + start.calls + sum(r["model_calls"] for r in reports)
     return Made(torch.cat(pictures), latents[0], reports, calls)
-
-
-def levels_of(family: HostModel, name: str) -> tuple[int, float]:
-    """Returns (steps, strength) that a recipe inverts with on a model of this family."""
-    if family.preset is not None:
-        return family.preset.inversion
-    if name == COPY_PASTE:
-        name = next(m.name for m in METHODS.values() if m.family == family.name)
-    own = METHODS[name].inversion
-    return own.steps, own.strength
-
-
-def with_fresh_hole(start: Start, task: Task, seed: int) -> Start:
-    """Gives the inversion that a drag starts from noise of its own where the regions leave; 0: as it is.
-
-    So another seed draws another hole, and nothing is inverted again.
-    """
-    if seed == 0 or not task.regions:
-        return start
-    cells = hole(task)
-    draft, refill = (None if x is None else _noised(x, cells, seed) for x in (start.draft, start.refill))
-    return replace(start, draft=draft, refill=refill)
-
-
-def _noised(inversion: Inversion, cells: Tensor, seed: int) -> Inversion:
-    """Mixes noise of `seed` into what the inversion found in `cells`, at equal variance."""
-    path = inversion.trajectory
-    s, clean = path.schedule, path.z[-1]
-    fresh, where = noise_like(clean, seed), cells.to(clean) > 0.5
-    z = []
-    for x, a, b in zip(path.z[:-1], s.alpha[:-1], s.sigma[:-1], strict=True):
-        mixed = math.sqrt(1 - FRESH**2) * (x - a * clean) + FRESH * b * fresh
-        z.append(torch.where(where, a * clean + mixed, x))
-    key = digest([inversion.key, seed, cells])
-    return replace(inversion, trajectory=replace(path, z=(*z, clean)), key=key)
 
 
 def _alpha(picture: Tensor, task: Task, crop: Crop) -> Tensor:

@@ -18,10 +18,11 @@ import numpy as np
 from tests.host.place import ROOT
 from tests.host.server import Server
 from tests.host.workflows import to_prompt
-from tools.examples import FOLDER, examples
+from tools.examples import FOLDER, MOVE, examples
 
 GOLDEN = ROOT / "tests" / "golden" / "object_info.json"
 RUNS_ALONE = (
+    MOVE,
     "dragflow",
     "dragnext",
     "gooddrag",
@@ -45,11 +46,12 @@ def ours(object_info: dict[str, Any]) -> dict[str, Any]:
 
 
 def pictures(server: Server, workflow: dict[str, Any], outputs: dict[str, Any]) -> list[np.ndarray]:
-    """What the workflow's region and SaveImage nodes showed, in this order."""
+    """What the workflow's region nodes (else its editors) and SaveImage nodes showed, in this order."""
     kinds = {str(n["id"]): n["type"] for n in workflow["nodes"]}
+    marked = "DragRegionMaskAffine" if "DragRegionMaskAffine" in kinds.values() else "DragEditor"
     return [
-        server.image(outputs[i]["images"][0])
-        for kind in ("DragRegionMaskAffine", "SaveImage")
+        server.image(outputs[i].get("images", outputs[i].get("drag_background"))[0])
+        for kind in (marked, "SaveImage")
         for i in sorted(outputs, key=int)
         if kinds.get(i) == kind
     ]

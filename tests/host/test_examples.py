@@ -8,13 +8,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
+from drag_core.bench.cases import measure
+from drag_core.bench.lit.cases import lit_case_number
+from drag_core.motion.instruction import parse
+from drag_core.motion.task import build_task
 from tests.host.place import ROOT, lacks
 from tests.host.record_examples import RUNS_ALONE, pictures
 from tests.host.server import Server
 from tests.host.told import Run
 from tests.host.workflows import to_prompt
-from tools.examples import FOLDER, examples
+from tools.examples import FOLDER, MOVE, examples
 
 SECONDS = 120.0
 # What the embedded models reach on the shipped scene, with room: error of the moved thing's place in px, PSNR
@@ -66,7 +71,7 @@ def test_it_runs_as_shipped(server: Server, runs: dict[str, Run], name: str) -> 
         pytest.skip("no scikit-image in the host's Python: install requirements.txt there")
     run, workflow = runs[name], shipped(name)
     assert run.ok, run.error
-    updates = 0 if name == "finish" else report(run, workflow)["updates"]
+    updates = 0 if name in ("finish", MOVE) else report(run, workflow)["updates"]
     print(f"{name}: {run.seconds:.1f} s, {updates} updates")
     assert run.seconds <= SECONDS
     assert len(pictures(server, workflow, run.outputs)) == 2
@@ -87,6 +92,25 @@ def test_it_does_what_it_says(server: Server, runs: dict[str, Run], name: str) -
     assert value("background, PSNR") == 100.0  # pasted back: not a bit outside the mask
     assert value("centroid error") <= place
     assert value("target region, to the reference, PSNR") >= target
+
+
+def test_the_shortest_graph_moves_the_thing(server: Server, runs: dict[str, Run]) -> None:
+    """Five nodes and five wires; nothing changes outside what may, and the thing is where it was dragged."""
+    workflow, run, case = shipped(MOVE), runs[MOVE], lit_case_number(3, "move")
+    assert (len([n for n in workflow["nodes"] if n["type"] != "Note"]), len(workflow["links"])) == (5, 5)
+    before, after = (
+        torch.from_numpy(x.copy()).movedim(-1, 0) for x in pictures(server, workflow, run.outputs)
+    )
+    node = next(n for n in workflow["nodes"] if n["type"] == "DragEditor")
+    task, _ = build_task(parse(node["widgets_values"][0]), case.task.image)
+    assert task.editable is not None and torch.equal(
+        before[:, task.editable < 0.5], after[:, task.editable < 0.5]
+    )
+    found = measure(after.float() / 255, case)
+    print(found)
+    assert found["centroid"] <= 2 and found["target"] >= 30
+    report = json.loads(next(o["drag_report"][0] for o in run.outputs.values() if "drag_report" in o))
+    assert (report["recipe"], report["recipe_asked"], report["model_calls"]) == ("finish", "auto", 4)
 
 
 def test_the_refined_picture_is_twice_as_large_and_much_the_same(
