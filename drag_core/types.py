@@ -1,7 +1,7 @@
 """What a drag edit is made of: plain frozen data; no model, no device chosen here.
 
 Frames: points are (x, y) pixel centres of the input image, origin at the centre of the top-left pixel, y
-down. Angles are radians, positive from +x towards +y (clockwise on screen). Masks are float tensors in {0, 1}.
+down. Angles are radians, positive from +x to +y (clockwise on screen). Masks are float tensors in {0, 1}.
 """
 
 from __future__ import annotations
