@@ -16,7 +16,7 @@ class DragAdapterInjection(io.ComfyNode):
         return io.Schema(
             node_id="DragAdapterInjection",
             display_name="Drag Adapter Injection",
-            category=sockets.CATEGORY,
+            category=sockets.ADAPTERS,
             description="Uses an adapter (LoRA, IP-Adapter ... already applied to the model by its own "
             "node) while inverting, while dragging, or both, at any strength.",
             inputs=[

@@ -27,7 +27,7 @@ class DragAutoMask(io.ComfyNode):
         return io.Schema(
             node_id="DragAutoMask",
             display_name="Drag Auto Mask",
-            category=sockets.CATEGORY,
+            category=sockets.PARTS,
             description="Finds what may change from the points of a drag: the super-pixels under the "
             "handles, "
             "extended along the lines to the targets (AdaptiveDrag). The super-pixels follow a model's "

@@ -23,7 +23,7 @@ class DragBackgroundHardConstraint(io.ComfyNode):
         return io.Schema(
             node_id="DragBackgroundHardConstraint",
             display_name="Drag Background Hard Constraint",
-            category=sockets.CATEGORY,
+            category=sockets.PARTS,
             description="Keeps the picture outside the editable mask at every step. The constraint goes to "
             "DragOptimize; the model does the same in any stock sampler.",
             inputs=[

@@ -17,7 +17,7 @@ class DragDIFT(io.ComfyNode):
         return io.Schema(
             node_id="DragDIFT",
             display_name="Drag DIFT",
-            category=sockets.CATEGORY,
+            category=sockets.INSPECT,
             description="Features of a picture by Stable Diffusion 2.1 (DIFT: level 261, second up block, "
             "mean over 8 noises), for the mean distances of Drag Metrics. One node for the original, one for "
             "the edit, with the same settings.",

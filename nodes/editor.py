@@ -35,7 +35,10 @@ class DragEditor(io.ComfyNode):
             category=sockets.CATEGORY,
             description="Mark a part of the picture, drag it, turn it, and see where it goes before any "
             "model runs.",
-            search_aliases=["drag", "drag editing", "region", "draw", "points", "mask editor"],
+            search_aliases=[
+                *("drag", "drag editing", "region", "draw", "points", "mask editor", "move object"),
+                *("liquify", "warp", "puppet", "relocate", "reposition"),
+            ],
             inputs=[
                 io.Image.Input("image", tooltip="The picture to drag in. One picture, RGB."),
                 io.String.Input(  # no tooltip: Nodes 2.0 would lay it over the editor

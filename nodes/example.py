@@ -23,7 +23,7 @@ class DragExampleScene(io.ComfyNode):
         return io.Schema(
             node_id="DragExampleScene",
             display_name="Drag Example Scene",
-            category=sockets.CATEGORY,
+            category=sockets.EXAMPLES,
             description="A drawn 256x256 picture with a drag whose exact result is known: for the example "
             "workflows and for trying out settings. The embedded models were not trained on "
             "these pictures.",

@@ -19,7 +19,7 @@ class DragCorrespondenceGuide(io.ComfyNode):
         return io.Schema(
             node_id="DragCorrespondenceGuide",
             display_name="Drag Correspondence Guide",
-            category=sockets.CATEGORY,
+            category=sockets.PARTS,
             description="Patches a model so that every step of any sampler draws around each target what "
             "the picture has around its handle (AdaptiveDrag's CLoss). DragOptimize's recipe adaptivedrag "
             "does this by itself.",

@@ -29,7 +29,7 @@ class DragInvert(io.ComfyNode):
         return io.Schema(
             node_id="DragInvert",
             display_name="Drag Invert",
-            category=sockets.CATEGORY,
+            category=sockets.PARTS,
             description="Inverts a picture along the model's noise levels. The trajectory feeds "
             "DragOptimize; noise, latent and sigmas restart any stock sampler "
             "(SamplerCustomAdvanced) at the inverted state.",

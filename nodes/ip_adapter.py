@@ -22,7 +22,7 @@ class DragLoadIPAdapter(io.ComfyNode):
         return io.Schema(
             node_id="DragLoadIPAdapter",
             display_name="Drag Load IP-Adapter",
-            category=sockets.CATEGORY,
+            category=sockets.ADAPTERS,
             description="Loads an image adapter for FLUX: IP-Adapter of XLabs (v1, v2) or InstantX, or "
             "InstantCharacter. Files lie in models/ipadapter-flux, models/ipadapter or "
             "models/xlabs/ipadapters.",
@@ -56,7 +56,7 @@ class DragEncodeSubject(io.ComfyNode):
         return io.Schema(
             node_id="DragEncodeSubject",
             display_name="Drag Encode Subject",
-            category=sockets.CATEGORY,
+            category=sockets.ADAPTERS,
             description="Encodes a picture for InstantCharacter with SigLIP and DINOv2: the whole and its "
             "quarters, from several layers.",
             inputs=[
@@ -93,7 +93,7 @@ class DragApplyIPAdapter(io.ComfyNode):
         return io.Schema(
             node_id="DragApplyIPAdapter",
             display_name="Drag Apply IP-Adapter",
-            category=sockets.CATEGORY,
+            category=sockets.ADAPTERS,
             description="FLUX looks at a picture while inverting, while dragging, or both, so that the "
             "subject stays itself. Chains with LoRAs and other patches; gradients pass it.",
             inputs=[

@@ -22,7 +22,7 @@ class DragKVInject(io.ComfyNode):
         return io.Schema(
             node_id="DragKVInject",
             display_name="Drag KV Inject",
-            category=sockets.CATEGORY,
+            category=sockets.PARTS,
             description="Patches a model so that self-attention uses the inverted picture's keys and "
             "values, matched by noise level: identity and texture stay. For stock samplers: DragOptimize "
             "does this by itself where its recipe wants it, and refuses a model patched so.",

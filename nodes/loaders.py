@@ -14,7 +14,7 @@ class DragEmbeddedModel(io.ComfyNode):
         return io.Schema(
             node_id="DragEmbeddedModel",
             display_name="Drag Embedded Model",
-            category=sockets.CATEGORY,
+            category=sockets.EXAMPLES,
             description="Loads one of the small models that come with this pack (13 MB, trained on drawn "
             "shapes at 256x256): to try a drag and to test workflows, not for photographs.",
             inputs=[

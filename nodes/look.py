@@ -23,7 +23,7 @@ class DragFeatureView(io.ComfyNode):
         return io.Schema(
             node_id="DragFeatureView",
             display_name="Drag Feature View",
-            category=sockets.CATEGORY,
+            category=sockets.INSPECT,
             description="Shows what a model's blocks see in the inverted picture at a noise level: the "
             "three strongest directions of their features as red, green and blue. A tap that carries a "
             "drag shows the things that shall move, apart from their background.",
@@ -80,7 +80,7 @@ class DragTapProbe(io.ComfyNode):
         return io.Schema(
             node_id="DragTapProbe",
             display_name="Drag Tap Probe",
-            category=sockets.CATEGORY,
+            category=sockets.INSPECT,
             description="Finds the blocks of a model whose features carry a drag, without labels: warps "
             "the picture by a known motion, inverts both, and measures whose features came along.",
             search_aliases=["probe", "pck", "correspondence", "taps", "best block"],

@@ -22,7 +22,7 @@ class DragIdentityLoRA(io.ComfyNode):
         return io.Schema(
             node_id="DragIdentityLoRA",
             display_name="Drag Identity LoRA",
-            category=sockets.CATEGORY,
+            category=sockets.ADAPTERS,
             description="Trains a small LoRA on the one picture, so that what is dragged keeps its looks. "
             "The model goes to DragInvert and DragOptimize; the file works in any LoRA loader.",
             search_aliases=["lora", "train lora", "identity", "fine-tune"],

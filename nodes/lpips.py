@@ -14,7 +14,7 @@ class DragLoadLPIPS(io.ComfyNode):
         return io.Schema(
             node_id="DragLoadLPIPS",
             display_name="Drag Load LPIPS",
-            category=sockets.CATEGORY,
+            category=sockets.INSPECT,
             description="Loads LPIPS v0.1 for Drag Metrics from two files in models/lpips: AlexNet's or "
             "VGG16's weights and the heads of the package lpips. Nothing is downloaded.",
             search_aliases=["perceptual distance", "alexnet", "image fidelity"],

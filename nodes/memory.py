@@ -16,7 +16,7 @@ class DragMemoryPlan(io.ComfyNode):
         return io.Schema(
             node_id="DragMemoryPlan",
             display_name="Drag Memory Plan",
-            category=sockets.CATEGORY,
+            category=sockets.INSPECT,
             description="Says what a drag with this model takes and what fits: weights, activations with and "
             "without checkpoints, keys and values, size by size. Runs nothing.",
             search_aliases=["vram", "memory", "out of memory"],

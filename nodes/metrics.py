@@ -26,7 +26,7 @@ class DragMetrics(io.ComfyNode):
         return io.Schema(
             node_id="DragMetrics",
             display_name="Drag Metrics",
-            category=sockets.CATEGORY,
+            category=sockets.INSPECT,
             description=(
                 "Measures a drag edit: was the content carried to its target (DAI, moved content, "
                 "centroid, IF, MD), is the background kept, how much changed. Beside every number stands "

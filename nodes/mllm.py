@@ -17,7 +17,7 @@ class DragLocalMLLM(io.ComfyNode):
         return io.Schema(
             node_id="DragLocalMLLM",
             display_name="Drag Local MLLM",
-            category=sockets.CATEGORY,
+            category=sockets.PARTS,
             description="A multimodal model in a server on this machine (Ollama, llama.cpp, LM Studio, vLLM "
             "...), for Drag Intent and Drag MLLM Score. This node sends nothing; those two do when they run.",
             search_aliases=["ollama", "openai", "llama.cpp", "vision language model", "vlm"],

@@ -35,7 +35,7 @@ class DragMLLMScore(io.ComfyNode):
         return io.Schema(
             node_id="DragMLLMScore",
             display_name="Drag MLLM Score",
-            category=sockets.CATEGORY,
+            category=sockets.INSPECT,
             description="A multimodal model scores edits of one picture from 0 to 10, several times, in an "
             "order shuffled by the seed. After GoodDrag's GScore, whose judge is no more; its numbers are "
             "others.",

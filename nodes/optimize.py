@@ -34,7 +34,7 @@ class DragOptimize(io.ComfyNode):
         return io.Schema(
             node_id="DragOptimize",
             display_name="Drag Optimize",
-            category=sockets.CATEGORY,
+            category=sockets.PARTS,
             description="Drags the regions or points of an inverted picture to their targets and denoises "
             "the result.",
             search_aliases=["drag", *METHODS, "drag editing"],

@@ -19,7 +19,7 @@ class DragCrop(io.ComfyNode):
         return io.Schema(
             node_id="DragCrop",
             display_name="Drag Crop",
-            category=sockets.CATEGORY,
+            category=sockets.PARTS,
             description="Cuts out what the drag needs and resizes it to the model's size. Drag Paste Back "
             "puts the result back.",
             inputs=[
@@ -98,7 +98,7 @@ class DragPasteBack(io.ComfyNode):
         return io.Schema(
             node_id="DragPasteBack",
             display_name="Drag Paste Back",
-            category=sockets.CATEGORY,
+            category=sockets.PARTS,
             description="Puts the edited crop back into the picture: only the editable mask changes, every "
             "other pixel keeps its exact value.",
             inputs=[

@@ -121,7 +121,7 @@ class RegionMaskAffine(io.ComfyNode):
         return io.Schema(
             node_id="DragRegionMaskAffine",
             display_name="Drag Region (Mask + Affine)",
-            category=sockets.CATEGORY,
+            category=sockets.PARTS,
             description="Says what shall move where: every mask is a region with one motion. Chain several "
             "of these nodes for several motions.",
             inputs=[

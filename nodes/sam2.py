@@ -14,7 +14,7 @@ class DragLoadSAM2(io.ComfyNode):
         return io.Schema(
             node_id="DragLoadSAM2",
             display_name="Drag Load SAM 2",
-            category=sockets.CATEGORY,
+            category=sockets.PARTS,
             description="Loads the image encoder of SAM 2 or 2.1 (tiny, small, base plus, large) for "
             "DragAutoMask, as AdaptiveDrag has it. Files lie in models/sam2 or models/sams.",
             search_aliases=["sam2", "segment anything", "hiera"],

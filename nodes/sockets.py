@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-CATEGORY = "drag"
+CATEGORY = "drag"  # where one begins; the others are for who builds
+PARTS, ADAPTERS, INSPECT, EXAMPLES = (f"{CATEGORY}/{x}" for x in ("parts", "adapters", "inspect", "examples"))
 
 Regions = io.Custom("DRAG_REGIONS")  # drag_core.types.Task: what moves where, on a picture of a given size
 Trajectory = io.Custom("DRAG_TRAJECTORY")  # nodes.host.inversion.Inversion

@@ -19,7 +19,7 @@ class DragTracks(io.ComfyNode):
         return io.Schema(
             node_id="DragTracks",
             display_name="Drag Tracks",
-            category=sockets.CATEGORY,
+            category=sockets.PARTS,
             description="The drag as tracks for video models that follow them, such as Wan-Move: where "
             "points of what moves are in every frame. Needs a host with WanMoveTrackToVideo, or another node "
             "that takes TRACKS.",

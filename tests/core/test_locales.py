@@ -111,9 +111,18 @@ def test_titles_differ() -> None:
     assert len(set(titles)) == len(titles)
 
 
-def test_the_menus_category_is_translated() -> None:
-    categories = {info["category"] for info in NODES.values()}
-    assert set(read(LOCALES / "zh" / "main.json")["nodeCategories"]) == categories
+def test_the_menus_categories_are_translated() -> None:
+    """The frontend looks each part of a category up by itself (app.ts, translateNodeDef)."""
+    parts = {part for info in NODES.values() for part in info["category"].split("/")}
+    assert set(read(LOCALES / "zh" / "main.json")["nodeCategories"]) == parts
+
+
+def test_where_one_begins_is_found() -> None:
+    """Few nodes lie in the menu's first list; who searches by other packs' words finds the first two."""
+    first = {name for name, info in NODES.items() if info["category"] == "drag"}
+    assert {"DragEdit", "DragEditor"} <= first and len(first) <= 4
+    for name in ("DragEdit", "DragEditor"):
+        assert {"move object", "liquify", "warp"} <= set(NODES[name]["search_aliases"])
 
 
 POINT = [DYNAMIC, {"options": [{"key": "middle", "inputs": {}}, {"key": "own", "inputs": {}}]}]
