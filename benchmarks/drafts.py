@@ -5,7 +5,7 @@ what a drag starts from (the paste of old, the draft inverted or noised), update
 the draft's keys and values, and finish() by time, strength of the moved thing and keys and values. --drafts:
 clean, or spoilt: its hole grey, its rim rough, the thing blurred or wrongly lit. --rows: only some.
 A line of out/drafts/drags.jsonl is one picture; a run goes on where it was stopped, with --workers several
-scenes at once. page: writes docs/drafts.md.
+scenes at once. page: writes docs/drafts.md; a table of which the file has no line stays as it was.
 """
 
 from __future__ import annotations
@@ -240,7 +240,8 @@ def main(argv: list[str] | None = None) -> int:
         run(args.file, places, args.models, args.drafts, args.rows, args.workers)
     found = lines.read(args.file)
     if args.what == "page":
-        DOCS.write_text("\n".join(drafts_table.page(found)) + "\n", encoding="utf-8")
+        before = DOCS.read_text(encoding="utf-8") if DOCS.exists() else ""
+        DOCS.write_text("\n".join(drafts_table.page(found, before)) + "\n", encoding="utf-8")
     else:
         drafts_table.table(found)
         drafts_table.by_kind(found)

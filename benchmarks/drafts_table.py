@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -93,10 +94,19 @@ def by_kind(found: list[Record], say: Say = print) -> None:
             say(f"| {row} | {base} | {column} | {' | '.join(cells)} |")
 
 
-def page(found: list[Record]) -> list[str]:
-    """The whole page, clean drafts first."""
-    out = [HEAD]
-    ordered = sorted(found, key=lambda d: (d["scenes"] != "lit", d["draft"] != "clean"))
-    by_kind(ordered, out.append)
-    table(ordered, out.append)
-    return out
+def page(found: list[Record], before: str = "") -> list[str]:
+    """The whole page, clean drafts first; tables of `before`, a page, stay where there is no line for them."""
+    made: list[str] = []
+    by_kind(found, made.append)
+    table(found, made.append)
+    tables = _tables(before) | _tables("\n".join(made))
+    first = sorted(
+        tables, key=lambda t: (", lit " not in t, ", draft clean" not in t, not t.endswith(": by kind"))
+    )
+    return [HEAD, *(f"\n**{title}**\n\n{tables[title]}" for title in first)]
+
+
+def _tables(page: str) -> dict[str, str]:
+    """Title -> table, of a page."""
+    parts = re.split(r"^\*\*(.+)\*\*$", page, flags=re.M)[1:]
+    return {title: body.strip() for title, body in zip(parts[::2], parts[1::2], strict=True)}

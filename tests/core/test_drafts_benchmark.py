@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from benchmarks import drafts, drafts_table
+from benchmarks.drafts_table import FINISHED, WARP, page
 from drag_core.bench import held, lines
 from drag_core.bench.lit.cases import lit_cases
 from drag_core.types import DragError
@@ -58,3 +60,18 @@ def test_a_run_goes_on_and_two_processes_find_the_same(tmp_path: Path) -> None:
     assert any(
         line.startswith("| pixel draft | 2 |") and "+0.00 [+0.00, +0.00], 0/2" in line for line in said
     )
+
+
+def test_a_table_that_the_log_has_nothing_of_stays(tmp_path: Path) -> None:
+    """The log of a long run need not be kept to add rows of other drafts to the page."""
+
+    def lines(draft: str, edited: float) -> list[dict[str, Any]]:
+        numbers = {"target": 30.0, "vacated": 20.0, "edited": edited, "background": 40.0, "centroid": 1.0}
+        one = {"model": "embedded-sd", "draft": draft, "scenes": "lit", "seed": 1, "kind": "move"} | numbers
+        return [one | {"row": WARP}, one | {"row": f"{FINISHED} 0.5"}]
+
+    first = "\n".join(page(lines("clean", 25.0) + lines("blurred", 21.0)))
+    again = "\n".join(page(lines("blurred", 22.0), first))
+    assert "| 25.0 |" in again and "| 22.0 |" in again and "| 21.0 |" not in again
+    assert again.index("draft clean") < again.index("draft blurred")
+    assert "\n".join(page([], again)) == again
