@@ -15,6 +15,7 @@ from ..drag_core.pictures.overlay import overlay
 from ..drag_core.types import DragError, Grid, Task
 from . import sockets
 from .convert import host_image, host_mask, picture, said
+from .starts import Starts, starts_of
 from .unfinished import Unfinished
 
 
@@ -49,6 +50,22 @@ class DragEditor(io.ComfyNode):
                 io.String.Output("instruction", tooltip="The drag as JSON, for DragRegionMaskAffine."),
                 io.Image.Output("overlay", tooltip="The regions in blue, where they go in green, arrows."),
                 sockets.Regions.Output("regions", tooltip="What moves where, for the drag."),
+                io.Image.Output("filled", tooltip="The picture with the regions painted over."),
+                io.Image.Output(
+                    "warped",
+                    tooltip="The draft: the regions cut out, moved and pasted, what they leave painted over. "
+                    "Several points on a region bend it; points alone carry what may change.",
+                ),
+                io.String.Output(
+                    "prompt_before",
+                    tooltip="What the panel says that the picture shows, for the text encoder of Drag "
+                    "Invert's positive.",
+                ),
+                io.String.Output(
+                    "prompt_after",
+                    tooltip="What it says that the edit will show, for the text encoder of Drag Optimize's "
+                    "positive.",
+                ),
             ],
             is_output_node=True,  # so that the editor's "get image" can run what comes before it, and no more
         )
@@ -73,10 +90,13 @@ class DragEditor(io.ComfyNode):
             regions: Task | Unfinished
             if missing := unfinished(x):
                 drawn, regions = pixels, Unfinished(f"in the drag editor {missing}")
+                made = Starts(pixels, pixels)
             else:
                 task, notes = drag_task(size, instruction=x)
                 may = torch.ones_like(source) if task.editable is None else task.editable
+                made = starts_of(pixels, task)
                 drawn, regions = overlay(pixels, task), replace(task, picture=image.movedim(-1, 1))
+                notes = (*notes, *made.notes)
         background = ui.PreviewImage(host_image(pixels), cls=cls).as_dict()["images"]
         size_shown = [size.width, size.height]
         return io.NodeOutput(
@@ -86,5 +106,9 @@ class DragEditor(io.ComfyNode):
             drag,
             host_image(drawn),
             regions,
+            host_image(made.filled),
+            host_image(made.warped),
+            x.source_prompt,
+            x.target_prompt,
             ui={"drag_background": background, "drag_size": size_shown, "text": (said(notes),)},
         )
