@@ -71,7 +71,7 @@ class DragInvert(io.ComfyNode):
                     step=0.01,
                     tooltip="How far into the noise, as a share of the steps: more lets the drag change "
                     f"more. DragFlow {flux.strength:g} ({flux.steps} steps, {skipped} skipped), Stable "
-                    f"Diffusion {min(sd):g} to {max(sd):g}.",
+                    f"Diffusion {min(sd):g} to {max(sd):g}; embedded-flux 0.36, embedded-sd 0.4.",
                 ),
                 io.Combo.Input(
                     "shift",

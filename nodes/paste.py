@@ -33,8 +33,8 @@ class DragCrop(io.ComfyNode):
                     max=8192,
                     step=8,
                     tooltip="The model's working size in pixels: the crop has about as many pixels as a "
-                    "square of this side (512 for SD1.5, 1024 for SDXL and FLUX). 0 keeps the "
-                    "crop's pixels.",
+                    "square of this side (512 for SD1.5, 1024 for SDXL and FLUX, 256 for the embedded "
+                    "models). 0 keeps the crop's pixels.",
                 ),
                 io.Float.Input(
                     "margin",
