@@ -14,7 +14,7 @@ from ..drag_core.motion.region import drag_task
 from ..drag_core.pictures.overlay import overlay
 from ..drag_core.types import DragError, Grid, Task
 from . import sockets
-from .convert import host_image, host_mask, picture, said
+from .convert import host_image, host_mask, masks, picture, said
 from .starts import Starts, starts_of
 from .unfinished import Unfinished
 
@@ -25,6 +25,18 @@ def _read(drag: str) -> DragInstruction:
     Drafts are read: get image shall work while one draws.
     """
     return parse(drag, finished=False) if drag.strip() else DragInstruction()
+
+
+def _connected(mask: Tensor | None, size: Grid) -> list[Tensor]:
+    """Lists the masks of a MASK.
+
+    A black one may have any size: Load Image's is 64x64 where none is painted.
+    """
+    if mask is None:
+        return []
+    if not (mask > 0.5).any():
+        return [torch.zeros(size.height, size.width)] * (len(mask) if mask.ndim == 3 else 1)
+    return masks(mask, size)
 
 
 class DragEditor(io.ComfyNode):
@@ -41,6 +53,12 @@ class DragEditor(io.ComfyNode):
                 io.Image.Input("image", tooltip="The picture to drag in. One picture, RGB."),
                 io.String.Input(  # no tooltip: Nodes 2.0 would lay it over the editor
                     "drag", default="", socketless=True, extra_dict={"widgetType": "DRAG_EDITOR"}
+                ),
+                io.Mask.Input(
+                    "mask",
+                    optional=True,
+                    tooltip="Parts that move, made elsewhere, on this picture: a region of the drag whose "
+                    "mask is 'input 1' is the first of the batch, and moves as that region says.",
                 ),
             ],
             outputs=[
@@ -80,19 +98,19 @@ class DragEditor(io.ComfyNode):
         return True
 
     @classmethod
-    def execute(cls, image: Tensor, drag: str = "") -> io.NodeOutput:
+    def execute(cls, image: Tensor, drag: str = "", mask: Tensor | None = None) -> io.NodeOutput:
         # ordinary tensors go into the regions: those of inference mode can't take part in a gradient
         with torch.inference_mode(False):
             pixels = picture(image).clamp(0, 1)[0]
             size = Grid(pixels.shape[-2], pixels.shape[-1])
-            x = _read(drag)
-            source, may, notes = shown(x, size)
+            x, inputs = _read(drag), _connected(mask, size)
+            source, may, notes = shown(x, size, inputs)
             regions: Task | Unfinished
-            if missing := unfinished(x):
+            if missing := unfinished(x, inputs):
                 drawn, regions = pixels, Unfinished(f"in the drag editor {missing}")
                 made = Starts(pixels, pixels)
             else:
-                task, notes = drag_task(size, instruction=x)
+                task, notes = drag_task(size, instruction=x, inputs=inputs)
                 may = torch.ones_like(source) if task.editable is None else task.editable
                 made = starts_of(pixels, task)
                 drawn, regions = overlay(pixels, task), replace(task, picture=image.movedim(-1, 1))
