@@ -14,7 +14,8 @@ from ..drag_core.motion.region import drag_task
 from ..drag_core.pictures.overlay import overlay
 from ..drag_core.types import DragError, Grid, Task
 from . import sockets
-from .convert import host_image, host_mask, picture, said
+from .convert import host_image, host_mask, masks, picture, said
+from .starts import Starts, starts_of
 from .unfinished import Unfinished
 
 
@@ -24,6 +25,18 @@ def _read(drag: str) -> DragInstruction:
     Drafts are read: get image shall work while one draws.
     """
     return parse(drag, finished=False) if drag.strip() else DragInstruction()
+
+
+def _connected(mask: Tensor | None, size: Grid) -> list[Tensor]:
+    """Lists the masks of a MASK.
+
+    A black one may have any size: Load Image's is 64x64 where none is painted.
+    """
+    if mask is None:
+        return []
+    if not (mask > 0.5).any():
+        return [torch.zeros(size.height, size.width)] * (len(mask) if mask.ndim == 3 else 1)
+    return masks(mask, size)
 
 
 class DragEditor(io.ComfyNode):
@@ -44,6 +57,12 @@ class DragEditor(io.ComfyNode):
                 io.String.Input(  # no tooltip: Nodes 2.0 would lay it over the editor
                     "drag", default="", socketless=True, extra_dict={"widgetType": "DRAG_EDITOR"}
                 ),
+                io.Mask.Input(
+                    "mask",
+                    optional=True,
+                    tooltip="Parts that move, made elsewhere, on this picture: a region of the drag whose "
+                    "mask is 'input 1' is the first of the batch, and moves as that region says.",
+                ),
             ],
             outputs=[
                 io.Image.Output("image", tooltip="The picture as it came."),
@@ -52,6 +71,22 @@ class DragEditor(io.ComfyNode):
                 io.String.Output("instruction", tooltip="The drag as JSON, for DragRegionMaskAffine."),
                 io.Image.Output("overlay", tooltip="The regions in blue, where they go in green, arrows."),
                 sockets.Regions.Output("regions", tooltip="What moves where, for the drag."),
+                io.Image.Output("filled", tooltip="The picture with the regions painted over."),
+                io.Image.Output(
+                    "warped",
+                    tooltip="The draft: the regions cut out, moved and pasted, what they leave painted over. "
+                    "Several points on a region bend it; points alone carry what may change.",
+                ),
+                io.String.Output(
+                    "prompt_before",
+                    tooltip="What the panel says that the picture shows, for the text encoder of Drag "
+                    "Invert's positive.",
+                ),
+                io.String.Output(
+                    "prompt_after",
+                    tooltip="What it says that the edit will show, for the text encoder of Drag Optimize's "
+                    "positive.",
+                ),
             ],
             is_output_node=True,  # so that the editor's "get image" can run what comes before it, and no more
         )
@@ -66,20 +101,23 @@ class DragEditor(io.ComfyNode):
         return True
 
     @classmethod
-    def execute(cls, image: Tensor, drag: str = "") -> io.NodeOutput:
+    def execute(cls, image: Tensor, drag: str = "", mask: Tensor | None = None) -> io.NodeOutput:
         # ordinary tensors go into the regions: those of inference mode can't take part in a gradient
         with torch.inference_mode(False):
             pixels = picture(image).clamp(0, 1)[0]
             size = Grid(pixels.shape[-2], pixels.shape[-1])
-            x = _read(drag)
-            source, may, notes = shown(x, size)
+            x, inputs = _read(drag), _connected(mask, size)
+            source, may, notes = shown(x, size, inputs)
             regions: Task | Unfinished
-            if missing := unfinished(x):
+            if missing := unfinished(x, inputs):
                 drawn, regions = pixels, Unfinished(f"in the drag editor {missing}")
+                made = Starts(pixels, pixels)
             else:
-                task, notes = drag_task(size, instruction=x)
+                task, notes = drag_task(size, instruction=x, inputs=inputs)
                 may = torch.ones_like(source) if task.editable is None else task.editable
+                made = starts_of(pixels, task)
                 drawn, regions = overlay(pixels, task), replace(task, picture=image.movedim(-1, 1))
+                notes = (*notes, *made.notes)
         background = ui.PreviewImage(host_image(pixels), cls=cls).as_dict()["images"]
         size_shown = [size.width, size.height]
         return io.NodeOutput(
@@ -89,5 +127,9 @@ class DragEditor(io.ComfyNode):
             drag,
             host_image(drawn),
             regions,
+            host_image(made.filled),
+            host_image(made.warped),
+            x.source_prompt,
+            x.target_prompt,
             ui={"drag_background": background, "drag_size": size_shown, "text": (said(notes),)},
         )

@@ -11,12 +11,15 @@ from ..drag_core.recipes import METHODS
 from ..drag_core.recipes.dragflow import INVERSION
 from ..drag_core.trajectory.kvplan import STORAGES, KVMemory
 from ..drag_core.trajectory.schedules import kept_steps
+from ..drag_core.types import Task
 from . import sockets
 from .convert import said
+from .host.early import refused_for_size
 from .host.inversion import Asked, invert_latent
 from .host.schedule import FULL_NOISE, Shift, host_sigmas, restart_latent, restart_noise
 from .host.shape import latent_out
 from .inputs import STEPS
+from .unfinished import Unfinished, drawn
 
 KVTokens = Literal["image", "image and prompt"]
 
@@ -68,7 +71,7 @@ class DragInvert(io.ComfyNode):
                     step=0.01,
                     tooltip="How far into the noise, as a share of the steps: more lets the drag change "
                     f"more. DragFlow {flux.strength:g} ({flux.steps} steps, {skipped} skipped), Stable "
-                    f"Diffusion {min(sd):g} to {max(sd):g}.",
+                    f"Diffusion {min(sd):g} to {max(sd):g}; embedded-flux 0.36, embedded-sd 0.4.",
                 ),
                 io.Combo.Input(
                     "shift",
@@ -130,6 +133,12 @@ class DragInvert(io.ComfyNode):
                     optional=True,
                     tooltip="Of the noise where solver is noised; the others draw none.",
                 ),
+                sockets.Regions.Input(
+                    "regions",
+                    optional=True,
+                    tooltip="The drag, to refuse at once what Drag Optimize would refuse later: an "
+                    "unfinished drawing, or one on a picture of another size. Nothing else of it is used.",
+                ),
             ],
             outputs=[
                 io.Noise.Output(
@@ -163,8 +172,11 @@ class DragInvert(io.ComfyNode):
         kv_memory: KVMemory = "auto",
         kv_tokens: KVTokens = "image",
         seed: int = 0,
+        regions: Task | Unfinished | None = None,
     ) -> io.NodeOutput:
         check_mode("kv_tokens", kv_tokens, KVTokens)
+        if regions is not None:
+            refused_for_size(model, drawn(regions), latent["samples"])
         inversion = invert_latent(
             model,
             positive,

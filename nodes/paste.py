@@ -10,6 +10,7 @@ from ..drag_core.pictures.paste import SEAM, paste_back
 from ..drag_core.types import DragError, Grid, Task
 from . import sockets
 from .convert import host_image, picture, said
+from .starts import starts_of
 from .unfinished import Unfinished, drawn
 
 
@@ -32,8 +33,8 @@ class DragCrop(io.ComfyNode):
                     max=8192,
                     step=8,
                     tooltip="The model's working size in pixels: the crop has about as many pixels as a "
-                    "square of this side (512 for SD1.5, 1024 for SDXL and FLUX). 0 keeps the "
-                    "crop's pixels.",
+                    "square of this side (512 for SD1.5, 1024 for SDXL and FLUX, 256 for the embedded "
+                    "models). 0 keeps the crop's pixels.",
                 ),
                 io.Float.Input(
                     "margin",
@@ -59,6 +60,10 @@ class DragCrop(io.ComfyNode):
                 sockets.Regions.Output("regions", tooltip="The same drag in the crop's pixels."),
                 sockets.Crop.Output("crop", tooltip="Where the crop lies, for Drag Paste Back."),
                 io.Image.Output("preview", tooltip="The whole picture with the crop's rectangle."),
+                io.Image.Output("filled", tooltip="The crop with its regions painted over."),
+                io.Image.Output(
+                    "warped", tooltip="The draft of the crop, as Drag Region makes one of a whole picture."
+                ),
             ],
         )
 
@@ -79,14 +84,17 @@ class DragCrop(io.ComfyNode):
             small = cut(pixels, crop)
             drag = task_in(task, crop)
             preview = host_image(framed(pixels[0], crop))
+            made = starts_of(small[0].clamp(0, 1), drag)
         return io.NodeOutput(
             host_image(small),
             drag,
             crop,
             preview,
+            host_image(made.filled),
+            host_image(made.warped),
             ui={
                 **ui.PreviewImage(preview, cls=cls).as_dict(),
-                "text": (said(notes_of(crop)),),
+                "text": (said((*notes_of(crop), *made.notes)),),
                 "drag_crop": [crop.x, crop.y, crop.width, crop.height],  # the editor shows previews there
             },
         )

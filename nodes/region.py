@@ -10,16 +10,15 @@ from comfy_api.latest import io, ui
 
 from ..drag_core.motion.areas import fill_mask, grey_mask
 from ..drag_core.motion.instruction import RegionSpec, Shape, parse
-from ..drag_core.motion.masks import leaving, moved
+from ..drag_core.motion.masks import moved
 from ..drag_core.motion.region import drag_task
 from ..drag_core.motion.shadow import with_shadow
-from ..drag_core.pictures.draft import draft_of
-from ..drag_core.pictures.inpaint import painted_over
 from ..drag_core.pictures.overlay import overlay
 from ..drag_core.ranges import check_mode
 from ..drag_core.types import DragError, Grid, Task
 from . import sockets
 from .convert import host_image, host_mask, masks, picture, said
+from .starts import starts_of
 from .unfinished import Unfinished, drawn
 
 MayChange = Literal["adaptive", "adaptive with shadow", "everything"]
@@ -239,17 +238,16 @@ class RegionMaskAffine(io.ComfyNode):
             target = torch.stack([empty, *(moved(r) for r in drag.regions)]).amax(0)
             may = torch.ones_like(empty) if drag.editable is None else drag.editable
             preview = host_image(overlay(pixels, drag))
-            draft = draft_of(pixels, drag)
-            notes = (*notes, *draft.notes)
-            filled = painted_over(pixels, leaving(drag)) if drag.regions else pixels
+            made = starts_of(pixels, drag)
+            notes = (*notes, *made.notes)
         return io.NodeOutput(
             replace(drag, picture=image.movedim(-1, 1)),
             host_mask(source),
             host_mask(target),
             host_mask(may),
             preview,
-            host_image(draft.picture),
-            host_image(filled),
+            host_image(made.warped),
+            host_image(made.filled),
             host_mask(grey_mask(drag)),
             host_mask(fill_mask(drag)),
             ui={**ui.PreviewImage(preview, cls=cls).as_dict(), "text": (said(notes),)},

@@ -14,7 +14,7 @@ from torch import Tensor
 from ..types import DragError, Grid, Point, Task
 from .instruction import DragInstruction, RegionSpec, Shape
 from .masks import centroid, moved
-from .task import MaskReader, build_task, fitted, joined
+from .task import build_task, fitted, joined, named, reader
 
 NEAR = 8.0  # px: one cell of the latent; a point nearer to the border has half a neighbourhood
 
@@ -27,6 +27,7 @@ def drag_task(
     everything: bool = False,
     painted: Tensor | None = None,
     before: Task | None = None,
+    inputs: Sequence[Tensor] = (),
 ) -> tuple[Task, tuple[str, ...]]:
     """Builds the task on a picture of `size`, and notes: sentences about what will hardly work.
 
@@ -35,6 +36,7 @@ def drag_task(
     everything: the whole picture may change.
     painted: (H, W) in {0, 1}: only this may change, whatever else is said.
     before: a task to add this one to.
+    inputs: masks that regions of the instruction name, the n-th as "input n", and that move as they say.
     Raises DragError where nothing is dragged, or not so.
     """
     x, notes = fitted(instruction or DragInstruction(), size)
@@ -69,28 +71,20 @@ def drag_task(
             part = replace(part, editable="painted", painted=Shape(mask="/painted"))
         elif everything:
             part = replace(part, editable="none")
-        built, more = build_task(part, size, _reader(masks, painted))
+        built, more = build_task(part, size, reader(_given(masks, painted, inputs)))
         notes = (*notes, *more, *_odd(part, built))
         task = built if task is None else joined(task, built)
     assert task is not None  # there is at least one part
+    notes = (*notes, *_left(x, inputs))
     prompts = [("source", x.source_prompt), ("target", x.target_prompt)]
     if said := ", ".join(f"{name} {text!r}" for name, text in prompts if text):
         notes = (*notes, f"the drag instruction has prompts ({said}): give them to the model's text encoder")
     return replace(task, prompts=(x.source_prompt, x.target_prompt)), notes
 
 
-def _reader(masks: Sequence[Tensor], painted: Tensor | None) -> MaskReader:
-    given = {f"/{i}": m for i, m in enumerate(masks)} | ({} if painted is None else {"/painted": painted})
-
-    def read(name: str) -> Tensor:
-        if name not in given:
-            raise DragError(
-                f"the drag instruction names a mask picture, {name!r}, which can't be read here: connect it "
-                f"as a mask"
-            )
-        return given[name]
-
-    return read
+def _given(masks: Sequence[Tensor], painted: Tensor | None, inputs: Sequence[Tensor]) -> dict[str, Tensor]:
+    own = {f"/{i}": m for i, m in enumerate(masks)} | ({} if painted is None else {"/painted": painted})
+    return own | named(inputs)
 
 
 def _specs(masks: Sequence[Tensor], how: RegionSpec | None) -> tuple[RegionSpec, ...]:
@@ -111,6 +105,15 @@ def _specs(masks: Sequence[Tensor], how: RegionSpec | None) -> tuple[RegionSpec,
             raise DragError(f"the weight is {how.weight:g}; it must be above 0")
         out.append(replace(how, shape=Shape(mask=f"/{i}"), label=name))
     return tuple(out)
+
+
+def _left(x: DragInstruction, inputs: Sequence[Tensor]) -> tuple[str, ...]:
+    """Says which of the connected masks no region of the instruction moves."""
+    moving = {r.shape.mask for r in x.regions} | {x.painted.mask}
+    still = [name for name, mask in named(inputs).items() if name not in moving and mask.any()]
+    return tuple(
+        f'the connected mask "{name}" is in no region of the drag: it stays where it is' for name in still
+    )
 
 
 def _odd(x: DragInstruction, task: Task) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ That is masks, motions, handles, and a sentence for everything odd.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import cv2
@@ -25,6 +25,25 @@ from .masks import adaptive_mask, centroid, grow, moved, region_weights
 MARGIN = 0.045
 FEW = 16  # pixels: a quarter of a cell of the latent
 MaskReader = Callable[[str], Tensor]  # name -> (H, W) in {0, 1}
+
+
+def named(inputs: Sequence[Tensor]) -> dict[str, Tensor]:
+    """Names masks that are connected beside an instruction as its regions do: "input 1" is the first."""
+    return {f"input {n}": mask for n, mask in enumerate(inputs, 1)}
+
+
+def reader(given: Mapping[str, Tensor]) -> MaskReader:
+    """Reads the masks that are given under these names; DragError for any other name."""
+
+    def read(name: str) -> Tensor:
+        if name not in given:
+            raise DragError(
+                f"the drag instruction names a mask picture, {name!r}, which can't be read here: connect it "
+                f"as a mask"
+            )
+        return given[name]
+
+    return read
 
 
 def draw(shape: Shape, size: Grid, read_mask: MaskReader | None = None) -> Tensor:

@@ -39,7 +39,14 @@ class Field:
     power: float = POWER
 
 
-def draft_of(image: Tensor, task: Task, *, shadows: bool = True, field: Field = Field()) -> Draft:
+def draft_of(
+    image: Tensor,
+    task: Task,
+    *,
+    shadows: bool = True,
+    field: Field = Field(),
+    filled: Tensor | None = None,
+) -> Draft:
     """Makes the draft of a drag on `image` (3, H, W) in [0, 1].
 
     Regions are cut out, moved to the end of their way and pasted in their order, later over earlier, on the
@@ -49,15 +56,16 @@ def draft_of(image: Tensor, task: Task, *, shadows: bool = True, field: Field = 
     shadows: the task's known shadow is put at the target, else it only leaves: on 24 lit scenes, 8 of which
     have one that is found, that is +0.69 [+0.15, +1.33] dB of what may change, on those 8 +2.07
     [+0.75, +3.40] (`python -m benchmarks.warps`).
+    filled: the picture with what the regions leave painted over, where it is there already.
     Raises DragError where the picture is not the task's.
     """
     check_size(image, task)
     if not task.regions:
         return _carried(image, task, field) if task.handles else Draft(image, torch.zeros_like(image[0]))
     left = leaving(task)
-    out, there, notes = painted_over(image, left), torch.zeros_like(left), list(_stray(task))
+    filled = painted_over(image, left) if filled is None else filled
+    out, there, notes = filled, torch.zeros_like(left), list(_stray(task))
     parts = shares(task) if shadows and task.shadow is not None else []
-    filled = out
     for k, (region, handles) in enumerate(zip(task.regions, on_regions(task), strict=True)):
         centre = centroid(region.mask)
         bent = bends(region, handles)

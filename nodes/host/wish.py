@@ -31,14 +31,20 @@ def ground_of(family: HostModel, inversion: Inversion) -> ModelGround:
     return replace(family.ground(), schedule=source.schedule, solver=solver, stored=source.kv, inverted=True)
 
 
-def _check_sizes(task: Task, source: Trajectory, others: list[tuple[str, Any]]) -> None:
-    (h, w), c = source.z[0].shape[-2:], task.cell
+def check_size(task: Task, latent: Tensor) -> None:
+    """Refuses a latent, the core's or a LATENT's samples, of another size than the task's picture."""
+    (h, w), c = latent.shape[-2:], task.cell
     if (task.image.height, task.image.width) != (c * h, c * w):
         raise DragError(
             f"the regions are drawn on {task.image.width}x{task.image.height} and the inverted latent is of "
             f"a {c * w}x{c * h} picture: use one picture for both, with sides divisible by 16 (DragCrop "
             "makes one)"
         )
+
+
+def _check_sizes(task: Task, source: Trajectory, others: list[tuple[str, Any]]) -> None:
+    check_size(task, source.z[0])
+    (h, w), c = source.z[0].shape[-2:], task.cell
     for name, x in others:
         if x is not None and x.shape[-2:] != (h, w):
             raise DragError(

@@ -8,6 +8,7 @@ import pytest
 
 from tests.browser.driver import FIND, Editor
 from tests.browser.test_editor import BOX, near
+from tests.host.place import ROOT
 
 
 def test_the_graphs_own_undo_keeps_zoom_and_local_undo(editor: Editor) -> None:
@@ -104,3 +105,33 @@ def test_a_clone_and_a_subgraph_keep_the_value(editor: Editor) -> None:
     e.press("Escape", "Escape", "Escape")
     outputs = e.queue()
     assert json.loads(e.executed_instruction(outputs)) == json.loads(wanted)
+
+
+def test_a_workflow_of_before_keeps_its_links_and_gets_the_new_sockets(editor: Editor) -> None:
+    """Saved when Drag Editor ended with `regions` and had no `mask`, Drag Invert no `regions`."""
+    e = editor
+    workflow = json.loads((ROOT / "example_workflows" / "drag-editor.json").read_text())
+    later = {"DragEditor": ({"mask"}, 6), "DragInvert": ({"regions"}, 5)}
+    for node in workflow["nodes"]:
+        if node["type"] in later:
+            names, count = later[node["type"]]
+            node["inputs"] = [i for i in node["inputs"] if i["name"] not in names]
+            node["outputs"] = node["outputs"][:count]
+    e.js("(id, w) => app.loadGraphData(w)", workflow)
+    linked = """() => app.graph.nodes.flatMap((n) => (n.inputs ?? []).flatMap((i) => {
+      const link = i.link == null ? null : app.graph.links.get?.(i.link) ?? app.graph.links[i.link]
+      return link ? [[link.origin_id, link.origin_slot, n.id, i.name].map(String)] : []
+    }))"""
+    wanted = [
+        [str(x) for x in (link[1], link[2], n["id"], i["name"])]
+        for n in workflow["nodes"]
+        for i in n.get("inputs") or []
+        for link in workflow["links"]
+        if link[0] == i["link"]
+    ]
+    assert sorted(e.page.evaluate(linked)) == sorted(wanted)
+    sockets = """() => Object.fromEntries(app.graph.nodes.map((n) =>
+      [n.type, [...(n.inputs ?? []), ...(n.outputs ?? [])].map((x) => x.name)]))"""
+    there = e.page.evaluate(sockets)
+    assert {"mask", "filled", "warped", "prompt_before", "prompt_after"} <= set(there["DragEditor"])
+    assert "regions" in there["DragInvert"] and e.errors() == []

@@ -218,6 +218,38 @@ def test_it_is_refused_before_anything_is_inverted(
     assert status["status_str"] == "error" and not status["completed"]
 
 
+def test_another_size_is_refused_where_the_picture_is_inverted(server: Server) -> None:
+    prompt = smallest(server)
+    smaller = {"upscale_method": "area", "width": 240, "height": 256, "crop": "disabled"}
+    prompt["5"] = {"class_type": "ImageScale", "inputs": {"image": ["1", 0], **smaller}}
+    prompt["4"]["inputs"]["pixels"] = ["5", 0]
+    prompt["7"]["inputs"]["regions"] = ["3", 5]
+    run = server.run(prompt)
+    assert run.error is not None and run.error["node_type"] == "DragInvert" and run.progress() == []
+    said = run.error["exception_message"]
+    assert said.startswith("the regions are drawn on 256x256") and "of a 240x256 picture" in said
+
+
+def test_a_crop_starts_from_its_own_pictures(server: Server) -> None:
+    """Drag Editor, Drag Crop and Drag Paste Back, the draft inverted: no Drag Region, one crop."""
+    prompt = smallest(server, invert={"strength": 0.36, "kv_layers": "none"})
+    crop = {"image": ["1", 0], "regions": ["3", 5], "side": 256, "margin": 25.0, "multiple": 16}
+    prompt["5"] = {"class_type": "DragCrop", "inputs": crop}
+    prompt["4"]["inputs"]["pixels"] = ["5", 0]
+    prompt["7"]["inputs"]["regions"] = prompt["9"]["inputs"]["regions"] = ["5", 1]
+    prompt["6"] = {"class_type": "VAEEncode", "inputs": prompt["4"]["inputs"] | {"pixels": ["5", 5]}}
+    prompt["8"] = {"class_type": "DragInvert", "inputs": prompt["7"]["inputs"] | {"latent": ["6", 0]}}
+    prompt["8"]["inputs"]["kv_layers"] = "auto"
+    prompt["9"]["inputs"]["draft"] = ["8", 3]
+    back = {"original": ["1", 0], "edited": ["10", 0], "regions": ["3", 5], "crop": ["5", 2], "seam": 4.0}
+    prompt["11"] = {"class_type": "DragPasteBack", "inputs": back}
+    prompt["12"]["inputs"]["images"] = prompt["13"]["inputs"]["edited"] = ["11", 0]
+    run = server.run(prompt)
+    assert report(run)["start"] == "given: draft" and notes(run) == []
+    print(run.seconds, run.outputs["13"]["text"][0], sep="\n")
+    assert value(run, "centroid error") <= 3 and value(run, "background, PSNR") == 100.0
+
+
 @pytest.mark.parametrize(
     "node",
     [

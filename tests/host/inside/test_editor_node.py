@@ -13,41 +13,20 @@ import folder_paths
 import numpy as np
 import pytest
 import torch
+from drawing import BOX, MOVE, blocked, document, picture, sentence
 from PIL import Image
 from region_drag_editing.drag_core.types import DragError, Task
 from region_drag_editing.nodes.editor import DragEditor
-from region_drag_editing.nodes.unfinished import Unfinished, drawn
+from region_drag_editing.nodes.unfinished import Unfinished
 
 ROOT = Path(__file__).resolve().parents[3]
 random_document = runpy.run_path(str(ROOT / "tests" / "core" / "documents.py"))["random_document"]
-BOX = [[10, 10], [19, 10], [19, 19], [10, 19]]
-MOVE = {"task": "relocation", "polygons": [BOX], "target": [44.5, 24.5]}
-
-
-def picture(width: int = 80, height: int = 60) -> torch.Tensor:
-    with torch.inference_mode():  # as the host's executor hands it over
-        return torch.rand(1, height, width, 3, generator=torch.Generator().manual_seed(3))
-
-
-def document(**fields: Any) -> str:
-    return json.dumps({"version": 1, "image": {"width": 80, "height": 60}} | fields)
 
 
 def run(drag: str, image: torch.Tensor | None = None) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The six outputs that were there first, and what the page is told."""
     out = DragEditor.execute(picture() if image is None else image, drag)
-    return out.result, out.ui
-
-
-def blocked(value: Any) -> str:
-    """What a node says that takes these regions."""
-    assert isinstance(value, Unfinished)
-    with pytest.raises(DragError) as error:
-        drawn(value)
-    return str(error.value)
-
-
-def sentence(message: str) -> bool:
-    return 10 < len(message) < 400 and "\n" not in message and "Traceback" not in message
+    return out.result[:6], out.ui
 
 
 def test_an_empty_document_passes_the_picture_through() -> None:
@@ -185,7 +164,7 @@ def test_ten_thousand_random_documents_run_or_give_one_sentence() -> None:
     for _ in range(10_000):
         drag = random_document(r)
         seconds = []
-        while not seconds or (seconds[-1] > 0.05 and len(seconds) < 20):  # a busy machine: the best of these
+        while not seconds or (seconds[-1] > 0.25 and len(seconds) < 20):  # a busy machine: the best of these
             start = time.process_time()
             try:
                 run(drag, image)
