@@ -15,10 +15,24 @@ from ..motion.masks import centroid
 from ..motion.task import draw
 from ..types import DragError, Grid
 
-LEFT, TOP, SIDE = 100, 112, 256  # of the crop, pixels of the photograph
-# the mast's outline in the crop, drawn by hand; its lattice takes some of the smooth sky along
-MAST = ((92.0, 8.0), (105.0, 8.0), (106.0, 75.0), (109.0, 257.0), (64.0, 257.0), (84.0, 92.0), (90.0, 75.0))
-RIGHT = 42.0  # px that it is moved by
+LEFT, TOP, SIDE = 292, 92, 256  # of the crop, pixels of the photograph
+# the mast's outline in the crop, drawn by hand, two pixels outside of it; the sky between its bars goes along
+MAST = (
+    (146.5, 28.5),
+    (160.5, 28.5),
+    (161.5, 60.0),
+    (163.0, 98.0),
+    (167.5, 98.0),
+    (169.5, 136.0),
+    (182.5, 257.0),
+    (145.5, 257.0),
+    (147.0, 136.0),
+    (147.0, 98.0),
+    (152.0, 98.0),
+    (150.0, 36.0),
+    (146.5, 36.0),
+)
+RIGHT = 44.0  # px that it is moved by
 
 
 def photograph() -> tuple[Tensor, DragInstruction]:
