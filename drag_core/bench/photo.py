@@ -16,21 +16,21 @@ from ..motion.task import draw
 from ..types import DragError, Grid
 
 LEFT, TOP, SIDE = 292, 92, 256  # of the crop, pixels of the photograph
-# the mast's outline in the crop, drawn by hand, two pixels outside of it; the sky between its bars goes along
+# the mast's outline in the crop, drawn by hand a pixel or two outside; the sky between its bars goes along
 MAST = (
-    (146.5, 28.5),
-    (160.5, 28.5),
-    (161.5, 60.0),
-    (163.0, 98.0),
-    (167.5, 98.0),
-    (169.5, 136.0),
-    (182.5, 257.0),
-    (145.5, 257.0),
-    (147.0, 136.0),
-    (147.0, 98.0),
-    (152.0, 98.0),
-    (150.0, 36.0),
-    (146.5, 36.0),
+    (147.5, 29.5),
+    (158.5, 29.5),
+    (160.0, 60.0),
+    (162.0, 98.5),
+    (166.0, 98.5),
+    (168.5, 136.0),
+    (181.0, 257.0),
+    (146.5, 257.0),
+    (148.0, 136.0),
+    (148.0, 98.5),
+    (153.0, 98.5),
+    (150.8, 34.5),
+    (147.5, 34.5),
 )
 RIGHT = 44.0  # px that it is moved by
 
