@@ -95,7 +95,7 @@ def by_kind(found: list[Record], say: Say = print) -> None:
 
 
 def page(found: list[Record], before: str = "") -> list[str]:
-    """The whole page, clean drafts first; tables of `before`, a page, stay where there is no line for them."""
+    """The whole page, clean drafts first; tables of the page `before` stay where no line is for them."""
     made: list[str] = []
     by_kind(found, made.append)
     table(found, made.append)

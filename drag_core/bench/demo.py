@@ -14,6 +14,7 @@ from torch import Tensor
 from ..backends.load import Model, load_model
 from ..edit import edit_picture, run_task
 from ..errors import DragError
+from ..finishing import finish_task
 from ..motion.task import build_task
 from ..pictures.files import to_bytes, write_gif, write_png
 from ..pictures.overlay import overlay, stack, strip
@@ -29,14 +30,16 @@ from .lit.cases import lit_case_number
 from .photo import photograph
 from .table import COLUMNS, cells, no_edit
 
-# kind of edit, and which of the held-out scenes of that kind: chosen by eye, of different things and places
-SHOWN = (("move", 9), ("turn", 24), ("scale", 16), ("part", 14))
+# kind of edit, and which of the held-out scenes of that kind: chosen by eye among the first 30 of each, of
+# different things, for what "auto" makes of them with every model
+SHOWN = (("move", 9), ("turn", 10), ("scale", 6), ("part", 22))
 
 
 def demo(out: Path) -> None:
     """Writes strips, summary.png, photograph.png and drag.gif to `out`, and prints the table.
 
-    There is one strip a case: before, instruction, after, truth.
+    There is one strip a case: before, instruction, what "auto" makes of it with each model, truth. The papers'
+    recipes stand in the table.
     """
     out.mkdir(parents=True, exist_ok=True)
     began = time.perf_counter()
@@ -55,10 +58,11 @@ def demo(out: Path) -> None:
         _row(label, "copy-paste", pasted, case)
         for model in models:
             recipe = default_recipe(model.family)
-            after = _edited(model, case, recipe)
-            _row(label, f"{recipe}, {model.name}", after, case)
+            _row(label, f"{recipe}, {model.name}", _edited(model, case, recipe), case)
+            after = finish_task(model, case.source[None], case.task)[1][0]
+            _row(label, f"{FINISH}, {model.name}", after, case)
             pictures.append(after)
-            captions.append(f"after: {recipe}, {model.name}")
+            captions.append(f"after: {FINISH}, {model.name}")
         strips.append(strip([*pictures, case.truth], [*captions, "truth"]))
         write_png(out / f"{case.kind}_{case.seed}.png", to_bytes(strips[-1]))
     write_png(out / "summary.png", to_bytes(stack(strips)))

@@ -15,10 +15,24 @@ from ..motion.masks import centroid
 from ..motion.task import draw
 from ..types import DragError, Grid
 
-LEFT, TOP, SIDE = 100, 112, 256  # of the crop, pixels of the photograph
-# the mast's outline in the crop, drawn by hand; its lattice takes some of the smooth sky along
-MAST = ((92.0, 8.0), (105.0, 8.0), (106.0, 75.0), (109.0, 257.0), (64.0, 257.0), (84.0, 92.0), (90.0, 75.0))
-RIGHT = 42.0  # px that it is moved by
+LEFT, TOP, SIDE = 292, 92, 256  # of the crop, pixels of the photograph
+# the mast's outline in the crop, drawn by hand a pixel or two outside; the sky between its bars goes along
+MAST = (
+    (147.5, 29.5),
+    (158.5, 29.5),
+    (160.0, 60.0),
+    (162.0, 98.5),
+    (166.0, 98.5),
+    (168.5, 136.0),
+    (181.0, 257.0),
+    (146.5, 257.0),
+    (148.0, 136.0),
+    (148.0, 98.5),
+    (153.0, 98.5),
+    (150.8, 34.5),
+    (147.5, 34.5),
+)
+RIGHT = 44.0  # px that it is moved by
 
 
 def photograph() -> tuple[Tensor, DragInstruction]:
