@@ -7,8 +7,11 @@ import { Bare } from './bare.mjs'
 const PROMPT = {
   3: { class_type: 'DragEditor', inputs: {} },
   4: { class_type: 'DragEditor', inputs: {} },
-  9: { class_type: 'DragOptimize', inputs: { regions: ['3', 5] } },
-  10: { class_type: 'VAEDecode', inputs: { samples: ['9', 0] } }
+  8: { class_type: 'DragInvert', inputs: {} },
+  9: { class_type: 'DragOptimize', inputs: { trajectory: ['8', 3], regions: ['3', 5] } },
+  10: { class_type: 'VAEDecode', inputs: { samples: ['9', 0] } },
+  11: { class_type: 'MaskPreview', inputs: { mask: ['4', 1] } },
+  12: { class_type: 'SaveImage', inputs: {} }
 }
 
 /** A server that runs PROMPT, and what its page's editors 3 and 4 were told. */
@@ -29,22 +32,32 @@ test('the notes of Drag Optimize come to its editor, and the next run takes them
   await send('execution_start', {})
   await send('executed', { node: '9', output: { drag_notes: ['start: made here: refill and warped'] } })
   await send('executed', { node: '10', output: { images: [] } })
-  assert.deepEqual(told, { 3: [['', []], ['', ['start: made here: refill and warped']]], 4: [] })
+  assert.deepEqual(told, { 3: [['', []], ['', ['start: made here: refill and warped']]], 4: [['', []]] })
 })
 
 test('an error comes as its first line, of a foreign node with its name; an interrupt says nothing', async () => {
   for (const [type, message, said] of [
     ['DragOptimize', 'in the drag editor nothing is marked: mark a part\n', 'in the drag editor nothing is marked: mark a part'],
     ['VAEDecode', 'out of memory\n\nTIPS: none', 'VAEDecode: out of memory'],
+    ['DragInvert', '/a/custom_nodes/region-drag-editing.drag_core.types.DragError: too large', 'too large'],
+    ['DragInvert', 'Execution Blocked: no picture', 'no picture'],
     ['VAEDecode', undefined, 'VAEDecode: the run failed']
   ]) {
     const { told, send } = running()
-    await send('execution_error', { node_type: type, exception_message: message })
+    await send('execution_error', { node_id: '9', node_type: type, exception_message: message })
     assert.deepEqual(told, { 3: [[said, []]], 4: [] })
   }
   const { told, send } = running()
-  await send('execution_interrupted', { node_type: 'DragOptimize' })
+  await send('execution_interrupted', { node_id: '9', node_type: 'DragOptimize' })
   assert.deepEqual(told[3], [])
+})
+
+test('an error of any node in the graph of an editor comes to it, and of no other', async () => {
+  for (const [id, where] of [['8', [3]], ['9', [3]], ['10', [3]], ['3', [3]], ['11', [4]], ['12', []], ['9.0.1', [3, 4]]]) {
+    const { told, send } = running()
+    await send('execution_error', { node_id: id, node_type: 'DragX', exception_message: 'no' })
+    assert.deepEqual([3, 4].filter((editor) => told[editor].length), where, id)
+  }
 })
 
 test('an edit, an undo and another document take away what the run said', () => {

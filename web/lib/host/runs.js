@@ -1,56 +1,14 @@
 // What the server tells of a running prompt, brought to the editors whose drags run in it.
-
+import { dragsIn, edits } from './prompt.js'
 /** @import { Picture } from '../editor/types.js' */
+/** @import { Prompt } from './prompt.js' */
 /** @import { Api, DragEditor, Events, Failure, Output, Ref } from './types.js' */
 
 /**
- * @typedef {Record<string, {class_type: string, inputs: Record<string, unknown>}>} Prompt in API format
- * @typedef {{optimisers: Map<string, Set<string>>, intents: Map<string, Set<string>>, results: Map<string, Set<string>>, crops: Map<string, string>}} Drags
- * @typedef {Drags & {id: string, workflow: string | undefined, rectangles: Map<string, number[]>}} Run
+ * @typedef {import('./prompt.js').Drags & {id: string, prompt: Prompt, workflow: string | undefined, rectangles: Map<string, number[]>}} Run
  * @typedef {[number, string, Prompt, {client_id?: string, extra_pnginfo?: {workflow?: {id?: string}}}?]} Entry of the server's queue
  * @typedef {ReturnType<typeof runView>} RunView
  */
-
-const SHOWS_NO_RESULT = /^Drag/ // our own nodes show curves and overlays
-
-/**
- * The drags of a prompt: by the id of each DragOptimize, and of each DragIntent, the editors that it depends on; and by the id of a node that shows a result
- * the editors whose drag went into it; and the crop that a DragOptimize works on, if it does.
- * @param {Prompt} prompt @returns {Drags}
- */
-function dragsIn(prompt) {
-  /** @type {Map<string, Set<string>>} */
-  const above = new Map()
-  /** The ids of all nodes that `id` depends on. @param {string} id @returns {Set<string>} */
-  function ancestors(id) {
-    const known = above.get(id)
-    if (known) return known
-    const out = new Set()
-    above.set(id, out) // before its inputs: a circle ends here
-    for (const value of Object.values(prompt[id]?.inputs ?? {})) {
-      if (!Array.isArray(value) || value.length !== 2 || !prompt[value[0]]) continue
-      out.add(String(value[0]))
-      for (const x of ancestors(String(value[0]))) out.add(x)
-    }
-    return out
-  }
-  const kind = (/** @type {string} */ id) => prompt[id]?.class_type ?? ''
-  const optimisers = new Map(), intents = new Map(), results = new Map(), crops = new Map()
-  for (const id of Object.keys(prompt)) {
-    const editors = new Set([...ancestors(id)].filter((x) => kind(x) === 'DragEditor'))
-    if (kind(id) === 'DragIntent') intents.set(id, editors)
-    if (kind(id) !== 'DragOptimize') continue
-    optimisers.set(id, editors)
-    const crop = [...ancestors(id)].find((x) => kind(x) === 'DragCrop')
-    if (crop) crops.set(id, crop)
-  }
-  for (const id of Object.keys(prompt)) {
-    if (SHOWS_NO_RESULT.test(kind(id))) continue
-    const editors = [...ancestors(id)].filter((x) => optimisers.has(x)).flatMap((x) => [...(optimisers.get(x) ?? [])])
-    if (editors.length) results.set(id, new Set(editors))
-  }
-  return { optimisers, intents, results, crops }
-}
 
 /**
  * Listens to the server for as long as the page lives.
@@ -70,7 +28,7 @@ export function watchRuns(api, outputs, find) {
     let entry = [...(queue.queue_running ?? []), ...(queue.queue_pending ?? [])].find((x) => x[1] === id)
     entry ??= (await (await api.fetchApi(`/history/${encodeURIComponent(id)}`)).json())[id]?.prompt
     if (!entry || entry[3]?.client_id !== api.clientId) return null // not queued here
-    return { id, ...dragsIn(entry[2]), workflow: entry[3]?.extra_pnginfo?.workflow?.id, rectangles: new Map() }
+    return { id, prompt: entry[2], ...dragsIn(entry[2]), workflow: entry[3]?.extra_pnginfo?.workflow?.id, rectangles: new Map() }
   }
 
   const started = (/** @type {string | undefined} */ id) => {
@@ -91,24 +49,30 @@ export function watchRuns(api, outputs, find) {
       if (run) await then(run, detail)
     })
 
-  const editorsOf = (/** @type {Run} */ run, /** @type {string} */ id) => find(run.workflow, run.optimisers.get(String(id)) ?? run.intents.get(String(id)) ?? new Set())
+  const editorsOf = (/** @type {Run} */ run, /** @type {string} */ id) => find(run.workflow, run.down.get(String(id)) ?? new Set())
   const cropOf = (/** @type {Run} */ run, /** @type {string} */ id) => {
     const crop = run.crops.get(String(id))
     return crop === undefined ? null : run.rectangles.get(crop) ?? outputs()?.[crop]?.drag_crop ?? [0, 0, 0, 0]
   }
 
-  const editorsIn = (/** @type {Run} */ run) => find(run.workflow, new Set([...run.optimisers.values(), ...run.intents.values()].flatMap((ids) => [...ids])))
+  const editorsIn = (/** @type {Run} */ run) => find(run.workflow, new Set([...run.down.values()].flatMap((ids) => [...ids])))
+  const around = (/** @type {Run} */ run, /** @type {string | undefined} */ id) => {
+    const ids = run.around.get(String(id))
+    return ids ? find(run.workflow, ids) : editorsIn(run)
+  }
 
   on('execution_start', (d) => d.prompt_id, (run) => {
     for (const editor of editorsIn(run)) editor.told('', [])
   })
 
   on('progress', (d) => d.prompt_id, (run, d) => {
+    if (!edits(run.prompt[d.node]?.class_type)) return
     for (const editor of editorsOf(run, d.node)) editor.at(run.id, d.max > 0 ? d.value / d.max : 0, cropOf(run, d.node))
   })
 
   on('b_preview_with_metadata', (d) => d.jobId ?? d.promptId, async (run, d) => {
-    const editors = editorsOf(run, d.displayNodeId ?? d.nodeId)
+    const id = d.displayNodeId ?? d.nodeId
+    const editors = edits(run.prompt[id]?.class_type) ? editorsOf(run, id) : []
     if (!editors.length) return
     const bitmap = await createImageBitmap(d.blob)
     for (const editor of editors) editor.preview(bitmap)
@@ -127,10 +91,8 @@ export function watchRuns(api, outputs, find) {
 
   for (const name of /** @type {const} */ (['execution_success', 'execution_error', 'execution_interrupted'])) {
     on(name, (d) => d.prompt_id, (run, d) => {
-      for (const editor of editorsIn(run)) {
-        editor.end(run.id)
-        if (name === 'execution_error') editor.told(reason(d), [])
-      }
+      for (const editor of editorsIn(run)) editor.end(run.id)
+      if (name === 'execution_error') for (const editor of around(run, /** @type {Failure} */ (d).node_id)) editor.told(reason(d), [])
       runs.delete(run.id)
     })
   }
@@ -138,7 +100,8 @@ export function watchRuns(api, outputs, find) {
 
 /** Why a run failed, in a sentence; of another pack's node with its name. @param {Failure} detail */
 function reason({ exception_message: message, node_type: type }) {
-  const said = String(message ?? '').trim().split('\n')[0] || 'the run failed'
+  const [first] = String(message ?? '').trim().split('\n')
+  const said = first.replace(/^(Execution Blocked|\S*[./\\]\w+(Error|Exception)|DragError): */, '').trim() || 'the run failed'
   return /^Drag/.test(type ?? '') ? said : `${type}: ${said}`
 }
 

@@ -108,7 +108,7 @@
  * @property {Failure} execution_error
  * @property {{prompt_id: string}} execution_interrupted
  *
- * @typedef {{prompt_id: string, exception_message?: string, node_type?: string}} Failure
+ * @typedef {{prompt_id: string, exception_message?: string, node_type?: string, node_id?: string}} Failure
  * @typedef {<T extends keyof Events>(name: T, heard: (e: {detail?: Events[T]}) => void) => void} Listen
  */
 
