@@ -19,7 +19,7 @@ const PHASES = [
   [/Encode/, 'encoding'],
   [/Upscale|Scale/, 'enlarging'],
   [/Sampler/, 'sampling'],
-  [/^(Save|Preview)/, 'saving']
+  [/^Save|Preview/, 'saving']
 ]
 
 /** @param {string} type of the node @param {boolean} ours it is in the editor's graph */
