@@ -154,12 +154,15 @@ function bind(node, name, socketless) {
   return widget
 }
 
+/** Those whose nodes are in their graphs: one that is cleared does not let its nodes go. */
+const alive = () => [...editors.values()].filter(({ node }) => node.graph?.getNodeById(node.id) === node)
+
 /** Editors of the open graph that have one of these ids in a prompt that was made from it. @param {string | undefined} workflow @param {Set<string>} ids
  * @returns {import('./lib/host/runs.js').Found[]} */
 function find(workflow, ids) {
   const root = rootOf(app)
   if (workflow && root?.id && workflow !== root.id) return [] // the prompt belongs to another tab
-  return [...editors.values()].filter((b) => b.node.graph).flatMap(({ node, run }) => {
+  return alive().flatMap(({ node, run }) => {
     const id = promptIds(app, node).find((x) => ids.has(x))
     return id === undefined ? [] : [{ id, view: run }]
   })
@@ -210,7 +213,7 @@ app.registerExtension({
   },
   /** Results that come back with a workflow, as when its tab is opened again. */
   onNodeOutputsUpdated() {
-    for (const bound of editors.values()) {
+    for (const bound of alive()) {
       bound.picture.refresh()
       bound.restore()
     }
