@@ -81,7 +81,9 @@ function bind(node, name, socketless) {
     },
     ask: () => app.queuePrompt(0, 1, asked().flatMap((n) => promptIds(app, n))), // what asks, and what comes before it
     async run() {
-      if ((await app.queuePrompt(0, 1)) === false) run.told(refusal(app.lastNodeErrors) || (full.isOpen() ? BEHIND : ''), [])
+      const taken = await app.queuePrompt(0, 1)
+      const why = taken === false && (refusal(app.lastNodeErrors) || (full.isOpen() ? BEHIND : ''))
+      if (why) run.refuse(why)
     },
     stop: () => api.interrupt(run.id),
     toast,

@@ -34,7 +34,7 @@ function running() {
   for (const view of Object.values(views)) view.result = (...given) => results.push(given)
   const drawings = keptDrawings()
   watchRuns(api, () => ({}), (_, ids) => [...ids].map((id) => ({ id, view: views[id] })), drawings)
-  return { told, ran, results, drawings, send: (name, detail) => listeners[name]({ detail: { prompt_id: 'p', ...detail } }) }
+  return { told, ran, views, results, drawings, send: (name, detail) => listeners[name]({ detail: { prompt_id: 'p', ...detail } }) }
 }
 
 test('the notes of all nodes behind an editor come to it, and the next run takes them away', async () => {
@@ -61,6 +61,28 @@ test('while any node runs, the editors of its graph know what it does and how fa
   const other = ['another part of the graph runs', null]
   assert.deepEqual(ran[3], [['starting', null], ['inverting', null], ['inverting', 0.4], ['dragging', 0.75], ['decoding', null], other, null])
   assert.deepEqual(ran[4], [['starting', null], other, other, other, other, ['saving', null], null])
+})
+
+test('a node that waits for its inputs is not the one that works', async () => {
+  const { ran, send } = running()
+  const state = (...ids) => send('progress_state', { nodes: Object.fromEntries(ids.map((id) => [id, { node_id: id, state: 'running', value: 0, max: 1 }])) })
+  await state('9')
+  await state('9', '8')
+  await state('9')
+  await state('9', '10')
+  assert.deepEqual(ran[3].map(([phase]) => phase), ['dragging', 'inverting', 'dragging', 'decoding'])
+})
+
+test('a refusal outlives the start of what was not refused, and not the next run', async (t) => {
+  let now = 10000
+  t.mock.method(performance, 'now', () => now)
+  const { told, views, send } = running()
+  await send('execution_start', {})
+  views[3].refuse('vae is missing')
+  await send('execution_start', {})
+  now += 6000
+  await send('execution_start', {})
+  assert.deepEqual(told[3], [['', []], ['vae is missing', []], ['vae is missing', []], ['', []]])
 })
 
 test('who stops it is told so', async () => {

@@ -10,6 +10,7 @@ const PHASES = [
   [/^DragAutoMask$/, 'looking for the part'],
   [/^Drag(DIFT|CorrespondenceGuide)$/, 'comparing features'],
   [/^Drag(Metrics|MLLMScore|Tracks)$/, 'measuring'],
+  [/^Drag(Editor|RegionMaskAffine)$/, 'reading the drawing'],
   [/^DragCrop$/, 'cutting out'],
   [/^DragPasteBack$/, 'pasting back'],
   [/^Drag(Load|EmbeddedModel)|Loader|LoadModel/, 'loading the model'],

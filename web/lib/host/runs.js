@@ -5,7 +5,8 @@ import { dragsIn, edits } from './prompt.js'
 /** @import { Api, Events, Failure, Output, Refused } from './types.js' */
 
 /**
- * @typedef {import('./prompt.js').Drags & {id: string, prompt: Prompt, workflow: string | undefined, rectangles: Map<string, number[]>}} Run
+ * @typedef {import('./prompt.js').Drags & {id: string, prompt: Prompt, workflow: string | undefined, rectangles: Map<string, number[]>,
+ *   begun: string[]}} Run begun: the nodes that work or wait, by their begin
  * @typedef {[number, string, Prompt, {client_id?: string, extra_pnginfo?: {workflow?: {id?: string}}}?]} Entry of the server's queue
  * @typedef {ReturnType<typeof import('./runview.js').runView>} RunView
  * @typedef {{id: string, view: RunView}} Found an editor in the graph that is open, and its id in the prompt
@@ -29,7 +30,7 @@ export function watchRuns(api, outputs, find, drawings) {
     let entry = [...(queue.queue_running ?? []), ...(queue.queue_pending ?? [])].find((x) => x[1] === id)
     entry ??= (await (await api.fetchApi(`/history/${encodeURIComponent(id)}`)).json())[id]?.prompt
     if (!entry || entry[3]?.client_id !== api.clientId) return null // not queued here
-    return { id, prompt: entry[2], ...dragsIn(entry[2]), workflow: entry[3]?.extra_pnginfo?.workflow?.id, rectangles: new Map() }
+    return { id, prompt: entry[2], ...dragsIn(entry[2]), workflow: entry[3]?.extra_pnginfo?.workflow?.id, rectangles: new Map(), begun: [] }
   }
 
   const started = (/** @type {string | undefined} */ id) => {
@@ -75,7 +76,11 @@ export function watchRuns(api, outputs, find, drawings) {
 
   on('progress_state', (d) => d.prompt_id, (run, d) => {
     const working = Object.values(d.nodes).filter((n) => n.state === 'running')
-    const { node_id, display_node_id, value, max } = working.find((n) => n.max > 1) ?? working.at(-1) ?? {}
+    // one that waits for its inputs counts as running, too: the last that began is the one that works
+    const now = [...run.begun].filter((id) => working.some((n) => n.node_id === id))
+    for (const { node_id: id } of working) if (!now.includes(id)) now.push(id)
+    run.begun = now
+    const { node_id, display_node_id, value, max } = working.find((n) => n.node_id === now.at(-1)) ?? {}
     const id = display_node_id ?? node_id
     if (id !== undefined && value !== undefined && max !== undefined && run.prompt[id]) at(run, id, value, max)
   })

@@ -3,6 +3,8 @@
 /** @import { Picture } from '../editor/types.js' */
 /** @import { DragEditor, Ref } from './types.js' */
 
+const SAME = 5000 // ms after a refusal in which a run that begins is the rest of it
+
 /**
  * Its progress, its previews, its result.
  * @param {Pick<DragEditor, 'addNotes' | 'say' | 'setIntent' | 'setPreview' | 'setResult' | 'setRun' | 'setTold'>} editor
@@ -10,6 +12,7 @@
  */
 export function runView(editor, { url }) {
   let id = /** @type {string | null} */ (null)
+  let refused = { text: '', at: 0 }
   let known = false // a result, or that one is on its way
   let cropped = /** @type {number[] | null} */ (null)
   let picture = /** @type {HTMLImageElement | null} */ (null)
@@ -55,7 +58,7 @@ export function runView(editor, { url }) {
     begin(run) {
       id = run
       cropped = null
-      editor.setTold('', [])
+      editor.setTold(performance.now() - refused.at < SAME ? refused.text : '', [])
       editor.setRun({ phase: 'starting', part: null })
     },
     /** @param {string} run @param {string} phase what it does @param {number | null} part how far that is */
@@ -89,6 +92,11 @@ export function runView(editor, { url }) {
     },
     /** What the run said. @param {string} error why it failed, or nothing @param {string[]} notes */
     told: (error, notes) => editor.setTold(error, notes),
+    /** A prompt was not taken, or only in part: that part runs. @param {string} text why */
+    refuse(text) {
+      refused = { text, at: performance.now() }
+      editor.setTold(text, [])
+    },
     /** @param {string[]} notes of one more node */
     note: (notes) => editor.addNotes(notes),
     /** @param {unknown} intent what the drag may mean */
