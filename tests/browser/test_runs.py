@@ -107,13 +107,14 @@ def test_one_draws_on_and_the_result_is_of_the_earlier_drawing(editor: Editor) -
     set_by_hand(e, ids["optimise"], "method.iterations", 150)
     before = set(e.server.get("/history"))
     e.js("() => { app.queuePrompt(0, 1) }")
-    e.wait_for("() => window.runs.some((run) => run?.phase === 'inverting' && run.part > 0)")
+    inverts = "() => window.runs.some((run) => run?.phase === 'inverting' && run.part > 0)"
+    e.wait_for(inverts, seconds=180)
     assert shown(e, ".drg-run") and shown(e, ".drg-go.drg-danger")
     e.shot("inverting")
     e.drag((144, 86), (160, 80))
     later = e.text
     assert later != drawn and near(e.region["target"], (160, 80), 1.5)
-    e.wait_for("(s, el) => el.querySelector('.drg-inset').checkVisibility()")
+    e.wait_for("(s, el) => el.querySelector('.drg-inset').checkVisibility()", seconds=180)
     e.shot("drawing-on")
     e.finished(before, 400)
     e.wait_for("(s, el) => el.querySelector('.drg-inset').textContent === 'Result of an earlier drawing'")
