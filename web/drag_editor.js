@@ -7,18 +7,26 @@ import { fullScreen } from './lib/host/dialog.js'
 import { fedBy, promptIds, rootOf, locator } from './lib/host/graph.js'
 import { letThrough } from './lib/host/input.js'
 import { watchPicture, viewUrl } from './lib/host/picture.js'
-import { runView, watchRuns } from './lib/host/runs.js'
+import { keptDrawings, resultsOf } from './lib/host/results.js'
+import { refusal, watchRuns } from './lib/host/runs.js'
+import { runView } from './lib/host/runview.js'
 
 /** @import { DragEditor, GraphNode, Hook, Output } from './lib/host/types.js' */
 /** @import { ViewState } from './lib/editor/types.js' */
 
-/** @typedef {{node: GraphNode, run: ReturnType<typeof runView>, picture: ReturnType<typeof watchPicture>, open: () => void}} Bound */
+/**
+ * @typedef {{node: GraphNode, run: ReturnType<typeof runView>, picture: ReturnType<typeof watchPicture>,
+ *   open: () => void, restore: () => void}} Bound
+ */
 
 const TYPE = 'DRAG_EDITOR'
 const MIN_HEIGHT = 260
 const editors = /** @type {Map<GraphNode, Bound>} */ (new Map()) // what is bound to it, for as long as the node is in a graph
+const drawings = keptDrawings()
 const roots = /** @type {Map<string, HTMLElement>} */ (new Map()) // by the view's key the element of its editor
 const views = /** @type {Map<string, ViewState>} */ (new Map()) // the host makes nodes anew on its own undo: zoom, tool and local undo wait here for the next one
+
+const BEHIND = 'ComfyUI did not take it: leave full screen (F) to read why'
 
 const toast = (/** @type {string} */ text) => app.extensionManager?.toast?.add?.({ severity: 'warn', summary: 'Drag Editor', detail: text, life: 6000 })
 
@@ -72,6 +80,11 @@ function bind(node, name, socketless) {
       app.queuePrompt(0, 1, promptIds(app, node)) // this node and what comes before it, no more
     },
     ask: () => app.queuePrompt(0, 1, asked().flatMap((n) => promptIds(app, n))), // what asks, and what comes before it
+    async run() {
+      const taken = await app.queuePrompt(0, 1)
+      const why = taken === false && (refusal(app.lastNodeErrors) || (full.isOpen() ? BEHIND : ''))
+      if (why) run.refuse(why)
+    },
     stop: () => api.interrupt(run.id),
     toast,
     fullscreen: (open) => (open ? full.open() : full.close()),
@@ -90,8 +103,15 @@ function bind(node, name, socketless) {
   const picture = watchPicture({ app, api, node, input: 'image', toast, show: (image, size) => {
     run.picture(image)
     editor.setImage(image, size)
+    restore()
   } })
   letThrough(root, { app, node, vue: () => globalThis.LiteGraph?.vueNodesMode === true })
+
+  /** Shows a result of before, as when the tab is opened again. */
+  function restore() {
+    const found = drawings.latest(resultsOf(app, node))
+    if (found) run.restore(found.ref, found.exact, drawings.of(found.ref, promptIds(app, node)))
+  }
 
   const asked = () => fedBy(app, node, 'DragIntent', 'instruction')
 
@@ -131,16 +151,23 @@ function bind(node, name, socketless) {
     editor.setFullscreen?.(true)
   }
   /** @type {Bound} */
-  const bound = { node, run, picture, open: openFull }
+  const bound = { node, run, picture, open: openFull, restore }
   widget.dragEditor = editor // for tests and for other extensions
   return widget
 }
 
-/** Editors of the open graph that have one of these ids in a prompt that was made from it. @param {string | undefined} workflow @param {Set<string>} ids */
+/** Those whose nodes are in their graphs: one that is cleared does not let its nodes go. */
+const alive = () => [...editors.values()].filter(({ node }) => node.graph?.getNodeById(node.id) === node)
+
+/** Editors of the open graph that have one of these ids in a prompt that was made from it. @param {string | undefined} workflow @param {Set<string>} ids
+ * @returns {import('./lib/host/runs.js').Found[]} */
 function find(workflow, ids) {
   const root = rootOf(app)
   if (workflow && root?.id && workflow !== root.id) return [] // the prompt belongs to another tab
-  return [...editors.values()].filter((b) => b.node.graph && promptIds(app, b.node).some((id) => ids.has(id))).map((b) => b.run)
+  return alive().flatMap(({ node, run }) => {
+    const id = promptIds(app, node).find((x) => ids.has(x))
+    return id === undefined ? [] : [{ id, view: run }]
+  })
 }
 
 /** The editor that is meant by the selection: the node itself, or the one inside a selected subgraph. */
@@ -184,10 +211,13 @@ app.registerExtension({
     return inside ? [{ content: 'Open drag editor', callback: () => inside.open() }] : []
   },
   setup() {
-    watchRuns(api, () => app.nodeOutputs, find)
+    watchRuns(api, () => app.nodeOutputs, find, drawings)
   },
   /** Results that come back with a workflow, as when its tab is opened again. */
   onNodeOutputsUpdated() {
-    for (const bound of editors.values()) bound.picture.refresh()
+    for (const bound of alive()) {
+      bound.picture.refresh()
+      bound.restore()
+    }
   }
 })

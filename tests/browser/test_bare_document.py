@@ -221,7 +221,7 @@ def test_a_run_leaves_the_number_that_one_types(opened: Open) -> None:
     hands = opened(w=900, h=640)
     hands.polygon(BALL, 46)
     hands.page.fill('[data-field="tx"]', "123")
-    hands.page.evaluate("probe.editor.setPreview(null, 0.4)")
+    hands.page.evaluate("probe.editor.setRun({ phase: 'dragging', part: 0.4 })")
     hands.settle()
     assert hands.page.input_value('[data-field="tx"]') == "123"
     hands.page.keyboard.press("Enter")

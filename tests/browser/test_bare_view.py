@@ -184,19 +184,10 @@ def test_ghost_shows_the_pixels_at_the_target_and_the_slider_moves_them(opened: 
     assert hands.page.get_attribute('[title^="Ghost"]', "aria-pressed") == "false"
 
 
-def test_preview_result_and_the_picture_before(opened: Open) -> None:
+def test_result_and_the_picture_before(opened: Open) -> None:
     hands = opened()
     hands.polygon(BALL, 46)
     hands.drag(BALL, (200, 180), hold="Control")
-    hands.page.evaluate("probe.editor.setPreview(probe.plain('#00ff00'), 0.4)")
-    hands.shot("running")
-    assert pixel(hands, (480, 480))[:3] == pytest.approx([0, 255, 0], abs=90) and hands.page.is_visible(
-        ".drg-run"
-    )
-    hands.drag(BALL, (300, 300))
-    assert near(hands.region()["target"], (200, 180))  # nothing is edited while the model runs
-    hands.page.click("text=Stop")
-    assert "stop" in hands.page.evaluate("probe.log.calls")
     hands.page.evaluate("probe.editor.setResult(probe.plain('#0000ff'))")
     hands.settle()
     assert hands.state()["showing"] == "result" and pixel(hands, (256, 400))[:3] == [0, 0, 255]

@@ -170,9 +170,12 @@ def test_a_drag_is_seen_while_it_runs_and_can_be_stopped(editor: Editor) -> None
     e.wait_for("(s, el) => el.isConnected && s.size !== null")
     wanted = e.text
     e.js(
-        f"""(id) => {{ const d = ({FIND})(id).dragEditor, set = d.setPreview
+        f"""(id) => {{ const d = ({FIND})(id).dragEditor, {{ setPreview, setRun }} = d
         window.seen = []
-        d.setPreview = (picture, part) => {{ window.seen.push([!!picture, part]); set(picture, part) }} }}"""
+        d.setPreview = (picture) => {{ window.seen.push([!!picture, null]); setPreview(picture) }}
+        d.setRun = (run) => {{
+          if (run?.phase === 'dragging') window.seen.push([false, run.part])
+          setRun(run) }} }}"""
     )
     before = e.queued()
     e.page.wait_for_function("() => window.seen.some(([picture]) => picture)", timeout=120_000)

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { sourceOf } from '../../web/lib/host/graph.js'
+import { resultsOf } from '../../web/lib/host/results.js'
 import { watchPicture } from '../../web/lib/host/picture.js'
 
 let ids = 0
@@ -68,4 +69,22 @@ test('a Load Image is listened to for as long as it feeds the editor, and left a
   assert.deepEqual(shown.map((url) => url.slice(15, 16) + (url.endsWith('again') ? ' again' : '')), ['a', 'b', 'a', 'a again'])
   picture.end()
   assert.equal(a.widgets[0].callback, own)
+})
+
+test('results of before are found behind an editor, in and out of subgraphs, and nothing else', () => {
+  const made = (comfyClass, inputs = 1) => node(comfyClass, { comfyClass, inputs: Array.from({ length: inputs }, () => ({ type: 'IMAGE', link: null })) })
+  const [editor, crop, drag, mask, inner] = ['DragEditor', 'DragCrop', 'DragEdit', 'MaskPreview', 'SaveImage'].map((type) => made(type))
+  const [plain, decode] = [made('PreviewImage'), made('VAEDecode', 2)]
+  const around = node('Subgraph', { subgraph: graphOf([inner], [[null, 0, inner, 0]]) })
+  around.subgraph.id = 'uuid'
+  const root = graphOf([editor, crop, drag, mask, plain, decode, around],
+    [[editor, 5, crop, 0], [crop, 1, drag, 0], [drag, 0, decode, 0], [drag, 1, mask, 0], [editor, 0, plain, 0], [decode, 0, around, 0]])
+  around.subgraph.rootGraph = root
+  const images = (filename) => ({ images: [{ filename }] })
+  const nodeOutputs = { [mask.id]: images('mask'), [plain.id]: images('plain'), [`uuid:${inner.id}`]: images('result'), [crop.id]: images('crop') }
+  assert.deepEqual(resultsOf({ rootGraph: root, nodeOutputs }, editor), [{ ref: { filename: 'result' }, exact: true }])
+  nodeOutputs[drag.id] = images('own')
+  assert.deepEqual(resultsOf({ rootGraph: root, nodeOutputs }, editor).map((r) => r.ref.filename), ['own', 'result'])
+  drag.inputs[0].link = null
+  assert.deepEqual(resultsOf({ rootGraph: root, nodeOutputs }, editor), [])
 })

@@ -5,7 +5,9 @@ import { test } from 'node:test'
 import { parse, plain } from '../../web/lib/document.js'
 import { asMeant, meant, readIntent } from '../../web/lib/editor/meant.js'
 import { fedBy } from '../../web/lib/host/graph.js'
-import { runView, watchRuns } from '../../web/lib/host/runs.js'
+import { keptDrawings } from '../../web/lib/host/results.js'
+import { watchRuns } from '../../web/lib/host/runs.js'
+import { runView } from '../../web/lib/host/runview.js'
 import { hullOfMask, middleOf, rasterize } from '../../web/lib/raster.js'
 import { Bare, SQUARE } from './bare.mjs'
 
@@ -97,12 +99,12 @@ test('candidates come to the editor that was asked about, and a refusal too', as
     addEventListener: (name, f) => { listeners[name] = f },
     fetchApi: async () => ({ json: async () => ({ queue_running: [[0, 'p', prompt, { client_id: 'me' }]] }) })
   }
-  const views = Object.fromEntries(Object.keys(got).map((id) => [id, runView({ setIntent: (x) => got[id].push(x), setTold: (...x) => got[id].push(x), setPreview() {} }, { url: String })]))
-  watchRuns(api, () => ({}), (_, ids) => [...ids].map((id) => views[id]))
+  const views = Object.fromEntries(Object.keys(got).map((id) => [id, runView({ setIntent: (x) => got[id].push(x), setTold: (...x) => got[id].push(x), addNotes: (x) => got[id].push(x), setRun() {} }, { url: String })]))
+  watchRuns(api, () => ({}), (_, ids) => [...ids].map((id) => ({ id, view: views[id] })), keptDrawings())
   const send = (name, detail) => listeners[name]({ detail: { prompt_id: 'p', ...detail } })
   await send('executed', { node: '5', output: { drag_intent: [INTENT], drag_notes: ['2 of 10'] } })
   await send('executed', { node: '3', output: {} })
-  assert.deepEqual(got, { 3: [['', ['2 of 10']], INTENT], 4: [] })
+  assert.deepEqual(got, { 3: [['2 of 10'], INTENT], 4: [] })
   await send('execution_error', { node_type: 'DragIntent', exception_message: 'nothing answers' })
   assert.deepEqual(got[3][2], ['nothing answers', []])
 })

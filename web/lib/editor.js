@@ -1,9 +1,10 @@
 // The drag editor: createEditor(root, host). It knows no host: what it needs of one it is given.
 import { Editor } from './editor/core.js'
 import { readIntent } from './editor/meant.js'
+import { setPreview, setResult, setRun } from './editor/run.js'
 import { acceptFiles } from './editor/transfer.js'
 
-/** @import { Picture, Point, Size, ViewState } from './editor/types.js' */
+/** @import { Picture, Point, Running, Size, ViewState } from './editor/types.js' */
 
 /** @typedef {ReturnType<typeof createEditor>} DragEditor what createEditor() gives */
 
@@ -12,6 +13,7 @@ import { acceptFiles } from './editor/transfer.js'
  * @property {(text: string) => void} [onCommit] the document changed by hand
  * @property {() => void} [getImage] the user asks for the picture
  * @property {() => void} [ask] the user asks what the drag may mean; see setIntent
+ * @property {() => void} [run] the user runs the graph
  * @property {() => void} [stop] the user stops the running model
  * @property {(text: string) => void} [toast]
  * @property {(open: boolean) => void} [fullscreen] the host shows the root on the whole screen or puts it back
@@ -28,8 +30,11 @@ export function createEditor(root, host = {}) {
     setText: (/** @type {string} */ text) => ed.setText(text),
     getText: () => ed.text,
     setImage: (/** @type {Picture | null} */ image, /** @type {Size | undefined} */ size) => ed.setImage(image, size),
-    setPreview: (/** @type {Picture | null} */ bitmap, /** @type {number | null} */ progress) => ed.setPreview(bitmap, progress),
-    setResult: (/** @type {Picture | null} */ bitmap) => ed.setResult(bitmap),
+    /** What the model does; null: it is at rest. @param {Running | null} running */
+    setRun: (running) => setRun(ed, running),
+    setPreview: (/** @type {Picture | null} */ bitmap) => setPreview(ed, bitmap),
+    /** What a run gave; see setResult in editor/run.js. @param {Picture | null} bitmap @param {string | null} [drawn] @param {boolean} [quiet] */
+    setResult: (bitmap, drawn, quiet) => setResult(ed, bitmap, drawn, quiet),
     setError: (/** @type {string} */ text) => {
       ed.error = text ?? ''
       ed.sync()
@@ -39,6 +44,13 @@ export function createEditor(root, host = {}) {
       ed.told = { error, notes }
       ed.sync()
     },
+    /** What it has to say besides. @param {string[]} notes */
+    addNotes: (notes) => {
+      ed.told = { ...ed.told, notes: [...new Set([...ed.told.notes, ...notes])] }
+      ed.sync()
+    },
+    /** In the status line. @param {string} text */
+    say: (text) => ed.say(text),
     /** What a model guesses that the drag means; without a candidate nothing changes. @param {unknown} intent */
     setIntent: (intent) => {
       const read = readIntent(intent)
@@ -63,7 +75,7 @@ export function createEditor(root, host = {}) {
     /** For tests: what is on the screen. */
     state: () => ({
       doc: ed.doc, text: ed.text, sel: ed.sel, tool: ed.tool, view: ed.view.state(), size: ed.size, times: [...ed.times], scrub: ed.scrub,
-      showing: ed.showing, peek: ed.peek, full: ed.full, brush: ed.brush, cursor: ed.cursor, draft: ed.draft, error: ed.error, told: ed.told,
+      showing: ed.showing, peek: ed.peek, full: ed.full, brush: ed.brush, cursor: ed.cursor, draft: ed.draft, error: ed.error, told: ed.told, running: ed.running,
       intent: ed.intent, trial: ed.trial, askable: ed.askable,
       toClient: (/** @type {Point} */ p) => {
         const r = ed.box.getBoundingClientRect()

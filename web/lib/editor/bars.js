@@ -25,6 +25,7 @@ export function buildBars(ed) {
     panel: iconButton('panel', 'Regions, numbers, prompts (L)', act(() => ed.parts.togglePanel())),
     full: iconButton('full', 'Full screen (F)', act(() => ed.toggleFull()))
   }
+  const run = make('button', { type: 'button', class: 'drg-pill drg-go', on: { click: act(() => (ed.running ? ed.host.stop?.() : ed.host.run?.())) } })
   const gap = () => make('span', { class: 'drg-gap' })
 
   function ask() {
@@ -33,7 +34,7 @@ export function buildBars(ed) {
   }
 
   const top = make('div', { class: 'drg-top', role: 'toolbar', 'aria-label': 'Commands' },
-    b.undo, b.redo, gap(), b.ghost, b.mask, b.snap, gap(), b.fit, b.compare, make('span', { class: 'drg-space' }), b.ask, b.picture, b.more, b.panel, b.full)
+    b.undo, b.redo, gap(), b.ghost, b.mask, b.snap, gap(), b.fit, b.compare, make('span', { class: 'drg-space' }), run, b.ask, b.picture, b.more, b.panel, b.full)
 
   const tools = /** @type {Map<ToolName, HTMLButtonElement>} */ (new Map())
   const rail = make('div', { class: 'drg-rail', role: 'toolbar', 'aria-label': 'Tools', 'aria-orientation': 'vertical' })
@@ -46,7 +47,19 @@ export function buildBars(ed) {
   arrowKeys(rail, 'ArrowDown', 'ArrowUp')
   const options = buildOptions(ed, act)
 
+  function syncRun() {
+    const running = String(!!ed.running)
+    run.hidden = !ed.host.run
+    if (run.dataset.running === running) return
+    run.dataset.running = running
+    run.replaceChildren(icon(ed.running ? 'stop' : 'play'), make('span', { text: ed.running ? 'Stop' : 'Run' }))
+    run.title = ed.running ? 'Stop the running model' : 'Run the graph (Ctrl+Enter)'
+    run.setAttribute('aria-label', run.title)
+    run.classList.toggle('drg-danger', !!ed.running)
+  }
+
   function sync() {
+    syncRun()
     for (const [name, button] of tools) button.setAttribute('aria-pressed', String(ed.tool === name))
     for (const name of /** @type {const} */ (['ghost', 'mask', 'snap'])) b[name].setAttribute('aria-pressed', String(ed.show[name]))
     b.undo.disabled = !ed.history.past.length
@@ -96,7 +109,7 @@ function buildOptions(ed, act) {
   function sync() {
     const tool = ed.tools[ed.tool]
     const draws = tool.keys !== 'none' && ed.tool !== 'points'
-    const idle = ed.showing === 'result' || !!ed.running
+    const idle = ed.showing !== 'edit'
     const region = ed.tool === 'select' ? ed.region : null
     painting.hidden = !ed.paintMask || idle
     group.hidden = !draws || ed.tool === 'eraser' || idle

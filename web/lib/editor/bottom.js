@@ -59,7 +59,7 @@ export function buildBottom(ed) {
     frame() {
       const zoom = Math.round(ed.view.scale * (globalThis.devicePixelRatio || 1) * 100)
       setText(place, `${at}${ed.view.width > 460 ? `${ed.size.width}\u00d7${ed.size.height}   ` : ''}${zoom} %`)
-      const percent = Math.round((ed.running ? ed.running.progress : ed.scrub) * 100)
+      const percent = Math.round(ed.scrub * 100)
       setText(value, `${percent} %`)
       if (Number(range.value) !== percent) range.value = String(percent)
       range.style.setProperty('--drg-part', `${percent}%`)
@@ -68,7 +68,7 @@ export function buildBottom(ed) {
       // always there, so that the picture never moves under the hand
       const still = !ed.doc.regions.some(hasMotion) && !ed.doc.points.length
       scrub.classList.toggle('drg-still', still)
-      range.disabled = play.disabled = still || !!ed.running
+      range.disabled = play.disabled = still
     }
   }
 }

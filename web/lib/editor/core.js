@@ -11,7 +11,7 @@ import { buildShell } from './shell.js'
 import { dropWand } from './pieces.js'
 import { TOOLS } from './tools.js'
 import { View } from './view.js'
-/** @import { Context, Layer, MarkedShape, Menu, Mode, Parts, Picture, Point, Sel, Size, ToolName, ViewState, Wand } from './types.js' */
+/** @import { Context, Layer, MarkedShape, Menu, Mode, Parts, Picture, Point, Running, Sel, Showing, Size, ToolName, ViewState, Wand } from './types.js' */
 
 export class Editor extends Session {
   /** @param {HTMLElement} root @param {import('../editor.js').EditorHost} host */
@@ -30,7 +30,7 @@ export class Editor extends Session {
     this.brush = 16
     this.scrub = 1
     this.split = 0
-    this.showing = /** @type {'edit' | 'result'} */ ('edit')
+    this.showing = /** @type {Showing} */ ('edit')
     this.active = 'target' // what the arrows move: target, start, anchor, key-<n>, marking
     this.size = { width: 512, height: 512 }
     this.hover = /** @type {Point | null} */ (null) // where the pointer is
@@ -39,7 +39,9 @@ export class Editor extends Session {
     this.image = /** @type {Picture | null} */ (null)
     this.preview = /** @type {Picture | null} */ (null)
     this.result = /** @type {Picture | null} */ (null)
-    this.running = /** @type {{progress: number} | null} */ (null)
+    this.resultOf = /** @type {string | null} */ (null) // what was drawn when its run began
+    this.unseen = false // a result waits in the corner
+    this.running = /** @type {Running | null} */ (null)
     this.menu = /** @type {Menu | null} */ (null)
     this.wand = /** @type {Wand | null} */ (null)
     this.worker = /** @type {Worker | null} */ (null)
@@ -189,28 +191,11 @@ export class Editor extends Session {
     this.sync()
   }
 
-  /** @param {Picture | null} bitmap @param {number | null} progress in [0, 1]; null: the run is over */
-  setPreview(bitmap, progress) {
-    this.preview = progress === null ? null : bitmap ?? this.preview
-    this.running = progress === null ? null : { progress }
-    if (this.running) this.showing = 'edit'
-    this.sync()
-  }
-
-  /** @param {Picture | null} bitmap of the finished run */
-  setResult(bitmap) {
-    this.preview = this.running = null
-    this.result = bitmap
-    this.showing = bitmap ? 'result' : 'edit'
-    this.split = 0
-    this.sync()
-    if (bitmap) this.say('The result is here: hold \\ for the picture before, drag to compare')
-  }
-
   // ---- drawing
 
   layout() {
     const wide = this.el.clientWidth >= 720
+    this.el.classList.toggle('drg-slim', this.el.clientWidth < 440)
     this.el.classList.toggle('drg-narrow', this.el.clientWidth < 360)
     if (wide !== this.wide) {
       this.wide = wide

@@ -18,7 +18,7 @@ export function buildIntents(ed) {
 
   /** Shows what it would do; nothing is stored. @param {Candidate | null} candidate */
   function look(candidate) {
-    ed.trial = candidate && ed.intent && !ed.running ? meant(ed.committed, ed.intent, candidate, (s) => ed.outline(s)) : null
+    ed.trial = candidate && ed.intent ? meant(ed.committed, ed.intent, candidate, (s) => ed.outline(s)) : null
     setText(text, candidate?.prompt ?? asked())
     ed.draw()
   }
@@ -58,7 +58,7 @@ export function buildIntents(ed) {
   return {
     el,
     sync() {
-      el.hidden = !ed.intent || !!ed.running || ed.showing === 'result'
+      el.hidden = !ed.intent || ed.showing !== 'edit'
       if (drawn === ed.intent) return
       drawn = ed.intent
       chips.replaceChildren(...(drawn?.candidates.map(chip) ?? []), iconButton('cross', 'Put the candidates away', close))

@@ -24,6 +24,7 @@ export const SHORTCUTS = [
   ['K, N', 'what may change on and off, snapping on and off'],
   ['\\', 'hold: the picture before'],
   ['+ \u2212 0 Z', 'zoom in, out, whole picture, 1:1'],
+  ['Ctrl+Enter', 'run the graph, with what is typed'],
   ['L, F, ?', 'list, full screen, this sheet'],
   ['Esc', 'cancel, deselect, leave']
 ]
@@ -42,7 +43,7 @@ export function listenKeys(ed) {
   ed.sink.addEventListener('keyup', (/** @type {KeyboardEvent} */ e) => release(ed, e), { signal })
   ed.sink.addEventListener('blur', () => ['\\', ' '].forEach((key) => release(ed, { key })), { signal }) // their keyup comes elsewhere
   ed.sink.addEventListener('input', () => { ed.sink.value = '' }, { signal })
-  // buttons and fields of the editor: their keys are no shortcuts of the graph; queueing and saving stay the host's
+  // buttons and fields of the editor: their keys are no shortcuts of the graph; saving stays the host's, and queueing in the graph
   ed.el.addEventListener('keydown', (/** @type {KeyboardEvent} */ e) => {
     if (e.target === ed.sink) return
     if (e.key === 'Escape') {
@@ -54,7 +55,17 @@ export function listenKeys(ed) {
     const field = /** @type {HTMLElement} */ (e.target) // what stands in it is what runs and what is saved
     field.blur()
     field.focus({ preventScroll: true })
+    if (!runs(ed, e)) return
+    e.preventDefault()
+    e.stopPropagation()
   }, { signal })
+}
+
+/** Ctrl+Enter on the whole screen, where the host hears no keys; true if it was that. @param {Editor} ed @param {KeyboardEvent} e */
+function runs(ed, e) {
+  if (!ed.full || !ed.host.run || e.key !== 'Enter' || !(e.ctrlKey || e.metaKey)) return false
+  if (!e.repeat) ed.host.run()
+  return true
 }
 
 /** True if the key was ours. @param {Editor} ed @param {KeyboardEvent} e */
@@ -65,7 +76,7 @@ function press(ed, e) {
     if (low === 'z') ed.step(e.shiftKey ? 'redo' : 'undo')
     else if (low === 'y') ed.step('redo')
     else if (low === 'd') copy(ed)
-    else return low === 'a' // nothing to select in the sink; the rest is the host's: Ctrl+Enter, Ctrl+S ...
+    else return runs(ed, e) || low === 'a' // nothing to select in the sink; the rest is the host's: Ctrl+Enter, Ctrl+S ...
     return true
   }
   if (ARROWS[k] || low === 'a') ed.byKeys = true
@@ -209,7 +220,7 @@ function lift(ed) {
 function enter(ed) {
   if (ed.gesture?.keyed) return lift(ed)
   if (ed.draft) ed.tools.polygon.finish(ed)
-  else if (ed.showing === 'result') ed.showing = 'edit'
+  else if (ed.showing !== 'edit') ed.showing = 'edit'
   ed.sync()
   return true
 }
@@ -223,7 +234,7 @@ function escape(ed) {
     ed.placing = false
     ed.revert()
   } else if (ed.cursor) ed.cursor = null
-  else if (ed.showing === 'result') ed.showing = 'edit'
+  else if (ed.showing !== 'edit') ed.showing = 'edit'
   else if (ed.sel) ed.select(null)
   else if (ed.full) ed.toggleFull()
   else ed.sink.blur()

@@ -1,7 +1,9 @@
 // What lies over the picture: a hint for the next step, problems with their fixes, the running model.
 import { problems } from '../problems.js'
 import { icon, make, pressed, setText } from './dom.js'
+import { buildInset } from './inset.js'
 import { hasMotion } from './ops.js'
+import { isOld, takeBack } from './run.js'
 /** @import { Doc, Editor, Problem, Sel } from './types.js' */
 
 const MOST = 4 // chips; half as many where the box is small
@@ -10,13 +12,17 @@ const MOST = 4 // chips; half as many where the box is small
 export function buildOverlay(ed) {
   const hint = make('div', { class: 'drg-hint' })
   const chips = make('div', { class: 'drg-chips' })
+  const phase = make('span', { class: 'drg-phase' })
   const bar = make('i')
   const percent = make('span', { class: 'drg-number' })
   const stop = make('button', { type: 'button', class: 'drg-pill drg-danger', title: 'Stop the running model', on: { click: () => ed.host.stop?.() } }, icon('stop'), 'Stop')
-  const run = make('div', { class: 'drg-run', role: 'group', 'aria-label': 'The model is running' }, make('span', { class: 'drg-bar' }, bar), percent, stop)
-  const badge = make('div', { class: 'drg-badge' })
+  const run = make('div', { class: 'drg-run', role: 'group', 'aria-label': 'The model is running' }, phase, make('span', { class: 'drg-bar' }, bar), percent, stop)
+  const shown = make('span')
+  const back = make('button', { type: 'button', class: 'drg-pill', on: { click: goBack } })
+  const badge = make('div', { class: 'drg-badge' }, shown, back)
+  const inset = buildInset(ed)
   const empty = make('div', { class: 'drg-empty' })
-  const el = make('div', { class: 'drg-overlay' }, empty, hint, badge, run, chips)
+  const el = make('div', { class: 'drg-overlay' }, empty, hint, badge, run, inset.el, chips)
   let checked = /** @type {Doc | null} */ (null)
   let found = /** @type {Problem[]} */ ([])
   let timer = 0
@@ -34,14 +40,17 @@ export function buildOverlay(ed) {
     el.classList.toggle('drg-busy', !!running)
     run.hidden = !running
     if (running) {
-      const p = Math.round(running.progress * 100)
-      bar.style.setProperty('width', `${p}%`)
-      setText(percent, `${p} %`)
+      const p = Math.round((running.part ?? 0) * 100)
+      bar.style.setProperty('width', running.part === null ? '' : `${p}%`)
+      bar.classList.toggle('drg-wait', running.part === null)
+      setText(phase, running.phase)
+      setText(percent, running.part === null ? '' : `${p} %`)
     }
-    badge.hidden = ed.showing !== 'result'
-    setText(badge, 'Result \u2013 drag to compare, hold \\ for before')
+    syncBadge()
+    inset.sync()
+    el.classList.toggle('drg-aside', !inset.el.hidden)
     syncEmpty()
-    const text = running || ed.showing === 'result' ? '' : hintFor(ed)
+    const text = running || ed.showing !== 'edit' ? '' : hintFor(ed)
     setText(hint, text)
     hint.hidden = !text
     hint.classList.toggle('drg-up', low())
@@ -51,6 +60,23 @@ export function buildOverlay(ed) {
       timer = setTimeout(check, 120) // not in the way of the hand
     }
     showChips()
+  }
+
+  /** What is shown instead of the drawing. */
+  function syncBadge() {
+    const old = ed.showing === 'result' && isOld(ed)
+    badge.hidden = ed.showing === 'edit'
+    badge.classList.toggle('drg-old', old)
+    setText(shown, ed.showing === 'preview' ? 'What the model sees' : old ? 'Result of an earlier drawing' : 'Result \u2013 drag to compare, hold \\ for before')
+    back.hidden = ed.showing !== 'preview' && !old
+    setText(back, old ? 'Take that drawing back' : 'Back to the drawing')
+  }
+
+  function goBack() {
+    if (ed.showing === 'result') takeBack(ed)
+    else ed.showing = 'edit'
+    ed.sync()
+    ed.focus()
   }
 
   function showChips() {
@@ -75,7 +101,7 @@ export function buildOverlay(ed) {
   function listOf() {
     const out = ed.told.notes.map((text) => make('div', { class: 'drg-chip' }, make('span', { text })))
     if (ed.told.error) out.unshift(make('div', { class: 'drg-chip drg-bad', role: 'alert' }, make('span', { text: ed.told.error })))
-    if (ed.running || ed.showing === 'result') return out
+    if (ed.showing !== 'edit') return out
     if (ed.error) out.push(make('div', { class: 'drg-chip drg-bad' }, make('span', { text: ed.error })))
     if (ed.note) out.push(make('div', { class: 'drg-chip' }, make('span', { text: ed.note })))
     // the hint says already what the region in hand lacks

@@ -59,7 +59,7 @@ export function listenPointer(ed) {
     if (fingers.size > 2) return
     const palm = penSeen && e.pointerType === 'touch' // a hand that rests beside the pen moves the picture, it does not draw
     if (ed.tool === 'pan' || ed.space || e.button === 2 || e.button === 1 || palm) return begin(panGesture(e.button === 2, at), at, e)
-    if (ed.running) return ed.say('The model is running: stop it to go on editing'), begin(panGesture(false, at), at, e)
+    if (ed.showing === 'preview') return ed.say('This is what the model sees: Enter goes back to the drawing'), begin(panGesture(false, at), at, e)
     if (ed.showing === 'result') return begin(splitGesture(), at, e)
     const p = ed.view.toImage(at)
     if (e.pointerType === 'touch') {
@@ -89,7 +89,7 @@ export function listenPointer(ed) {
       }
       return ed.draw()
     }
-    if (ed.showing === 'result' || ed.running) return
+    if (ed.showing !== 'edit') return
     const tool = ed.tools[ed.tool]
     const { hot } = ed
     canvas.style.cursor = ed.space ? 'grab' : tool.hover?.(ed, ed.hover) ?? tool.cursor

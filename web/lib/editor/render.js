@@ -16,11 +16,12 @@ export function render(ed) {
   g.clearRect(0, 0, g.canvas.width, g.canvas.height)
   drawPicture(ed)
   if (ed.showing === 'result' || ed.peek) return drawSplit(ed)
-  if (ed.show.mask && !ed.running) drawMask(ed) // nothing dims the frames of the running model
+  const watching = ed.showing === 'preview' // the frames of the running model, which nothing dims
+  if (ed.show.mask && !watching) drawMask(ed)
   const base = view.matrix()
   const items = ed.shown.regions.map((r, i) => item(ed, r, i)).filter((x) => !x.region.hidden)
-  const progress = ed.running ? ed.running.progress : ed.scrub
-  if (!ed.preview && ed.show.ghost) for (const it of items) drawHole(ed, it, base)
+  const progress = ed.scrub
+  if (!watching && ed.show.ghost) for (const it of items) drawHole(ed, it, base)
   for (const it of items) drawOutline(g, it.outline.path, base, it.color, { width: it.selected ? 1.8 : 1.2, fill: it.moves ? 0 : it.selected ? 0.22 : 0.14, scale: view.scale })
   for (const it of items) if (it.moves) drawGhost(ed, it, base, progress)
   g.setTransform(view.dpr, 0, 0, view.dpr, 0, 0)
@@ -29,7 +30,7 @@ export function render(ed) {
     drawArrow(ed, it, progress)
     drawBadge(ed, it)
   }
-  if (!ed.running && !ed.trial) {
+  if (!watching && !ed.trial) {
     drawHandles(ed)
     drawDraft(ed)
     drawHud(ed)
@@ -49,7 +50,7 @@ function item(ed, region, i) {
 /** The picture (or the frame of the running model) from a layer that is drawn again only when it or the view changed. @param {Editor} ed */
 function drawPicture(ed) {
   const { view, g, size } = ed
-  const image = ed.peek ? ed.image : ed.preview ?? ed.image
+  const image = (!ed.peek && ed.showing === 'preview' && ed.preview) || ed.image
   const [a, , , d, e, f] = view.matrix()
   const key = [a, e, f, g.canvas.width, g.canvas.height, size.width, size.height].join()
   const layer = ed.layer('picture')
@@ -150,7 +151,8 @@ function drawHole(ed, it, base) {
  */
 function drawGhost(ed, it, base, progress) {
   const { g, show } = ed
-  const cut = ed.preview || !show.ghost ? null : cutOf(it.outline, ed.image, ed.size)
+  const watching = ed.showing === 'preview'
+  const cut = watching || !show.ghost ? null : cutOf(it.outline, ed.image, ed.size)
   const place = (/** @type {number} */ s) => multiply(base, matrixOf(it.motion, s))
   if (cut && show.onion) {
     for (const s of [0.25, 0.5, 0.75]) {
@@ -168,7 +170,7 @@ function drawGhost(ed, it, base, progress) {
   g.globalAlpha = 1
   const moved = new Path2D()
   moved.addPath(it.outline.path, new DOMMatrix(matrixOf(it.motion, progress)))
-  drawOutline(g, moved, base, it.color, { width: it.selected ? 2 : 1.4, dash: [6, 4], fill: cut || ed.preview ? 0 : 0.2, scale: ed.view.scale })
+  drawOutline(g, moved, base, it.color, { width: it.selected ? 2 : 1.4, dash: [6, 4], fill: cut || watching ? 0 : 0.2, scale: ed.view.scale })
 }
 
 /**

@@ -64,7 +64,7 @@ export class Session {
     if (image.width !== width || image.height !== height) this.doc = { ...this.doc, image: { ...image, width, height } }
     if (!merge) this.history.push({ doc: this.committed, sel: this.committedSel, what })
     this.error = this.note = ''
-    if (this.showing === 'result') this.showing = 'edit'
+    this.showing = 'edit'
     this.store()
     this.announce()
   }

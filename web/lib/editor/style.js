@@ -25,7 +25,7 @@ const CSS = `
 .drg-rail .drg-button[aria-pressed=true] { background: var(--accent); color: var(--accent-fg) }
 .drg-button:disabled { opacity: .32; cursor: default; background: none }
 .drg-top { display: flex; align-items: center; gap: 1px; flex: none; padding: 3px 4px; border-bottom: 1px solid var(--line); overflow-x: auto; scrollbar-width: none }
-.drg-narrow .drg-top .drg-gap, .drg-narrow .drg-less { display: none }
+.drg-narrow .drg-less { display: none }
 .drg-gap { flex: none; width: 1px; height: 18px; margin: 0 4px; background: var(--line) }
 .drg-space { flex: 1 }
 .drg-body { position: relative; display: flex; flex: 1; min-height: 0 }
@@ -51,6 +51,14 @@ const CSS = `
 .drg-pill:hover { background: color-mix(in srgb, var(--fg) 12%, var(--bg)) }
 .drg-pill[aria-pressed=true], .drg-options .drg-pill[aria-pressed=true] { background: var(--accent); color: var(--accent-fg) }
 .drg-pill .drg-icon { width: 14px; height: 14px }
+.drg .drg-go { flex: none; margin-right: 3px; background: var(--accent); color: var(--accent-fg); font-weight: 600; box-shadow: none }
+.drg .drg-go:hover { background: color-mix(in srgb, var(--accent) 82%, #000) }
+.drg .drg-go.drg-danger { background: #c9343c; color: #fff }
+.drg .drg-go.drg-danger:hover { background: #b02730 }
+.drg-go span { pointer-events: none }
+.drg:not(.drg-full) .drg-go { padding: 0 9px }
+.drg-slim .drg-go span, .drg-slim .drg-top .drg-gap { display: none }
+.drg-slim:not(.drg-full) .drg-top .drg-button { width: 26px }
 .drg-danger, .drg-options .drg-danger { background: #c9343c; color: #fff; box-shadow: 0 1px 5px rgba(0,0,0,.35) }
 .drg-danger:hover { background: #b02730 }
 .drg-hint { position: absolute; left: 50%; bottom: 12px; transform: translateX(-50%); width: max-content; max-width: calc(100% - 24px); padding: 6px 12px; border-radius: 9px; background: rgba(16,18,24,.86); color: #fff; text-align: center; text-wrap: balance; box-shadow: 0 2px 10px rgba(0,0,0,.35) }
@@ -67,7 +75,21 @@ const CSS = `
 .drg-run .drg-number { color: #fff }
 .drg-bar { flex: 1; height: 6px; border-radius: 3px; background: rgba(255,255,255,.2); overflow: hidden }
 .drg-bar i { display: block; height: 100%; border-radius: 3px; background: #5aa2ff; transition: width .2s }
-.drg-badge { position: absolute; left: 50%; top: 10px; transform: translateX(-50%); padding: 5px 12px; border-radius: 999px; background: rgba(16,18,24,.86); color: #fff; white-space: nowrap }
+.drg-badge { position: absolute; left: 50%; top: 10px; transform: translateX(-50%); display: flex; align-items: center; gap: 10px; max-width: calc(100% - 16px); padding: 5px 12px; border-radius: 999px; background: rgba(16,18,24,.86); color: #fff; white-space: nowrap }
+.drg-old { padding: 4px 4px 4px 12px; box-shadow: inset 0 0 0 1px var(--warn) }
+.drg-badge .drg-pill { background: rgba(255,255,255,.16); box-shadow: none }
+.drg-options:not([hidden]) ~ .drg-overlay .drg-run, .drg-busy .drg-badge { top: calc(var(--hit) + 16px) }
+.drg-busy .drg-hint.drg-up { top: calc(2 * var(--hit) + 28px) }
+.drg-phase { white-space: nowrap; overflow: hidden; text-overflow: ellipsis; min-width: 0; flex: 0 1 auto }
+.drg-run .drg-bar { min-width: 30px }
+.drg-run .drg-number:empty { display: none }
+.drg-bar .drg-wait { width: 30%; animation: drg-wait 1.4s ease-in-out infinite alternate }
+@keyframes drg-wait { from { margin-left: 0 } to { margin-left: 70% } }
+.drg-inset { position: absolute; right: 8px; bottom: 8px; z-index: 1; display: flex; flex-direction: column; width: min(25%, 150px); padding: 0; border: 0; border-radius: 8px; overflow: hidden; background: rgba(16,18,24,.88); color: #fff !important; box-shadow: 0 0 0 2px rgba(255,255,255,.75), 0 2px 12px rgba(0,0,0,.5) }
+.drg-inset canvas { display: block; width: 100%; pointer-events: none }
+.drg-inset span { padding: 3px 6px; font-size: 11px; text-align: left; pointer-events: none }
+.drg-aside .drg-chips { right: calc(min(25%, 150px) + 16px) }
+.drg-aside .drg-hint { left: 8px; transform: none; max-width: calc(100% - min(25%, 150px) - 32px) }
 .drg-empty { position: absolute; inset: 0; display: flex; flex-direction: column; align-items: center; justify-content: center; gap: 10px; color: #e8eaf0; text-align: center; text-shadow: 0 1px 3px rgba(0,0,0,.6) }
 .drg-empty .drg-icon { width: 40px; height: 40px; opacity: .75; stroke-width: 1.3 }
 .drg-empty .drg-pill { color: var(--fg); text-shadow: none }
@@ -138,7 +160,7 @@ const CSS = `
 .drg-full .drg-chip-text, .drg-full .drg-chip-fix { min-height: 44px }
 .drg-full h3, .drg-full .drg-head { font-size: 12px }
 @media (pointer: coarse) { .drg:not(.drg-full) { --hit: 38px; --icon: 20px } }
-@media (prefers-reduced-motion: reduce) { .drg * { transition: none !important } }
+@media (prefers-reduced-motion: reduce) { .drg * { transition: none !important; animation: none !important } }
 `
 
 /** @type {WeakMap<Document, CSSStyleSheet>} */

@@ -24,6 +24,8 @@
  * @typedef {CanvasRenderingContext2D} Context
  * @typedef {(HTMLImageElement | HTMLCanvasElement | ImageBitmap) & {naturalWidth?: number, naturalHeight?: number}} Picture
  * @typedef {{kind: 'region' | 'point', index: number}} Sel what is selected
+ * @typedef {'edit' | 'preview' | 'result'} Showing what is on the canvas: the drawing, what the running model has, what it gave
+ * @typedef {{phase: string, part: number | null}} Running what is done, in a word, and how far that is, in [0, 1]; null: nobody knows
  * @typedef {'new' | 'add' | 'subtract'} Mode what a finished shape does
  * @typedef {'ghost' | 'mask' | 'onion' | 'snap'} Shown
  * @typedef {{shiftKey: boolean, altKey: boolean, ctrlKey: boolean}} Keys held while a tool is used

@@ -35,5 +35,5 @@ export function fullScreen(root, closed) {
     made.showModal()
   }
 
-  return { open, close }
+  return { open, close, isOpen: () => !!dialog }
 }

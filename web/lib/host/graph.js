@@ -63,6 +63,32 @@ export function sourceOf(app, node, slot) {
   return null
 }
 
+/** @param {GraphNode} node */
+export const typeOf = (node) => node.comfyClass ?? node.type
+
+/** The open graph and all that lies inside of it. @param {App} app @returns {Graph[]} */
+export function graphsOf(app) {
+  const root = rootOf(app)
+  return [...new Set([root, ...instances(root).map((i) => i.node.subgraph)])].filter((graph) => !!graph)
+}
+
+/**
+ * All nodes whose values go into a node, however far before it.
+ * @param {App} app @param {GraphNode} node @param {(from: GraphNode, slot: number) => boolean} [goes] which of them count
+ */
+export function above(app, node, goes = () => true) {
+  const out = /** @type {Set<GraphNode>} */ (new Set()), open = [node]
+  for (let next = open.pop(); next; next = open.pop()) {
+    for (let slot = 0; slot < (next.inputs?.length ?? 0); slot++) {
+      const from = sourceOf(app, next, slot)
+      if (!from || out.has(from.node) || !goes(from.node, from.slot)) continue
+      out.add(from.node)
+      open.push(from.node)
+    }
+  }
+  return out
+}
+
 /**
  * The nodes of a type into whose input the value of `node` arrives.
  * @param {App} app @param {GraphNode} node @param {string} type @param {string} input @returns {GraphNode[]}

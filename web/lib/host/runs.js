@@ -1,65 +1,25 @@
 // What the server tells of a running prompt, brought to the editors whose drags run in it.
-
-/** @import { Picture } from '../editor/types.js' */
-/** @import { Api, DragEditor, Events, Failure, Output, Ref } from './types.js' */
+import { phaseOf } from './phases.js'
+import { dragsIn, edits } from './prompt.js'
+/** @import { Prompt } from './prompt.js' */
+/** @import { Api, Events, Failure, Output, Refused } from './types.js' */
 
 /**
- * @typedef {Record<string, {class_type: string, inputs: Record<string, unknown>}>} Prompt in API format
- * @typedef {{optimisers: Map<string, Set<string>>, intents: Map<string, Set<string>>, results: Map<string, Set<string>>, crops: Map<string, string>}} Drags
- * @typedef {Drags & {id: string, workflow: string | undefined, rectangles: Map<string, number[]>}} Run
+ * @typedef {import('./prompt.js').Drags & {id: string, prompt: Prompt, workflow: string | undefined, rectangles: Map<string, number[]>,
+ *   begun: string[]}} Run begun: the nodes that work or wait, by their begin
  * @typedef {[number, string, Prompt, {client_id?: string, extra_pnginfo?: {workflow?: {id?: string}}}?]} Entry of the server's queue
- * @typedef {ReturnType<typeof runView>} RunView
+ * @typedef {ReturnType<typeof import('./runview.js').runView>} RunView
+ * @typedef {{id: string, view: RunView}} Found an editor in the graph that is open, and its id in the prompt
  */
-
-const SHOWS_NO_RESULT = /^Drag/ // our own nodes show curves and overlays
-
-/**
- * The drags of a prompt: by the id of each DragOptimize, and of each DragIntent, the editors that it depends on; and by the id of a node that shows a result
- * the editors whose drag went into it; and the crop that a DragOptimize works on, if it does.
- * @param {Prompt} prompt @returns {Drags}
- */
-function dragsIn(prompt) {
-  /** @type {Map<string, Set<string>>} */
-  const above = new Map()
-  /** The ids of all nodes that `id` depends on. @param {string} id @returns {Set<string>} */
-  function ancestors(id) {
-    const known = above.get(id)
-    if (known) return known
-    const out = new Set()
-    above.set(id, out) // before its inputs: a circle ends here
-    for (const value of Object.values(prompt[id]?.inputs ?? {})) {
-      if (!Array.isArray(value) || value.length !== 2 || !prompt[value[0]]) continue
-      out.add(String(value[0]))
-      for (const x of ancestors(String(value[0]))) out.add(x)
-    }
-    return out
-  }
-  const kind = (/** @type {string} */ id) => prompt[id]?.class_type ?? ''
-  const optimisers = new Map(), intents = new Map(), results = new Map(), crops = new Map()
-  for (const id of Object.keys(prompt)) {
-    const editors = new Set([...ancestors(id)].filter((x) => kind(x) === 'DragEditor'))
-    if (kind(id) === 'DragIntent') intents.set(id, editors)
-    if (kind(id) !== 'DragOptimize') continue
-    optimisers.set(id, editors)
-    const crop = [...ancestors(id)].find((x) => kind(x) === 'DragCrop')
-    if (crop) crops.set(id, crop)
-  }
-  for (const id of Object.keys(prompt)) {
-    if (SHOWS_NO_RESULT.test(kind(id))) continue
-    const editors = [...ancestors(id)].filter((x) => optimisers.has(x)).flatMap((x) => [...(optimisers.get(x) ?? [])])
-    if (editors.length) results.set(id, new Set(editors))
-  }
-  return { optimisers, intents, results, crops }
-}
 
 /**
  * Listens to the server for as long as the page lives.
  * @param {Api} api
  * @param {() => Record<string, Output> | undefined} outputs of the nodes, by their ids: what they gave when they ran last
- * @param {(workflow: string | undefined, ids: Set<string>) => RunView[]} find editors in the graph that is open, by their ids in a prompt
- * as runView() makes them
+ * @param {(workflow: string | undefined, ids: Set<string>) => Found[]} find by the ids in a prompt
+ * @param {ReturnType<typeof import('./results.js').keptDrawings>} drawings are kept there
  */
-export function watchRuns(api, outputs, find) {
+export function watchRuns(api, outputs, find, drawings) {
   /** @type {Map<string, Promise<Run | null>>} */
   const runs = new Map()
 
@@ -70,7 +30,7 @@ export function watchRuns(api, outputs, find) {
     let entry = [...(queue.queue_running ?? []), ...(queue.queue_pending ?? [])].find((x) => x[1] === id)
     entry ??= (await (await api.fetchApi(`/history/${encodeURIComponent(id)}`)).json())[id]?.prompt
     if (!entry || entry[3]?.client_id !== api.clientId) return null // not queued here
-    return { id, ...dragsIn(entry[2]), workflow: entry[3]?.extra_pnginfo?.workflow?.id, rectangles: new Map() }
+    return { id, prompt: entry[2], ...dragsIn(entry[2]), workflow: entry[3]?.extra_pnginfo?.workflow?.id, rectangles: new Map(), begun: [] }
   }
 
   const started = (/** @type {string | undefined} */ id) => {
@@ -91,127 +51,101 @@ export function watchRuns(api, outputs, find) {
       if (run) await then(run, detail)
     })
 
-  const editorsOf = (/** @type {Run} */ run, /** @type {string} */ id) => find(run.workflow, run.optimisers.get(String(id)) ?? run.intents.get(String(id)) ?? new Set())
+  const typeOf = (/** @type {Run} */ run, /** @type {string} */ id) => run.prompt[id]?.class_type ?? ''
+  const views = (/** @type {Run} */ run, /** @type {Set<string> | undefined} */ ids) => find(run.workflow, ids ?? new Set()).map((found) => found.view)
+  const editorsOf = (/** @type {Run} */ run, /** @type {string} */ id) => views(run, run.down.get(id))
+  const editorsIn = (/** @type {Run} */ run) => views(run, new Set([...run.down.values()].flatMap((ids) => [...ids])))
   const cropOf = (/** @type {Run} */ run, /** @type {string} */ id) => {
-    const crop = run.crops.get(String(id))
+    const crop = run.crops.get(id)
     return crop === undefined ? null : run.rectangles.get(crop) ?? outputs()?.[crop]?.drag_crop ?? [0, 0, 0, 0]
   }
 
-  const editorsIn = (/** @type {Run} */ run) => find(run.workflow, new Set([...run.optimisers.values(), ...run.intents.values()].flatMap((ids) => [...ids])))
+  /** A node works. @param {Run} run @param {string} id @param {number} value @param {number} max */
+  function at(run, id, value, max) {
+    const type = typeOf(run, id)
+    const ours = new Set(views(run, run.around.get(id)))
+    for (const editor of editorsIn(run)) {
+      const own = ours.has(editor)
+      editor.at(run.id, phaseOf(type, own), own && max > 1 ? value / max : null)
+    }
+  }
 
   on('execution_start', (d) => d.prompt_id, (run) => {
-    for (const editor of editorsIn(run)) editor.told('', [])
+    for (const editor of editorsIn(run)) editor.begin(run.id)
+  })
+
+  on('progress_state', (d) => d.prompt_id, (run, d) => {
+    const working = Object.values(d.nodes).filter((n) => n.state === 'running')
+    // one that waits for its inputs counts as running, too: the last that began is the one that works
+    const now = [...run.begun].filter((id) => working.some((n) => n.node_id === id))
+    for (const { node_id: id } of working) if (!now.includes(id)) now.push(id)
+    run.begun = now
+    const { node_id, display_node_id, value, max } = working.find((n) => n.node_id === now.at(-1)) ?? {}
+    const id = display_node_id ?? node_id
+    if (id !== undefined && value !== undefined && max !== undefined && run.prompt[id]) at(run, id, value, max)
   })
 
   on('progress', (d) => d.prompt_id, (run, d) => {
-    for (const editor of editorsOf(run, d.node)) editor.at(run.id, d.max > 0 ? d.value / d.max : 0, cropOf(run, d.node))
+    if (run.prompt[d.node]) at(run, String(d.node), d.value, d.max)
   })
 
   on('b_preview_with_metadata', (d) => d.jobId ?? d.promptId, async (run, d) => {
-    const editors = editorsOf(run, d.displayNodeId ?? d.nodeId)
+    const id = d.displayNodeId ?? d.nodeId
+    const editors = edits(typeOf(run, id)) ? editorsOf(run, id) : []
     if (!editors.length) return
     const bitmap = await createImageBitmap(d.blob)
-    for (const editor of editors) editor.preview(bitmap)
+    for (const editor of editors) editor.preview(bitmap, cropOf(run, id))
   })
 
   on('executed', (d) => d.prompt_id, (run, d) => {
     const id = String(d.display_node ?? d.node)
     if (d.output?.drag_crop) run.rectangles.set(id, d.output.drag_crop)
-    if (d.output?.drag_notes) for (const editor of editorsOf(run, id)) editor.told('', d.output.drag_notes)
+    const notes = notesOf(typeOf(run, id), d.output)
+    if (notes.length) for (const editor of editorsOf(run, id)) editor.note(notes)
     const [intent] = d.output?.drag_intent ?? []
     if (intent) for (const editor of editorsOf(run, id)) editor.intent(intent)
     const ref = d.output?.images?.[0]
-    const editors = ref && run.results.get(id)
-    if (editors) for (const editor of find(run.workflow, editors)) editor.result(run.id, ref, run.crops.size > 0)
+    const editors = run.results.get(id)
+    if (!ref || !editors) return
+    drawings.keep(ref, run.drawn)
+    for (const { id: editor, view } of find(run.workflow, editors)) view.result(run.id, ref, run.crops.size > 0, run.drawn.get(editor) ?? null)
   })
 
   for (const name of /** @type {const} */ (['execution_success', 'execution_error', 'execution_interrupted'])) {
     on(name, (d) => d.prompt_id, (run, d) => {
-      for (const editor of editorsIn(run)) {
-        editor.end(run.id)
-        if (name === 'execution_error') editor.told(reason(d), [])
-      }
+      for (const editor of editorsIn(run)) editor.end(run.id, name === 'execution_interrupted')
+      if (name === 'execution_error') fail(run, d)
       runs.delete(run.id)
     })
   }
+
+  /** @param {Run} run @param {Failure} failure */
+  function fail(run, failure) {
+    const ids = run.around.get(String(failure.node_id))
+    for (const editor of ids ? views(run, ids) : editorsIn(run)) editor.told(reason(failure), [])
+  }
+}
+
+// Whose notes are lines of their text; Drag Crop's first says only where the crop lies.
+const NOTES_FROM = /** @type {Record<string, number>} */ ({ DragCrop: 1, DragRegionMaskAffine: 0 })
+
+/** What a node has to note, beside what it shows. @param {string} type @param {Output | undefined} output */
+function notesOf(type, output) {
+  if (output?.drag_notes) return output.drag_notes
+  if (!Object.hasOwn(NOTES_FROM, type)) return []
+  return [output?.text ?? []].flat().flatMap((text) => text.split('\n')).filter(Boolean).slice(NOTES_FROM[type])
 }
 
 /** Why a run failed, in a sentence; of another pack's node with its name. @param {Failure} detail */
 function reason({ exception_message: message, node_type: type }) {
-  const said = String(message ?? '').trim().split('\n')[0] || 'the run failed'
+  const [first] = String(message ?? '').trim().split('\n')
+  const said = first.replace(/^(Execution Blocked|\S*[./\\]\w+(Error|Exception)|DragError): */, '').trim() || 'the run failed'
   return /^Drag/.test(type ?? '') ? said : `${type}: ${said}`
 }
 
-/**
- * A run as one editor shows it: its progress, its previews, its result.
- * @param {Pick<DragEditor, 'setIntent' | 'setPreview' | 'setResult' | 'setTold'>} editor @param {{url: (ref: Ref) => string}} host
- */
-export function runView(editor, { url }) {
-  let id = /** @type {string | null} */ (null)
-  let progress = 0
-  let cropped = /** @type {number[] | null} */ (null)
-  let picture = /** @type {HTMLImageElement | null} */ (null)
-
-  /** The preview of a crop where it lies in the picture. @param {Picture} bitmap */
-  function placed(bitmap) {
-    if (!cropped) return bitmap
-    const [x, y, w, h] = cropped
-    if (!picture?.naturalWidth || !w) return null
-    const { naturalWidth: width, naturalHeight: height } = picture
-    const k = Math.min(1, 1024 / Math.max(width, height))
-    const canvas = document.createElement('canvas')
-    canvas.width = Math.round(width * k)
-    canvas.height = Math.round(height * k)
-    const g = /** @type {CanvasRenderingContext2D} */ (canvas.getContext('2d'))
-    g.drawImage(picture, 0, 0, canvas.width, canvas.height)
-    g.drawImage(bitmap, x * k, y * k, w * k, h * k)
-    return canvas
-  }
-
-  return {
-    get id() {
-      return id
-    },
-    /** @param {HTMLImageElement | null} image that the drag is drawn on */
-    picture(image) {
-      picture = image
-    },
-    /** The drag is at `part` of its way. @param {string} run @param {number} part @param {number[] | null} crop */
-    at(run, part, crop) {
-      id = run
-      progress = part
-      cropped = crop
-      editor.setPreview(null, part)
-    },
-    /** @param {Picture} bitmap */
-    preview(bitmap) {
-      if (id === null) return
-      const shown = placed(bitmap)
-      if (shown) editor.setPreview(shown, progress)
-    },
-    /** @param {string} run a picture that the finished drag led to @param {Ref} ref @param {boolean} exact it must have the picture's size */
-    result(run, ref, exact) {
-      const image = new Image()
-      image.onload = () => {
-        const { naturalWidth: width = 0, naturalHeight: height = 0 } = picture ?? {}
-        if (!width || (id !== null && id !== run)) return
-        const same = image.naturalWidth === width && image.naturalHeight === height
-        const ratio = (image.naturalWidth * height) / (image.naturalHeight * width)
-        if (!same && (exact || Math.abs(ratio - 1) > 0.02)) return
-        id = null
-        editor.setResult(image)
-      }
-      image.src = url(ref)
-    },
-    /** What the run said. @param {string} error why it failed, or nothing @param {string[]} notes */
-    told: (error, notes) => editor.setTold(error, notes),
-    /** @param {unknown} intent what the drag may mean */
-    intent: (intent) => editor.setIntent(intent),
-    /** @param {string} run it ended */
-    end(run) {
-      if (id !== run) return
-      id = null
-      editor.setPreview(null, null)
-    }
-  }
+/** Why the server did not take a prompt, in a sentence; empty if it does not say. @param {Record<string, Refused> | null | undefined} errors by node */
+export function refusal(errors) {
+  const [first] = Object.values(errors ?? {}).filter((e) => e.errors?.length)
+  const { message = '', details = '' } = first?.errors?.[0] ?? {}
+  return first ? [first.class_type, message, details].filter(Boolean).join(': ') : ''
 }

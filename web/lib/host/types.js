@@ -88,9 +88,12 @@
  * @property {Graph} [graph] in older hosts: the graph at the top
  * @property {Canvas} [canvas]
  * @property {Record<string, Output>} [nodeOutputs]
- * @property {(number: number, count: number, ids: string[]) => void} queuePrompt
+ * @property {(number: number, count: number, ids?: string[]) => Promise<boolean>} queuePrompt false: it was refused
+ * @property {Record<string, Refused> | null} [lastNodeErrors]
  * @property {Hook} [loadApiJson]
  * @property {Manager} [extensionManager]
+ *
+ * @typedef {{class_type?: string, errors?: {message?: string, details?: string}[]}} Refused what the server says of a node of a prompt that it did not take
  *
  * @typedef {object} Manager
  * @property {{add?: (message: {severity: string, summary: string, detail: string, life: number}) => void}} [toast]
@@ -102,13 +105,15 @@
  * @typedef {object} Events
  * @property {{prompt_id: string}} execution_start
  * @property {{prompt_id: string, node: string, value: number, max: number}} progress
+ * @property {{prompt_id: string, nodes: Record<string, Working>}} progress_state
  * @property {{jobId?: string, promptId?: string, nodeId: string, displayNodeId?: string, blob: Blob}} b_preview_with_metadata
  * @property {{prompt_id: string, node: string, display_node?: string, output?: Output}} executed
  * @property {{prompt_id: string}} execution_success
  * @property {Failure} execution_error
  * @property {{prompt_id: string}} execution_interrupted
  *
- * @typedef {{prompt_id: string, exception_message?: string, node_type?: string}} Failure
+ * @typedef {{state: string, value: number, max: number, node_id: string, display_node_id?: string}} Working a node that runs or has run
+ * @typedef {{prompt_id: string, exception_message?: string, node_type?: string, node_id?: string}} Failure
  * @typedef {<T extends keyof Events>(name: T, heard: (e: {detail?: Events[T]}) => void) => void} Listen
  */
 
