@@ -38,8 +38,8 @@ SHOWN = (("move", 9), ("turn", 10), ("scale", 6), ("part", 22))
 def demo(out: Path) -> None:
     """Writes strips, summary.png, photograph.png and drag.gif to `out`, and prints the table.
 
-    There is one strip a case: before, instruction, what "auto" makes of it with each model, truth. The papers'
-    recipes stand in the table.
+    There is one strip a case: before, instruction, what "auto" makes of it with each model, truth. The
+    papers' recipes stand in the table.
     """
     out.mkdir(parents=True, exist_ok=True)
     began = time.perf_counter()
