@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import get_args
 
 from comfy_api.latest import io, ui
@@ -12,9 +13,9 @@ from ..drag_core.recipes import METHODS
 from ..drag_core.recipes.choice import AUTO, FINISH, RECIPES
 from ..drag_core.types import DragError, Task
 from . import sockets
-from .convert import picture, said
+from .convert import joined, picture, said
 from .host.edit import EditChoices, Edited, Effort, edit
-from .host.prompts import prompts_for
+from .host.prompts import check_prompt, prompts_for
 from .methods import described
 from .unfinished import Unfinished, drawn
 
@@ -90,8 +91,8 @@ class DragEdit(io.ComfyNode):
                 io.Image.Input(
                     "draft",
                     optional=True,
-                    tooltip="A draft of the result at the picture's size, from any tool: the model draws "
-                    "what changes in it.",
+                    tooltip="A draft of the result at the picture's size, from any tool: it stands where it "
+                    "differs from the picture, and the model draws what the regions leave.",
                 ),
                 io.Int.Input(
                     "side",
@@ -103,6 +104,11 @@ class DragEdit(io.ComfyNode):
                     advanced=True,
                     tooltip="The model's working size in pixels: the crop around the drag has about as many "
                     "pixels as a square of this side. 0: what the model was trained on.",
+                ),
+                io.Mask.Input(
+                    "redraw",
+                    optional=True,
+                    tooltip="What the model draws anew, in place of what the regions leave.",
                 ),
             ],
             outputs=[
@@ -132,19 +138,24 @@ class DragEdit(io.ComfyNode):
         image: Tensor | None = None,
         draft: Tensor | None = None,
         side: int = START.side,
+        redraw: Tensor | None = None,
     ) -> io.NodeOutput:
         task, wish = drawn(regions), EditChoices(recipe, effort, seed, count, side)
         pixels = _picture(task, image)
         own = None if draft is None else picture(draft).clamp(0, 1)
-        prompts = prompts_for(model, clip, positive, task.prompts)
-        done = edit(model, prompts, vae, pixels, task, wish, own)
+        anew = None if redraw is None else joined(redraw, task.image)
+        check_prompt(model, clip, positive)
+        prompts = partial(prompts_for, model, clip, positive, task.prompts)
+        done = edit(model, prompts, vae, pixels, task, wish, own, anew)
+        notes = done.report["notes"]
         return io.NodeOutput(
-            done.pictures.movedim(1, -1).contiguous(),
+            done.pictures,
             {"samples": done.samples},
             done.task,
             json.dumps(done.report, indent=1),
-            ui=ui.PreviewText(said((_line(done), *done.report["notes"]))).as_dict()
-            | {"drag_notes": done.report["notes"], "drag_report": [json.dumps(done.report)]},
+            # the editor shows notes: not the first, which only says what was cut
+            ui=ui.PreviewText(said((_line(done), *notes))).as_dict()
+            | {"drag_notes": notes[1:], "drag_report": [json.dumps(done.report)]},
         )
 
 
@@ -162,7 +173,7 @@ def _picture(task: Task, image: Tensor | None) -> Tensor:
             f"the regions are drawn on {task.image.width}x{task.image.height} and the picture is "
             f"{width}x{height}: connect the picture that they were drawn on"
         )
-    return pixels.clamp(0, 1)
+    return pixels
 
 
 def _line(done: Edited) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 
 from comfy_api.latest import io, ui
 from torch import Tensor
@@ -10,7 +11,9 @@ from torch import Tensor
 from ..drag_core.types import Grid, Task
 from . import sockets
 from .convert import host_image, host_mask, joined, picture, said
-from .host.finish import FinishChoices, KVFrom, finish_picture
+from .host.finish import finish_picture
+from .host.finish_choices import FinishChoices, KVFrom
+from .host.progress import Share, placing, sharing
 from .host.sizes import crop_for
 from .inputs import ranged
 from .unfinished import Unfinished, drawn
@@ -85,7 +88,7 @@ class DragFinish(io.ComfyNode):
                     "own pixels outside what may change.",
                 ),
                 io.Latent.Output(
-                    display_name="latent", tooltip="The same as the model drew it, for a sampler."
+                    display_name="latent", tooltip="What the model saw, as it drew it, for a sampler."
                 ),
                 io.Mask.Output(display_name="redrawn", tooltip="What the model drew; its edge is soft."),
                 io.String.Output(
@@ -117,7 +120,8 @@ class DragFinish(io.ComfyNode):
         own = None if draft is None else picture(draft).clamp(0, 1)
         anew = None if redraw is None else joined(redraw, Grid(pixels.shape[-2], pixels.shape[-1]))
         crop = crop_for(model, task, side)
-        done = finish_picture(model, positive, vae, pixels, task, wish, own, anew, crop)
+        with nullcontext() if crop is None else sharing(Share(0, steps, steps, placing(pixels[0], crop))):
+            done = finish_picture(model, positive, vae, pixels, task, wish, own, anew, crop)
         here, of = done.report["cells"]
         line = f"{here} of {of} cells drawn anew in {done.report['model_calls']} model calls"
         return io.NodeOutput(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from comfy_api.latest import io, ui
 
@@ -82,7 +84,7 @@ class DragCrop(io.ComfyNode):
             pixels = picture(image)
             crop = choose_crop(task, side, margin, multiple)
             small = cut(pixels, crop)
-            drag = task_in(task, crop)
+            drag = replace(task_in(task, crop), picture=small)
             preview = host_image(framed(pixels[0], crop))
             made = starts_of(small[0].clamp(0, 1), drag)
         return io.NodeOutput(

@@ -46,7 +46,7 @@ HOST = (
     ("prompts", "sizes"),
     ("session", "plain", "adapters", "loaders", "lpips", "progress"),
     ("inversion",),
-    ("patches", "features", "dift", "guide", "plan", "lora", "wish", "sam2"),
+    ("patches", "features", "dift", "guide", "plan", "lora", "wish", "sam2", "finish_choices"),
     ("optimise", "own_start", "early", "look", "finish", "variants"),
     ("candidates",),
     ("edit",),

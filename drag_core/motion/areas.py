@@ -15,9 +15,15 @@ HALF = 0.5  # a thing's strength in a grey mask: it is the draft's for the first
 
 def hole(task: Task) -> Tensor:
     """Selects the latent cells that the regions leave, (1, 1, h, w) in {0, 1}; none where one arrives."""
-    there = on_grid(arriving(task.regions), task.latent, TOUCHED)
-    cells = on_grid(_left(task), task.latent, LEFT) * (1 - there)
-    return cells * editable_cells(task)
+    return hole_cells(_left(task), arriving(task.regions), task)
+
+
+def hole_cells(left: Tensor, there: Tensor, task: Task) -> Tensor:
+    """Selects the latent cells of what is left that nothing arriving touches, (1, 1, h, w) in {0, 1}.
+
+    left: (H, W) in {0, 1}, as a draft's hole. there: (H, W) in {0, 1}, where things arrive.
+    """
+    return marked(left, task) * (1 - on_grid(there, task.latent, TOUCHED))
 
 
 def core(task: Task) -> Tensor:

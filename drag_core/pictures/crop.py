@@ -227,7 +227,16 @@ def task_in(task: Task, crop: Crop) -> Task:
     shadow = None if task.shadow is None else mask_in(task.shadow, crop)
     labels = None if task.labels is None else _labels_in(task.labels, crop)
     moving = weighted(regions, user_weights(task.regions))
-    return Task(crop.size, moving, handles, editable, shadow=shadow, automatic=task.automatic, labels=labels)
+    return Task(
+        crop.size,
+        moving,
+        handles,
+        editable,
+        shadow=shadow,
+        automatic=task.automatic,
+        labels=labels,
+        prompts=task.prompts,
+    )
 
 
 def _labels_in(labels: Tensor, crop: Crop) -> Tensor:

@@ -24,11 +24,13 @@ class Draft:
     picture: (3, H, W) in [0, 1].
     hole: (H, W) in {0, 1}, what was filled and not seen; in a draft of the user's own, what changes.
     notes: sentences for the user.
+    there: (H, W) in {0, 1}, where the regions arrive, bent or not; None where that is not known.
     """
 
     picture: Tensor
     hole: Tensor
     notes: tuple[str, ...] = ()
+    there: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ def draft_of(
             out = cast(out, darker, moved_by(region, centre, goal))
         out = pasted(out, image, region.mask, points)
         there = torch.maximum(there, (arrives > 0.5).to(there))
-    return Draft(out, grow(left, BEYOND) * (1 - there), tuple(notes))
+    return Draft(out, grow(left, BEYOND) * (1 - there), tuple(notes), there)
 
 
 def check_size(image: Tensor, task: Task) -> None:

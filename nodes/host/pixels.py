@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...drag_core.types import DragError
+from ...drag_core.types import DragError, Grid
 
 
 def check_vae(patcher: Any, vae: Any) -> None:
@@ -26,6 +26,16 @@ def encoded(vae: Any, picture: Tensor) -> Tensor:
     with torch.inference_mode(False):
         out: Tensor = samples.cpu().clone()
     return out
+
+
+def check_cells(samples: Tensor, latent: Grid) -> None:
+    """Refuses LATENT samples of other cells than the model has of the picture: another model's VAE."""
+    here = samples.shape[-2:]
+    if here != (latent.height, latent.width):
+        raise DragError(
+            f"the vae makes {here[1]}x{here[0]} cells of this picture and the model has "
+            f"{latent.width}x{latent.height}: connect the VAE that belongs to the model"
+        )
 
 
 def decoded(vae: Any, samples: Tensor) -> Tensor:

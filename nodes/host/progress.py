@@ -15,11 +15,18 @@ import comfy.model_management as mm
 import comfy.utils
 import latent_preview
 import torch
+from PIL import Image
+from torch import Tensor
 
+from ...drag_core.pictures.crop import Crop
+from ...drag_core.pictures.files import to_bytes
 from ...drag_core.step import OnStep, Step
 from ...drag_core.trajectory.bounds import Diverged
 from ...drag_core.trajectory.invert import clean_estimate
 from ...drag_core.types import DragError, Trajectory
+from .shape import host_shape
+
+PREVIEW = 768  # px, the longest side of a preview
 
 
 @dataclass(frozen=True)
@@ -41,6 +48,24 @@ class Share:
 
 
 _share: ContextVar[Share | None] = ContextVar("share", default=None)
+
+
+def placing(picture: Tensor, crop: Crop) -> Callable[[Any], Any]:
+    """Makes what puts a preview of the crop into a small copy of the picture (3, H, W)."""
+    height, width = picture.shape[-2:]
+    k = min(1.0, PREVIEW / max(height, width))
+    size = max(1, round(k * width)), max(1, round(k * height))
+    box = max(1, round(k * crop.width)), max(1, round(k * crop.height))
+    base: list[Any] = []
+
+    def place(shown: Any) -> Any:
+        if not base:  # previews may be off
+            base.append(Image.fromarray(to_bytes(picture).movedim(0, -1).numpy()).resize(size))
+        out = base[0].copy()
+        out.paste(shown.resize(box), (round(k * crop.x), round(k * crop.y)))
+        return out
+
+    return place
 
 
 @contextmanager
@@ -85,8 +110,10 @@ def listener(
         if previewer is not None and source is not None and step.done % every == 0:
             with torch.no_grad():
                 estimate = clean_estimate(step.z, source, step.level)
-                kind, shown, most = previewer.decode_latent_to_preview_image("JPEG", estimate)
-                picture = (kind, shown if share is None else share.placed(shown), most)
+                made = previewer.decode_latent_to_preview_image("JPEG", host_shape(patcher.model, estimate))
+                if made is not None and share is not None:  # None: another pack's, which shows it itself
+                    made = (made[0], share.placed(made[1]), *made[2:])
+                picture = made
             step.check()  # the picture has waited for the device already
         bar[0].update_absolute(done, total, picture)
 

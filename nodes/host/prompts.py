@@ -21,18 +21,23 @@ def prompts_for(patcher: Any, clip: Any, positive: Any, said: tuple[str, str]) -
     """
     if positive is not None:
         return positive, positive
+    check_prompt(patcher, clip, positive)
     net = net_of(patcher)
     if preset_for(geometry_or_none(net)) is not None:
         width = net.params.context_in_dim if isinstance(net, Flux) else context_width(net)
         assert width is not None  # ours has cross-attention
         return (none := blank(width)), none
-    if clip is None:
+    before = _encoded(clip, said[0])
+    return before, before if said[1] in ("", said[0]) else _encoded(clip, said[1])
+
+
+def check_prompt(patcher: Any, clip: Any, positive: Any) -> None:
+    """Refuses a model that needs a prompt and gets none."""
+    if clip is None and positive is None and preset_for(geometry_or_none(net_of(patcher))) is None:
         raise DragError(
             "the model needs a prompt: connect clip (the drag editor's prompts are encoded, an empty one "
             "too), or positive from CLIP Text Encode"
         )
-    before = _encoded(clip, said[0])
-    return before, before if said[1] in ("", said[0]) else _encoded(clip, said[1])
 
 
 def blank(width: int) -> Any:

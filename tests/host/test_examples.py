@@ -97,7 +97,8 @@ def test_it_does_what_it_says(server: Server, runs: dict[str, Run], name: str) -
 def test_the_shortest_graph_moves_the_thing(server: Server, runs: dict[str, Run]) -> None:
     """Five nodes and five wires; nothing changes outside what may, and the thing is where it was dragged."""
     workflow, run, case = shipped(MOVE), runs[MOVE], lit_case_number(3, "move")
-    assert (len([n for n in workflow["nodes"] if n["type"] != "Note"]), len(workflow["links"])) == (5, 5)
+    ours = [n for n in workflow["nodes"] if not n["type"].endswith("Note")]
+    assert (len(ours), len(workflow["links"])) == (5, 5)
     before, after = (
         torch.from_numpy(x.copy()).movedim(-1, 0) for x in pictures(server, workflow, run.outputs)
     )
@@ -108,7 +109,7 @@ def test_the_shortest_graph_moves_the_thing(server: Server, runs: dict[str, Run]
     )
     found = measure(after.float() / 255, case)
     print(found)
-    assert found["centroid"] <= 2 and found["target"] >= 30
+    assert found["centroid"] <= 2 and found["target"] >= 25
     report = json.loads(next(o["drag_report"][0] for o in run.outputs.values() if "drag_report" in o))
     assert (report["recipe"], report["recipe_asked"], report["model_calls"]) == ("finish", "auto", 4)
 

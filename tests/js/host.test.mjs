@@ -84,7 +84,7 @@ test('results of before are found behind an editor, in and out of subgraphs, and
   const nodeOutputs = { [mask.id]: images('mask'), [plain.id]: images('plain'), [`uuid:${inner.id}`]: images('result'), [crop.id]: images('crop') }
   assert.deepEqual(resultsOf({ rootGraph: root, nodeOutputs }, editor), [{ ref: { filename: 'result' }, exact: true }])
   nodeOutputs[drag.id] = images('own')
-  assert.deepEqual(resultsOf({ rootGraph: root, nodeOutputs }, editor).map((r) => r.ref.filename), ['own', 'result'])
+  assert.deepEqual(resultsOf({ rootGraph: root, nodeOutputs }, editor).map((r) => r.ref.filename), ['result'])
   drag.inputs[0].link = null
   assert.deepEqual(resultsOf({ rootGraph: root, nodeOutputs }, editor), [])
 })

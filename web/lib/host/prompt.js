@@ -6,8 +6,7 @@
  */
 
 // Our nodes that edit, with the outputs that carry the edited picture.
-const EDITS = /** @type {Record<string, number[]>} */ ({ DragOptimize: [0, 1, 2, 3], DragFinish: [0, 1], DragEdit: [0] })
-const SHOWS_ITS_RESULT = ['DragEdit'] // our other nodes show curves and overlays
+const EDITS = /** @type {Record<string, number[]>} */ ({ DragOptimize: [0, 1, 2, 3], DragFinish: [0], DragEdit: [0] })
 
 /** @param {string | undefined} type of a node */
 export const edits = (type) => !!type && Object.hasOwn(EDITS, type)
@@ -15,8 +14,8 @@ export const edits = (type) => !!type && Object.hasOwn(EDITS, type)
 /** Whether an output of an edit carries the edited picture. @param {string} type @param {number} slot */
 export const carries = (type, slot) => !!EDITS[type]?.includes(slot)
 
-/** Whether what a node of this type shows may be a result. @param {string} type */
-export const showsResults = (type) => !type.startsWith('Drag') || SHOWS_ITS_RESULT.includes(type)
+/** Whether what a node of this type shows may be a result: ours show curves and overlays. @param {string} type */
+export const showsResults = (type) => !type.startsWith('Drag')
 
 /**
  * down: the editors that a node depends on;
