@@ -117,17 +117,17 @@ def prepared(
     whole = crop or Crop(0, 0, task.image.width, task.image.height, task.image, task.image)
     here, inner = whole.unscaled, _within(whole)
     part, seen = task_in(task, here), replace(task_in(task, whole), cell=task.cell)
-    own = cut(picture, here)
+    own, anew = cut(picture, here), None if redraw is None else mask_in(redraw, whole)
     if draft is None:
         sketch = draft_of(own[0], part)
         hole = mask_in(sketch.hole, inner)
         there = None if sketch.there is None else mask_in(sketch.there, inner)
         left = marked(hole, seen) if there is None else hole_cells(hole, there, seen)
+        strength = _strengths(seen, wish, anew, left)
     else:
+        strength = _strengths(seen, wish, anew, None)
         given = _given(draft, picture, task, redraw)
-        sketch, left = replace(given, picture=cut(given.picture[None], here)[0]), None
-    anew = None if redraw is None else mask_in(redraw, whole)
-    strength = _strengths(seen, wish, anew, left)
+        sketch = replace(given, picture=cut(given.picture[None], here)[0])
     made, masked = draft is None, redraw is not None
     return Prepared(picture, task, whole, part, own, sketch, strength, made, masked, crop is not None)
 

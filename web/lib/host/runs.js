@@ -94,7 +94,7 @@ export function watchRuns(api, outputs, find, drawings) {
     const editors = edits(typeOf(run, id)) ? editorsOf(run, id) : []
     if (!editors.length) return
     const bitmap = await createImageBitmap(d.blob)
-    for (const editor of editors) editor.preview(bitmap, cropOf(run, id))
+    for (const editor of editors) editor.preview(run.id, bitmap, cropOf(run, id))
   })
 
   on('executed', (d) => d.prompt_id, (run, d) => {

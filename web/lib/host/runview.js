@@ -66,9 +66,9 @@ export function runView(editor, { url }) {
       id = run
       editor.setRun({ phase, part })
     },
-    /** @param {Picture} bitmap @param {number[] | null} crop where it lies in the picture, if it is a part */
-    preview(bitmap, crop) {
-      if (id === null) return
+    /** @param {string} run @param {Picture} bitmap @param {number[] | null} crop where it lies in the picture, if it is a part */
+    preview(run, bitmap, crop) {
+      if (id !== run) return // it was decoded after its run had ended
       cropped = crop
       const shown = placed(bitmap)
       if (shown) editor.setPreview(shown)
