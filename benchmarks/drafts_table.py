@@ -35,7 +35,7 @@ def _groups(found: list[Record]) -> dict[tuple[str, str, str], list[Record]]:
 
 
 def _kinds(mine: list[Record]) -> list[str]:
-    wanted = ("move", "turn", "scale", "stretch", "part")
+    wanted = ("move", "turn", "rotate", "scale", "stretch", "deform", "part")
     return [k for k in wanted if any(d["kind"] == k for d in mine)]
 
 
