@@ -22,6 +22,8 @@ class Difference:
     count: int
 
     def __str__(self) -> str:
+        if self.count == 0:
+            return "none"
         return f"{self.mean:+.2f} [{self.low:+.2f}, {self.high:+.2f}], {self.rises}/{self.count}"
 
 
