@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from .backends.load import Model
-from .motion.areas import editable_cells, hole_cells, marked, strength_map
+from .motion.areas import editable_cells, hole_cells, strength_map
 from .pictures.draft import Draft, draft_of
 from .pictures.paste import pieced
 from .result import Handoff, Result
@@ -79,11 +79,7 @@ def redraw(
     on_step: OnStep = quiet,
 ) -> Redrawn:
     """Has the model draw in a draft of finish_task()'s picture, whose other arguments these are."""
-    if draft.there is None:
-        left = marked(draft.hole, task)
-    else:
-        left = hole_cells(draft.hole, draft.there, task)
-    cells = strength_map(task, of_core, of_rest, left)
+    cells = strength_map(task, of_core, of_rest, hole_cells(draft.hole, draft.there, task))
     kind: Prediction = "noise" if model.family == "sd" else "velocity"
     z0, may = model.codec.encode(image), editable_cells(task)
     z = torch.where(may.to(z0) > 0.5, model.codec.encode(draft.picture[None].to(image)), z0)

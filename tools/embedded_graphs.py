@@ -14,14 +14,13 @@ from drag_core.bench.lit.cases import lit_case_number
 from drag_core.motion.instruction import to_json
 from drag_core.recipes import METHODS
 from drag_core.recipes.choice import shown_numbers
+from drag_core.recipes.presets import PRESETS
 
 from .workflows import Node
 
 Kinds = Literal["plain", "lit"]
 # px: room for the picture or the text that the node shows
 PREVIEWED, CURVED, TABLED = (400.0, 660.0), (320.0, 820.0), (640.0, 560.0)
-# The embedded models: how far to invert (their cards say why)
-STEPS = {"embedded-flux": (25, 0.36), "embedded-sd": (50, 0.4)}
 
 
 def chosen(recipe: str) -> dict[str, Any]:
@@ -34,7 +33,7 @@ def chosen(recipe: str) -> dict[str, Any]:
 
 def embedded(name: str, recipe: str, model: str, number: int = 0, scenes: Kinds = "plain") -> list[Node]:
     """A drag of an example scene with an embedded model, measured against the exact result."""
-    steps, strength = STEPS[model]
+    steps, strength = PRESETS[model].inversion  # their cards say why
     inversion = {"steps": steps, "strength": strength, "kv_layers": "none"}
     inverted = {"model": (2, "model"), "positive": (2, "positive")}
     nodes, start = started(recipe, inversion, inverted)

@@ -18,12 +18,13 @@ def hole(task: Task) -> Tensor:
     return hole_cells(_left(task), arriving(task.regions), task)
 
 
-def hole_cells(left: Tensor, there: Tensor, task: Task) -> Tensor:
+def hole_cells(left: Tensor, there: Tensor | None, task: Task) -> Tensor:
     """Selects the latent cells of what is left that nothing arriving touches, (1, 1, h, w) in {0, 1}.
 
-    left: (H, W) in {0, 1}, as a draft's hole. there: (H, W) in {0, 1}, where things arrive.
+    left: (H, W) in {0, 1}, as a draft's hole. there: (H, W) in {0, 1}, where things arrive; None: nowhere.
     """
-    return marked(left, task) * (1 - on_grid(there, task.latent, TOUCHED))
+    cells = marked(left, task)
+    return cells if there is None else cells * (1 - on_grid(there, task.latent, TOUCHED))
 
 
 def core(task: Task) -> Tensor:

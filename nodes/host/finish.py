@@ -120,10 +120,8 @@ def prepared(
     own, anew = cut(picture, here), None if redraw is None else mask_in(redraw, whole)
     if draft is None:
         sketch = draft_of(own[0], part)
-        hole = mask_in(sketch.hole, inner)
         there = None if sketch.there is None else mask_in(sketch.there, inner)
-        left = marked(hole, seen) if there is None else hole_cells(hole, there, seen)
-        strength = _strengths(seen, wish, anew, left)
+        strength = _strengths(seen, wish, anew, hole_cells(mask_in(sketch.hole, inner), there, seen))
     else:
         strength = _strengths(seen, wish, anew, None)
         given = _given(draft, picture, task, redraw)

@@ -20,7 +20,6 @@ SMALL = {768: 512, OF_2: 512}  # of 1.x and 2.x
 SIDE_OF_V = 768  # of 2.x with v-prediction
 LARGE = 1024  # SDXL, FLUX, SD3 and what came after them
 MULTIPLE = 16  # px that a crop's sides are multiples of, if the model does not ask for more
-MARGIN = 25.0  # percent of the crop that is left around what the drag touches
 
 
 def side_of(patcher: Any) -> int:
@@ -53,4 +52,4 @@ def crop_for(patcher: Any, task: Task, side: int) -> Crop | None:
             f"the picture is {task.image.width}x{task.image.height} px and this model needs {multiple} px a "
             "side: enlarge it"
         )
-    return choose_crop(task, side, MARGIN, multiple)
+    return choose_crop(task, side, multiple=multiple)
